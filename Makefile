@@ -1,0 +1,83 @@
+# Every verb the project has; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 8000
+URL ?= http://localhost:$(PORT)
+# Where pip finds torch: empty takes the package index's build (with CUDA on Linux), the line below a CPU build.
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+RUN := .venv/bin/python
+BUILD := .venv-build/bin/python
+PIP := -m pip --disable-pip-version-check
+DEMO := all-MiniLM-L6-v2
+FULL := synthetic-bge-large
+
+export MODEL QUANTIZATION DEVICE PORT MODELS_DIR
+
+.PHONY: help demo test build-models serve smoke compare netron lint format lock up down clean
+
+help: ## list every verb
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded default, serve int8 on port 8000
+	MODEL=$(DEMO) QUANTIZATION=int8 $(RUN) -m server
+
+test: lint models/$(DEMO).json models/$(FULL).json ## set everything up, run lint, types and every test
+	$(BUILD) -m pytest tests/unit/build tests/build
+	$(RUN) -m pytest --ignore tests/unit/build --ignore tests/build
+
+build-models: .venv-build/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large
+	$(BUILD) -m build $(BUILD_ARGS)
+
+serve: .venv/ready ## serve MODEL= in QUANTIZATION= on DEVICE= and PORT=
+	$(RUN) -m server
+
+smoke: .venv/ready ## send real texts to a running server at URL= and judge the answers
+	$(RUN) -m server.smoke $(URL)
+
+compare: .venv/ready ## size, memory and speed of every variant of MODEL= on this machine
+	$(RUN) -m bench compare
+
+netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
+	.venv-build/bin/netron models/$(notdir $(or $(MODEL),BAAI/bge-large-en-v1.5)).onnx
+
+lint: .venv/ready ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: .venv/ready ## let ruff rewrite the sources
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+up: ## start the containers (CPU)
+	docker compose --profile cpu up --build
+
+down: ## stop the containers
+	docker compose --profile cpu --profile gpu down
+
+lock: ## pin the requirements again, with hashes
+	./requirements/lock.sh
+
+clean: ## remove the environments, caches and built models
+	rm -rf .venv .venv-build .cache models/*.onnx models/*.json
+
+# The runtime and the tests: no torch, no transformers.
+.venv/ready: requirements/runtime.txt requirements/test.txt
+	$(PYTHON) -m venv --clear .venv
+	$(RUN) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
+	$(RUN) $(PIP) install --quiet --require-hashes -r requirements/test.txt
+	touch $@
+
+# The build stage: torch last, so that its own needs are met by what is pinned.
+.venv-build/ready: requirements/runtime.txt requirements/build.txt requirements/test.txt requirements/torch.txt
+	$(PYTHON) -m venv --clear .venv-build
+	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt
+	$(BUILD) $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	touch $@
+
+models/%.json: | .venv-build/ready
+	MODEL=$* $(BUILD) -m build

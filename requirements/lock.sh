@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Pin every requirement with hashes. Needs uv (`pip install uv`); where torch's CPU build is not on the package
+# index, UV_FIND_LINKS or --torch-backend cpu tells uv of it.
+set -euo pipefail
+cd "$(dirname "$0")"
+compile() { uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 "$@"; }
+compile --no-deps runtime.in -o runtime.txt
+compile --no-deps runtime-gpu.in -o runtime-gpu.txt
+compile test.in -o test.txt
+compile build.in -o build.txt --no-emit-package torch --constraint torch.txt
