@@ -1,0 +1,183 @@
+"""`python -m server`: read the settings, open the model, warm it, serve it."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from server import __version__, device, logs, machine
+from server.app import create_app
+from server.artifact import open_artifact
+from server.device import PROVIDERS
+from server.engine import OnnxEngine, Resources
+from server.errors import START_REFUSED, StartError
+from server.service import Loaded, Service, plan_capacity, warm
+from server.settings import SETTINGS, Settings, SettingsError, resolve
+from server.tokenization import Tokenizer
+
+logger = logging.getLogger("server")
+
+BACKLOG = 2048
+# Longer than the 60 s after which common load balancers drop an idle connection: the side that reuses it closes it.
+KEEP_ALIVE_S = 75
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells the service when it begins to shut down."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to shut down; a second interrupt ends at once."""
+        self._service.drain()
+        super().handle_exit(sig, frame)
+
+
+def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Run the server until it is told to stop; return the exit status."""
+    _parse(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_cleanly)
+    try:
+        settings = resolve(environ)
+        logs.configure(settings.log_format, settings.log_level)
+        with reserve_port(settings.host, settings.port) as listener:
+            serve(load(settings), listener)
+    except (SettingsError, StartError) as error:
+        sys.stderr.write("".join(f"cannot start: {line}\n" for line in str(error).splitlines()))
+        return START_REFUSED
+    return 0
+
+
+def reserve_port(host: str, port: int) -> socket.socket:
+    """Bind the port before the slow work, so that a port in use is refused at once and kept once it is ours.
+
+    Raises:
+        StartError: the address cannot be bound.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return _bind(socket.socket(family, kind, protocol), address)
+    except OSError as error:
+        raise StartError(
+            f"HOST={host} PORT={port}: cannot listen there: {error.strerror}. "
+            "Set another HOST or PORT, or stop the process that has it"
+        ) from None
+
+
+def _bind(listener: socket.socket, address: Any) -> socket.socket:  # noqa: ANN401 - its shape is the family's
+    try:
+        listener.bind(address)
+    except OSError:
+        # A port whose last connections still linger can be taken over; one that someone listens on cannot.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    return listener
+
+
+def load(settings: Settings) -> Loaded:
+    """Decide what runs and open it.
+
+    Raises:
+        StartError: the model, the device or a limit cannot be used as set.
+    """
+    choice = device.detect(settings.device, settings.quantization)
+    artifact = open_artifact(settings.models_dir, settings.model, choice.precision)
+    max_tokens = artifact.manifest.max_tokens
+    return Loaded(
+        settings=settings,
+        artifact=artifact,
+        choice=choice,
+        threads=machine.inference_threads(settings.threads),
+        capacity=plan_capacity(settings, max_tokens, choice.device),
+        tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens),
+    )
+
+
+def serve(loaded: Loaded, listener: socket.socket) -> None:
+    """Load the graph, warm it, then listen: whoever can connect gets an answer.
+
+    Raises:
+        StartError: the graph cannot be loaded or does not answer, or the port was lost.
+    """
+    manifest, capacity = loaded.artifact.manifest, loaded.capacity
+    resources = Resources(loaded.choice.device, loaded.threads.count, capacity.batch_tokens)
+    engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
+    tokens_per_s = warm(engine, loaded.tokenizer.encode(["warm"])[0].ids, capacity.batch_tokens)
+    # Accepted connections inherit this, and so a restart may bind the port while they linger.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise StartError(f"PORT={loaded.settings.port}: cannot listen there: {error.strerror}") from None
+    for line in summary(loaded, listener):
+        logger.info(line)
+    service = Service(loaded, engine, tokens_per_s)
+    Server(_uvicorn_config(service, loaded.settings), service).run(sockets=[listener])
+
+
+def summary(loaded: Loaded, listener: socket.socket) -> Iterator[str]:
+    """Yield the lines that say what runs and why, secrets masked."""
+    manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
+    yield f"embedding service {__version__}"
+    yield f"model {manifest.name} ({manifest.source.id}, revision {manifest.source.revision})"
+    yield f"dimension {manifest.dimension}, at most {manifest.max_tokens} tokens, pooling {manifest.pooling}"
+    yield f"precision {choice.precision}: {choice.precision_reason}"
+    yield f"device {choice.device} ({PROVIDERS[choice.device]}): {choice.device_reason}"
+    yield f"threads {threads.count}: {threads.reason}"
+    yield f"batches of {loaded.capacity.batch_tokens} tokens, queue of {loaded.capacity.queue_tokens} tokens"
+    yield f"settings: {' '.join(f'{name}={value}' for name, value in loaded.settings.items())}"
+    host, port = listener.getsockname()[:2]
+    yield f"ready, listening on {host} port {port}"
+
+
+def _uvicorn_config(service: Service, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(service),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=round(settings.request_timeout_s) + 1,
+    )
+
+
+def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
+    # Before uvicorn takes over there is nothing to finish; afterwards it raises the signal again once all is done.
+    raise SystemExit(0)
+
+
+def _parse(arguments: list[str] | None) -> None:
+    rows = (f"{row.name}={row.default}\n{textwrap.indent(textwrap.fill(row.help, 92), '    ')}" for row in SETTINGS)
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Serve text embeddings over HTTP. Every setting is an environment variable:",
+        epilog="\n".join(rows),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

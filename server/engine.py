@@ -1,0 +1,173 @@
+"""Token ids to unit vectors on ONNX Runtime. Knows nothing of text, requests or HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from server.device import PROVIDERS, DeviceName
+from server.errors import InferenceError, StartError
+
+INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
+OUTPUT = "sentence_embedding"
+
+# Padding that a run may compute before a second run is cheaper, in tokens.
+RUN_OVERHEAD_TOKENS = 64
+# fp16 graphs round the norm itself to about 1e-3.
+NORM_TOLERANCE = 5e-3
+
+Vectors = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """What computes vectors. `dimension` counts components, `max_tokens` tokens with the special ones included."""
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest sequence, special tokens included."""
+        ...
+
+    def embed(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        """Return unit vectors of shape [len(sequences), dimension], in order. Blocking."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a session may use: a device, inference threads, and tokens in one run with padding included."""
+
+    device: DeviceName
+    threads: int
+    batch_tokens: int
+
+
+class OnnxEngine:
+    """An Engine on one ONNX Runtime session."""
+
+    def __init__(self, path: Path, dimension: int, max_tokens: int, resources: Resources) -> None:
+        """Load the graph at `path`.
+
+        Raises:
+            StartError: the device cannot be used, or the graph's interface is not the one the manifest describes.
+        """
+        self.dimension = dimension
+        self.max_tokens = max_tokens
+        self._batch_tokens = resources.batch_tokens
+        self._session = _open_session(path, resources)
+        _check_interface(self._session, path, dimension)
+
+    def embed(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        """Compute unit vectors of shape [len(sequences), dimension], float32, in the order given.
+
+        Raises:
+            InferenceError: the runtime failed, or returned something other than finite unit vectors.
+        """
+        vectors = np.empty((len(sequences), self.dimension), np.float32)
+        for run in split([len(sequence) for sequence in sequences], self._batch_tokens):
+            vectors[run] = self._run([sequences[position] for position in run])
+        return vectors
+
+    def _run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        ids, mask = pad(sequences)
+        try:
+            (output,) = self._session.run([OUTPUT], {"input_ids": ids, "attention_mask": mask})
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise InferenceError(f"inference failed ({type(error).__name__}); the request may be repeated") from error
+        return check_vectors(np.asarray(output), len(sequences), self.dimension)
+
+
+def split(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Divide sequences into runs of like length: positions into `lengths`, each exactly once.
+
+    A run's padded size (its count times its longest) stays within `budget` tokens, save where one sequence alone
+    exceeds it, and its padding within RUN_OVERHEAD_TOKENS or an eighth of its size, whichever is more.
+    """
+    runs: list[list[int]] = []
+    longest = used = 0
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        length = lengths[position]
+        size = longest * (len(runs[-1]) + 1) if runs else 0
+        padding = size - used - length
+        if runs and size <= budget and padding <= max(RUN_OVERHEAD_TOKENS, size // 8):
+            runs[-1].append(position)
+            used += length
+        else:
+            runs.append([position])
+            longest = used = length
+    return runs
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ids and mask, both [len(sequences), longest]; 0 fills the right of shorter sequences."""
+    shape = len(sequences), max(map(len, sequences))
+    ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+        mask[row, : len(sequence)] = 1
+    return ids, mask
+
+
+def check_vectors(output: NDArray[np.generic], count: int, dimension: int) -> Vectors:
+    """Return `output` if it is `count` finite unit vectors, float32.
+
+    Raises:
+        InferenceError: it is not.
+    """
+    if output.shape != (count, dimension) or output.dtype != np.float32:
+        raise InferenceError(f"the model returned {output.dtype}{list(output.shape)}, not float32{[count, dimension]}")
+    vectors = output.astype(np.float32, copy=False)
+    norms = np.linalg.norm(vectors, axis=1)
+    if not np.isfinite(norms).all():
+        raise InferenceError("the model returned numbers that are not finite")
+    if (abs(norms - 1) > NORM_TOLERANCE).any():
+        raise InferenceError("the model returned vectors that are not of unit length")
+    return vectors
+
+
+def _open_session(path: Path, resources: Resources) -> onnxruntime.InferenceSession:
+    device, provider = resources.device, PROVIDERS[resources.device]
+    try:
+        session = onnxruntime.InferenceSession(path, _session_options(resources.threads), providers=[provider])
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions share no base class
+        raise StartError(f"{path} could not be loaded on {device}: {error}") from None
+    if provider not in session.get_providers():
+        raise StartError(
+            f"DEVICE={device}: ONNX Runtime could not use {provider} and fell back to {session.get_providers()}. "
+            "Check that the NVIDIA driver is loaded and that requirements/runtime-gpu.txt is installed whole, "
+            "or set DEVICE=cpu"
+        )
+    return session
+
+
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # a pattern is planned per input shape, and here nearly every shape is new
+    options.log_severity_level = 3
+    # Spinning inside a run makes short texts 20 to 30 % faster; between runs it would only burn the cores that
+    # the tokenizer and the event loop need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _check_interface(session: onnxruntime.InferenceSession, path: Path, dimension: int) -> None:
+    inputs = {node.name: node.type for node in session.get_inputs()}
+    outputs = {node.name: (node.type, node.shape[-1]) for node in session.get_outputs()}
+    if inputs != INPUTS:
+        raise StartError(f"{path} takes {inputs}, expected {INPUTS}; build the model again")
+    if outputs != {OUTPUT: ("tensor(float)", dimension)}:
+        raise StartError(
+            f"{path} returns {outputs}, expected {OUTPUT} of float with {dimension} components as its manifest says; "
+            "build the model again"
+        )

@@ -1,0 +1,168 @@
+"""Every failure the server answers with, and the only file that knows an HTTP status.
+
+    ServiceError
+    ├── CallerError     the request must change before it can succeed
+    │   ├── MalformedError 400          ├── TooLargeError 413
+    │   ├── UnauthorizedError 401       ├── MediaTypeError 415
+    │   ├── NotFoundError 404           ├── InvalidError 422
+    │   ├── MethodNotAllowedError 405   └── ClientGoneError 499 (nobody is left to read it)
+    │   └── SlowBodyError 408
+    └── OurError        the same request may succeed later
+        ├── OverloadedError 429         ├── UnavailableError 503
+        └── InferenceError 500          └── DeadlineError 504
+
+`StartError` stands apart: it ends the process before it serves.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+START_REFUSED = 3
+
+
+class StartError(Exception):
+    """The server cannot start; the message holds one line per problem and says what to do."""
+
+    exit_status: ClassVar[int] = START_REFUSED
+
+
+class ServiceError(Exception):
+    """A failure with an answer: `str(error)` is what the caller reads, so it never quotes their text."""
+
+    status: ClassVar[int] = 500
+    error_type: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = dict(headers or {})
+
+
+class CallerError(ServiceError):
+    """The caller's fault: the same request fails again."""
+
+
+class MalformedError(CallerError):
+    """The body is not JSON."""
+
+    status = 400
+    error_type = "malformed"
+
+
+class UnauthorizedError(CallerError):
+    """The API key is missing or wrong."""
+
+    status = 401
+    error_type = "unauthorized"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
+
+
+class NotFoundError(CallerError):
+    """No such route."""
+
+    status = 404
+    error_type = "not_found"
+
+
+class MethodNotAllowedError(CallerError):
+    """The route exists, not with this method."""
+
+    status = 405
+    error_type = "method_not_allowed"
+
+
+class SlowBodyError(CallerError):
+    """The body did not arrive in time."""
+
+    status = 408
+    error_type = "timeout"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"Connection": "close"})
+
+
+class TooLargeError(CallerError):
+    """More bytes or more texts than one request may hold."""
+
+    status = 413
+    error_type = "too_large"
+
+
+class MediaTypeError(CallerError):
+    """The body is not plain JSON by its own headers."""
+
+    status = 415
+    error_type = "unsupported_media_type"
+
+
+class InvalidError(CallerError):
+    """Well-formed JSON whose content cannot be served."""
+
+    status = 422
+    error_type = "validation"
+
+
+class ClientGoneError(CallerError):
+    """The caller hung up before the answer."""
+
+    status = 499
+    error_type = "client_gone"
+
+
+class OurError(ServiceError):
+    """Our fault: the same request may succeed later."""
+
+
+class OverloadedError(OurError):
+    """The queue is full; `retry_after_s` estimates when it will have drained."""
+
+    status = 429
+    error_type = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_s)})
+
+
+class InferenceError(OurError):
+    """The engine raised, or returned something that is not a set of unit vectors."""
+
+
+class UnavailableError(OurError):
+    """Not ready: starting, draining, or the engine fails."""
+
+    status = 503
+    error_type = "unavailable"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"Retry-After": "1"})
+
+
+class DeadlineError(OurError):
+    """The request was not computed within its time."""
+
+    status = 504
+    error_type = "timeout"
+
+
+def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
+    """Turn Starlette's own 404 and 405 into ours, so that every error has one shape."""
+    if error.status_code == MethodNotAllowedError.status:
+        headers = error.headers or {}
+        return MethodNotAllowedError(f"{path} does not take {method}; it takes {headers.get('Allow')}", headers=headers)
+    return NotFoundError(f"there is no {path} here; POST /embed embeds texts, GET /info describes the model")
+
+
+def to_response(error: ServiceError, path: str) -> Response:
+    """Render an error in the dialect of `path`: OpenAI's nested object under /v1/, a flat one elsewhere."""
+    body = _openai_body(error) if path.startswith("/v1/") else {"error": str(error), "error_type": error.error_type}
+    return Response(orjson.dumps(body), error.status, error.headers, "application/json")
+
+
+def _openai_body(error: ServiceError) -> dict[str, object]:
+    family = "invalid_request_error" if isinstance(error, CallerError) else "server_error"
+    return {"error": {"message": str(error), "type": family, "param": None, "code": error.error_type}}

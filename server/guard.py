@@ -1,0 +1,154 @@
+"""What every request passes before a handler sees it: identity, key, headers and size. Pure ASGI."""
+
+import hmac
+import logging
+import re
+import time
+import traceback
+import uuid
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server import errors
+from server.errors import MediaTypeError, ServiceError, TooLargeError, UnauthorizedError
+from server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = "x-request-id"
+ACCEPTED_ID = re.compile(r"[\x21-\x7e]{1,128}")
+# An orchestrator's probes carry no key.
+OPEN_PATHS = frozenset({"/health", "/ready"})
+JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
+
+
+class Guard:
+    """Outermost middleware: every request gets an id, and every failure an answer in the error shape."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._max_body_bytes = settings.max_body_bytes
+        self._keys = [key.encode() for key in settings.api_key.reveal()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or pass other traffic (lifespan) through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = choose_request_id(headers)
+        scope.setdefault("state", {}).update(request_id=request_id, started=time.monotonic())
+        reply = _Reply(send, request_id)
+        try:
+            self._check(scope["path"], scope["method"], headers)
+            await self._app(scope, limit_body(receive, self._max_body_bytes), reply)
+        except Exception as error:  # noqa: BLE001 - the last resort: a failure without an answer hangs the caller
+            await _answer(error, scope, receive, reply)
+
+    def _check(self, path: str, method: str, headers: Headers) -> None:
+        if self._keys and path not in OPEN_PATHS:
+            check_key(headers, self._keys)
+        if method == "POST":
+            check_media(headers)
+        check_length(headers, self._max_body_bytes)
+
+
+class _Reply:
+    """Puts the request id on the response, and remembers whether it has begun."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            MutableHeaders(scope=message)[REQUEST_ID] = self._request_id
+        await self._send(message)
+
+
+def choose_request_id(headers: Headers) -> str:
+    """Return the caller's request id if it is short and printable, else a new one."""
+    given = headers.get(REQUEST_ID, "")
+    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def check_key(headers: Headers, keys: Iterable[bytes]) -> None:
+    """Compare the bearer key with every key in constant time.
+
+    Raises:
+        UnauthorizedError: none, more than one, or a wrong one was sent.
+    """
+    given = headers.getlist("authorization")
+    scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    candidate = key.strip().encode("latin-1")
+    matches = [hmac.compare_digest(candidate, known) for known in keys]
+    if scheme.lower() != "bearer" or not any(matches):
+        raise UnauthorizedError("send a valid API key, once, as the header `Authorization: Bearer KEY`")
+
+
+def check_media(headers: Headers) -> None:
+    """Accept a JSON body that is not compressed. Without a Content-Type the body is taken for JSON.
+
+    Raises:
+        MediaTypeError: the headers say that the body is something else.
+    """
+    media = headers.get("content-type", "application/json").partition(";")[0].strip()
+    if not JSON_TYPE.fullmatch(media):
+        raise MediaTypeError(f"the body is {_shown(media)}; send JSON with the header `Content-Type: application/json`")
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise MediaTypeError(f"Content-Encoding {_shown(encoding)} is not supported; send the body uncompressed")
+
+
+def check_length(headers: Headers, limit: int) -> None:
+    """Refuse a body by its Content-Length, before a byte of it is read.
+
+    Raises:
+        TooLargeError: it is longer than `limit` bytes.
+    """
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
+
+
+def limit_body(receive: Receive, limit: int) -> Receive:
+    """Wrap `receive` so that a body without a truthful Content-Length ends at `limit` bytes with TooLargeError."""
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise _too_large(limit)
+        return message
+
+    return counted
+
+
+async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Reply) -> None:
+    if not isinstance(error, ServiceError):
+        _log(error, scope["state"]["request_id"])
+        error = ServiceError("internal error; the log holds more under this answer's x-request-id")
+    if reply.begun:
+        raise error  # the server then cuts the connection, and the caller sees that the answer is not whole
+    await errors.to_response(error, scope["path"])(scope, receive, reply)
+
+
+def _log(error: Exception, request_id: str) -> None:
+    # The message is left out: it may quote the user's text.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
+
+
+def _too_large(limit: int) -> TooLargeError:
+    # The rest of the body is not read, so the connection cannot be used again.
+    return TooLargeError(f"the body is longer than {limit} bytes (MAX_BODY_BYTES)", headers={"Connection": "close"})
+
+
+def _shown(value: str) -> str:
+    return repr(value[:80])

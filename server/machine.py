@@ -1,0 +1,99 @@
+"""What this machine grants the process: cores, quota, memory and instruction sets. Reads files, changes nothing."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/")
+
+# Instruction sets that decide how fast int8 and 16-bit models run, under Linux's names for them.
+NOTED_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """How many inference threads to run, and why that many."""
+
+    count: int
+    reason: str
+
+
+def inference_threads(requested: int | None, cpus: Iterable[int] | None = None, root: Path = ROOT) -> Threads:
+    """Choose the number of inference threads.
+
+    Args:
+        requested: the THREADS setting, None for auto.
+        cpus: logical CPUs the process may run on; None asks the kernel for its affinity mask.
+        root: where /proc and /sys are found.
+    """
+    if requested is not None:
+        return Threads(requested, "set by THREADS")
+    allowed = sorted(os.sched_getaffinity(0) if cpus is None else cpus)
+    cores = physical_cores(allowed, root)
+    quota = cpu_quota(root)
+    if quota is not None and quota < cores:
+        # Rounded down: the event loop and the tokenizer live on the same quota, and overrunning it stalls them all.
+        return Threads(max(1, int(quota)), f"cgroup quota of {quota:g} CPUs")
+    return Threads(cores, f"{cores} physical cores among the {len(allowed)} logical CPUs allowed")
+
+
+def physical_cores(cpus: Iterable[int], root: Path = ROOT) -> int:
+    """Count physical cores among logical `cpus`; hyper-threads of one core count once."""
+    cores = set()
+    for cpu in cpus:
+        siblings = root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+        cores.add(_read(siblings) or str(cpu))
+    return max(1, len(cores))
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """Return the tightest CPU quota of the process's cgroups (v1 or v2), in CPUs; None when there is none."""
+    quotas = []
+    for line in (_read(root / "proc/self/cgroup") or "0::/").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            quotas += [_v2_quota(folder) for folder in _ancestors(root / "sys/fs/cgroup", path)]
+        elif "cpu" in controllers.split(","):
+            for mount in ("cpu", "cpu,cpuacct"):
+                quotas += [_v1_quota(folder) for folder in _ancestors(root / "sys/fs/cgroup" / mount, path)]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def resident_bytes(root: Path = ROOT) -> int | None:
+    """Return the process's resident memory in bytes; None where /proc does not tell."""
+    statm = _read(root / "proc/self/statm")
+    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm else None
+
+
+def cpu_flags(root: Path = ROOT) -> list[str]:
+    """Return those of NOTED_FLAGS that this CPU has."""
+    for line in (_read(root / "proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip().lower() in {"flags", "features"}:
+            present = set(value.split())
+            return [flag for flag in NOTED_FLAGS if flag in present]
+    return []
+
+
+def _ancestors(mount: Path, path: str) -> list[Path]:
+    # In a container the path is often the host's and missing here; the mount's root then is the group itself.
+    folder = mount / path.lstrip("/")
+    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))]
+
+
+def _v2_quota(folder: Path) -> float | None:
+    limit, _, period = (_read(folder / "cpu.max") or "max").partition(" ")
+    return None if limit == "max" else int(limit) / int(period)
+
+
+def _v1_quota(folder: Path) -> float | None:
+    limit, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+    return None if not limit or not period or int(limit) <= 0 else int(limit) / int(period)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None

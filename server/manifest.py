@@ -1,0 +1,113 @@
+"""What a built model says of itself: the typed form of `models/<name>.json`.
+
+The build stage writes it, the server refuses to start on anything that departs from it. It carries no time,
+host or path, so that the same inputs give the same bytes.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+SCHEMA = 1
+
+Precision = Literal["fp32", "fp16", "int8", "int8-static"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-static")
+
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One artifact file, named relative to the models folder."""
+
+    file: Name
+    bytes: Positive
+    sha256: Sha256
+
+
+class Similarity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Cosine similarities of one variant's vectors to a reference's, over the fidelity texts."""
+
+    mean: float
+    p01: float
+    min: float
+
+
+class Fidelity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How near a variant stays to the fp32 graph and to the source model in torch."""
+
+    to_fp32: Similarity
+    to_source: Similarity
+
+
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One precision of the model: its file, how it was made and how faithful it is."""
+
+    file: Name
+    bytes: Positive
+    sha256: Sha256
+    precision: Precision
+    passes: list[str]
+    fidelity: Fidelity
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the weights came from. `files` maps each file read to its SHA-256."""
+
+    kind: Literal["hub", "folder", "package", "synthetic"]
+    id: str
+    revision: str
+    licence: str
+    files: dict[str, Sha256]
+
+
+class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The texts that fidelity was measured on."""
+
+    count: Positive
+    sha256: Sha256
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything the server needs to know of a model, and everything a user needs to trust it.
+
+    `prompts` maps a prompt's name (`query`, `document`) to the text put before the input; `dimension` counts
+    vector components, `max_tokens` counts tokens with the special ones included. `source_normalizes` says
+    whether the source model itself ends in L2 normalisation (the graph always does).
+    """
+
+    schema: int
+    name: Name
+    source: Source
+    architecture: str
+    dimension: Positive
+    max_tokens: Annotated[int, msgspec.Meta(ge=3)]
+    pooling: Literal["cls", "mean"]
+    source_normalizes: bool
+    prompts: dict[str, str]
+    tokenizer: File
+    variants: dict[Precision, Variant]
+    fidelity_texts: Texts
+    tools: dict[str, str]
+
+
+def decode(raw: bytes) -> Manifest:
+    """Parse a manifest.
+
+    Raises:
+        ValueError: not JSON, another schema version, an unknown or missing key, a value out of range.
+    """
+    version = msgspec.json.decode(raw, type=_Versioned).schema
+    if version != SCHEMA:
+        raise ValueError(f"schema {version}, this version reads schema {SCHEMA}")
+    return msgspec.json.decode(raw, type=Manifest)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Serialize a manifest: indented, keys of every mapping sorted, so equal manifests are equal bytes."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+
+
+class _Versioned(msgspec.Struct):
+    schema: int

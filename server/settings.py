@@ -1,0 +1,258 @@
+"""Every setting of the server: one table, read once from the environment, checked whole, then frozen."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+Quantization = Literal["fp32", "fp16", "int8", "int8-static"]
+Device = Literal["auto", "cpu", "cuda"]
+
+QUANTIZATIONS: tuple[Quantization, ...] = ("fp32", "fp16", "int8", "int8-static")
+DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class SettingsError(ValueError):
+    """One or more settings cannot be used; `problems` holds a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Secret:
+    """Secret strings that no log, repr or traceback shows."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values = tuple(values)
+
+    def reveal(self) -> tuple[str, ...]:
+        """Hand out the secrets themselves, for comparing only."""
+        return self._values
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def __repr__(self) -> str:
+        return f"*** ({len(self._values)} set)" if self._values else "(none)"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table: environment name, default as it would be typed, parser, help."""
+
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+    secret: bool = False
+
+    def read(self, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - the type is the parser's
+        """Parse this setting from `environ`; unset and empty mean the default.
+
+        Raises:
+            ValueError: the value cannot be used. The message names the setting and what is allowed.
+        """
+        raw = environ.get(self.name, "").strip() or self.default
+        try:
+            return self.parse(raw)
+        except ValueError as error:
+            shown = "***" if self.secret else repr(raw)
+            raise ValueError(f"{self.name}={shown}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force. None stands for `auto`, or for unset where the help says so."""
+
+    model: str
+    models_dir: Path
+    quantization: Quantization | None
+    device: Device
+    host: str
+    port: int
+    api_key: Secret
+    threads: int | None
+    max_batch_tokens: int | None
+    max_queue_tokens: int | None
+    max_client_batch_size: int
+    max_body_bytes: int
+    max_text_chars: int
+    request_timeout_s: float
+    auto_truncate: bool
+    cors_allow_origin: tuple[str, ...]
+    log_format: Literal["text", "json"]
+    log_level: str
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Yield each setting's name and printable value, secrets masked."""
+        for field in fields(self):
+            yield field.name.upper(), _printable(getattr(self, field.name))
+
+
+def resolve(environ: Mapping[str, str]) -> Settings:
+    """Read all settings from `environ`.
+
+    Raises:
+        SettingsError: with every setting that cannot be used, not only the first.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for setting in SETTINGS:
+        try:
+            values[setting.name.lower()] = setting.read(environ)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**values)
+
+
+def _printable(value: object) -> str:
+    if value is None:
+        return "auto"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value) or "(none)"
+    return str(value)
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    span = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
+
+    def parse(raw: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", raw) or int(raw) < low or (high is not None and int(raw) > high):
+            raise ValueError(f"must be {span}")
+        return int(raw)
+
+    return parse
+
+
+def _whole_or_auto(low: int) -> Callable[[str], int | None]:
+    parse_whole = _whole(low)
+
+    def parse(raw: str) -> int | None:
+        if raw == "auto":
+            return None
+        try:
+            return parse_whole(raw)
+        except ValueError as error:
+            raise ValueError(f"{error}, or auto") from None
+
+    return parse
+
+
+def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw.lower() not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return raw.lower()
+
+    return parse
+
+
+def _quantization(raw: str) -> str | None:
+    return _choice(QUANTIZATIONS)(raw) if raw else None
+
+
+def _boolean(raw: str) -> bool:
+    return _choice(("true", "false"))(raw) == "true"
+
+
+def _seconds(raw: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", raw) or float(raw) <= 0:
+        raise ValueError("must be a number of seconds greater than 0, at most 999999")
+    return float(raw)
+
+
+def _model(raw: str) -> str:
+    if not MODEL_NAME.fullmatch(raw.rstrip("/").rsplit("/", 1)[-1]):
+        raise ValueError("must be the name of a built model, or a Hub id that ends in one (letters, digits, . _ -)")
+    return raw.rstrip("/")
+
+
+def _host(raw: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", raw):
+        raise ValueError("must be an address or a host name, without a port")
+    return raw
+
+
+def _keys(raw: str) -> Secret:
+    keys = [key.strip() for key in raw.split(",")] if raw else []
+    if any(not re.fullmatch(r"[\x21-\x7e]+", key) for key in keys):
+        raise ValueError("must be keys of printable ASCII without spaces, separated by commas, none empty")
+    return Secret(keys)
+
+
+def _origins(raw: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in raw.split(",")) if raw else ()
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s,]+", origin):
+            raise ValueError("must be origins such as https://example.org separated by commas, or *")
+    return origins
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("MODEL", "bge-large-en-v1.5", _model, "Model to serve: the name it was built under, or its Hub id."),
+    Setting("MODELS_DIR", "models", Path, "Folder that holds the built models."),
+    Setting(
+        "QUANTIZATION",
+        "",
+        _quantization,
+        f"Precision: {', '.join(QUANTIZATIONS)}. Unset: fp32 on CPU (maximum accuracy), fp16 on CUDA.",
+    ),
+    Setting("DEVICE", "auto", _choice(DEVICES), "auto, cpu or cuda. auto takes CUDA where a usable GPU is found."),
+    Setting("HOST", "0.0.0.0", _host, "Address to listen on."),  # noqa: S104 - a container must be reachable
+    Setting("PORT", "8000", _whole(0, 65535), "TCP port to listen on; 0 lets the system choose one."),
+    Setting(
+        "API_KEY",
+        "",
+        _keys,
+        "Keys that callers may send as `Authorization: Bearer KEY`, separated by commas, so that one can replace "
+        "another without a gap. Unset: no key is asked for.",
+        secret=True,
+    ),
+    Setting("THREADS", "auto", _whole_or_auto(1), "Inference threads. auto: physical cores within quota and affinity."),
+    Setting(
+        "MAX_BATCH_TOKENS",
+        "auto",
+        _whole_or_auto(1),
+        "Tokens computed at once, padding included; at least the model's longest text. auto: 1024 on CPU, where "
+        "larger batches are no faster and make others wait, 16384 on CUDA.",
+    ),
+    Setting(
+        "MAX_QUEUE_TOKENS",
+        "auto",
+        _whole_or_auto(1),
+        "Tokens that may wait or run before requests are refused with 429. auto: 64 batches. "
+        "One request counts for at most half, so that a huge one is accepted and leaves room for others.",
+    ),
+    Setting("MAX_CLIENT_BATCH_SIZE", "1024", _whole(1), "Texts in one request."),
+    Setting(
+        "MAX_BODY_BYTES",
+        "8000000",
+        _whole(1),
+        "Bytes in one request body. The default holds 1024 English texts of 512 tokens (about 2.5 MB) even where "
+        r"the client writes many characters as \u escapes of six bytes.",
+    ),
+    Setting(
+        "MAX_TEXT_CHARS",
+        "131072",
+        _whole(1),
+        "Characters in one text, checked before tokenization, whose time grows with them (about 3 s a million).",
+    ),
+    Setting("REQUEST_TIMEOUT_S", "60", _seconds, "Seconds until a request that is not answered gets 504."),
+    Setting(
+        "AUTO_TRUNCATE",
+        "true",
+        _boolean,
+        "true cuts texts longer than the model reads, false refuses them; a request's `truncate` overrides it.",
+    ),
+    Setting("CORS_ALLOW_ORIGIN", "", _origins, "Origins whose pages may call, separated by commas. Unset: none."),
+    Setting("LOG_FORMAT", "text", _choice(("text", "json")), "text or json, one line per event."),
+    Setting("LOG_LEVEL", "info", _choice(LOG_LEVELS), f"{', '.join(LOG_LEVELS)}."),
+)

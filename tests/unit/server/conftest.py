@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from server import settings
+from server.artifact import Artifact, open_artifact
+from server.settings import Settings
+from tests.unit.server import tiny
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    tiny.write_model(folder)
+    return folder
+
+
+@pytest.fixture
+def artifact(models_dir: Path) -> Artifact:
+    return open_artifact(models_dir, tiny.NAME, "fp32")
+
+
+@pytest.fixture
+def defaults() -> Settings:
+    return settings.resolve({})

@@ -1,0 +1,131 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from server.guard import Guard
+from server.settings import resolve
+
+JSON = {"content-type": "application/json"}
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the length of the body; fail on request, before or after the answer has begun."""
+    if scope["path"] == "/fail":
+        raise ValueError("the user's text")
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] == "/fail-late":
+        raise ValueError
+    await send({"type": "http.response.body", "body": str(len(body)).encode()})
+
+
+def call(
+    method: str = "POST", path: str = "/embed", environ: dict[str, str] | None = None, **options: object
+) -> httpx.Response:
+    async def main() -> httpx.Response:
+        transport = httpx.ASGITransport(Guard(echo, resolve(environ or {})))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **options)  # type: ignore[arg-type]
+
+    return asyncio.run(main())
+
+
+async def in_chunks(size: int, count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * size
+
+
+@pytest.mark.parametrize(("given", "kept"), [("abc-1/2", True), ("x" * 129, False), ("two words", False), ("", False)])
+def test_a_request_id_is_kept_if_it_is_short_and_printable(given: str, kept: bool) -> None:
+    ids = [call(headers={"x-request-id": given}).headers["x-request-id"] for _ in range(2)]
+    assert (ids[0] == given) is kept
+    assert (ids[0] == ids[1]) is kept
+
+
+@pytest.mark.parametrize("key", ["old", "new"])
+def test_every_key_in_the_list_opens(key: str) -> None:
+    assert call(environ={"API_KEY": "old,new"}, headers={"authorization": f"bearer {key}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("authorization", "Bearer")],
+        [("authorization", "Bearer wrong")],
+        [("authorization", "Basic old")],
+        [("authorization", "old")],
+        [("authorization", b"Bearer \xe9")],
+        [("authorization", "Bearer old"), ("authorization", "Bearer old")],
+    ],
+)
+def test_without_a_valid_key_sent_once_nothing_is_served(headers: list[tuple[str, str]]) -> None:
+    for path in ("/embed", "/info", "/nowhere"):
+        response = call(path=path, environ={"API_KEY": "old,new"}, headers=headers)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.json()["error_type"] == "unauthorized"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_probes_need_no_key(path: str) -> None:
+    assert call("GET", path, {"API_KEY": "secret"}).status_code == 200
+
+
+@pytest.mark.parametrize("media", ["application/json", "Application/JSON; charset=utf-8", "application/ld+json"])
+def test_json_is_taken(media: str) -> None:
+    assert call(headers={"content-type": media}).status_code == 200
+
+
+def test_a_body_without_a_type_is_taken_for_json() -> None:
+    assert call(content=b"{}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": ""},
+        {"content-type": "text/json"},
+        JSON | {"content-encoding": "gzip"},
+    ],
+)
+def test_another_media_type_or_encoding_is_refused_with_what_to_send(headers: dict[str, str]) -> None:
+    response = call(headers=headers)
+    assert response.status_code == 415
+    assert "send" in response.json()["error"]
+
+
+def test_a_body_is_refused_by_its_length_or_once_it_passes_the_limit() -> None:
+    limit = {"MAX_BODY_BYTES": "10"}
+    assert call(environ=limit, content=b"x" * 10).text == "10"
+    assert call(environ=limit, content=b"x" * 11).status_code == 413
+    assert call(environ=limit, content=in_chunks(5, 2)).text == "10"
+    refused = call(environ=limit, content=in_chunks(5, 3))
+    assert refused.status_code == 413
+    assert refused.headers["connection"] == "close"
+    assert "10 bytes (MAX_BODY_BYTES)" in refused.json()["error"]
+
+
+def test_a_bug_answers_500_in_the_error_shape_and_its_log_names_the_request_not_the_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        response = call(path="/fail", headers={"x-request-id": "me"})
+    assert response.status_code == 500
+    assert response.json()["error_type"] == "internal"
+    assert "request me failed: ValueError" in caplog.text
+    assert "user" not in response.text
+    assert "the user's text" not in caplog.messages[0].splitlines()[0]
+
+
+def test_a_bug_after_the_answer_began_cuts_the_connection() -> None:
+    with pytest.raises(Exception, match="internal error"):
+        call(path="/fail-late")
