@@ -1,0 +1,83 @@
+"""`python -m build`: build a model's ONNX variants."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from build import texts
+from build.errors import BuildError
+from build.pipeline import Plan, build
+from build.progress import say
+from build.sources import EXPLAIN
+from server.errors import StartError
+from server.manifest import PRECISIONS, Precision
+
+DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
+BUILT = ("fp32", "fp16", "int8")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; defaults come from the environment variables that `make` passes on."""
+    out = argparse.ArgumentParser(
+        prog="python -m build",
+        description="Turn a sentence-embedding model into ONNX variants and a manifest.",
+        epilog=f"sources:\n{EXPLAIN}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    out.add_argument("--model", default=os.environ.get("MODEL") or DEFAULT_MODEL, help="the source, see below")
+    out.add_argument("--revision", default=None, help="Hub commit or tag (default: the pinned one, else the newest)")
+    out.add_argument("--models-dir", type=Path, default=Path(os.environ.get("MODELS_DIR") or "models"))
+    out.add_argument("--cache", type=Path, default=Path(".cache") / "sources", help="where downloads are kept")
+    out.add_argument(
+        "--precisions", type=_precisions, default=BUILT, help=f"comma-separated (default {','.join(BUILT)})"
+    )
+    out.add_argument("--texts", type=Path, default=texts.OWN, help="texts to measure fidelity on (.jsonl or lines)")
+    out.add_argument("--no-preflight", action="store_true", help="do not check free disk and memory first")
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one build; returns the exit status: 0 built, 1 refused or failed, 130 interrupted."""
+    given = parser().parse_args(arguments)
+    # SIGTERM unwinds like Ctrl-C, so that what was staged is cleaned up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        made = build(_plan(given))
+    except (BuildError, StartError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}\nNothing was changed in {given.models_dir}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nstopped; nothing was changed in {given.models_dir}", file=sys.stderr)
+        return 130
+    say(f"built {made}")
+    return 0
+
+
+def _plan(given: argparse.Namespace) -> Plan:
+    return Plan(
+        model=given.model,
+        models_dir=given.models_dir,
+        cache=given.cache,
+        precisions=given.precisions,
+        texts=given.texts,
+        revision=given.revision,
+        preflight=not given.no_preflight,
+    )
+
+
+def _precisions(value: str) -> tuple[Precision, ...]:
+    named = [word.strip() for word in value.split(",") if word.strip()]
+    wrong = [word for word in named if word not in PRECISIONS]
+    if wrong or not named:
+        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(PRECISIONS)}")
+    return tuple(precision for precision in PRECISIONS if precision in named or precision == "fp32")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

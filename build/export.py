@@ -1,0 +1,111 @@
+"""From source weights to the plain ONNX graph: exported by optimum, pooled and normalised by the first passes."""
+
+import warnings
+from pathlib import Path
+
+import onnx_ir as ir
+import optimum.utils.logging
+import transformers
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+from optimum.exporters.onnx import main_export
+from safetensors import SafetensorError
+from tokenizers import Tokenizer, normalizers
+from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoTokenizer
+
+from build.errors import BuildError
+from build.passes import GraphPass, apply
+from build.passes.fold_token_types import FoldTokenTypesPass, needed
+from build.passes.name_weights import NameWeightsPass
+from build.passes.pool_output import PoolOutputPass
+from build.sentence import Sentence
+from build.sources.snapshot import Snapshot
+
+
+def check_encoder(snapshot: Snapshot) -> str:
+    """The model's architecture (`bert`, `xlm-roberta`, …).
+
+    Raises:
+        BuildError: a decoder, an encoder-decoder, remote code, or an architecture that transformers has not.
+    """
+    config = snapshot.json("config.json")
+    architecture = str(config.get("model_type", ""))
+    if "auto_map" in config and architecture not in CONFIG_MAPPING:
+        raise BuildError(f"{snapshot.id} needs code from its own repository, which is never run here")
+    if architecture not in CONFIG_MAPPING:
+        raise BuildError(f"{snapshot.id}: transformers knows no architecture {architecture!r}")
+    is_encoder = CONFIG_MAPPING[architecture] in MODEL_FOR_MASKED_LM_MAPPING
+    if not is_encoder or config.get("is_encoder_decoder") or config.get("is_decoder"):
+        raise BuildError(
+            f"{snapshot.id} is a {architecture} model, not an encoder: its tokens do not see the whole text"
+        )
+    return architecture
+
+
+def export(snapshot: Snapshot, sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:
+    """Export to `input_ids, attention_mask → sentence_embedding` and return it with the passes applied.
+
+    The graph's tensors stay on disk under `scratch` until they are read.
+
+    Raises:
+        BuildError: transformers or optimum cannot export this model.
+    """
+    run_optimum(snapshot, scratch)
+    model = ir.load(scratch / "model.onnx")
+    passes: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
+    passes += [PoolOutputPass(sentence.pooling)]
+    names = apply(model, passes)
+    if any("::" in name for name in model.graph.initializers):
+        names += apply(model, [NameWeightsPass()])
+    RemoveUnusedNodesPass()(model)
+    return model, names
+
+
+def run_optimum(snapshot: Snapshot, scratch: Path) -> None:
+    """Write optimum's export, `model.onnx` with the encoder's hidden states as output, into `scratch`.
+
+    Raises:
+        BuildError: transformers or optimum cannot export this model.
+    """
+    # What these libraries warn of (deprecated arguments, traced constants) is not for the user to act on.
+    transformers.utils.logging.set_verbosity_error()
+    optimum.utils.logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            main_export(
+                str(snapshot.folder),
+                scratch,
+                task="feature-extraction",
+                library_name="transformers",
+                do_validation=False,
+                trust_remote_code=False,
+            )
+        except (ValueError, KeyError, OSError, RuntimeError, SafetensorError) as error:
+            raise BuildError(f"{snapshot.id} cannot be exported to ONNX: {error}") from error
+
+
+def tokenizer(snapshot: Snapshot, sentence: Sentence) -> Tokenizer:
+    """The source's tokenizer, without the padding and truncation that its file may carry (the server does both).
+
+    Raises:
+        BuildError: there is neither a tokenizer.json nor a vocabulary that transformers can convert to one.
+    """
+    path = snapshot.folder / "tokenizer.json"
+    loaded = Tokenizer.from_file(str(path)) if path.is_file() else _converted(snapshot)
+    loaded.no_padding()
+    loaded.no_truncation()
+    # sentence-transformers lowercases the text itself where the settings say so.
+    if sentence.lowercases and loaded.normalizer is not None and not _lowercases(loaded):
+        loaded.normalizer = normalizers.Sequence([normalizers.Lowercase(), loaded.normalizer])
+    return loaded
+
+
+def _lowercases(loaded: Tokenizer) -> bool:
+    return '"lowercase":true' in loaded.to_str() or '"type":"Lowercase"' in loaded.to_str()
+
+
+def _converted(snapshot: Snapshot) -> Tokenizer:
+    try:
+        return AutoTokenizer.from_pretrained(snapshot.folder, use_fast=True).backend_tokenizer
+    except (ValueError, OSError, AttributeError) as error:
+        raise BuildError(f"{snapshot.id} has no tokenizer.json, and none could be made from it: {error}") from error

@@ -1,0 +1,89 @@
+"""How faithful a variant is: cosine of its vectors to the fp32 graph's and to the source model's in torch."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModel, AutoTokenizer
+
+from build.errors import BuildError
+from build.progress import track
+from build.sentence import Sentence
+from build.sources.snapshot import Snapshot
+from server.engine import OnnxEngine, Resources
+from server.machine import inference_threads
+from server.manifest import Fidelity, Similarity
+from server.tokenization import Tokenizer
+
+Vectors = NDArray[np.float32]
+_CHUNK = 16
+
+
+def tokenize(tokenizer: Path, max_tokens: int, texts: list[str]) -> list[list[int]]:
+    """Token ids of each text, as the server makes them."""
+    return [encoded.ids for encoded in Tokenizer(tokenizer, max_tokens).encode(texts)]
+
+
+def graph_vectors(graph: Path, dimension: int, sequences: list[list[int]], label: str) -> Vectors:
+    """Vectors `[text, dimension]` of token sequences through an ONNX graph on CPU, by the server's own engine."""
+    lengths = [len(ids) for ids in sequences]
+    resources = Resources("cpu", inference_threads(None).count, _CHUNK * max(lengths))
+    engine = OnnxEngine(graph, dimension, max(lengths), resources)
+    out = np.empty((len(sequences), dimension), np.float32)
+    for rows in track(_chunks(lengths), label):
+        out[rows] = engine.embed([sequences[row] for row in rows])
+    return out
+
+
+def source_vectors(snapshot: Snapshot, sentence: Sentence, texts: list[str], label: str) -> Vectors:
+    """Vectors `[text, dimension]` of the source model itself, in torch, fp32, with its own tokenizer.
+
+    Written from sentence-transformers' definition of its Pooling and Normalize modules, independently of the graph.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(snapshot.folder)
+    model = AutoModel.from_pretrained(snapshot.folder, dtype=torch.float32).eval()
+    prepared = [text.lower() if sentence.lowercases else text for text in texts]
+    out: list[Vectors | None] = [None] * len(texts)
+    with torch.inference_mode():
+        for rows in track(_chunks([len(text) for text in prepared]), label):
+            batch = tokenizer(
+                [prepared[row] for row in rows],
+                padding=True,
+                truncation=True,
+                max_length=sentence.max_tokens,
+                return_tensors="pt",
+            )
+            hidden = model(**batch).last_hidden_state
+            mask = batch["attention_mask"].unsqueeze(-1)
+            pooled = hidden[:, 0] if sentence.pooling == "cls" else (hidden * mask).sum(1) / mask.sum(1)
+            for row, vector in zip(rows, torch.nn.functional.normalize(pooled).numpy(), strict=True):
+                out[row] = vector
+    return np.stack([vector for vector in out if vector is not None])
+
+
+def similarity(vectors: Vectors, reference: Vectors) -> Similarity:
+    """Mean, 1st percentile and minimum of the row-wise cosine, rounded to what float32 can tell.
+
+    Raises:
+        BuildError: a vector is not finite.
+    """
+    left, right = vectors.astype(np.float64), reference.astype(np.float64)
+    cosine = (left * right).sum(1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
+    if not np.isfinite(cosine).all():
+        raise BuildError(f"text {int(np.flatnonzero(~np.isfinite(cosine))[0])} gave a vector that is not finite")
+    mean, low, least = cosine.mean(), np.percentile(cosine, 1), cosine.min()
+    return Similarity(mean=round(float(mean), 6), p01=round(float(low), 6), min=round(float(least), 6))
+
+
+def _chunks(lengths: list[int]) -> list[list[int]]:
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
+
+
+def line(label: str, found: Fidelity) -> str:
+    """One line of the build's report."""
+    parts = (("fp32", found.to_fp32), ("source", found.to_source))
+    return f"  {label}: " + "; ".join(
+        f"cosine to {name} mean {s.mean:.6f}, 1st percentile {s.p01:.6f}, min {s.min:.6f}" for name, s in parts
+    )

@@ -1,0 +1,71 @@
+"""Put pooling and L2 normalisation into the graph, so that its only output is the sentence's unit vector.
+
+Pooling as in sentence-transformers' `models.Pooling`, normalisation as in `torch.nn.functional.normalize`
+(divide by the norm, no smaller than 1e-12).
+"""
+
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from build.passes import GraphPass
+
+OUTPUT = "sentence_embedding"
+Pooling = Literal["cls", "mean"]
+
+
+class PoolOutputPass(GraphPass):
+    """Turn `last_hidden_state[batch, sequence, hidden]` into `sentence_embedding[batch, hidden]`."""
+
+    def __init__(self, pooling: Pooling) -> None:
+        super().__init__()
+        self.name = f"pool-{pooling}-normalize"
+        self._pooling = pooling
+
+    def rewrite(self, model: ir.Model) -> int:
+        """Replace the graph's one hidden-state output; 0 when it is not there."""
+        graph = model.graph
+        if len(graph.outputs) != 1 or graph.outputs[0].name != "last_hidden_state":
+            return 0
+        hidden = graph.outputs[0]
+        tape = ir.tape.Tape(graph)
+        pooled = _first_row(tape, hidden) if self._pooling == "cls" else _masked_mean(tape, hidden, graph.inputs[1])
+        unit = _normalize(tape, pooled)
+        unit.name = OUTPUT
+        batch, _, width = hidden.shape or (None, None, None)
+        unit.shape, unit.type = ir.Shape([batch, width]), ir.TensorType(ir.DataType.FLOAT)
+        graph.outputs[:] = [unit]
+        return 1
+
+
+def _op(tape: ir.tape.Tape, op: str, name: str, *inputs: ir.Value, **attributes: object) -> ir.Value:
+    return tape.op(op, inputs, attributes=attributes or None, name=name, output=ir.Value(name=f"{name}_output_0"))
+
+
+def _constant(tape: ir.tape.Tape, name: str, array: np.ndarray) -> ir.Value:
+    return tape.initializer(ir.tensor(array, name=name))
+
+
+def _first_row(tape: ir.tape.Tape, hidden: ir.Value) -> ir.Value:
+    first = _constant(tape, "pooling.first", np.array(0, np.int64))
+    return _op(tape, "Gather", "/pooling/Gather", hidden, first, axis=1)
+
+
+def _masked_mean(tape: ir.tape.Tape, hidden: ir.Value, mask: ir.Value) -> ir.Value:
+    sequence = _constant(tape, "pooling.sequence_axis", np.array([1], np.int64))
+    last = _constant(tape, "pooling.last_axis", np.array([-1], np.int64))
+    weights = _op(tape, "Cast", "/pooling/Cast", mask, to=ir.DataType.FLOAT)
+    column = _op(tape, "Unsqueeze", "/pooling/Unsqueeze", weights, last)
+    kept = _op(tape, "Mul", "/pooling/Mul", hidden, column)
+    total = _op(tape, "ReduceSum", "/pooling/ReduceSum", kept, sequence, keepdims=0)
+    count = _op(tape, "ReduceSum", "/pooling/ReduceSum_1", column, sequence, keepdims=0)
+    return _op(tape, "Div", "/pooling/Div", total, count)
+
+
+def _normalize(tape: ir.tape.Tape, pooled: ir.Value) -> ir.Value:
+    last = _constant(tape, "normalize.axis", np.array([-1], np.int64))
+    smallest = _constant(tape, "normalize.smallest", np.array(1e-12, np.float32))
+    norm = _op(tape, "ReduceL2", "/normalize/ReduceL2", pooled, last, keepdims=1)
+    bounded = _op(tape, "Max", "/normalize/Max", norm, smallest)
+    return _op(tape, "Div", "/normalize/Div", pooled, bounded)

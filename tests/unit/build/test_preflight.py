@@ -1,0 +1,50 @@
+"""A build that would die half-way is refused before it starts."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from build import preflight
+from build.errors import BuildError
+from build.sources.snapshot import Snapshot
+
+
+def machine(root: Path, available_kb: int, limit: str = "max") -> Path:
+    for name, content in (
+        ("proc/meminfo", f"MemTotal: 99 kB\nMemAvailable: {available_kb} kB\n"),
+        ("sys/fs/cgroup/memory.max", limit),
+        ("sys/fs/cgroup/memory.current", "1000"),
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+def test_free_memory_is_what_the_machine_has(tmp_path: Path) -> None:
+    assert preflight.free_memory(machine(tmp_path, 5000)) == 5000 * 1024
+
+
+def test_free_memory_is_what_the_container_leaves(tmp_path: Path) -> None:
+    assert preflight.free_memory(machine(tmp_path, 5000, limit="9000")) == 8000
+
+
+def snapshot(root: Path, weight_bytes: int) -> Snapshot:
+    with (root / "model.safetensors").open("wb") as stream:
+        stream.truncate(weight_bytes)  # Sparse: it takes no disk.
+    return Snapshot(root, "folder", "m", "r", "mit", {"model.safetensors": ""})
+
+
+@pytest.mark.parametrize(("disk", "memory", "what"), [(10**9, 10**12, "disk"), (10**12, 10**9, "memory")])
+def test_refuses_and_says_how_much_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: int, memory: int, what: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": disk}))
+    monkeypatch.setattr(preflight, "free_memory", lambda: memory)
+    with pytest.raises(BuildError, match=rf"not enough {what}.*needs about 5\.\d GB, 1\.0 GB are free"):
+        preflight.check(snapshot(tmp_path, 1_340_000_000 if what == "disk" else 900_000_000), tmp_path)
+
+
+def test_refuses_what_one_onnx_file_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="2 GB at most"):
+        preflight.check(snapshot(tmp_path, 2_200_000_000), tmp_path)

@@ -1,0 +1,72 @@
+"""Pooling, length and prompts are read from the model's files, never guessed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from build.errors import BuildError
+from build.sentence import CARD_PROMPTS, read
+from build.sources.snapshot import Snapshot
+from tests import tiny
+
+
+def make(folder: Path, name: str = "owner/tiny", **config: object) -> Snapshot:
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "max_position_embeddings": 512} | config))
+    files = {path.relative_to(folder).as_posix(): "0" * 64 for path in folder.rglob("*.json")}
+    return Snapshot(folder, "hub", name, "r", "mit", files)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_reads_pooling_length_and_prompts(tmp_path: Path, pooling: str) -> None:
+    tiny.write_settings(tmp_path, pooling, max_tokens=256)
+    found = read(make(tmp_path))
+    assert (found.pooling, found.max_tokens, found.normalizes) == (pooling, 256, True)
+    assert found.prompts == {"query": "the query: "}
+
+
+def test_length_is_the_smallest_of_all_limits(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path, max_tokens=1024)
+    assert read(make(tmp_path)).max_tokens == 512
+
+
+def test_roberta_counts_positions_from_the_padding_id_on(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path, max_tokens=1024)
+    found = read(make(tmp_path, model_type="xlm-roberta", max_position_embeddings=130, pad_token_id=1))
+    assert found.max_tokens == 128
+
+
+def test_one_word_pooling_mode_of_newer_files(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path)
+    (tmp_path / "1_Pooling/config.json").write_text('{"pooling_mode": "mean", "embedding_dimension": 8}')
+    assert read(make(tmp_path)).pooling == "mean"
+
+
+@pytest.mark.parametrize("flags", [{"pooling_mode_max_tokens": True}, {"pooling_mode": "lasttoken"}, {}])
+def test_refuses_pooling_that_the_graph_has_not(tmp_path: Path, flags: dict[str, object]) -> None:
+    tiny.write_settings(tmp_path)
+    (tmp_path / "1_Pooling/config.json").write_text(json.dumps(flags))
+    with pytest.raises(BuildError, match="supported are cls and mean"):
+        read(make(tmp_path))
+
+
+def test_refuses_a_dense_layer_rather_than_dropping_it(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path)
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    modules.append({"idx": 3, "name": "3", "path": "3_Dense", "type": "sentence_transformers.models.Dense"})
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(BuildError, match="module Dense"):
+        read(make(tmp_path))
+
+
+def test_refuses_a_bare_encoder_without_sentence_settings(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"has no modules\.json"):
+        read(make(tmp_path))
+
+
+def test_bge_gets_the_query_prompt_that_its_card_names(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path)
+    (tmp_path / "config_sentence_transformers.json").write_text("{}")
+    found = read(make(tmp_path, name="BAAI/bge-large-en-v1.5"))
+    assert found.prompts == CARD_PROMPTS["BAAI/bge-large-en-v1.5"]
+    assert found.prompts["query"].endswith("passages: ")

@@ -1,0 +1,59 @@
+"""What may be read from a model's folder, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from build.errors import BuildError
+from build.sources import folder
+from build.sources.snapshot import Snapshot, inventory
+
+
+def fill(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("{}")
+
+
+def test_lists_allowed_files_only_and_hashes_them(tmp_path: Path) -> None:
+    fill(
+        tmp_path, "config.json", "model.safetensors", "1_Pooling/config.json", "modeling.py", "model.bin", ".git/x.json"
+    )
+    files = inventory(tmp_path)
+    assert sorted(files) == ["1_Pooling/config.json", "config.json", "model.safetensors"]
+    assert files["config.json"] == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+def test_pickle_weights_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    fill(tmp_path, "config.json", "pytorch_model.bin")
+    with pytest.raises(BuildError, match=r"only as pickle \(pytorch_model\.bin\).*safetensors"):
+        inventory(tmp_path)
+
+
+def test_a_folder_without_weights_says_what_is_missing(tmp_path: Path) -> None:
+    fill(tmp_path, "config.json")
+    with pytest.raises(BuildError, match=r"expected model\.safetensors"):
+        inventory(tmp_path)
+
+
+def test_any_other_folder_is_not_a_model(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"no config\.json"):
+        inventory(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("BAAI/bge-large-en-v1.5", "bge-large-en-v1.5"), ("my model (v2)", "my-model-v2"), ("../..", "model")],
+)
+def test_the_artifact_name_is_safe_in_any_file_system(tmp_path: Path, given: str, name: str) -> None:
+    assert Snapshot(tmp_path, "folder", given, "r", "mit", {}).name == name
+
+
+def test_a_folder_s_revision_follows_its_content(tmp_path: Path) -> None:
+    fill(tmp_path, "config.json", "model.safetensors")
+    first = folder.read(tmp_path)
+    (tmp_path / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\n")
+    assert folder.read(tmp_path).revision == first.revision
+    assert (first.licence, folder.read(tmp_path).licence) == ("unknown", "apache-2.0")
+    (tmp_path / "config.json").write_text('{"changed": 1}')
+    assert folder.read(tmp_path).revision != first.revision
