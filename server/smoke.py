@@ -99,7 +99,10 @@ def _report(url: str) -> Iterator[str]:
     passages = _embed(url, {"texts": list(PASSAGES), "input_type": "document"})
     query = _embed(url, {"texts": [QUERY], "input_type": "query"})
     print(f"dimension        {texts.vectors.shape[1]}")
-    yield from check_unit(np.concatenate([texts.vectors, passages.vectors, query.vectors]))
+    everything = np.concatenate([texts.vectors, passages.vectors, query.vectors])
+    norms = np.linalg.norm(everything, axis=1)
+    print(f"norms            {norms.min():.6f} to {norms.max():.6f}")
+    yield from check_unit(everything)
     yield from check_triples(texts.vectors)
     yield from check_search(query.vectors, passages.vectors)
     for name, reply in (("30 sentences", texts), ("one query", query)):

@@ -1,0 +1,151 @@
+"""Whatever a client sends, it gets a clear error that names the item and the limit, and the server serves on."""
+
+import http.client
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.serving import Served, serve
+
+JSON = {"content-type": "application/json"}
+
+
+def body(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+CASES = [
+    ("empty body", b"", 400, "empty"),
+    ("malformed", b'{"text": "a"', 400, "malformed"),
+    ("trailing characters", b'{"text": "a"} x', 400, "malformed"),
+    ("NaN literal", b'{"text": NaN}', 400, "malformed"),
+    ("byte order mark", b'\xef\xbb\xbf{"text": "a"}', 400, "byte order mark"),
+    ("invalid UTF-8", b'{"text": "\xff"}', 400, "UTF-8"),
+    ("nested too deep", b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 422, "$.text"),
+    ("null", b"null", 422, "object"),
+    ("a number", b"12", 422, "object"),
+    ("a list", b'["a"]', 422, "object"),
+    ("no text", b"{}", 422, "exactly one of text, texts, inputs"),
+    ("two of them", body({"text": "a", "inputs": "a"}), 422, "text and inputs"),
+    ("number for text", body({"text": 7}), 422, "$.text"),
+    ("null in the list", body({"texts": ["a", None]}), 422, "$.texts[1]"),
+    ("string for texts", body({"texts": "a"}), 422, "$.texts"),
+    ("huge number", b'{"text": 1e999}', 422, "$.text"),
+    ("empty list", body({"texts": []}), 422, "empty list"),
+    ("empty text", body({"texts": ["a", ""]}), 422, "index 1"),
+    ("blank text", body({"texts": [" \t\n"]}), 422, "index 0"),
+    ("NUL only", body({"text": "\0"}), 422, "index 0"),
+    ("zero width only", body({"text": "\u200d\u200b"}), 422, "index 0"),
+    ("lone surrogate", b'{"texts": ["a", "\\ud800"]}', 422, "surrogate"),
+    ("lone surrogate inside", b'{"text": "a \\udfff b"}', 422, "surrogate"),
+    ("too many texts", body({"texts": ["a"] * 10_000}), 413, "10000 texts, the limit is 1024"),
+    ("too many characters", body({"text": "x" * 200_000}), 422, "200000 characters, the limit is 131072"),
+    ("10 MB text", body({"text": "x" * 10_000_000}), 413, "MAX_BODY_BYTES"),
+    ("unknown field", body({"text": "a", "colour": "red"}), 422, "colour"),
+    ("dimensions 0", body({"text": "a", "dimensions": 0}), 422, "384"),
+    ("dimensions too many", body({"text": "a", "dimensions": 385}), 422, "384"),
+    ("dimensions overflow", b'{"text": "a", "dimensions": 99999999999999999999999}', 422, "dimensions"),
+    ("truncate junk", body({"text": "a", "truncate": "MIDDLE"}), 422, "truncate must be"),
+    ("input type junk", body({"text": "a", "input_type": "essay"}), 422, "input_type must be"),
+    ("prompt name unknown", body({"text": "a", "prompt_name": "query"}), 422, "prompt_name is not one of"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def still_serves(int8: Served) -> Iterator[None]:
+    """After all of it the same process gives the same vector."""
+    before = int8.embed(["the same text"])
+    yield
+    assert int8.process.poll() is None
+    assert int8.embed(["the same text"]) == before
+    assert not [line for line in int8.lines if "Traceback" in line]
+
+
+@pytest.mark.parametrize(("raw", "status", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_is_answered_with_a_clear_error(int8: Served, raw: bytes, status: int, message: str) -> None:
+    answer = int8.client.post("/embed", content=raw, headers=JSON)
+    assert answer.status_code == status, answer.text
+    error = answer.json()
+    assert message in error["error"]
+    assert set(error) == {"error", "error_type"}
+
+
+FAMILY = "👩\u200d👩\u200d👧" * 50
+HARMLESS = ["a\0b", "\u202eright to left", FAMILY, "a" + "\u0301" * 5000, "x" * 50_000, "[CLS] [SEP] [PAD] <s>"]
+
+
+@pytest.mark.parametrize("text", HARMLESS, ids=["NUL", "RTL", "ZWJ", "combining", "one long word", "special tokens"])
+def test_strange_but_legal_text_gets_a_vector(int8: Served, text: str) -> None:
+    assert len(int8.embed([text])[0]) == 384
+
+
+def test_wrong_method_and_path(int8: Served) -> None:
+    wrong = int8.client.get("/embed")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert int8.client.post("/info").status_code == 405
+    missing = int8.client.post("/../etc/passwd", json={})
+    assert missing.status_code == 404
+    assert "error" in missing.json()
+
+
+def test_content_type_and_encoding(int8: Served) -> None:
+    form = int8.client.post("/embed", content=body({"text": "a"}), headers={"content-type": "text/plain"})
+    assert form.status_code == 415
+    assert "application/json" in form.json()["error"]
+    packed = int8.client.post("/embed", content=b"\x1f\x8b", headers=JSON | {"content-encoding": "gzip"})
+    assert packed.status_code == 415
+
+
+def raw_exchange(served: Served, head: str, content: bytes = b"") -> int:
+    """Send bytes as they are; the status of the answer, or 0 where the connection is just closed."""
+    connection = http.client.HTTPConnection(served.client.base_url.host, served.client.base_url.port, timeout=20)
+    connection.connect()
+    assert connection.sock is not None
+    connection.sock.sendall(head.replace("\n", "\r\n").encode() + content)
+    answer = http.client.HTTPResponse(connection.sock)
+    try:
+        answer.begin()
+        return answer.status
+    except (http.client.HTTPException, ConnectionError):
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "content", "statuses"),
+    [
+        ("POST /embed HTTP/1.1\nHost: x\nContent-Length: -5\n\n", b"", {400, 0}),
+        ("POST /embed HTTP/1.1\nHost: x\nContent-Length: 2\nContent-Length: 3\n\n", b"{}", {400, 0}),
+        ("POST /embed HTTP/1.1\nHost: x\nContent-Length: 99999999999\nContent-Type: application/json\n\n", b"", {413}),
+        ("GET /health HTTP/1.0\n\n", b"", {200}),
+        ("PRI * HTTP/2.0\n\nSM\n\n", b"", {400, 404, 405, 0}),
+        ("GET / HTTP/1.1\nHost: x\nUpgrade: websocket\nConnection: Upgrade\n\n", b"", {404, 400}),
+    ],
+    ids=["negative length", "two lengths", "huge length", "HTTP 1.0", "HTTP 2 preface", "websocket"],
+)
+def test_strange_http(int8: Served, head: str, content: bytes, statuses: set[int]) -> None:
+    assert raw_exchange(int8, head, content) in statuses
+
+
+def test_a_chunked_body_is_cut_off_at_the_limit(int8: Served) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(200):
+            yield b" " * 1_000_000
+
+    try:
+        answer = int8.client.post("/embed", content=endless(), headers=JSON)
+    except OSError:
+        return  # Closed while we were still sending: refused as well.
+    assert answer.status_code == 413
+
+
+def test_a_key_is_asked_for_when_one_is_set() -> None:
+    with serve(quantization="int8", api_key="one,two") as served:
+        assert served.client.post("/embed", json={"text": "a"}).status_code == 401
+        assert served.client.get("/ready").status_code == 200
+        for key, status in (("one", 200), ("two", 200), ("three", 401), ("onetwo", 401)):
+            headers = {"authorization": f"Bearer {key}"}
+            assert served.client.post("/embed", json={"text": "a"}, headers=headers).status_code == status
+        assert not [line for line in served.lines if "one,two" in line]

@@ -1,0 +1,106 @@
+"""The house rules: what may be imported where, what the runtime may hold, what the documents promise."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.settings import SETTINGS
+from tests.serving import ROOT
+
+FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
+# Each module may import those before it in this list, never one after it.
+ORDER = (
+    "settings errors manifest staging machine allowance logs artifact tokenization device engine batcher wire service "
+    "guard app __main__"
+).split()
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports, wherever it does."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def test_the_runtime_environment_holds_no_build_tools() -> None:
+    installed = {name.lower().replace("-", "_") for dist in importlib.metadata.distributions() if (name := dist.name)}
+    assert not FORBIDDEN & installed
+    program = "import sys, server.__main__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not FORBIDDEN & {name.split(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize("path", sources("server"), ids=lambda path: path.name)
+def test_the_server_imports_one_way(path: Path) -> None:
+    named = imports(path)
+    assert not {name.split(".")[0] for name in named} & (FORBIDDEN | {"build", "bench", "tests"})
+    if path.stem in ORDER:
+        mine = {name.split(".")[1] for name in named if name.startswith("server.")} & set(ORDER)
+        later = [name for name in mine if ORDER.index(name) >= ORDER.index(path.stem)]
+        assert not later
+
+
+def test_every_server_module_has_its_place_in_the_order() -> None:
+    modules = {path.stem for path in sources("server")}
+    assert modules - set(ORDER) <= {"__init__", "smoke"}
+
+
+def test_build_is_tracked_linted_and_tested() -> None:
+    tracked = subprocess.run(["git", "ls-files", "build"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode == 0 and tracked.stdout:
+        assert "build/pipeline.py" in tracked.stdout.split()
+    linted = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--show-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert any(line.endswith("build/pipeline.py") for line in linted.stdout.splitlines())
+    assert (ROOT / "tests" / "unit" / "build").is_dir()
+
+
+def test_files_stay_readable() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for folder in ("server", "build", "bench", "tests")
+        for path in sources(folder)
+        if (count := len(path.read_text("utf-8").splitlines())) > 350
+    }
+    assert not long
+
+
+def test_readme_s_table_of_settings_is_the_server_s() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`|) ?\|", readme, re.MULTILINE))
+    assert rows == {setting.name: setting.default for setting in SETTINGS}
+
+
+def test_make_help_lists_every_verb() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    verbs = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    phony = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert verbs == phony
+    assert all(f"make {verb} " in shown for verb in verbs)
+
+
+def test_the_first_commands_of_readme_are_the_two_that_set_everything_up() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    commands = re.findall(r"^make [a-z-]+", readme, re.MULTILINE)
+    assert commands[:2] == ["make demo", "make test"]
+
+
+def test_relative_links_resolve() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,99 @@
+"""A real server in a process of its own, on a free port, in the runtime's own environment."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNTIME = ROOT / ".venv" / "bin" / "python"
+MODELS = ROOT / "models"
+MINILM = "all-MiniLM-L6-v2"
+_READY = re.compile(r"listening on \S+ port (\d+)")
+
+
+@dataclass
+class Served:
+    """A running server: its process, its address, and every line it printed."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return str(self.client.base_url)
+
+    def embed(self, texts: list[str], **options: object) -> list[list[float]]:
+        """Vectors of `texts` through `/embed`."""
+        answer = self.client.post("/embed", json={"texts": texts, **options})
+        assert answer.status_code == 200, answer.text
+        rows: list[list[float]] = answer.json()["embeddings"]
+        return rows
+
+
+def start(**settings: object) -> subprocess.Popen[str]:
+    """Start a server with these settings and no others; standard error goes where standard output goes."""
+    kept = {name: value for name, value in os.environ.items() if not name.isupper() or name in ("PATH", "HOME", "LANG")}
+    asked = {name.upper(): str(value) for name, value in settings.items()}
+    environment = kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
+    python = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
+    return subprocess.Popen(
+        [str(python), "-m", "server"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def serve(**settings: object) -> Iterator[Served]:
+    """Run a server until the block ends, then stop it as an orchestrator would (SIGTERM)."""
+    with start(**settings) as process:
+        served = Served(process, httpx.Client(timeout=120))
+        try:
+            served.client.base_url = httpx.URL(f"http://127.0.0.1:{_wait_for_port(served)}")
+            drain = threading.Thread(target=_keep_reading, args=(served,), daemon=True)
+            drain.start()
+            yield served
+        finally:
+            served.client.close()
+            process.terminate()
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+
+
+def refused(**settings: object) -> tuple[int, str]:
+    """Start a server that must not start: its exit status and all that it printed."""
+    with start(**settings) as process:
+        try:
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return process.returncode, said
+
+
+def _wait_for_port(served: Served) -> int:
+    assert served.process.stdout is not None
+    for line in served.process.stdout:
+        served.lines.append(line.rstrip("\n"))
+        if found := _READY.search(line):
+            return int(found[1])
+    raise AssertionError("the server did not start:\n" + "\n".join(served.lines))
+
+
+def _keep_reading(served: Served) -> None:
+    assert served.process.stdout is not None
+    served.lines.extend(line.rstrip("\n") for line in served.process.stdout)
