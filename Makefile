@@ -11,6 +11,7 @@ TORCH_INDEX ?=
 RUN := .venv/bin/python
 BUILD := .venv-build/bin/python
 PIP := -m pip --disable-pip-version-check
+GRAPH := $(or $(MODELS_DIR),models)/$(notdir $(or $(MODEL),BAAI/bge-large-en-v1.5)).onnx
 DEMO := all-MiniLM-L6-v2
 FULL := synthetic-bge-large
 
@@ -41,7 +42,8 @@ compare: .venv/ready ## size, memory and speed of every variant of MODEL= on thi
 	$(RUN) -m bench compare
 
 netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
-	.venv-build/bin/netron models/$(notdir $(or $(MODEL),BAAI/bge-large-en-v1.5)).onnx
+	@test -f $(GRAPH) || { echo "$(GRAPH) is not built: make build-models MODEL=$(or $(MODEL),BAAI/bge-large-en-v1.5)" >&2; exit 1; }
+	.venv-build/bin/netron --browse $(GRAPH)
 
 lint: .venv/ready ## ruff and mypy
 	$(RUN) -m ruff check .

@@ -11,13 +11,14 @@ from build.errors import BuildError
 from build.progress import track
 from build.sentence import Sentence
 from build.sources.snapshot import Snapshot
-from server.engine import OnnxEngine, Resources
+from server.engine import OnnxEngine, Resources, split
 from server.machine import inference_threads
 from server.manifest import Fidelity, Similarity
 from server.tokenization import Tokenizer
 
 Vectors = NDArray[np.float32]
-_CHUNK = 16
+# Large enough that torch, which reads all weights for each call, does not spend its time on that.
+_BATCH_TOKENS = 1024
 
 
 def tokenize(tokenizer: Path, max_tokens: int, texts: list[str]) -> list[list[int]]:
@@ -27,17 +28,20 @@ def tokenize(tokenizer: Path, max_tokens: int, texts: list[str]) -> list[list[in
 
 def graph_vectors(graph: Path, dimension: int, sequences: list[list[int]], label: str) -> Vectors:
     """Vectors `[text, dimension]` of token sequences through an ONNX graph on CPU, by the server's own engine."""
-    lengths = [len(ids) for ids in sequences]
-    resources = Resources("cpu", inference_threads(None).count, _CHUNK * max(lengths))
-    engine = OnnxEngine(graph, dimension, max(lengths), resources)
+    longest = max(map(len, sequences))
+    engine = OnnxEngine(graph, dimension, longest, Resources("cpu", inference_threads(None).count, _BATCH_TOKENS))
     out = np.empty((len(sequences), dimension), np.float32)
-    for rows in track(_chunks(lengths), label):
+    for rows in track(_batches(sequences), label):
         out[rows] = engine.embed([sequences[row] for row in rows])
     return out
 
 
-def source_vectors(snapshot: Snapshot, sentence: Sentence, texts: list[str], label: str) -> Vectors:
+def source_vectors(
+    snapshot: Snapshot, sentence: Sentence, texts: list[str], sequences: list[list[int]], label: str
+) -> Vectors:
     """Vectors `[text, dimension]` of the source model itself, in torch, fp32, with its own tokenizer.
+
+    `sequences` are the same texts' token ids, which serve only to put texts of like length together.
 
     Written from sentence-transformers' definition of its Pooling and Normalize modules, independently of the graph.
     """
@@ -46,7 +50,7 @@ def source_vectors(snapshot: Snapshot, sentence: Sentence, texts: list[str], lab
     prepared = [text.lower() if sentence.lowercases else text for text in texts]
     out: list[Vectors | None] = [None] * len(texts)
     with torch.inference_mode():
-        for rows in track(_chunks([len(text) for text in prepared]), label):
+        for rows in track(_batches(sequences), label):
             batch = tokenizer(
                 [prepared[row] for row in rows],
                 padding=True,
@@ -76,9 +80,8 @@ def similarity(vectors: Vectors, reference: Vectors) -> Similarity:
     return Similarity(mean=round(float(mean), 6), p01=round(float(low), 6), min=round(float(least), 6))
 
 
-def _chunks(lengths: list[int]) -> list[list[int]]:
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    return [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
+def _batches(sequences: list[list[int]]) -> list[list[int]]:
+    return split([len(ids) for ids in sequences], _BATCH_TOKENS)
 
 
 def line(label: str, found: Fidelity) -> str:

@@ -135,9 +135,9 @@ def _variant(draft: Draft, found: Fidelity) -> Variant:
 
 
 def _measure(job: Job, drafts: list[Draft], chosen: texts.Texts, dimension: int) -> dict[Precision, Fidelity]:
-    with progress.step("fidelity of the source in torch"):
-        to_source = fidelity.source_vectors(job.snapshot, job.settings, chosen.items, "torch")
     sequences = fidelity.tokenize(job.staged(".tokenizer.json"), job.settings.max_tokens, chosen.items)
+    with progress.step("fidelity of the source in torch"):
+        to_source = fidelity.source_vectors(job.snapshot, job.settings, chosen.items, sequences, "torch")
     found: dict[Precision, Fidelity] = {}
     to_fp32 = to_source
     for draft in drafts:

