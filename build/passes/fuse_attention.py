@@ -1,0 +1,174 @@
+"""Fuse the exporter's attention, a dozen nodes of reshapes and products, into one `MultiHeadAttention`.
+
+That operator applies the scale 1/sqrt(head size) itself and takes the mask as it is, `[batch, sequence]`,
+where the export builds a `[batch, 1, sequence, sequence]` table of -3.4e38.
+"""
+
+import math
+from typing import Any
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnxscript.rewriter import RewriteRuleClassBase, RewriteRuleSet
+
+from build.passes import GraphPass
+from build.passes.graph import MICROSOFT, Scope, array, graph_input, module, require_opset, scalar, value_inputs
+
+OPERATOR = "MultiHeadAttention"
+MASK = "attention_mask"
+
+
+class FuseAttentionPass(GraphPass):
+    """Replace each attention core by one operator; the projections around it stay."""
+
+    name = "fuse-attention"
+
+    def rewrite(self, model: ir.Model) -> int:
+        """Fuse every core found; the mask must come from `attention_mask` alone."""
+        _untie(model.graph)
+        scope = Scope(model.graph, "/attention_mask")
+        mask = scope.op("Cast", graph_input(model.graph, MASK), to=ir.DataType.INT32)
+        count: int = RewriteRuleSet([_ScaledInputs.rule(mask), _ScaledScores.rule(mask)]).apply_to_model(model)
+        model.graph.sort()
+        _name(model.graph)
+        RemoveUnusedNodesPass()(model)
+        require_opset(model, MICROSOFT)
+        return count
+
+
+class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
+    """What the two ways of writing attention share."""
+
+    def __init__(self, mask: ir.Value) -> None:
+        super().__init__()
+        self._mask = mask
+
+    def fits(self, mask: ir.Value, heads: ir.Value, bias: ir.Value | None = None, **_: Any) -> bool:
+        """Whether the mask is made of `attention_mask` alone, a bias of no input, and the heads are known."""
+        return value_inputs(mask) == {MASK} and (bias is None or not value_inputs(bias)) and _heads(heads) is not None
+
+    def rewrite(
+        self,
+        op: Any,
+        query: ir.Value,
+        key: ir.Value,
+        value: ir.Value,
+        heads: ir.Value,
+        bias: ir.Value | None = None,
+        **_: Any,
+    ) -> ir.Value:
+        """The fused operator."""
+        inputs = [query, key, value, None, self._mask, bias]
+        while inputs[-1] is None:
+            inputs.pop()
+        return op.MultiHeadAttention(*inputs, num_heads=_heads(heads), _domain=MICROSOFT)
+
+
+class _ScaledInputs(_Attention):
+    """torch's scaled_dot_product_attention: both factors times the fourth root of 1/head size."""
+
+    def pattern(
+        self,
+        op: Any,
+        query: ir.Value,
+        key: ir.Value,
+        value: ir.Value,
+        mask: ir.Value,
+        heads: ir.Value,
+        key_heads: ir.Value,
+        value_heads: ir.Value,
+        joined: ir.Value,
+        first: ir.Value,
+        last: ir.Value,
+        one: ir.Value,
+    ) -> ir.Value:
+        """BERT, RoBERTa, XLM-RoBERTa and DistilBERT of transformers 4.57."""
+        left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
+        right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
+        values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
+        size = op.Cast(op.Slice(op.Shape(left), first, last), to=1)
+        scale = op.Cast(op.Div(one, op.Sqrt(size)), to=1)
+        scores = op.MatMul(op.Mul(left, op.Sqrt(scale)), op.Mul(right, op.Sqrt(scale)))
+        weights = op.Softmax(op.Add(scores, mask), axis=-1)
+        return op.Reshape(op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3]), joined)
+
+    def check(self, context: object, first: ir.Value, one: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
+        """Also: the size that scales is the last axis's."""
+        return scalar(first) == -1 and scalar(one) == 1 and self.fits(**bound)
+
+
+class _ScaledScores(_Attention):
+    """MPNet: the product divided by sqrt(head size), with a bias by relative position."""
+
+    def pattern(
+        self,
+        op: Any,
+        query: ir.Value,
+        key: ir.Value,
+        value: ir.Value,
+        mask: ir.Value,
+        bias: ir.Value,
+        root: ir.Value,
+        heads: ir.Value,
+        key_heads: ir.Value,
+        value_heads: ir.Value,
+        zeroth: ir.Value,
+        first: ir.Value,
+        axis: ir.Value,
+        other_axis: ir.Value,
+        width: ir.Value,
+    ) -> ir.Value:
+        """MPNet of transformers 4.57, which reads the shape to join the heads to from the product itself."""
+        left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
+        right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
+        values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
+        scores = op.Add(op.Add(op.Div(op.MatMul(left, right), root), bias), mask)
+        weights = op.Softmax(scores, axis=-1)
+        context = op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3])
+        batch = op.Unsqueeze(op.Gather(op.Shape(context), zeroth), axis)
+        sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
+        return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
+
+    def check(self, context: object, root: ir.Value, heads: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
+        """Also: the divisor is the square root of the head size."""
+        shape, divisor = _dimensions(heads), scalar(root)
+        exact = shape is not None and divisor is not None and math.isclose(divisor, math.sqrt(shape[1]), rel_tol=1e-6)
+        return exact and self.fits(heads=heads, **bound)
+
+
+def _untie(graph: ir.Graph) -> None:
+    """Give each module back the tensor that the exporter shares among all that are equal, through Identity nodes.
+
+    They hide that a value is constant, and a later pass must be able to change one module's numbers alone.
+    """
+    for node in list(graph):
+        tensor = node.inputs[0].const_value if node.op_type == "Identity" and node.inputs[0] is not None else None
+        if tensor is None or node.outputs[0].is_graph_output():
+            continue
+        shared, own = node.inputs[0], node.outputs[0]
+        constant = ir.Value(name=own.name, shape=shared.shape, type=shared.type, const_value=tensor)
+        own.replace_all_uses_with(constant)
+        graph.remove(node, safe=True)
+        graph.register_initializer(constant)
+
+
+def _dimensions(shape: ir.Value) -> tuple[int, int] | None:
+    """Number and size of the heads from the target of the reshape `[batch, sequence, heads, size]`."""
+    producer = shape.producer()
+    if producer is None or producer.op_type != "Concat" or len(producer.inputs) != 4:
+        return None
+    heads, size = array(producer.inputs[2]), array(producer.inputs[3])
+    return None if heads is None or size is None else (int(heads.item()), int(size.item()))
+
+
+def _heads(shape: ir.Value) -> int | None:
+    dimensions = _dimensions(shape)
+    return dimensions[0] if dimensions else None
+
+
+def _name(graph: ir.Graph) -> None:
+    """Name the fused nodes by the module whose projections they read."""
+    for node in graph:
+        if node.op_type == OPERATOR:
+            node.name = f"{module(*node.inputs[:2])}/{OPERATOR}"
+            node.outputs[0].name = f"{node.name}_output_0"

@@ -1,0 +1,170 @@
+"""Reading and writing graphs: what the passes share to walk values and to add nodes that carry a module path."""
+
+from pathlib import PurePosixPath
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from build.errors import BuildError
+
+MICROSOFT = "com.microsoft"
+
+
+class Scope:
+    """Adds nodes under one module path: `Scope(graph, "/packing").op("Gather", …)` makes `/packing/Gather`."""
+
+    def __init__(self, graph: ir.Graph, path: str) -> None:
+        self.graph = graph
+        self._tape = ir.tape.Tape(graph)
+        self.path = path
+        self._taken = {node.name for node in graph if (node.name or "").startswith(f"{path}/")}
+        self._constants = graph.initializers
+
+    def op(self, op_type: str, *inputs: ir.Value | None, domain: str = "", **attributes: object) -> ir.Value:
+        """Append a node with one output; the caller sorts the graph when it is done."""
+        name = self._name(op_type)
+        output = ir.Value(name=f"{name}_output_0")
+        return self._tape.op(op_type, inputs, attributes=attributes, domain=domain, name=name, output=output)
+
+    def ops(self, count: int, op_type: str, *inputs: ir.Value, **attributes: object) -> list[ir.Value]:
+        """Append a node with `count` outputs."""
+        name = self._name(op_type)
+        outputs = [ir.Value(name=f"{name}_output_{index}") for index in range(count)]
+        return list(self._tape.op_multi_out(op_type, inputs, attributes=attributes, outputs=outputs, name=name))
+
+    def split(self, value: ir.Value, parts: int) -> list[ir.Value]:
+        """Cut the last axis into equal parts."""
+        return self.ops(parts, "Split", value, axis=-1, num_outputs=parts)
+
+    def constant(self, name: str, array: NDArray[np.generic]) -> ir.Value:
+        """The constant of this name under the path: made once, shared after that."""
+        full = f"{self.path.strip('/').replace('/', '.')}.{name}"
+        if full in self._constants:
+            return self._constants[full]
+        return self._tape.initializer(ir.tensor(array, name=full))
+
+    def ints(self, *values: int) -> ir.Value:
+        """A constant int64 vector."""
+        return self.constant("_".join(map(str, values)), np.array(values, np.int64))
+
+    def weight(self, name: str, array: NDArray[np.generic]) -> ir.Value:
+        """A constant with a module's own name, `encoder.layer.0.output.dense.weight`."""
+        return self._tape.initializer(ir.tensor(np.ascontiguousarray(array), name=name))
+
+    def _name(self, op_type: str) -> str:
+        name, count = f"{self.path}/{op_type}", 0
+        while name in self._taken:
+            count += 1
+            name = f"{self.path}/{op_type}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def array(value: ir.Value | None) -> NDArray[np.generic] | None:
+    """The numbers of a constant, whether initializer or Constant node; None for anything computed."""
+    tensor = ir.convenience.get_const_tensor(value) if value is not None else None
+    return None if tensor is None else np.asarray(tensor.numpy())
+
+
+def numbers(value: ir.Value | None) -> NDArray[np.generic]:
+    """The numbers of a constant.
+
+    Raises:
+        BuildError: the value is computed.
+    """
+    found = array(value)
+    if found is None:
+        raise BuildError(f"{value.name if value is not None else None!r} is not a constant")
+    return found
+
+
+def is_constant(value: ir.Value) -> bool:
+    """Whether the value is an initializer or a Constant node's, without reading its numbers."""
+    producer = value.producer()
+    return value.const_value is not None or (producer is not None and producer.op_type == "Constant")
+
+
+def scalar(value: ir.Value | None) -> float | None:
+    """The number in a constant of one element."""
+    numbers = array(value)
+    return float(numbers.reshape(-1)[0]) if numbers is not None and numbers.size == 1 else None
+
+
+def matrix(node: ir.Node) -> ir.Value | None:
+    """The weight `[in, out]` of a linear layer's MatMul; None when the node is something else."""
+    weight = node.inputs[1] if node.op_type == "MatMul" else None
+    shape = weight.shape if weight is not None and weight.const_value is not None else None
+    return weight if shape is not None and len(shape) == 2 else None
+
+
+def only_consumer(value: ir.Value) -> ir.Node | None:
+    """The one node that reads the value, None when there are several or none."""
+    consumers = value.consumers()
+    return consumers[0] if len(consumers) == 1 and not value.is_graph_output() else None
+
+
+def value_inputs(value: ir.Value) -> set[str]:
+    """The graph inputs whose numbers, and not merely their shape, decide this value."""
+    found: set[str] = set()
+    seen: set[ir.Value] = set()
+    pending = [value]
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        producer = current.producer()
+        if producer is not None and producer.op_type != "Shape":
+            pending += [source for source in producer.inputs if source is not None]
+        elif current.is_graph_input():
+            found.add(current.name or "")
+    return found
+
+
+def folder(node: ir.Node) -> str:
+    """The module path that a node's name starts with: `/encoder/layer.0/output/dense` of `…/dense/MatMul`."""
+    return (node.name or "").rpartition("/")[0]
+
+
+def module(*values: ir.Value) -> str:
+    """The module path that the producers of these values share: `/encoder/layer.0/attention/self`."""
+    folders = [PurePosixPath(folder(producer)) for value in values if (producer := value.producer()) is not None]
+    if not folders:
+        return ""
+    shared = next(path for path in (folders[0], *folders[0].parents) if all(f.is_relative_to(path) for f in folders))
+    return str(shared).rstrip("/")
+
+
+def graph_input(graph: ir.Graph, name: str) -> ir.Value:
+    """The input of this name.
+
+    Raises:
+        BuildError: the graph has no such input.
+    """
+    for value in graph.inputs:
+        if value.name == name:
+            return value
+    raise BuildError(f"the graph has no input {name!r}")
+
+
+def pooled(graph: ir.Graph) -> ir.Value:
+    """The sentence's vector before its normalisation, `[batch, hidden]`.
+
+    Raises:
+        BuildError: the graph does not end in a normalisation.
+    """
+    producer = graph.outputs[0].producer() if len(graph.outputs) == 1 else None
+    if producer is None or producer.op_type != "Div" or producer.inputs[0] is None:
+        raise BuildError("the graph does not end in one normalised vector: pool its output first")
+    return producer.inputs[0]
+
+
+def is_first_row(node: ir.Node) -> bool:
+    """Whether the node takes the first token of each text, `[batch, sequence, hidden]` at sequence 0."""
+    return node.op_type == "Gather" and node.attributes.get_int("axis", 0) == 1 and scalar(node.inputs[1]) == 0
+
+
+def require_opset(model: ir.Model, domain: str, version: int = 1) -> None:
+    """Declare a domain of operators that the graph now uses."""
+    model.opset_imports.setdefault(domain, version)

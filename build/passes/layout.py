@@ -1,0 +1,84 @@
+"""Where each real token lies: the integer tables that the padding-free graph computes once from the mask.
+
+Names of shapes: `batch` texts, `total` real tokens, `groups` runs of neighbouring texts of one length.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from build.passes.graph import Scope
+
+_END = np.iinfo(np.int64).max
+
+
+class Layout:
+    """The tables, as values of the graph; each is made when it is first asked for."""
+
+    def __init__(self, graph: ir.Graph, mask: ir.Value) -> None:
+        self.scope = scope = Scope(graph, "/packing")
+        self.sizes = scope.op("Shape", mask)
+        """`[2]`: batch and sequence of the padded input."""
+        self._places = scope.op("NonZero", mask)
+        self.coordinates = scope.op("Transpose", self._places, perm=[1, 0])
+        """`[total, 2]`: row and column of each real token in the padded input."""
+        self.lengths = scope.op("ReduceSum", mask, scope.ints(1), keepdims=0)
+        """`[batch]`: tokens of each text."""
+        ends = scope.op("CumSum", self.lengths, scope.constant("axis", np.array(0, np.int64)))
+        self.starts = scope.op("Sub", ends, self.lengths)
+        """`[batch]`: the packed row of each text's first token."""
+        self._shapes: dict[int, ir.Value] = {}
+        self._groups: Groups | None = None
+
+    @property
+    def groups(self) -> "Groups":
+        """The runs of neighbouring texts of one length."""
+        if self._groups is None:
+            self._groups = Groups(self)
+        return self._groups
+
+    def pack(self, padded: ir.Value) -> ir.Value:
+        """`[batch, sequence]`, or what broadcasts to it, as `[total]`: the real tokens alone."""
+        full = self.scope.op("Expand", padded, self.sizes)
+        return self.scope.op("GatherND", full, self.coordinates)
+
+    def texts(self) -> ir.Value:
+        """`[total]`: which text each token belongs to."""
+        return self.scope.op("Gather", self._places, self.scope.constant("axis", np.array(0, np.int64)))
+
+    def shape(self, width: int) -> ir.Value:
+        """`[groups, 3]`: the shape (-1, length, width) of each group."""
+        if width not in self._shapes:
+            scope = self.scope
+            lengths = scope.op("Mul", self.groups.lengths, scope.ints(0, 1, 0))
+            self._shapes[width] = scope.op("Add", lengths, scope.ints(-1, 0, width))
+        return self._shapes[width]
+
+
+class Groups:
+    """The runs, each a range of texts and a range of packed rows; columns, so that a row of them is a vector `[1]`."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._scope = scope = layout.scope
+        lengths = layout.lengths
+        # A text opens a group when it is not as long as the one before it; no text is 0 tokens long.
+        before = scope.op("Concat", scope.ints(0), scope.op("Slice", lengths, scope.ints(0), scope.ints(-1)), axis=0)
+        opens = scope.op("Not", scope.op("Equal", lengths, before))
+        first = scope.op("Squeeze", scope.op("NonZero", opens), scope.ints(0))
+        self.count = scope.op("Size", first)
+        """Scalar: how many there are."""
+        self.lengths = self._column(scope.op("Gather", lengths, first))
+        """`[groups, 1]`: tokens of each text of the group."""
+        texts = scope.op("Shape", lengths)
+        rows = scope.op("Shape", layout.coordinates, start=0, end=1)
+        self.texts = self._range(first, texts)
+        """Two of `[groups, 1]`: first text, and the one after the last."""
+        self.rows = self._range(scope.op("Gather", layout.starts, first), rows)
+        """Two of `[groups, 1]`: first packed row, and the one after the last."""
+
+    def _range(self, first: ir.Value, total: ir.Value) -> tuple[ir.Value, ir.Value]:
+        scope = self._scope
+        later = scope.op("Slice", first, scope.ints(1), scope.ints(_END))
+        return self._column(first), self._column(scope.op("Concat", later, total, axis=0))
+
+    def _column(self, vector: ir.Value) -> ir.Value:
+        return self._scope.op("Unsqueeze", vector, self._scope.ints(1))

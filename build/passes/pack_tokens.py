@@ -1,0 +1,170 @@
+"""Make the graph padding-free: everything but attention works on real tokens only, `[total, hidden]`.
+
+The layers of an encoder work token by token, whatever the rank of what they read: it is enough to look up the real
+tokens' embeddings alone, to put a loop over the texts where attention was, and to pool by text.
+"""
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from build.errors import BuildError
+from build.passes import GraphPass
+from build.passes.attend import Attention, loop, width
+from build.passes.fuse_attention import MASK, OPERATOR
+from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
+from build.passes.layout import Layout
+
+_PER_TOKEN = {"Add", "LayerNormalization", "Gelu", "Split"}
+
+
+class PackTokensPass(GraphPass):
+    """Needs the attention fused and the output pooled. Holds for every mask of ones followed by zeros."""
+
+    name = "pack-tokens"
+
+    def rewrite(self, model: ir.Model) -> int:
+        """Pack every node between the embeddings and the pooling; 0 when no attention is fused.
+
+        Raises:
+            BuildError: a node in between is not known to work token by token.
+        """
+        graph = model.graph
+        if all(node.op_type != OPERATOR for node in graph):
+            return 0
+        end = pooled(graph)
+        hidden = _mean_source(end)
+        layout = Layout(graph, graph_input(graph, MASK))
+        packer = _Packer(graph, layout, _token_wise(graph, end if hidden is None else hidden))
+        packer.pack(outside=set() if hidden is None else set(hidden.consumers()) - packer.inside)
+        if hidden is not None:
+            end.replace_all_uses_with(_mean(graph, layout, hidden))
+        graph.sort()
+        RemoveUnusedNodesPass()(model)
+        return len(packer.inside)
+
+
+def _token_wise(graph: ir.Graph, end: ir.Value) -> list[ir.Node]:
+    """The nodes from the embeddings to `end`, in order."""
+    found: set[ir.Node] = set()
+    pending: list[ir.Value | None] = [end]
+    while pending:
+        value = pending.pop()
+        node = value.producer() if value is not None and not is_constant(value) else None
+        if node is not None and node not in found:
+            found.add(node)
+            pending += _sources(node)
+    return [node for node in graph if node in found]
+
+
+def _sources(node: ir.Node) -> list[ir.Value | None]:
+    """What a token-wise node reads, token by token."""
+    if node.op_type == OPERATOR:
+        return list(node.inputs[:3])
+    if node.op_type in _PER_TOKEN:
+        if any((constant := array(value)) is not None and constant.ndim > 1 for value in node.inputs):
+            raise BuildError(f"{node.op_type} {node.name!r} takes a constant that differs from token to token")
+        return list(node.inputs)
+    if is_first_row(node) or matrix(node) is not None:
+        return [node.inputs[0]]
+    if _is_lookup(node):
+        return []
+    raise BuildError(f"{node.op_type} {node.name!r} is not known to work token by token")
+
+
+def _is_lookup(node: ir.Node) -> bool:
+    table = node.inputs[0] if node.op_type == "Gather" else None
+    return table is not None and is_constant(table) and node.attributes.get_int("axis", 0) == 0
+
+
+class _Packer:
+    """Rewrites the token-wise nodes in place, in order."""
+
+    def __init__(self, graph: ir.Graph, layout: Layout, nodes: list[ir.Node]) -> None:
+        self.inside = set(nodes)
+        self._graph = graph
+        self._layout = layout
+        self._nodes = nodes
+        self._per_text: set[ir.Value] = set()
+        """Values that hold a row per text, no longer one per token."""
+
+    def pack(self, outside: set[ir.Node]) -> None:
+        """Pack all; nodes `outside` may go on reading what they read, the caller replaces them."""
+        for node in self._nodes:
+            self._check_readers(node, outside)
+            for value in node.outputs:
+                value.shape = None  # The exporter noted `[batch, sequence, hidden]`.
+            if node.op_type == OPERATOR:
+                self._attention(node)
+            elif is_first_row(node):
+                self._first_row(node)
+            elif _is_lookup(node):
+                self._lookup(node)
+            elif any(value in self._per_text for value in node.inputs):
+                self._per_text.update(node.outputs)
+
+    def _check_readers(self, node: ir.Node, outside: set[ir.Node]) -> None:
+        """Point nodes that read the shape of a padded value at the input's; refuse any other reader."""
+        for value in node.outputs:
+            for reader in value.consumers():
+                if reader in self.inside or reader in outside or value is pooled(self._graph):
+                    continue
+                if reader.op_type != "Shape" or reader.attributes:
+                    raise BuildError(
+                        f"{reader.op_type} {reader.name!r} reads tokens and is not known to keep them apart"
+                    )
+                sizes = [self._layout.sizes, self._layout.scope.ints(width(value))]
+                reader.outputs[0].replace_all_uses_with(self._layout.scope.op("Concat", *sizes, axis=0))
+
+    def _lookup(self, node: ir.Node) -> None:
+        table, index = node.inputs
+        if table.shape is not None and table.shape[0] == 1:
+            constant = self._layout.scope.weight(f"{table.name}.row0", numbers(table)[0])
+            node.outputs[0].replace_all_uses_with(constant)
+            return
+        node.replace_input_with(1, self._layout.pack(index))
+
+    def _first_row(self, node: ir.Node) -> None:
+        source = node.inputs[0]
+        first = source if source in self._per_text else self._layout.scope.op("Gather", source, self._layout.starts)
+        self._per_text.add(first)
+        node.outputs[0].replace_all_uses_with(first)
+
+    def _attention(self, node: ir.Node) -> None:
+        query, key, value = node.inputs[:3]
+        bias = _unexpanded(node.inputs[5]) if len(node.inputs) > 5 else None
+        first_only = query in self._per_text
+        result = loop(self._graph, self._layout, Attention(node, query, key, value, bias, first_only))
+        if first_only:
+            self._per_text.add(result)
+        node.outputs[0].replace_all_uses_with(result)
+
+
+def _unexpanded(bias: ir.Value | None) -> ir.Value | None:
+    """A bias before it is repeated for every text: it depends on none of them."""
+    node = bias.producer() if bias is not None else None
+    source = node.inputs[0] if node is not None and node.op_type == "Expand" else None
+    grown = source.producer() if source is not None else None
+    return source if grown is not None and grown.op_type == "Unsqueeze" else bias
+
+
+def _mean_source(end: ir.Value) -> ir.Value | None:
+    """The hidden states under mean pooling, Div(ReduceSum(Mul(hidden, mask)), tokens); None where CLS is pooled."""
+    node = end.producer()
+    for op_type in ("Div", "ReduceSum", "Mul"):
+        if node is None or node.op_type != op_type or node.inputs[0] is None:
+            return None
+        value = node.inputs[0]
+        node = value.producer()
+    return value
+
+
+def _mean(graph: ir.Graph, layout: Layout, hidden: ir.Value) -> ir.Value:
+    """The mean of each text's rows: a product with the 0/1 matrix `[batch, total]` of who belongs where."""
+    scope = Scope(graph, "/pooling/packed")
+    zero, one = (scope.constant(name, np.array(number, np.int64)) for name, number in (("zero", 0), ("one", 1)))
+    every = scope.op("Range", zero, scope.op("Size", layout.lengths), one)
+    member = scope.op("Equal", scope.op("Unsqueeze", every, scope.ints(1)), layout.texts())
+    total = scope.op("MatMul", scope.op("Cast", member, to=ir.DataType.FLOAT), hidden)
+    count = scope.op("Unsqueeze", scope.op("Cast", layout.lengths, to=ir.DataType.FLOAT), scope.ints(1))
+    return scope.op("Div", total, count)

@@ -1,0 +1,43 @@
+"""Put the texts in order of length inside the graph, so that texts of one length stand side by side."""
+
+import onnx_ir as ir
+
+from build.passes import GraphPass
+from build.passes.fuse_attention import MASK
+from build.passes.graph import Scope, graph_input
+
+_IDS = "input_ids"
+
+
+class SortTextsPass(GraphPass):
+    """Sort the inputs by length, and put the vectors back in the caller's order.
+
+    The attention of a padding-free graph takes neighbours of one length in one go; sorted, it goes round as many
+    times as there are different lengths, not as often as there are texts.
+    """
+
+    name = "sort-texts"
+
+    def rewrite(self, model: ir.Model) -> int:
+        """Sort every input of the graph; they all have the texts on their first axis."""
+        graph = model.graph
+        scope = Scope(graph, "/sorting")
+        readers = {name: graph_input(graph, name).uses() for name in (_IDS, MASK)}
+        order = _order(scope, scope.op("ReduceSum", graph_input(graph, MASK), scope.ints(1), keepdims=0))
+        for name, uses in readers.items():
+            in_order = scope.op("Gather", graph_input(graph, name), order)
+            for node, index in uses:
+                node.replace_input_with(index, in_order)
+        unit = graph.outputs[0]
+        restored = scope.op("Gather", unit, _order(scope, order))
+        restored.name, unit.name = unit.name, f"{unit.name}_by_length"
+        restored.type, restored.shape = unit.type, unit.shape
+        graph.outputs[:] = [restored]
+        graph.sort()
+        return len(readers)
+
+
+def _order(scope: Scope, keys: ir.Value) -> ir.Value:
+    """`[batch]`: the positions of the keys `[batch]`, smallest first."""
+    every = scope.op("Shape", keys)
+    return scope.ops(2, "TopK", keys, every, largest=0)[1]

@@ -1,0 +1,79 @@
+"""The range of every number that a linear layer reads, over real texts run through the fp32 graph."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from build.errors import BuildError
+from build.passes.graph import Scope
+from build.quantize.linear import Floats, Linear, linears
+
+Tokens = NDArray[np.int64]
+Batch = tuple[Tokens, Tokens]
+"""`input_ids` and `attention_mask`, `[batch, sequence]`."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Smallest and largest value of each channel, `[in]`."""
+
+    low: Floats
+    high: Floats
+
+    @property
+    def largest(self) -> Floats:
+        """Largest absolute value of each channel."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    def divided(self, divisor: Floats) -> "Range":
+        """The range after each channel is divided by its own number, `[in]`."""
+        return Range(self.low / divisor, self.high / divisor)
+
+
+Ranges = Mapping[str, Range]
+"""By the name of the layer that reads the channels."""
+
+
+def calibrate(model: ir.Model, batches: Iterable[Batch]) -> Ranges:
+    """Run the packed fp32 graph over token ids and note what each linear layer reads.
+
+    Raises:
+        BuildError: no batch was given, or a value is not finite.
+    """
+    graph = model.graph
+    layers = list(linears(graph))
+    before, outputs = set(graph), list(graph.outputs)
+    graph.outputs[:] = [extreme for layer in layers for extreme in _extremes(graph, layer)]
+    try:
+        session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    finally:
+        graph.outputs[:] = outputs
+        graph.remove([node for node in graph if node not in before], safe=True)
+    return _ranges(session, [layer.name for layer in layers], batches)
+
+
+def _extremes(graph: ir.Graph, layer: Linear) -> list[ir.Value]:
+    scope = Scope(graph, f"{layer.path}/calibration")
+    made = [
+        scope.op(op, layer.source, Scope(graph, "/packing").ints(0), keepdims=0) for op in ("ReduceMin", "ReduceMax")
+    ]
+    for value in made:
+        value.type, value.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([None])
+    return made
+
+
+def _ranges(session: ort.InferenceSession, names: list[str], batches: Iterable[Batch]) -> Ranges:
+    found: list[Floats] | None = None
+    for ids, mask in batches:
+        now = session.run(None, {"input_ids": ids, "attention_mask": mask})
+        pairs = zip(found or now, now, strict=True)
+        found = [(np.maximum if index % 2 else np.minimum)(*pair) for index, pair in enumerate(pairs)]
+    if found is None:
+        raise BuildError("there is no text to calibrate on")
+    if not all(np.isfinite(numbers).all() for numbers in found):
+        raise BuildError("the fp32 graph gives numbers that are not finite on the calibration texts")
+    return {name: Range(*found[2 * index : 2 * index + 2]) for index, name in enumerate(names)}

@@ -1,0 +1,67 @@
+"""The graphs that the tests of the packing passes and of int8 start from."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from build.passes import GraphPass, apply
+from build.passes.fold_token_types import FoldTokenTypesPass, needed
+from build.passes.name_weights import NameWeightsPass
+from build.passes.packing import packing_passes
+from build.passes.pool_output import Pooling, PoolOutputPass
+from build.quantize.calibration import Batch
+
+Exported = Callable[[str], Path]
+ARCHITECTURES = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
+LONGEST = 64
+
+
+def plain(path: Path, pooling: Pooling = "mean") -> ir.Model:
+    """The pooled graph of a tiny model, as the export leaves it to the packing passes."""
+    model = ir.load(path)
+    passes: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
+    apply(model, [*passes, PoolOutputPass(pooling), NameWeightsPass()])
+    return model
+
+
+def packed(path: Path, pooling: Pooling = "mean") -> ir.Model:
+    """The padding-free graph."""
+    model = plain(path, pooling)
+    apply(model, packing_passes(pooling))
+    return model
+
+
+def before(path: Path, name: str, pooling: Pooling = "mean") -> ir.Model:
+    """The graph just before the packing pass of that name."""
+    model = plain(path, pooling)
+    passes = packing_passes(pooling)
+    apply(model, passes[: [step.name for step in passes].index(name)])
+    return model
+
+
+def count(graph: ir.Graph) -> Counter[str]:
+    """How many nodes there are of each operator, loop bodies included."""
+    return Counter(node.op_type for node in graph.all_nodes())
+
+
+def texts(*lengths: int, seed: int = 0) -> list[list[int]]:
+    """Random token ids of texts of these lengths; 0, the padding's id, is not among them."""
+    draw = np.random.default_rng([seed, *lengths])
+    return [draw.integers(5, 60, length).tolist() for length in lengths]
+
+
+def batches(*lengths: Sequence[int]) -> list[Batch]:
+    """Padded batches of random texts of these lengths."""
+    made = []
+    for number, batch in enumerate(lengths):
+        ids = np.zeros((len(batch), max(batch)), np.int64)
+        for row, text in zip(ids, texts(*batch, seed=number + 1), strict=True):
+            row[: len(text)] = text
+        made.append((ids, (ids > 0).astype(np.int64)))
+    return made
+
+
+CALIBRATION = batches([3, 9, 17, 30], [64, 5, 1], [12] * 6, [40, 22])

@@ -1,0 +1,54 @@
+"""Attention by groups of one length, against softmax(q k / sqrt d) v text by text."""
+
+from itertools import pairwise
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from numpy.typing import NDArray
+
+from build.errors import BuildError
+from build.passes.attend import width
+from tests.unit.build.conftest import Run
+from tests.unit.build.graphs import Exported, packed, texts
+
+HEADS, SIZE = 4, 8
+
+
+def attention(projected: NDArray[np.float32]) -> NDArray[np.float32]:
+    query, key, value = projected.reshape(-1, 3, HEADS, SIZE).transpose(1, 2, 0, 3)
+    scores = query @ key.transpose(0, 2, 1) / np.sqrt(SIZE)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    mixed = weights / weights.sum(-1, keepdims=True) @ value
+    return np.asarray(mixed.transpose(1, 0, 2).reshape(-1, HEADS * SIZE), np.float32)
+
+
+def part(path: object, run: Run, name: str, lengths: list[int]) -> NDArray[np.float32]:
+    model = packed(path)  # type: ignore[arg-type]
+    value = next(node for node in model.graph if node.name == name).outputs[0]
+    value.type = ir.TensorType(ir.DataType.FLOAT)
+    model.graph.outputs[:] = [value]
+    return run(model, texts(*lengths))
+
+
+@pytest.mark.parametrize("lengths", [[5, 1, 12, 5], [7, 7, 7], [1], [30, 2]])
+def test_each_text_attends_to_itself_alone(exported: Exported, run: Run, lengths: list[int]) -> None:
+    folder = "/encoder/layer.0/attention/self"
+    projected = part(exported("bert"), run, f"{folder}/qkv/Add", lengths)
+    found = part(exported("bert"), run, f"{folder}/ConcatFromSequence", lengths)
+    bounds = np.cumsum([0, *sorted(lengths)])
+    expected = [attention(projected[start:end]) for start, end in pairwise(bounds)]
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
+
+
+def test_width_comes_from_the_weights(exported: Exported) -> None:
+    nodes = {node.name: node for node in packed(exported("bert")).graph}
+    assert width(nodes["/encoder/layer.0/attention/self/qkv/Add"].outputs[0]) == 96
+    assert width(nodes["/encoder/layer.0/output/LayerNorm/LayerNormalization"].outputs[0]) == 32
+
+
+def test_must_not_guess_a_width() -> None:
+    with pytest.raises(BuildError, match="unknown"):
+        width(ir.node("Abs", [ir.Value(name="x")]).outputs[0])
+    with pytest.raises(BuildError, match="no layer's output"):
+        width(ir.Value(name="x"))
