@@ -16,7 +16,7 @@ from server.errors import StartError
 from server.manifest import PRECISIONS, Precision
 
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
-BUILT = ("fp32", "fp16", "int8")
+BUILT = PRECISIONS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +35,8 @@ def parser() -> argparse.ArgumentParser:
         "--precisions", type=_precisions, default=BUILT, help=f"comma-separated (default {','.join(BUILT)})"
     )
     out.add_argument("--texts", type=Path, default=texts.OWN, help="texts to measure fidelity on (.jsonl or lines)")
+    out.add_argument("--calibrate", type=Path, default=texts.CALIBRATION, help="texts to take int8's ranges from")
+    out.add_argument("--reduce-range", action="store_true", help="7-bit int8 weights, for CPUs without VNNI or AMX")
     out.add_argument("--no-preflight", action="store_true", help="do not check free disk and memory first")
     return out
 
@@ -65,7 +67,9 @@ def _plan(given: argparse.Namespace) -> Plan:
         models_dir=given.models_dir,
         cache=given.cache,
         precisions=given.precisions,
-        texts=given.texts,
+        fidelity_texts=given.texts,
+        calibration_texts=given.calibrate,
+        reduce_range=given.reduce_range,
         revision=given.revision,
         preflight=not given.no_preflight,
     )

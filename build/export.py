@@ -84,6 +84,16 @@ def run_optimum(snapshot: Snapshot, scratch: Path) -> None:
             raise BuildError(f"{snapshot.id} cannot be exported to ONNX: {error}") from error
 
 
+def save(model: ir.Model, path: Path) -> None:
+    """Write one self-contained file.
+
+    Raises:
+        OSError: disk full or not writable.
+    """
+    with path.open("wb") as stream:
+        stream.write(ir.to_proto(model).SerializeToString(deterministic=True))
+
+
 def tokenizer(snapshot: Snapshot, sentence: Sentence) -> Tokenizer:
     """The source's tokenizer, without the padding and truncation that its file may carry (the server does both).
 

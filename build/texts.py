@@ -1,4 +1,4 @@
-"""The texts that fidelity is measured on: the project's own, or the user's (`--texts`)."""
+"""The texts that fidelity is measured on and int8 calibrated on: the project's own, or the user's."""
 
 import hashlib
 import json
@@ -9,6 +9,8 @@ from pathlib import Path
 from build.errors import BuildError
 
 OWN = Path(__file__).parent / "data" / "fidelity.jsonl"
+# Others than those that fidelity is measured on: else static int8 would be judged on what it was fitted to.
+CALIBRATION = OWN.with_name("calibration.jsonl")
 _FEWEST = 50
 
 
@@ -32,7 +34,7 @@ def read(path: Path = OWN) -> Texts:
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError(f"the texts cannot be read: {error}") from error
     if len(items) < _FEWEST:
-        raise BuildError(f"{path} holds {len(items)} texts; at least {_FEWEST} are needed to measure fidelity")
+        raise BuildError(f"{path} holds {len(items)} texts; at least {_FEWEST} are needed to measure or calibrate on")
     return Texts(items, hashlib.sha256(raw).hexdigest())
 
 

@@ -138,6 +138,10 @@ def summary(loaded: Loaded, listener: socket.socket) -> Iterator[str]:
     yield f"dimension {manifest.dimension}, at most {manifest.max_tokens} tokens, pooling {manifest.pooling}"
     yield f"precision {choice.precision}: {choice.precision_reason}"
     yield f"device {choice.device} ({PROVIDERS[choice.device]}): {choice.device_reason}"
+    for warning in device.int8_warnings(loaded.artifact.variant, machine.cpu_flags()):
+        yield f"warning: {warning}"
+    for note in manifest.notes:
+        yield f"note: {note}"
     yield f"threads {threads.count}: {threads.reason}"
     yield f"batches of {loaded.capacity.batch_tokens} tokens, queue of {loaded.capacity.queue_tokens} tokens"
     yield f"settings: {' '.join(f'{name}={value}' for name, value in loaded.settings.items())}"

@@ -1,17 +1,18 @@
 """Which processor and which precision run, decided before anything is loaded, each with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import onnxruntime
 
 from server.errors import StartError
-from server.manifest import Precision
+from server.manifest import Precision, Variant
 from server.settings import Device
 
 DeviceName = Literal["cpu", "cuda"]
 PROVIDERS: dict[DeviceName, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+INT8_FLAGS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 INT8: tuple[Precision, ...] = ("int8", "int8-static")
 
 
@@ -51,6 +52,19 @@ def choose(device: Device, precision: Precision | None, providers: Sequence[str]
     slow = name == "cpu" and precision == "fp16"
     note = "set by QUANTIZATION; on CPU it is slower than fp32, which it only saves disk against" if slow else ""
     return Choice(name, reason, precision, note or "set by QUANTIZATION")
+
+
+def int8_warnings(variant: Variant, flags: Sequence[str]) -> Iterator[str]:
+    """What a user of an int8 graph should know of this CPU; `flags` as `machine.cpu_flags` gives them.
+
+    Without VNNI or AMX, x86 adds pairs of 8-bit products in 16 bits, where full-range weights can saturate
+    (onnxruntime issues 6004 and 17389). Weights of 7 bits cannot.
+    """
+    if variant.precision not in INT8 or not flags or INT8_FLAGS & set(flags):
+        return
+    yield "this CPU has no 8-bit dot product (VNNI, AMX): int8 gains little speed here over fp32"
+    if "reduce-range" not in variant.passes:
+        yield "and its sums may saturate: build with `make build-models BUILD_ARGS=--reduce-range`, or serve fp32"
 
 
 def has_nvidia_device(dev: Path = Path("/dev")) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from server.device import PROVIDERS, DeviceName
 from server.errors import InferenceError, StartError
+from server.machine import trim_heap
 
 INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 OUTPUT = "sentence_embedding"
@@ -63,6 +64,7 @@ class OnnxEngine:
         self.max_tokens = max_tokens
         self._batch_tokens = resources.batch_tokens
         self._session = _open_session(path, resources)
+        trim_heap()
         _check_interface(self._session, path, dimension)
 
     def embed(self, sequences: Sequence[Sequence[int]]) -> Vectors:

@@ -1,7 +1,9 @@
-"""What this machine grants the process: cores, quota, memory and instruction sets. Reads files, changes nothing."""
+"""What this machine grants the process: cores, quota, memory and instruction sets."""
 
+import ctypes
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +66,15 @@ def resident_bytes(root: Path = ROOT) -> int | None:
     """Return the process's resident memory in bytes; None where /proc does not tell."""
     statm = _read(root / "proc/self/statm")
     return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm else None
+
+
+def trim_heap() -> None:
+    """Give freed heap pages back to the system, where the C library can (glibc).
+
+    Loading a graph frees its parsed form in pieces too small to be returned by themselves: 200 MB at BGE-large size.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def cpu_flags(root: Path = ROOT) -> list[str]:

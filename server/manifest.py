@@ -63,7 +63,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The texts that fidelity was measured on."""
+    """Texts that something was measured on."""
 
     count: Positive
     sha256: Sha256
@@ -74,7 +74,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `prompts` maps a prompt's name (`query`, `document`) to the text put before the input; `dimension` counts
     vector components, `max_tokens` counts tokens with the special ones included. `source_normalizes` says
-    whether the source model itself ends in L2 normalisation (the graph always does).
+    whether the source model itself ends in L2 normalisation (the graph always does). int8 took its ranges from
+    `calibration_texts`; `notes` say what this architecture could not be given, and why.
     """
 
     schema: int
@@ -89,6 +90,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokenizer: File
     variants: dict[Precision, Variant]
     fidelity_texts: Texts
+    calibration_texts: Texts
+    notes: list[str]
     tools: dict[str, str]
 
 

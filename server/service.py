@@ -181,6 +181,7 @@ def describe(loaded: Loaded) -> dict[str, object]:
         "pooling": manifest.pooling,
         "prompts": manifest.prompts,
         "precision": variant.precision,
+        "notes": manifest.notes,
         "precision_reason": choice.precision_reason,
         "fidelity": msgspec.to_builtins(variant.fidelity),
         "device": choice.device,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from build.__main__ import main
 from server import manifest
 from tests import tiny
 from tests.build import fake_hub
@@ -25,6 +26,7 @@ def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
     made = read(tmp_path / "models")
     assert sorted(path.name for path in (tmp_path / "models").iterdir() if path.name != ".lock") == [
         "tiny.fp16.onnx",
+        "tiny.int8-static.onnx",
         "tiny.int8.onnx",
         "tiny.json",
         "tiny.onnx",
@@ -35,9 +37,39 @@ def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
     assert made.variants["fp32"].fidelity.to_source.min >= 0.99999
     assert made.variants["fp16"].fidelity.to_fp32.min >= 0.9999
     assert made.variants["int8"].fidelity.to_fp32.mean >= 0.99
+    assert made.variants["int8-static"].fidelity.to_fp32.mean >= 0.99
+    assert "pack-tokens" in made.variants["int8"].passes
     assert made.fidelity_texts.count >= 300
+    assert made.calibration_texts.sha256 != made.fidelity_texts.sha256
+    assert made.notes == []
     tokenizer = json.loads((tmp_path / "models/tiny.tokenizer.json").read_text())
     assert (tokenizer["truncation"], tokenizer["padding"]) == (None, None)
+
+
+@pytest.mark.parametrize("architecture", ["roberta", "xlm-roberta", "distilbert", "mpnet"])
+def test_other_encoders_are_packed_too(tmp_path: Path, architecture: str) -> None:
+    source = tiny.snapshot(tmp_path / "tiny", architecture, pooling="mean")
+    assert main(["--model", str(source), "--models-dir", str(tmp_path / "models"), "--precisions", "fp32,int8"]) == 0
+    made = read(tmp_path / "models")
+    assert made.architecture == architecture
+    assert "pack-tokens" in made.variants["fp32"].passes
+    assert made.variants["fp32"].fidelity.to_source.min >= 0.99999
+    assert made.variants["int8"].fidelity.to_source.mean >= 0.99
+
+
+def test_an_unknown_encoder_is_served_as_exported_and_the_build_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tiny.snapshot(tmp_path / "tiny", "albert", embedding_size=32)
+    assert main(["--model", str(source), "--models-dir", str(tmp_path / "models")]) == 0
+    made = read(tmp_path / "models")
+    assert made.notes
+    assert made.notes[0].startswith("not padding-free")
+    assert f"note: {made.notes[0]}" in capsys.readouterr().out
+    assert "pack-tokens" not in made.variants["fp32"].passes
+    assert "int8-static" not in made.variants
+    assert made.variants["fp32"].fidelity.to_source.min >= 0.99999
+    assert made.variants["int8"].passes[-1] == "int8-batch"
 
 
 def test_the_hub_gives_a_pinned_revision_and_a_broken_download_resumes(build: Build, tmp_path: Path) -> None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from server.device import choose, has_nvidia_device
+from server.device import choose, has_nvidia_device, int8_warnings
 from server.errors import StartError
-from server.manifest import Precision
+from server.manifest import Fidelity, Precision, Similarity, Variant
 from server.settings import Device
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -59,3 +59,21 @@ def test_a_gpu_is_seen_by_its_device_node(tmp_path: Path) -> None:
     assert not has_nvidia_device(tmp_path)
     (tmp_path / "nvidia1").touch()
     assert has_nvidia_device(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("precision", "passes", "flags", "expected"),
+    [
+        ("int8", [], ["avx2", "avx512_vnni"], 0),
+        ("int8", [], ["avx2"], 2),
+        ("int8-static", ["reduce-range"], ["avx2"], 1),
+        ("fp32", [], ["avx2"], 0),
+        ("int8", [], [], 0),
+    ],
+)
+def test_int8_without_vnni_is_warned_of(
+    precision: Precision, passes: list[str], flags: list[str], expected: int
+) -> None:
+    same = Similarity(mean=1, p01=1, min=1)
+    variant = Variant("m.onnx", 1, "0" * 64, precision, passes, Fidelity(same, same))
+    assert len(list(int8_warnings(variant, flags))) == expected

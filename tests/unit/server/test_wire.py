@@ -113,6 +113,8 @@ def test_any_bytes_parse_or_are_the_callers_fault(raw: bytes) -> None:
         tokenizer=manifest.File(file="t", bytes=1, sha256="0" * 64),
         variants={},
         fidelity_texts=manifest.Texts(count=1, sha256="0" * 64),
+        calibration_texts=manifest.Texts(count=1, sha256="0" * 64),
+        notes=[],
         tools={},
     )
     try:

@@ -48,6 +48,8 @@ def describe(folder: Path, name: str) -> dict[str, object]:
         "tokenizer": described_file(folder / f"{name}.tokenizer.json"),
         "variants": {"fp32": described_file(folder / f"{name}.onnx") | variant},
         "fidelity_texts": {"count": 1, "sha256": "0" * 64},
+        "calibration_texts": {"count": 1, "sha256": "0" * 64},
+        "notes": [],
         "tools": {},
     }
 

@@ -1,0 +1,90 @@
+"""From the plain fp32 graph to every variant: packed, fp16, and int8 in two recipes."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from build.errors import BuildError
+from build.passes import apply
+from build.passes.halve_floats import HalveFloatsPass
+from build.passes.packing import packing_passes
+from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
+from build.sentence import Pooling
+from server.engine import pad, split
+from server.manifest import Precision
+
+# Calibration keeps two numbers a channel and needs no more than a few texts at once.
+_BATCH_TOKENS = 1024
+BATCH_VARIANT = (
+    "int8 rounds a whole batch with one scale, so that a text's vector depends on its neighbours: "
+    "the recipe with a scale per token needs the packed graph"
+)
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The fp32 graph as exported and, where its architecture is known, padding-free and calibrated.
+
+    `passes` made the plain graph, `packing` the packed one from it; `notes` say what could not be had and why.
+    """
+
+    plain: ir.Model
+    passes: list[str]
+    packed: ir.Model | None = None
+    packing: tuple[str, ...] = ()
+    ranges: Ranges | None = None
+    notes: tuple[str, ...] = ()
+
+
+def prepare(plain: ir.Model, passes: list[str], pooling: Pooling, sequences: list[list[int]]) -> Graphs:
+    """Pack the plain graph and calibrate it on token `sequences`; on an unknown architecture keep it as it is."""
+    packed = plain.clone()
+    try:
+        packing = apply(packed, packing_passes(pooling))
+    except BuildError as error:
+        return Graphs(plain, passes, notes=(f"not padding-free, served as exported: {error}", BATCH_VARIANT))
+    return Graphs(plain, passes, packed, tuple(packing), calibrate(packed, _batches(sequences)))
+
+
+def convert(graphs: Graphs, wanted: Precision, reduce_range: bool) -> tuple[ir.Model, list[str]] | None:
+    """The graph in one precision and the names of the passes that made it; None where there is no recipe for it.
+
+    `reduce_range` gives int8 weights 7 bits, for processors without VNNI or AMX.
+    """
+    if wanted == "fp16":
+        # From the plain graph: fp16 is for CUDA, whose own fusions start from there.
+        halved = graphs.plain.clone()
+        return halved, graphs.passes + apply(halved, [HalveFloatsPass()])
+    if wanted == "fp32":
+        return graphs.packed or graphs.plain, [*graphs.passes, *graphs.packing]
+    if graphs.packed is None or graphs.ranges is None:
+        return (_batch_int8(graphs.plain, reduce_range), [*graphs.passes, "int8-batch"]) if wanted == "int8" else None
+    recipe = dynamic_int8 if wanted == "int8" else static_int8
+    made = recipe(graphs.packed.clone(), graphs.ranges, reduce_range=reduce_range)
+    name = "int8-token" if wanted == "int8" else "int8-static"
+    return made, [*graphs.passes, *graphs.packing, name, *(["reduce-range"] if reduce_range else [])]
+
+
+def _batches(sequences: list[list[int]]) -> Iterator[Batch]:
+    for rows in split([len(ids) for ids in sequences], _BATCH_TOKENS):
+        yield pad([sequences[row] for row in rows])
+
+
+def _batch_int8(plain: ir.Model, reduce_range: bool) -> ir.Model:
+    """ONNX Runtime's dynamic quantization, a scale per output channel; embedding tables stay as they are."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "int8.onnx"
+        quantize_dynamic(
+            ir.to_proto(plain),
+            path,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            reduce_range=reduce_range,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
+        return ir.load(path)
