@@ -7,6 +7,9 @@ URL ?= http://localhost:$(PORT)
 # Where pip finds torch: empty takes the package index's build (with CUDA on Linux), the line below a CPU build.
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# Sentence pairs with human scores (csv: sentence, sentence, score), which the project does not ship. Where the STS
+# Benchmark's dev split lies beside the checkout, the tests judge fidelity on it too.
+STS_PAIRS ?= $(firstword $(wildcard ../*/data/stsb-en-dev.csv))
 
 RUN := .venv/bin/python
 BUILD := .venv-build/bin/python
@@ -15,7 +18,7 @@ GRAPH := $(or $(MODELS_DIR),models)/$(notdir $(or $(MODEL),BAAI/bge-large-en-v1.
 DEMO := all-MiniLM-L6-v2
 FULL := synthetic-bge-large
 
-export MODEL QUANTIZATION DEVICE PORT MODELS_DIR
+export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
 .PHONY: help demo test build-models serve smoke compare netron lint format lock up down clean
 
@@ -23,7 +26,7 @@ help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded default, serve int8 on port 8000
-	MODEL=$(DEMO) QUANTIZATION=int8 $(RUN) -m server
+	MODEL=$(DEMO) MODELS_DIR=models QUANTIZATION=int8 $(RUN) -m server
 
 test: lint models/$(DEMO).json models/$(FULL).json ## set everything up, run lint, types and every test
 	$(BUILD) -m pytest tests/unit/build tests/build
@@ -82,4 +85,4 @@ clean: ## remove the environments, caches and built models
 	touch $@
 
 models/%.json: | .venv-build/ready
-	MODEL=$* $(BUILD) -m build
+	MODEL=$* MODELS_DIR=models $(BUILD) -m build

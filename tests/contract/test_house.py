@@ -15,23 +15,8 @@ from tests.serving import ROOT
 FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
 # Each module may import those before it in this list, never one after it.
 ORDER = [
-    "settings",
-    "errors",
-    "manifest",
-    "staging",
-    "machine",
-    "allowance",
-    "logs",
-    "artifact",
-    "tokenization",
-    "device",
-    "engine",
-    "batcher",
-    "wire",
-    "service",
-    "guard",
-    "app",
-    "__main__",
+    *("settings", "errors", "manifest", "staging", "machine", "allowance", "logs", "artifact", "tokenization"),
+    *("device", "engine", "batcher", "wire", "service", "guard", "app", "__main__"),
 ]
 
 
