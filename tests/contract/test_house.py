@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -41,6 +42,16 @@ def test_the_runtime_environment_holds_no_build_tools() -> None:
     program = "import sys, server.__main__; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not FORBIDDEN & {name.split(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize("package", ["server", "build"])
+def test_onnx_runtime_s_telemetry_is_off_before_it_is_imported(package: str) -> None:
+    program = f"import os, sys, {package}; print(os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    clean = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=clean, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "False"]
 
 
 @pytest.mark.parametrize("path", sources("server"), ids=lambda path: path.name)
