@@ -26,10 +26,11 @@ def tokenize(tokenizer: Path, max_tokens: int, texts: list[str]) -> list[list[in
     return [encoded.ids for encoded in Tokenizer(tokenizer, max_tokens).encode(texts)]
 
 
-def graph_vectors(graph: Path, dimension: int, sequences: list[list[int]], label: str) -> Vectors:
+def graph_vectors(graph: Path, dimension: int, sequences: list[list[int]], packed: bool, label: str) -> Vectors:
     """Vectors `[text, dimension]` of token sequences through an ONNX graph on CPU, by the server's own engine."""
     longest = max(map(len, sequences))
-    engine = OnnxEngine(graph, dimension, longest, Resources("cpu", inference_threads(None).count, _BATCH_TOKENS))
+    resources = Resources("cpu", inference_threads(None).count, _BATCH_TOKENS, packed)
+    engine = OnnxEngine(graph, dimension, longest, resources)
     out = np.empty((len(sequences), dimension), np.float32)
     for rows in track(_batches(sequences), label):
         out[rows] = engine.embed([sequences[row] for row in rows])

@@ -164,7 +164,8 @@ def _measure(job: Job, drafts: list[Draft], chosen: texts.Texts) -> dict[Precisi
     to_fp32 = to_source
     for draft in drafts:
         with progress.step(f"fidelity of {draft.precision}"):
-            vectors = fidelity.graph_vectors(draft.path, job.dimension, sequences, draft.precision)
+            packed = manifest.PACKED in draft.passes
+            vectors = fidelity.graph_vectors(draft.path, job.dimension, sequences, packed, draft.precision)
             to_fp32 = vectors if draft.precision == "fp32" else to_fp32
             found[draft.precision] = Fidelity(
                 to_fp32=fidelity.similarity(vectors, to_fp32), to_source=fidelity.similarity(vectors, to_source)

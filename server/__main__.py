@@ -115,7 +115,8 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
         StartError: the graph cannot be loaded or does not answer, or the port was lost.
     """
     manifest, capacity = loaded.artifact.manifest, loaded.capacity
-    resources = Resources(loaded.choice.device, loaded.threads.count, capacity.batch_tokens)
+    packed = loaded.artifact.variant.packed
+    resources = Resources(loaded.choice.device, loaded.threads.count, capacity.batch_tokens, packed)
     engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
     tokens_per_s = warm(engine, loaded.tokenizer.encode(["warm"])[0].ids, capacity.batch_tokens)
     # Accepted connections inherit this, and so a restart may bind the port while they linger.

@@ -44,11 +44,15 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a session may use: a device, inference threads, and tokens in one run with padding included."""
+    """What a session may use: a device, inference threads, and tokens in one run.
+
+    `packed` says that the graph computes no padding, so that texts of any lengths may share a run.
+    """
 
     device: DeviceName
     threads: int
     batch_tokens: int
+    packed: bool = False
 
 
 class OnnxEngine:
@@ -62,6 +66,7 @@ class OnnxEngine:
         """
         self.dimension = dimension
         self.max_tokens = max_tokens
+        self._split = split_packed if resources.packed else split
         self._batch_tokens = resources.batch_tokens
         self._session = _open_session(path, resources)
         trim_heap()
@@ -74,7 +79,7 @@ class OnnxEngine:
             InferenceError: the runtime failed, or returned something other than finite unit vectors.
         """
         vectors = np.empty((len(sequences), self.dimension), np.float32)
-        for run in split([len(sequence) for sequence in sequences], self._batch_tokens):
+        for run in self._split([len(sequence) for sequence in sequences], self._batch_tokens):
             vectors[run] = self._run([sequences[position] for position in run])
         return vectors
 
@@ -105,6 +110,23 @@ def split(lengths: Sequence[int], budget: int) -> list[list[int]]:
         else:
             runs.append([position])
             longest = used = length
+    return runs
+
+
+def split_packed(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Divide sequences for a graph that computes no padding: positions into `lengths`, each exactly once.
+
+    A run's tokens stay within `budget`, save where one sequence alone exceeds it. Like lengths meet in a run, because
+    attention goes over groups of one length.
+    """
+    runs: list[list[int]] = []
+    used = budget  # so that the first sequence opens a run
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        if used + lengths[position] > budget:
+            runs.append([])
+            used = 0
+        runs[-1].append(position)
+        used += lengths[position]
     return runs
 
 

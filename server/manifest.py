@@ -13,6 +13,9 @@ SCHEMA = 1
 Precision = Literal["fp32", "fp16", "int8", "int8-static"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-static")
 
+PACKED = "pack-tokens"
+"""The pass that makes a graph padding-free."""
+
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -50,6 +53,11 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Precision
     passes: list[str]
     fidelity: Fidelity
+
+    @property
+    def packed(self) -> bool:
+        """Whether the graph computes real tokens only, no padding."""
+        return PACKED in self.passes
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

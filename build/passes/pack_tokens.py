@@ -14,6 +14,7 @@ from build.passes.attend import Attention, loop, width
 from build.passes.fuse_attention import MASK, OPERATOR
 from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
 from build.passes.layout import Layout
+from server.manifest import PACKED
 
 _PER_TOKEN = {"Add", "LayerNormalization", "Gelu", "Split"}
 
@@ -21,7 +22,7 @@ _PER_TOKEN = {"Add", "LayerNormalization", "Gelu", "Split"}
 class PackTokensPass(GraphPass):
     """Needs the attention fused and the output pooled. Holds for every mask of ones followed by zeros."""
 
-    name = "pack-tokens"
+    name = PACKED
 
     def rewrite(self, model: ir.Model) -> int:
         """Pack every node between the embeddings and the pooling; 0 when no attention is fused.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from server import engine
 from server.artifact import Artifact
-from server.engine import OnnxEngine, Resources, check_vectors, split
+from server.engine import OnnxEngine, Resources, check_vectors, split, split_packed
 from server.errors import InferenceError, StartError
 from tests.unit.server import tiny
 
@@ -33,6 +33,21 @@ def test_split_bounds_padding(lengths: list[int]) -> None:
         size = max(lengths[position] for position in run) * len(run)
         padding = size - sum(lengths[position] for position in run)
         assert padding <= max(engine.RUN_OVERHEAD_TOKENS, size // 8)
+
+
+@given(st.lists(st.integers(1, 512), max_size=60), st.integers(512, 4096))
+def test_split_packed_loses_nothing_and_counts_real_tokens(lengths: list[int], budget: int) -> None:
+    runs = split_packed(lengths, budget)
+    assert sorted(position for run in runs for position in run) == list(range(len(lengths)))
+    assert all(sum(lengths[position] for position in run) <= budget for run in runs)
+    flat = [lengths[position] for run in runs for position in run]
+    assert flat == sorted(flat, reverse=True)
+
+
+def test_split_packed_puts_texts_of_any_length_together() -> None:
+    assert len(split_packed([512, 3, 200, 9], 1024)) == 1
+    assert split_packed([600], 512) == [[0]]
+    assert split_packed([], 512) == []
 
 
 def test_split_puts_equal_lengths_into_one_run() -> None:

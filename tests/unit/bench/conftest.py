@@ -1,0 +1,57 @@
+"""A built model that takes milliseconds, and workers on a fake contender."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import msgspec
+import numpy as np
+import pytest
+
+from bench.process import Worker
+from bench.subject import Subject, open_subject
+from tests.unit.server import tiny
+
+FAKE = "tests.unit.bench.fake"
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    """A folder with one built model whose every token has a direction."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    tiny.write_model(folder)
+    rows = np.random.default_rng(2).normal(size=tiny.table().shape).astype(np.float32)
+    (folder / f"{tiny.NAME}.onnx").write_bytes(tiny.graph(rows))
+    (folder / f"{tiny.NAME}.json").write_bytes(msgspec.json.encode(tiny.describe(folder, tiny.NAME)))
+    return folder
+
+
+@pytest.fixture
+def subject(models_dir: Path) -> Subject:
+    return open_subject(models_dir, tiny.NAME, threads=1)
+
+
+@pytest.fixture
+def task(subject: Subject) -> dict[str, Any]:
+    return asdict(subject.task("fp32"))
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Worker]]:
+    """Start workers that end with the test."""
+    with ExitStack() as stack:
+
+        def started(name: str = "fake", module: str = FAKE) -> Worker:
+            return stack.enter_context(Worker(name, Path(sys.executable), module, {}))
+
+        yield started
+
+
+def drawn(svg: str) -> ET.Element:
+    """The root of a picture, which must be well-formed XML."""
+    return ET.fromstring(svg)  # noqa: S314 - drawn by ourselves
