@@ -20,7 +20,7 @@ FULL := synthetic-bge-large
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test build-models serve smoke compare netron lint format lock up down clean
+.PHONY: help demo test build-models serve smoke compare bench netron lint format lock up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -41,8 +41,12 @@ serve: .venv/ready ## serve MODEL= in QUANTIZATION= on DEVICE= and PORT=
 smoke: .venv/ready ## send real texts to a running server at URL= and judge the answers
 	$(RUN) -m server.smoke $(URL)
 
-compare: .venv/ready ## size, memory and speed of every variant of MODEL= on this machine
-	$(RUN) -m bench compare
+compare: .venv/ready ## size, memory, speed and fidelity of every variant of MODEL= on this machine
+	$(RUN) -m bench compare $(COMPARE_ARGS)
+
+bench: .venv/ready .venv-build/ready ## race every variant of MODEL= against plain ONNX Runtime, torch, OpenVINO, CTranslate2, FastEmbed
+	-@$(MAKE) --no-print-directory .venv-bench/ready   # peers that cannot be installed are skipped with a word
+	$(RUN) -m bench run $(BENCH_ARGS)
 
 netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
 	@test -f $(GRAPH) || { echo "$(GRAPH) is not built: make build-models MODEL=$(or $(MODEL),BAAI/bge-large-en-v1.5)" >&2; exit 1; }
@@ -67,7 +71,7 @@ lock: ## pin the requirements again, with hashes
 	./requirements/lock.sh
 
 clean: ## remove the environments, caches and built models
-	rm -rf .venv .venv-build .cache models/*.onnx models/*.json
+	rm -rf .venv .venv-build .venv-bench .cache models/*.onnx models/*.json
 
 # The runtime and the tests: no torch, no transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt
@@ -82,6 +86,13 @@ clean: ## remove the environments, caches and built models
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt
 	$(BUILD) $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	touch $@
+
+# The peers of the benchmark.
+.venv-bench/ready: requirements/bench.txt requirements/torch.txt
+	$(PYTHON) -m venv --clear .venv-bench
+	.venv-bench/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/bench.txt
+	.venv-bench/bin/python $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	touch $@
 
 models/%.json: | .venv-build/ready

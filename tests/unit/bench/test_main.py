@@ -69,7 +69,7 @@ def test_run_goes_on_without_peers_and_says_why(
     assert "source: there is no build; `make build/ready` makes it" in said.err
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["contenders"].keys() == {"fp32"}
-    assert report["peak_operations_per_s"].keys() == {"fp32", "int8"}
+    assert report["peaks"].keys() == {"fp32", "int8"}
     assert [path.name for path in (tmp_path / "charts").iterdir()] == ["1x16.svg"]
 
 

@@ -1,4 +1,4 @@
-from bench.table import ABSENT, Table, number
+from bench.table import ABSENT, Table, mega, number
 
 TABLE = Table("Speed", ("variant", "tokens/s"), [["fp32", "9"], ["int8-static", "1,560"]])
 
@@ -31,3 +31,4 @@ def test_numbers_are_grouped_and_nothing_is_a_dash() -> None:
     assert number(1234.5678, 2) == "1,234.57"
     assert number(0.0) == "0"
     assert number(None, 3) == ABSENT
+    assert (mega(45_283_670), mega(None)) == ("45", ABSENT)

@@ -1,0 +1,157 @@
+"""`python -m bench`: compare the variants of a model, or race them against the plain export and the peers."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bench import fidelity, host, race, workloads
+from bench.catalog import PEERS
+from bench.compare import compare
+from bench.process import WorkerError
+from bench.progress import say
+from bench.ranking import REFERENCE
+from bench.rounds import Pace
+from bench.subject import Subject, open_subject
+from bench.table import Table
+from build import texts
+from build.errors import BuildError
+from server.errors import StartError
+from server.machine import inference_threads
+
+DEFAULT_MODEL = "bge-large-en-v1.5"
+
+
+class Report(Protocol):
+    """What both commands return."""
+
+    skipped: dict[str, str]
+    host: dict[str, object]
+
+    def heading(self) -> str:
+        """What was measured, and on what."""
+        ...
+
+    def tables(self) -> list[Table]:
+        """The figures."""
+        ...
+
+    def json(self) -> dict[str, object]:
+        """All figures, raw ones included."""
+        ...
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; the model's defaults come from the environment variables that `make` passes on."""
+    out = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run")
+    comparing = commands.add_parser("compare", help="size, memory, speed and fidelity of every variant of a model")
+    comparing.add_argument("--pairs", type=Path, help="CSV of sentence, sentence, score: adds rank correlations")
+    comparing.add_argument("--texts", type=Path, default=texts.OWN, help="texts for fidelity (.jsonl or lines)")
+    comparing.add_argument("--chart", type=Path, help="write speed against fidelity as SVG")
+    racing = commands.add_parser("run", help="speed of every variant beside the plain export and the peers")
+    racing.add_argument("--contenders", type=_names, default=(), help=f"ours and {','.join(e.name for e in PEERS)}")
+    racing.add_argument("--workloads", type=_workloads, default=workloads.NAMES, help=",".join(workloads.NAMES))
+    racing.add_argument("--against", default=REFERENCE, help=f"the contender that speeds are set against ({REFERENCE})")
+    racing.add_argument("--seconds", type=float, default=8.0, help="no further turn in a workload after this long")
+    racing.add_argument("--source", default="", help="folder of the original weights, if the build did not keep them")
+    racing.add_argument("--charts", type=Path, help="folder for one SVG for each workload")
+    for command, turns in ((comparing, 5), (racing, 4)):
+        _add_common(command, turns)
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and report; returns the exit status: 0 measured, 1 refused or nothing ran, 130 interrupted."""
+    given = parser().parse_args(arguments)
+    # SIGTERM unwinds like Ctrl-C, so that no worker is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        subject = open_subject(given.models_dir, given.model, inference_threads(given.threads).count)
+        return _compare(given, subject) if given.command == "compare" else _run(given, subject)
+    except (StartError, BuildError, WorkerError, ValueError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("stopped; nothing was written")
+        return 130
+
+
+def _compare(given: argparse.Namespace, subject: Subject) -> int:
+    pairs = fidelity.read_pairs(given.pairs) if given.pairs else None
+    found = compare(subject, given.rounds, texts.read(given.texts).items, pairs)
+    if given.chart and found.variants and found.workloads:
+        _write(given.chart, found.chart())
+    return _report(given, found, len(found.variants))
+
+
+def _run(given: argparse.Namespace, subject: Subject) -> int:
+    race.contenders(subject, (given.against,))  # a wrong name is told before the work, not after
+    entries = race.contenders(subject, given.contenders)
+    chosen = subject.workloads(given.workloads)
+    if left_out := sorted(set(given.workloads) - {workload.name for workload in chosen}):
+        say(f"left out: {', '.join(left_out)}; the model reads at most {subject.manifest.max_tokens} tokens")
+    if not chosen:
+        raise ValueError(f"the model reads at most {subject.manifest.max_tokens} tokens: no workload is short enough")
+    found = race.run(subject, entries, chosen, Pace(given.rounds, given.seconds), given.source)
+    found.against = given.against
+    if given.charts and found.standings:
+        for name, drawn in found.charts().items():
+            _write(given.charts / f"{name}.svg", drawn)
+    return _report(given, found, len(found.standings))
+
+
+def _report(given: argparse.Namespace, found: Report, finished: int) -> int:
+    for name, why in found.skipped.items():
+        say(f"skipped {name}: {why.removeprefix(f'{name}: ')}")
+    if not finished:
+        say("error: nothing could be measured")
+        return 1
+    if host.busy(found.host):
+        say(f"note: others were at work here (load {found.host['load_average']}); expect noise, trust only ratios")
+    tables = [table.markdown() if given.markdown else table.text() for table in found.tables()]
+    print("\n\n".join([found.heading(), *tables]))
+    if given.json:
+        _write(given.json, json.dumps(found.json(), indent=1) + "\n")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    say(f"wrote {path}")
+
+
+def _add_common(command: argparse.ArgumentParser, turns: int) -> None:
+    command.add_argument("--model", default=os.environ.get("MODEL") or DEFAULT_MODEL, help="a built model's name")
+    command.add_argument("--models-dir", type=Path, default=Path(os.environ.get("MODELS_DIR") or "models"))
+    command.add_argument("--rounds", type=_positive, default=turns, help=f"turns in each workload ({turns})")
+    command.add_argument("--threads", type=_positive, help="threads of each contender (default: as the server)")
+    command.add_argument("--json", type=Path, help="write every figure, raw ones included")
+    command.add_argument("--markdown", action="store_true", help="print markdown tables")
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def _workloads(value: str) -> tuple[str, ...]:
+    chosen = _names(value)
+    unknown = [name for name in chosen if name not in workloads.NAMES]
+    if unknown or not chosen:
+        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(workloads.NAMES)}")
+    return chosen
+
+
+def _positive(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{value!r}: a whole number of at least 1")
+    return int(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

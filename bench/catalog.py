@@ -1,0 +1,75 @@
+"""Who can take part in `python -m bench run`, and where each of them lives."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.process import ROOT, Worker
+
+Environment = Literal["runtime", "build", "bench"]
+PYTHONS: dict[Environment, Path] = {
+    "runtime": Path(sys.executable),
+    "build": ROOT / ".venv-build" / "bin" / "python",
+    "bench": ROOT / ".venv-bench" / "bin" / "python",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender: its name on the command line, its environment, module and precision.
+
+    `converted` says that its model must be prepared from the source first.
+    """
+
+    name: str
+    environment: Environment
+    module: str
+    precision: str
+    converted: bool = False
+    ours: bool = False
+
+    @property
+    def limit(self) -> str:
+        """The matrix product it is measured against. ONNX Runtime has none in 16 bits on x86, so fp32's serves."""
+        return "int8" if self.precision.startswith("int8") else "fp32"
+
+
+PEERS = (
+    Entry("torch-fp32", "build", "bench.contenders.torch_model", "fp32"),
+    Entry("torch-bf16", "build", "bench.contenders.torch_model", "bf16"),
+    Entry("ort-fp32", "runtime", "bench.contenders.plain_export", "fp32"),
+    Entry("ort-int8", "runtime", "bench.contenders.plain_export", "int8"),
+    Entry("openvino-bf16", "bench", "bench.contenders.openvino_model", "bf16"),
+    Entry("openvino-int8", "bench", "bench.contenders.openvino_model", "int8", converted=True),
+    Entry("ctranslate2-int8", "bench", "bench.contenders.ctranslate2_model", "int8", converted=True),
+    Entry("fastembed-fp32", "bench", "bench.contenders.fastembed_model", "fp32"),
+)
+PEAKS = tuple(Entry(f"peak-{kind}", "runtime", "bench.contenders.peak", kind) for kind in ("fp32", "int8"))
+SOURCE = Entry("source", "build", "bench.source", "fp32", converted=True)
+
+
+def ours(precisions: Iterable[str]) -> tuple[Entry, ...]:
+    """Our own contenders: one for each variant, named by its precision."""
+    return tuple(
+        Entry(precision, "runtime", "bench.contenders.variant", precision, ours=True) for precision in precisions
+    )
+
+
+def missing(entry: Entry) -> str:
+    """Say what keeps a contender from being started, or nothing."""
+    python = PYTHONS[entry.environment]
+    if python.exists():
+        return ""
+    folder = python.parents[1].name
+    return f"{entry.name}: there is no {folder}; `make {folder}/ready` makes it"
+
+
+def start(entry: Entry, threads: int, offline: bool = True) -> Worker:
+    """Start the worker of a contender; every thread pool it may bring gets `threads`."""
+    environment = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    if offline:
+        # Nothing may be fetched while others are measured; OpenVINO sends no telemetry when it believes to be in CI.
+        environment |= {"HF_HUB_OFFLINE": "1", "CI": "true"}
+    return Worker(entry.name, PYTHONS[entry.environment], entry.module, environment)

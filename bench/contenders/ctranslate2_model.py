@@ -1,0 +1,51 @@
+"""CTranslate2 in int8: one call with all texts, which it computes without padding."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from ctranslate2.converters import TransformersConverter
+
+from bench import cached
+from bench.contenders import Task, Vectors
+from bench.contenders.padding import pad, pool
+
+PACKAGES = ("ctranslate2",)
+_FOLDER = "ctranslate2-{}"
+
+
+class Ctranslate2Model:
+    """An encoder; pooling and normalisation in numpy."""
+
+    def __init__(self, encoder: ctranslate2.Encoder, pooling: str) -> None:
+        self._encoder = encoder
+        self._pooling = pooling
+
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        """Compute unit vectors of one batch."""
+        hidden = self._encoder.forward_batch([list(sequence) for sequence in sequences]).last_hidden_state
+        return pool(np.array(hidden), pad(sequences)[1], self._pooling)
+
+    def notes(self) -> dict[str, Any]:
+        """What it computes in."""
+        return {"compute_type": self._encoder.compute_type}
+
+
+def prepare(task: Task) -> None:
+    """Convert the source weights."""
+    folder = Path(task.cache) / _FOLDER.format(task.precision)
+    if not folder.is_dir():
+        with cached.folder(folder) as staged:
+            # The converter wants to make its folder itself.
+            TransformersConverter(task.source).convert(str(staged / "model"), quantization=task.precision)
+
+
+def load(task: Task) -> Ctranslate2Model:
+    """Open the converted model."""
+    path = Path(task.cache) / _FOLDER.format(task.precision) / "model"
+    encoder = ctranslate2.Encoder(
+        str(path), device="cpu", compute_type=task.precision, inter_threads=1, intra_threads=task.threads
+    )
+    return Ctranslate2Model(encoder, task.pooling)

@@ -1,0 +1,65 @@
+"""FastEmbed on optimum's export, which it takes as a custom model from a local folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fastembed
+import numpy as np
+from fastembed.common.model_description import ModelSource, PoolingType
+
+from bench.contenders import Task, Vectors
+from bench.contenders.padding import pad
+
+PACKAGES = ("fastembed", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One row of a padded batch, with the two attributes that FastEmbed reads."""
+
+    ids: list[int]
+    attention_mask: list[int]
+
+
+class Numbers:
+    """Stands where FastEmbed keeps its tokenizer: a document is its token ids, written as numbers."""
+
+    def encode_batch(self, documents: list[str]) -> list[Encoding]:
+        """Read the ids and pad them, as the tokenizer would."""
+        ids, mask = pad([[int(number) for number in document.split()] for document in documents])
+        return [Encoding(*row) for row in zip(ids.tolist(), mask.tolist(), strict=True)]
+
+
+class FastembedModel:
+    """A TextEmbedding whose texts are token ids."""
+
+    def __init__(self, embedding: fastembed.TextEmbedding) -> None:
+        self._embedding = embedding
+
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        """Compute unit vectors in FastEmbed's own batches."""
+        documents = [" ".join(map(str, sequence)) for sequence in sequences]
+        return np.stack(list(self._embedding.embed(documents))).astype(np.float32)
+
+    def notes(self) -> dict[str, Any]:
+        """Nothing beyond the versions."""
+        return {}
+
+
+def load(task: Task) -> FastembedModel:
+    """Open the export as a folder of a user's own."""
+    name = f"local/{task.model}"
+    fastembed.TextEmbedding.add_custom_model(
+        model=name,
+        pooling=PoolingType.CLS if task.pooling == "cls" else PoolingType.MEAN,
+        normalization=True,
+        sources=ModelSource(hf=name),
+        dim=task.dimension,
+        model_file="model.onnx",
+    )
+    folder = str(Path(task.cache) / "plain-fp32")
+    embedding = fastembed.TextEmbedding(name, threads=task.threads, specific_model_path=folder)
+    embedding.model.tokenizer = Numbers()
+    return FastembedModel(embedding)

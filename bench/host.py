@@ -1,0 +1,56 @@
+"""The machine that was measured, for the report."""
+
+import importlib.metadata
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from server import machine
+
+_BUSY_LOAD = 0.5
+_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
+
+
+def describe(root: Path = machine.ROOT) -> dict[str, object]:
+    """Name the processor, what of it this process may use, and the versions that computed.
+
+    The load average says whether others were at work before the start; see `busy`.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    return {
+        "cpu": cpu_model(root),
+        "logical_cpus": len(allowed),
+        "physical_cores": machine.physical_cores(allowed, root),
+        "cpu_quota": machine.cpu_quota(root),
+        "flags": machine.cpu_flags(root),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load_average": list(os.getloadavg()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def cpu_model(root: Path = machine.ROOT) -> str:
+    """Return the processor's name as Linux has it, or the kind of machine where it has none (ARM)."""
+    try:
+        lines = (root / "proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.machine()
+
+
+def busy(host: dict[str, object]) -> bool:
+    """Tell whether others were at work when the measurement began: half a core of the last minute, or more."""
+    load = host["load_average"]
+    return isinstance(load, list) and load[0] >= _BUSY_LOAD
+
+
+def line(host: dict[str, object], threads: int) -> str:
+    """Say in one line what the figures were measured on."""
+    flags = host["flags"]
+    known = f" ({', '.join(flags)})" if isinstance(flags, list) and flags else ""
+    return f"{host['cpu']}{known}, {host['physical_cores']} cores, {threads} threads"

@@ -1,0 +1,143 @@
+"""`python -m bench run`: our variants beside the plain export and the peers, all in turns on one machine."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench import catalog, compare, fidelity, host, limit, progress, rounds
+from bench.catalog import PEAKS, PEERS, SOURCE, Entry
+from bench.process import WorkerError
+from bench.ranking import REFERENCE, Ranking, Standing, no_peaks
+from bench.rounds import LOAD_TIMEOUT_S, Field, Pace, Runner
+from bench.subject import Subject
+from bench.workloads import Workload
+from build import texts
+
+# A full-size export, or a quantization with calibration, takes minutes.
+_PREPARE_TIMEOUT_S = 3600.0
+# Of the project's texts, enough to see that a contender computes the model.
+_EVERY = 24
+
+
+@dataclass
+class Origin:
+    """The original weights: their folder and configuration. Empty where they could not be found."""
+
+    folder: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def run(subject: Subject, entries: Sequence[Entry], workloads: list[Workload], pace: Pace, source: str) -> Ranking:
+    """Race `entries` on `workloads`; `source` names the folder of the original weights, or is empty.
+
+    A contender that cannot be installed, converted or loaded, or that fails, is left out with a word.
+    """
+    described = host.describe()
+    skipped: dict[str, str] = {}
+    origin = _prepare_source(subject, entries, source, skipped)
+    ready = [entry for entry in entries if entry.name not in skipped and _prepare(subject, entry, origin, skipped)]
+    ranking = Ranking(subject, described, workloads, {}, skipped, no_peaks(), _operations(origin))
+    with _started(subject, [*PEAKS, *ready]) as contestants:
+        standings = {entry.name: Standing(entry) for entry in [*PEAKS, *ready]}
+        _load(contestants, subject, standings, origin)
+        ranking.reference = _check_agreement(contestants, subject, standings)
+        _measure(contestants, workloads, pace, standings)
+    skipped |= contestants.dropped
+    ranking.standings = {e.name: standings[e.name] for e in ready if e.name not in skipped}
+    ranking.peaks = {e.precision: standings[e.name].turns for e in PEAKS if e.name not in skipped}
+    return ranking
+
+
+def contenders(subject: Subject, chosen: Sequence[str]) -> list[Entry]:
+    """Return the chosen contenders, ours first; all of them where none is chosen.
+
+    Raises:
+        ValueError: there is no contender of that name.
+    """
+    known = {entry.name: entry for entry in (*catalog.ours(subject.precisions), *PEERS)}
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise ValueError(f"no contender is named {', '.join(unknown)}; there are {', '.join(known)}")
+    return [entry for name, entry in known.items() if not chosen or name in chosen]
+
+
+def _prepare_source(subject: Subject, entries: Sequence[Entry], source: str, skipped: dict[str, str]) -> Origin:
+    """Find the weights and export them plainly; without them all peers are skipped."""
+    try:
+        return Origin(**_ask_prepare(subject, SOURCE, source))
+    except WorkerError as error:
+        why = f"the original weights are missing: {error}"
+        progress.say(f"{why}; no share of the machine's limit can be told")
+        skipped |= {entry.name: why for entry in entries if not entry.ours}
+        return Origin()
+
+
+def _prepare(subject: Subject, entry: Entry, origin: Origin, skipped: dict[str, str]) -> bool:
+    """Convert the model for one contender where it needs that; tell whether it can start."""
+    try:
+        if entry.converted:
+            _ask_prepare(subject, entry, origin.folder)
+        elif missing := catalog.missing(entry):
+            raise WorkerError(missing)
+    except WorkerError as error:
+        skipped[entry.name] = str(error)
+        return False
+    return True
+
+
+def _ask_prepare(subject: Subject, entry: Entry, source: str) -> dict[str, Any]:
+    if missing := catalog.missing(entry):
+        raise WorkerError(missing)
+    with progress.step(f"prepare {entry.name}"), catalog.start(entry, subject.threads, entry is not SOURCE) as worker:
+        return worker.ask("prepare", _PREPARE_TIMEOUT_S, task=asdict(subject.task(entry.precision, source)))
+
+
+@contextmanager
+def _started(subject: Subject, entries: Sequence[Entry]) -> Iterator[Field]:
+    with ExitStack() as stack:
+        workers: dict[str, Runner] = {}
+        for entry in entries:
+            workers[entry.name] = stack.enter_context(catalog.start(entry, subject.threads))
+        yield Field(workers)
+
+
+def _load(contestants: Field, subject: Subject, standings: dict[str, Standing], origin: Origin) -> None:
+    """Load one after the other, so that no load slows another."""
+    for name, standing in standings.items():
+        with progress.step(f"load {name}"):
+            task = asdict(subject.task(standing.entry.precision, origin.folder))
+            answer = contestants.ask(name, "load", LOAD_TIMEOUT_S, task=task)
+        if answer is not None:
+            standing.load_s, standing.resident_at_rest = answer["seconds"], answer["resident"]
+            standing.versions, standing.notes = answer["versions"], answer["notes"]
+
+
+def _check_agreement(contestants: Field, subject: Subject, standings: dict[str, Standing]) -> str:
+    """Compare everyone's vectors of a few real texts with the reference's, whose name is returned."""
+    sequences = subject.encode(texts.read().items[::_EVERY])
+    racing = [name for name in contestants.names() if standings[name].entry not in PEAKS]
+    with progress.step("do all compute the same model?"):
+        found = {name: compare.embed(contestants, name, sequences, "agreement") for name in racing}
+    vectors = {name: rows for name, rows in found.items() if rows is not None}
+    reference = REFERENCE if REFERENCE in vectors else next(iter(vectors), "")
+    for name, rows in vectors.items():
+        standings[name].agreement = float(fidelity.cosine(rows, vectors[reference]).mean())
+    return reference
+
+
+def _measure(contestants: Field, workloads: list[Workload], pace: Pace, standings: dict[str, Standing]) -> None:
+    for workload in workloads:
+        with progress.step(f"{workload.title}, {pace.rounds} rounds") as show:
+            for name, done in rounds.measure(contestants, workload, pace, show).items():
+                standings[name].turns[workload.name] = done
+    for name in contestants.names():
+        answer = contestants.ask(name, "memory")
+        standings[name].resident_at_end = answer["resident"] if answer else None
+
+
+def _operations(origin: Origin) -> int | None:
+    try:
+        return limit.operations_per_token(origin.config)
+    except KeyError:
+        return None

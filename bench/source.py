@@ -1,0 +1,53 @@
+"""The original weights of a built model, and its plain exports for those who run such. In the build environment."""
+
+import json
+import shutil
+from pathlib import Path
+
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from bench import cached
+from bench.contenders import Task
+from build import export, sources
+from build.errors import BuildError
+from build.sources import folder
+from build.sources.snapshot import Snapshot
+from server.artifact import read_manifest
+
+_SOURCES = Path(".cache") / "sources"
+# What libraries want to see beside a graph.
+_BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def prepare(task: Task) -> dict[str, object]:
+    """Find or fetch the source, and export it plainly in fp32 and stock dynamic int8, both kept under `task.cache`.
+
+    Returns `folder`, where the weights are, and `config`, the model's own config.json.
+
+    Raises:
+        BuildError: the source cannot be found.
+    """
+    found = _snapshot(task)
+    plain, int8 = Path(task.cache) / "plain-fp32", Path(task.cache) / "plain-int8"
+    if not plain.is_dir():
+        with cached.folder(plain) as staged:
+            export.run_optimum(found, staged)
+            for name in _BESIDE:
+                if (found.folder / name).is_file():
+                    shutil.copyfile(found.folder / name, staged / name)
+    if not int8.is_dir():
+        with cached.folder(int8) as staged:
+            quantize_dynamic(plain / "model.onnx", staged / "model.onnx", weight_type=QuantType.QInt8)
+    return {"folder": str(found.folder.resolve()), "config": json.loads((found.folder / "config.json").read_text())}
+
+
+def _snapshot(task: Task) -> Snapshot:
+    if task.source:
+        return folder.read(Path(task.source))
+    origin = read_manifest(Path(task.models_dir), task.model).source
+    if origin.kind == "folder":
+        raise BuildError(f"{task.model} was built from a folder: name it with --source FOLDER")
+    if origin.kind != "hub":
+        return sources.resolve(task.model, _SOURCES)
+    kept = _SOURCES / f"{origin.id.replace('/', '--')}-{origin.revision[:12]}"
+    return folder.read(kept) if kept.is_dir() else sources.resolve(origin.id, _SOURCES, origin.revision)

@@ -1,0 +1,135 @@
+"""`python -m bench.worker MODULE`: hold one contender and obey the parent, one JSON object a line.
+
+Requests come on standard input: `{"op": "load", "task": {...}}`, then `{"op": "run", ...}` and so on; each gets one
+line on standard output, the answer or `{"error": "..."}`. End of input ends the process. Runs in any environment that
+has numpy and what MODULE imports.
+"""
+
+import base64
+import ctypes
+import importlib
+import importlib.metadata
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.contenders import Contender, Task
+from server.machine import resident_bytes
+
+Answer = dict[str, Any]
+
+# A run that is shorter than this is run once before it is timed: others have used the caches since.
+SETTLE_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Session:
+    """One worker's conversation: the module, and the contender once it is loaded."""
+
+    def __init__(self, module: str) -> None:
+        self._module = importlib.import_module(module)
+        self._contender: Contender | None = None
+
+    def answer(self, request: dict[str, Any]) -> Answer:
+        """Do what one request asks.
+
+        Raises:
+            KeyError: there is no such operation.
+        """
+        operations: dict[str, Callable[..., Answer]] = {
+            "prepare": self.prepare,
+            "load": self.load,
+            "run": self.run,
+            "embed": self.embed,
+            "memory": self.memory,
+        }
+        return operations[request.pop("op")](**request)
+
+    def prepare(self, task: dict[str, Any]) -> Answer:
+        """Convert the model where the module needs that."""
+        prepare = getattr(self._module, "prepare", None)
+        return (prepare(Task(**task)) or {}) if prepare else {}
+
+    def load(self, task: dict[str, Any]) -> Answer:
+        """Load the contender; the answer has seconds, memory in bytes, versions and notes."""
+        started = time.perf_counter()
+        self._contender = self._module.load(Task(**task))
+        seconds = time.perf_counter() - started
+        versions = {name: importlib.metadata.version(name) for name in self._module.PACKAGES}
+        return {"seconds": seconds, "versions": versions, "notes": self._loaded.notes(), **self.memory()}
+
+    def run(self, sequences: list[list[int]], seconds: float, most: int) -> Answer:
+        """Run until `seconds` have been measured or `most` runs; the answer has the seconds of each."""
+        first = _timed(self._loaded, sequences)
+        if first >= max(seconds, SETTLE_S):
+            return {"seconds": [first]}
+        measured: list[float] = []
+        while not measured or (sum(measured) < seconds and len(measured) < most):
+            measured.append(_timed(self._loaded, sequences))
+        return {"seconds": measured}
+
+    def embed(self, sequences: list[list[int]]) -> Answer:
+        """Compute vectors; the answer has their shape and their float32 bytes in base64."""
+        vectors = np.ascontiguousarray(self._loaded.run(sequences), np.float32)
+        return {"shape": vectors.shape, "vectors": base64.b64encode(vectors.tobytes()).decode("ascii")}
+
+    def memory(self) -> Answer:
+        """Measure the process: resident bytes now, and the most it ever had."""
+        return {"resident": resident_bytes(), "peak": _peak_bytes()}
+
+    @property
+    def _loaded(self) -> Contender:
+        if self._contender is None:
+            raise RuntimeError("nothing is loaded yet")
+        return self._contender
+
+
+def main() -> int:
+    """Serve the parent until it closes the input."""
+    _die_with_parent()
+    # Libraries print to standard output; the conversation needs it for itself.
+    with os.fdopen(os.dup(1), "w", encoding="ascii") as channel:
+        os.dup2(2, 1)
+        session: Session | None = None
+        for line in sys.stdin:
+            try:
+                session = session or Session(sys.argv[1])
+                answer = session.answer(json.loads(line))
+            except Exception as error:  # noqa: BLE001 - whatever a library raises is the answer
+                traceback.print_exc()
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            channel.write(json.dumps(answer) + "\n")
+            channel.flush()
+    return 0
+
+
+def _timed(contender: Contender, sequences: list[list[int]]) -> float:
+    started = time.perf_counter()
+    contender.run(sequences)
+    return time.perf_counter() - started
+
+
+def _peak_bytes() -> int | None:
+    try:
+        status = Path("/proc/self/status").read_text("ascii")
+    except OSError:
+        return None
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _die_with_parent() -> None:
+    # A parent that is killed cannot kill us, and a run that hangs never sees the end of its input.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
