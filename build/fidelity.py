@@ -57,6 +57,8 @@ def source_vectors(
                 padding=True,
                 truncation=True,
                 max_length=sentence.max_tokens,
+                # One text has one type everywhere, which is every model's default; DistilBERT knows no types.
+                return_token_type_ids=False,
                 return_tensors="pt",
             )
             hidden = model(**batch).last_hidden_state

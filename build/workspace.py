@@ -4,7 +4,6 @@ Nothing that a running server may read is touched before every new file is compl
 """
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build.errors import BuildError
-from server.staging import MARKER, commit_staged, is_committed, staging_folder
+from server.staging import MARKER, commit_staged, flush, is_committed, staging_folder
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Workspace:
         Killed before this, the old models serve on; killed during it, whoever comes next ends it.
         """
         for path in [*sorted(self.staged.iterdir()), self.staged]:
-            _flush(path)
+            flush(path)
         (self.staged / MARKER).touch()
-        _flush(self.staged)
+        flush(self.staged)
         commit_staged(self.models_dir, self.staged)
 
 
@@ -74,11 +73,3 @@ def _locked(path: Path) -> Iterator[None]:
         except BlockingIOError:
             raise BuildError(f"another build is writing to {path.parent}: wait for it, or stop it") from None
         yield
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -37,7 +37,7 @@ def commit_staged(models_dir: Path, staging: Path) -> None:
     for source in _in_commit_order(staging):
         with suppress(FileNotFoundError):  # another process finishing the same commit got here first
             source.rename(models_dir / source.name)
-    _sync_folder(models_dir)
+    flush(models_dir)
     (staging / MARKER).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         staging.rmdir()
@@ -49,8 +49,13 @@ def _in_commit_order(staging: Path) -> list[Path]:
     return sorted(files, key=lambda path: (path.name == manifest, path.name))
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Have the system write a file's or folder's changes to disk.
+
+    Raises:
+        OSError: it could not.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
