@@ -14,7 +14,7 @@ from tests.serving import Served, serve
 ITEMS = texts()
 
 
-@pytest.fixture(scope="module", params=["fp16", "int8", "int8-static"])
+@pytest.fixture(scope="module", params=["fp32", "fp16", "int8", "int8-static"])
 def variant(request: pytest.FixtureRequest) -> Iterator[Served]:
     with serve(quantization=request.param) as served:
         yield served
@@ -32,6 +32,7 @@ def reference(fp32: Served) -> Vectors:
 
 # precision: cosine mean, cosine min, overlap of the ten nearest neighbours, drop of STS-B dev against fp32
 FLOORS = {
+    "fp32": (0.99999, 0.99999, 0.998, 0.0001),
     "fp16": (0.99999, 0.9999, 0.998, 0.0001),
     "int8": (0.997, 0.985, 0.95, 0.001),
     "int8-static": (0.997, 0.985, 0.95, 0.001),
