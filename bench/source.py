@@ -14,7 +14,6 @@ from build.sources import folder
 from build.sources.snapshot import Snapshot
 from server.artifact import read_manifest
 
-_SOURCES = Path(".cache") / "sources"
 # What libraries want to see beside a graph.
 _BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -48,6 +47,6 @@ def _snapshot(task: Task) -> Snapshot:
     if origin.kind == "folder":
         raise BuildError(f"{task.model} was built from a folder: name it with --source FOLDER")
     if origin.kind != "hub":
-        return sources.resolve(task.model, _SOURCES)
-    kept = _SOURCES / f"{origin.id.replace('/', '--')}-{origin.revision[:12]}"
-    return folder.read(kept) if kept.is_dir() else sources.resolve(origin.id, _SOURCES, origin.revision)
+        return sources.resolve(task.model, sources.CACHE)
+    kept = sources.CACHE / f"{origin.id.replace('/', '--')}-{origin.revision[:12]}"
+    return folder.read(kept) if kept.is_dir() else sources.resolve(origin.id, sources.CACHE, origin.revision)

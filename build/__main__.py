@@ -11,7 +11,7 @@ from build import texts
 from build.errors import BuildError
 from build.pipeline import Plan, build
 from build.progress import say
-from build.sources import EXPLAIN
+from build.sources import CACHE, EXPLAIN
 from server.errors import StartError
 from server.manifest import PRECISIONS, Precision
 
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--model", default=os.environ.get("MODEL") or DEFAULT_MODEL, help="the source, see below")
     out.add_argument("--revision", default=None, help="Hub commit or tag (default: the pinned one, else the newest)")
     out.add_argument("--models-dir", type=Path, default=Path(os.environ.get("MODELS_DIR") or "models"))
-    out.add_argument("--cache", type=Path, default=Path(".cache") / "sources", help="where downloads are kept")
+    out.add_argument("--cache", type=Path, default=CACHE, help="where downloads are kept")
     out.add_argument(
         "--precisions", type=_precisions, default=BUILT, help=f"comma-separated (default {','.join(BUILT)})"
     )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build import export, fidelity, preflight, progress, sentence, sources, texts, variants
-from build.sources.snapshot import Snapshot, sha256
+from build.sources.snapshot import Snapshot
 from build.workspace import Workspace, open_workspace
 from server import manifest
+from server.artifact import sha256
 from server.manifest import Fidelity, File, Manifest, Precision, Variant
 
 TOOLS = (

@@ -65,6 +65,16 @@ def read_manifest(models_dir: Path, model: str) -> Manifest:
     return manifest
 
 
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def built_models(models_dir: Path) -> list[str]:
     """List the names of the models whose manifests are in `models_dir`."""
     names = (path.name.removesuffix(".json") for path in models_dir.glob("[!.]*.json"))
@@ -101,8 +111,7 @@ def _verified(models_dir: Path, expected: File, model: str) -> Path:
         size = path.stat().st_size
         if size != expected.bytes:
             raise StartError(f"{path} has {size} bytes, expected {expected.bytes}. Build it again: {_remedy(model)}")
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = sha256(path)
     except OSError as error:
         raise StartError(f"{path} cannot be read: {error.strerror}. Build it again: {_remedy(model)}") from None
     if digest != expected.sha256:

@@ -9,6 +9,9 @@ from build.errors import BuildError
 from build.sources import folder, hub, package, synthetic
 from build.sources.snapshot import Snapshot
 
+CACHE = Path(".cache") / "sources"
+"""Where downloads are kept unless the user says otherwise."""
+
 EXPLAIN = (
     "  a Hub id                 MODEL=BAAI/bge-large-en-v1.5   (needs the Hub)\n"
     "  a folder                 MODEL=/path/to/snapshot        (a model's files on disk)\n"

@@ -1,6 +1,5 @@
 """A snapshot: the source files of one model, checked and hashed before anything reads them."""
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from build.errors import BuildError
+from server.artifact import sha256
 
 # Never pickle (it runs code when loaded), never python files: weights are read from safetensors only.
 ALLOWED = (".safetensors", ".json", ".txt")
@@ -75,12 +75,6 @@ def inventory(folder: Path) -> dict[str, str]:
     if not any(name.endswith(".safetensors") and "/" not in name for name in names):
         raise BuildError(_no_weights(folder))
     return {name: sha256(folder / name) for name in names}
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _no_weights(folder: Path) -> str:

