@@ -13,6 +13,7 @@ STS_PAIRS ?= $(firstword $(wildcard ../*/data/stsb-en-dev.csv))
 
 RUN := .venv/bin/python
 BUILD := .venv-build/bin/python
+CLIENTS := .venv-clients/bin/python
 PIP := -m pip --disable-pip-version-check
 GRAPH := $(or $(MODELS_DIR),models)/$(notdir $(or $(MODEL),BAAI/bge-large-en-v1.5)).onnx
 DEMO := all-MiniLM-L6-v2
@@ -28,9 +29,10 @@ help: ## list every verb
 demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded default, serve int8 on port 8000
 	MODEL=$(DEMO) MODELS_DIR=models QUANTIZATION=int8 $(RUN) -m server
 
-test: lint models/$(DEMO).json models/$(FULL).json ## set everything up, run lint, types and every test
+test: lint models/$(DEMO).json models/$(FULL).json .venv-clients/ready ## set everything up, run lint, types and every test
 	$(BUILD) -m pytest tests/unit/build tests/build
-	$(RUN) -m pytest --ignore tests/unit/build --ignore tests/build
+	$(RUN) -m pytest --ignore tests/unit/build --ignore tests/build --ignore tests/clients
+	$(CLIENTS) -m pytest tests/clients
 
 build-models: .venv-build/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large
 	$(BUILD) -m build $(BUILD_ARGS)
@@ -71,7 +73,7 @@ lock: ## pin the requirements again, with hashes
 	./requirements/lock.sh
 
 clean: ## remove the environments, caches and built models
-	rm -rf .venv .venv-build .venv-bench .cache models/*.onnx models/*.json
+	rm -rf .venv .venv-build .venv-clients .venv-bench .cache models/*.onnx models/*.json
 
 # The runtime and the tests: no torch, no transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt
@@ -86,6 +88,13 @@ clean: ## remove the environments, caches and built models
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt
 	$(BUILD) $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	touch $@
+
+# Other people's clients, and what judges the schema; the server itself runs here once, with tracing.
+.venv-clients/ready: requirements/runtime.txt requirements/test.txt requirements/otel.txt requirements/clients.txt
+	$(PYTHON) -m venv --clear .venv-clients
+	$(CLIENTS) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
+	$(CLIENTS) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/clients.txt
 	touch $@
 
 # The peers of the benchmark.

@@ -9,8 +9,8 @@ from bench.contenders import Task
 from bench.process import ROOT
 from bench.workloads import Vocabulary, Workload
 from server.artifact import read_manifest
+from server.loaded import AUTO_BATCH_TOKENS
 from server.manifest import PRECISIONS, Manifest, Precision
-from server.service import AUTO_BATCH_TOKENS
 from server.tokenization import Tokenizer
 
 

@@ -7,5 +7,7 @@ compile() { uv pip compile --quiet --upgrade --generate-hashes --no-header --no-
 compile --no-deps runtime.in -o runtime.txt
 compile --no-deps runtime-gpu.in -o runtime-gpu.txt
 compile test.in -o test.txt
+compile otel.in -o otel.txt
+compile clients.in -o clients.txt
 compile bench.in -o bench.txt --no-emit-package torch --constraint torch.txt
 compile build.in -o build.txt --no-emit-package torch --constraint torch.txt

@@ -19,7 +19,8 @@ from server.artifact import open_artifact
 from server.device import PROVIDERS
 from server.engine import OnnxEngine, Resources
 from server.errors import START_REFUSED, StartError
-from server.service import Loaded, Service, plan_capacity, warm
+from server.loaded import Loaded, plan_capacity
+from server.service import Service, warm
 from server.settings import SETTINGS, Settings, SettingsError, resolve
 from server.tokenization import Tokenizer
 

@@ -18,8 +18,9 @@ from starlette.routing import Route
 from server import errors
 from server.errors import ClientGoneError, SlowBodyError
 from server.guard import REQUEST_ID, Guard
-from server.service import Service
+from server.service import Result, Service
 from server.settings import Settings
+from server.wire import embed as wire_embed
 
 JSON = "application/json"
 T = TypeVar("T")
@@ -46,9 +47,10 @@ def create_app(service: Service) -> Starlette:
 async def embed(request: Request) -> Response:
     """POST /embed: text in, vectors out."""
     service: Service = request.app.state.service
-    raw = await _read_body(request, service.settings.request_timeout_s)
-    answer = await _while_connected(request, service.embed(raw, request.state.started))
-    return Response(answer.body, headers=answer.headers, media_type=JSON)
+    service.check_room()
+    asked = wire_embed.parse(await _read_body(request, service.settings.receive_timeout_s), service.asker)
+    result = await _while_connected(request, service.embed(asked.question, request.state.deadline))
+    return _answer(request, result, wire_embed.render(asked, result.vectors))
 
 
 async def info(request: Request) -> Response:
@@ -91,13 +93,29 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [cors, guard]
 
 
+def _answer(request: Request, result: Result, body: bytes) -> Response:
+    """An answer with vectors, and what its headers tell of the work behind it; times in whole milliseconds."""
+    seconds = {
+        "x-total-time": time.monotonic() - request.state.started,
+        "x-tokenization-time": result.tokenization_s,
+        "x-queue-time": result.queue_s,
+        "x-inference-time": result.inference_s,
+    }
+    work = {
+        "x-compute-tokens": str(result.tokens),
+        "x-compute-characters": str(result.characters),
+        "x-truncated-inputs": str(result.truncated),
+    }
+    times = {name: str(round(1000 * value)) for name, value in seconds.items()}
+    return Response(body, headers=work | times, media_type=JSON)
+
+
 async def _read_body(request: Request, timeout_s: float) -> bytes:
-    left = request.state.started + timeout_s - time.monotonic()
     try:
-        async with asyncio.timeout(left):
+        async with asyncio.timeout(timeout_s):
             return await request.body()
     except TimeoutError:
-        raise SlowBodyError(f"the body did not arrive within {timeout_s:g} s (REQUEST_TIMEOUT_S)") from None
+        raise SlowBodyError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
     except ClientDisconnect:
         raise ClientGoneError("the caller hung up while sending") from None
 

@@ -30,6 +30,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._max_body_bytes = settings.max_body_bytes
+        self._timeout_s = settings.request_timeout_s
         self._keys = [key.encode() for key in settings.api_key.reveal()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +40,9 @@ class Guard:
             return
         headers = Headers(scope=scope)
         request_id = choose_request_id(headers)
-        scope.setdefault("state", {}).update(request_id=request_id, started=time.monotonic())
+        started = time.monotonic()
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id, started=started, deadline=started + self._timeout_s)
         reply = _Reply(send, request_id)
         try:
             self._check(scope["path"], scope["method"], headers)

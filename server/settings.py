@@ -79,11 +79,17 @@ class Settings:
     max_batch_tokens: int | None
     max_queue_tokens: int | None
     max_client_batch_size: int
+    max_request_tokens: int
     max_body_bytes: int
     max_text_chars: int
+    max_header_bytes: int
+    max_connections: int
+    receive_timeout_s: float
     request_timeout_s: float
     auto_truncate: bool
+    cache_entries: int
     cors_allow_origin: tuple[str, ...]
+    otel_exporter_otlp_endpoint: str
     log_format: Literal["text", "json"]
     log_level: str
 
@@ -196,6 +202,12 @@ def _origins(raw: str) -> tuple[str, ...]:
     return origins
 
 
+def _collector(raw: str) -> str:
+    if raw and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", raw):
+        raise ValueError("must be the address of a collector, such as http://collector:4318")
+    return raw
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("MODEL", "bge-large-en-v1.5", _model, "Model to serve: the name it was built under, or its Hub id."),
     Setting("MODELS_DIR", "models", Path, "Folder that holds the built models."),
@@ -232,6 +244,7 @@ SETTINGS: tuple[Setting, ...] = (
         "One request counts for at most half, so that a huge one is accepted and leaves room for others.",
     ),
     Setting("MAX_CLIENT_BATCH_SIZE", "1024", _whole(1), "Texts in one request."),
+    Setting("MAX_REQUEST_TOKENS", "524288", _whole(1), "Tokens in one request, prompts included, after truncation."),
     Setting(
         "MAX_BODY_BYTES",
         "8000000",
@@ -245,14 +258,48 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(1),
         "Characters in one text, checked before tokenization, whose time grows with them (about 3 s a million).",
     ),
-    Setting("REQUEST_TIMEOUT_S", "60", _seconds, "Seconds until a request that is not answered gets 504."),
+    Setting("MAX_HEADER_BYTES", "32768", _whole(1024), "Bytes in the request line and the headers of one request."),
+    Setting(
+        "MAX_CONNECTIONS",
+        "10000",
+        _whole(1),
+        "Open connections; one more is answered 503 and closed. Lowered at start to what the process may open.",
+    ),
+    Setting(
+        "RECEIVE_TIMEOUT_S",
+        "20",
+        _seconds,
+        "Seconds for a request's headers, and again for its body, to arrive whole; and for the caller to take some of "
+        "an answer that waits for it.",
+    ),
+    Setting(
+        "REQUEST_TIMEOUT_S",
+        "60",
+        _seconds,
+        "Seconds until a request that is not answered gets 504. A request may ask for less with the header "
+        "`x-request-timeout-ms`.",
+    ),
     Setting(
         "AUTO_TRUNCATE",
         "true",
         _boolean,
         "true cuts texts longer than the model reads, false refuses them; a request's `truncate` overrides it.",
     ),
+    Setting(
+        "CACHE_ENTRIES",
+        "0",
+        _whole(0),
+        "Vectors kept for texts that come again, least recently used out first. 0: none. One takes about 4 KB for "
+        "each 1024 dimensions, and its token ids.",
+    ),
     Setting("CORS_ALLOW_ORIGIN", "", _origins, "Origins whose pages may call, separated by commas. Unset: none."),
+    Setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        _collector,
+        "OpenTelemetry collector that gets a trace of every request, over HTTP, such as http://collector:4318. Needs "
+        "requirements/otel.txt. Unset: none.",
+    ),
     Setting("LOG_FORMAT", "text", _choice(("text", "json")), "text or json, one line per event."),
     Setting("LOG_LEVEL", "info", _choice(LOG_LEVELS), f"{', '.join(LOG_LEVELS)}."),
 )

@@ -10,6 +10,8 @@ import tokenizers
 from server.errors import InvalidError, StartError
 
 Truncation = Literal["END", "START", "NONE"]
+# Texts, or texts that the caller has tokenized, special tokens included; never a mixture.
+Inputs = list[str] | list[list[int]]
 
 # Below this many characters starting the tokenizer's thread pool gains nothing (measured: 8 texts of 250 characters
 # take the same time either way, 64 of them half the time in parallel).
@@ -45,19 +47,24 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
+        self._vocabulary = self._tokenizer.get_vocab_size()
         self._prefix, self._suffix = self._special_tokens(path)
 
-    def encode(self, texts: Sequence[str], prompt: str = "", truncate: Truncation = "END") -> list[Encoded]:
-        """Encode `texts`, each with `prompt` before it.
+    def encode(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> list[Encoded]:
+        """Encode texts, or take the caller's token ids, each with `prompt` before it.
 
         END keeps the head of a text that is too long, START its tail; the prompt stays in both, since a text
         without its instruction would be another kind of text.
 
         Raises:
-            InvalidError: a text holds nothing to embed or a lone surrogate, or is too long and `truncate` is NONE.
+            InvalidError: a text holds nothing to embed or a lone surrogate, or is too long and `truncate` is NONE;
+                or token ids are not this tokenizer's.
         """
         prompt_ids = self._content(self._encode_all([prompt])[0]) if prompt else []
+        texts = [text for text in inputs if isinstance(text, str)]
         encoded = self._encode_all([prompt + text for text in texts])
+        for index, ids in enumerate(ids for ids in inputs if not isinstance(ids, str)):
+            encoded.append([*self._prefix, *prompt_ids, *self._unwrapped(index, ids), *self._suffix])
         return [self._fit(index, ids, prompt_ids, truncate) for index, ids in enumerate(encoded)]
 
     def _encode_all(self, texts: list[str]) -> list[list[int]]:
@@ -80,6 +87,22 @@ class Tokenizer:
                 f"shorten it, or send truncate: true"
             )
         return Encoded(self._cut(content, prompt_ids, truncate), len(ids))
+
+    def _unwrapped(self, index: int, ids: list[int]) -> list[int]:
+        """Return a caller's token ids without the special tokens around them.
+
+        Ids of another tokenizer would give a vector that means nothing; without this model's special tokens around
+        them they are taken for such.
+        """
+        if any(not 0 <= id_ < self._vocabulary for id_ in ids):
+            raise InvalidError(f"the token ids at index {index} must be from 0 to {self._vocabulary - 1}")
+        content = self._content(ids)
+        if ids != [*self._prefix, *content, *self._suffix]:
+            raise InvalidError(
+                f"the token ids at index {index} must begin with {self._prefix} and end with {self._suffix}, as this "
+                "model's tokenizer makes them (POST /tokenize); ids of another tokenizer cannot be embedded"
+            )
+        return content
 
     def _cut(self, content: list[int], prompt_ids: list[int], truncate: Truncation) -> list[int]:
         room = self.max_tokens - len(self._prefix) - len(self._suffix)

@@ -7,8 +7,10 @@ import pytest
 from server import machine
 from server.artifact import Artifact
 from server.device import choose
-from server.errors import InferenceError, OverloadedError, StartError, UnavailableError
-from server.service import Capacity, Loaded, Service, plan_capacity, warm
+from server.errors import InferenceError, OverloadedError, StartError, TooLargeError, UnavailableError
+from server.loaded import Capacity, Loaded, plan_capacity
+from server.question import Question
+from server.service import Service, warm
 from server.settings import resolve
 from server.tokenization import Tokenizer
 from tests.unit.server import tiny
@@ -43,15 +45,27 @@ def test_warming_runs_the_largest_batch_first() -> None:
     assert [(len(batch), len(batch[0])) for batch in engine.batches] == [(4, 16), (1, 3)]
 
 
-def test_an_answer_tells_of_the_work_behind_it(artifact: Artifact) -> None:
+def soon() -> float:
+    return time.monotonic() + 10
+
+
+def test_a_result_tells_of_the_work_behind_it(artifact: Artifact) -> None:
     async def main() -> None:
         service = Service(load(artifact), FakeEngine(), 1000)
-        answer = await service.embed(orjson.dumps({"texts": ["a b", "a " * 20]}), time.monotonic())
-        assert len(orjson.loads(answer.body)["embeddings"]) == 2
-        work = {key: answer.headers[key] for key in ("x-compute-tokens", "x-compute-characters", "x-truncated-inputs")}
-        assert list(work.values()) == ["20", "43", "1"]
-        times = ("x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time")
-        assert all(answer.headers[key].isdigit() for key in times)
+        result = await service.embed(Question(["a b", "a " * 20]), soon())
+        assert result.vectors.shape == (2, 8)
+        assert (result.tokens, result.characters, result.truncated) == (20, 43, 1)
+        assert result.inference_s > 0
+        await service.close()
+
+    asyncio.run(main())
+
+
+def test_more_tokens_than_a_request_may_hold_are_refused(artifact: Artifact) -> None:
+    async def main() -> None:
+        service = Service(load(artifact, MAX_REQUEST_TOKENS="19"), FakeEngine(), 1000)
+        with pytest.raises(TooLargeError, match="20 tokens, the limit of a request is 19"):
+            await service.embed(Question(["a b", "a " * 20]), soon())
         await service.close()
 
     asyncio.run(main())
@@ -64,8 +78,7 @@ def test_readiness_follows_draining(artifact: Artifact) -> None:
         service.drain()
         with pytest.raises(UnavailableError, match="draining"):
             await service.check_ready()
-        answer = await service.embed(b'{"text": "a"}', time.monotonic())
-        assert answer.body
+        assert (await service.embed(Question(["a"]), soon())).tokens == 3
         await service.close()
 
     asyncio.run(main())
@@ -79,7 +92,7 @@ def test_readiness_is_lost_after_three_failures_and_comes_back(artifact: Artifac
         for _ in range(3):
             await service.check_ready()
             with pytest.raises(InferenceError):
-                await service.embed(b'{"text": "a"}', time.monotonic())
+                await service.embed(Question(["a"]), soon())
         with pytest.raises(UnavailableError, match="inference fails"):
             await service.check_ready()
         engine.error = None
@@ -96,10 +109,10 @@ def test_a_full_queue_refuses_before_tokenizing(artifact: Artifact) -> None:
         object.__setattr__(loaded, "capacity", Capacity(32, 1))
         service = Service(loaded, engine, 1000)
         engine.gate.clear()
-        first = asyncio.create_task(service.embed(b'{"text": "a"}', time.monotonic()))
+        first = asyncio.create_task(service.embed(Question(["a"]), soon()))
         await asyncio.to_thread(engine.entered.wait, 10)
         with pytest.raises(OverloadedError):
-            await service.embed(b'{"text": "a"}', time.monotonic())
+            await service.embed(Question(["a"]), soon())
         engine.gate.set()
         await first
         await service.close()

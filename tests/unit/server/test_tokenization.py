@@ -95,3 +95,28 @@ def test_a_model_that_reads_no_more_than_special_tokens_is_refused(tmp_path: Pat
     write_tokenizer(tmp_path / "t.json")
     with pytest.raises(StartError, match="adds 2 special tokens"):
         Tokenizer(tmp_path / "t.json", 2)
+
+
+def test_token_ids_are_taken_as_they_are(tokenizer: Tokenizer) -> None:
+    text = "the cat sat"
+    (by_text,), (by_prompt,) = tokenizer.encode([text]), tokenizer.encode([text], "query: ")
+    (taken,), (prompted,) = tokenizer.encode([by_text.ids]), tokenizer.encode([by_text.ids], "query: ")
+    assert (taken, prompted) == (by_text, by_prompt)
+    (cut,) = tokenizer.encode([[CLS, *[3] * 40, SEP]])
+    assert (len(cut.ids), cut.tokens) == (MAX_TOKENS, 42)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ([CLS, len(WORDS), SEP], f"from 0 to {len(WORDS) - 1}"),
+        ([CLS, -1, SEP], "from 0"),
+        ([3, 4], "must begin with"),
+        ([CLS], "must begin with"),
+        ([], "must begin with"),
+        ([CLS, SEP], "nothing to embed"),
+    ],
+)
+def test_token_ids_of_another_tokenizer_are_refused(tokenizer: Tokenizer, ids: list[int], said: str) -> None:
+    with pytest.raises(InvalidError, match=said):
+        tokenizer.encode([ids])

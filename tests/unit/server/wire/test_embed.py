@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import manifest, wire
+from server import manifest
 from server.artifact import Artifact
 from server.engine import Vectors
 from server.errors import CallerError, InvalidError, MalformedError, TooLargeError
 from server.manifest import Manifest
+from server.question import Asker, Question
 from server.settings import Settings, resolve
 from server.tokenization import Truncation
+from server.wire import embed
 
 VECTORS: Vectors = np.array([[0.6, 0.8, 0.0], [0.0, 0.6, 0.8]], np.float32)
 
@@ -24,8 +26,8 @@ def card(artifact: Artifact) -> Manifest:
     return artifact.manifest
 
 
-def ask(card: Manifest, settings: Settings | None = None, /, **body: Any) -> wire.Question:
-    return wire.parse(orjson.dumps(body), settings or resolve({}), card)
+def ask(card: Manifest, settings: Settings | None = None, /, **body: Any) -> Question:
+    return embed.parse(orjson.dumps(body), Asker(settings or resolve({}), card)).question
 
 
 def with_prompts(card: Manifest, **prompts: str) -> Manifest:
@@ -43,8 +45,8 @@ def with_prompts(card: Manifest, **prompts: str) -> Manifest:
     ],
 )
 def test_the_answers_shape_follows_the_questions_key(card: Manifest, body: dict[str, Any], answer: object) -> None:
-    question = ask(card, **body)
-    assert orjson.loads(wire.render(question, VECTORS[: len(question.texts)])) == answer
+    asked = embed.parse(orjson.dumps(body), Asker(resolve({}), card))
+    assert orjson.loads(embed.render(asked, VECTORS[: len(asked.question.inputs)])) == answer
 
 
 def test_null_means_left_out(card: Manifest) -> None:
@@ -95,7 +97,7 @@ def test_what_cannot_be_served_is_refused_with_a_reason(
     card: Manifest, defaults: Settings, raw: bytes, kind: type[CallerError], said: str
 ) -> None:
     with pytest.raises(kind, match=said):
-        wire.parse(raw, defaults, card)
+        embed.parse(raw, Asker(defaults, card))
 
 
 @given(raw=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: orjson.dumps({"text": text})))
@@ -118,7 +120,7 @@ def test_any_bytes_parse_or_are_the_callers_fault(raw: bytes) -> None:
         tools={},
     )
     try:
-        wire.parse(raw, resolve({}), card)
+        embed.parse(raw, Asker(resolve({}), card))
     except CallerError:
         return
 
@@ -165,17 +167,6 @@ def test_truncation(card: Manifest, options: dict[str, Any], auto: str, expected
 )
 def test_prompts(card: Manifest, prompts: dict[str, str], options: dict[str, Any], expected: str) -> None:
     assert ask(with_prompts(card, **prompts), text="a", **options).prompt == expected
-
-
-def test_dimensions_cut_and_bring_back_to_unit_length() -> None:
-    cut = wire.cut(VECTORS, 2, normalize=True)
-    np.testing.assert_allclose(cut, [[0.6, 0.8], [0.0, 1.0]], atol=1e-6)
-    np.testing.assert_allclose(wire.cut(VECTORS, 2, normalize=False), VECTORS[:, :2])
-    assert wire.cut(VECTORS, None, normalize=True) is VECTORS
-
-
-def test_a_cut_that_leaves_nothing_is_zero_not_nan() -> None:
-    assert wire.cut(VECTORS, 1, normalize=True).tolist() == [[1.0], [0.0]]
 
 
 def test_raw_vectors_are_refused_where_the_source_does_not_normalize(card: Manifest) -> None:

@@ -1,0 +1,155 @@
+"""What a caller wants embedded, free of any dialect: the checks that every route shares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.engine import Vectors
+from server.errors import InvalidError, TooLargeError
+from server.manifest import Manifest
+from server.settings import Settings
+from server.tokenization import Inputs, Truncation
+
+# Which of a model's prompts an input type asks for; the first that the model has.
+PROMPTS_OF: dict[str, tuple[str, ...]] = {
+    "query": ("query",),
+    "search_query": ("query",),
+    "document": ("document", "passage"),
+    "passage": ("document", "passage"),
+    "search_document": ("document", "passage"),
+}
+
+TRUNCATIONS: dict[str | bool, Truncation] = {"END": "END", "START": "START", "NONE": "NONE", False: "NONE"}
+DIRECTIONS: dict[str, Truncation] = {"Right": "END", "Left": "START"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checked request: texts or token ids, how to read them, and which part of each vector to return."""
+
+    inputs: Inputs
+    prompt: str = ""
+    truncate: Truncation = "END"
+    normalize: bool = True
+    dimensions: int | None = None
+
+    @property
+    def characters(self) -> int:
+        """Characters to tokenize; token ids count none."""
+        return sum(len(text) for text in self.inputs if isinstance(text, str))
+
+
+class Asker:
+    """Builds questions within one server's limits, for one model."""
+
+    def __init__(self, settings: Settings, manifest: Manifest) -> None:
+        self.settings = settings
+        self.manifest = manifest
+
+    def inputs(self, texts: Inputs, key: str) -> Inputs:
+        """Return `texts`, found under `key`, if there are any and not too many or too long ones.
+
+        Raises:
+            TooLargeError: more than MAX_CLIENT_BATCH_SIZE of them.
+            InvalidError: none, or one longer than MAX_TEXT_CHARS.
+        """
+        if not texts:
+            raise InvalidError(f"{key} is an empty list; send at least one text")
+        limit = self.settings.max_client_batch_size
+        if len(texts) > limit:
+            raise TooLargeError(f"{len(texts)} texts, the limit is {limit}; send them in parts")
+        text: str | list[int]
+        for index, text in enumerate(texts):
+            self._check_length(index, text)
+        return texts
+
+    def prompt(self, input_type: str | None, prompt_name: str | None) -> str:
+        """Return the prompt asked for by name or by input type.
+
+        A type whose prompt the model does not have adds nothing: most models have one for queries only.
+
+        Raises:
+            InvalidError: an unknown name or type, or two that ask for different prompts.
+        """
+        prompts = self.manifest.prompts
+        by_type = _prompt_of_type(input_type, prompts) if input_type else ""
+        if prompt_name is None:
+            return by_type
+        if prompt_name not in prompts:
+            known = ", ".join(sorted(prompts)) or "none"
+            raise InvalidError(f"prompt_name is not one of this model's prompts; it has: {known}")
+        by_name = prompts[prompt_name]
+        if input_type and by_type != by_name:
+            raise InvalidError("input_type and prompt_name ask for different prompts; send one of them")
+        return by_name
+
+    def truncation(self, truncate: bool | str | None, direction: str | None) -> Truncation:
+        """Return which end of a long text to cut, from `truncate` and Text Embeddings Inference's direction.
+
+        Raises:
+            InvalidError: an unknown value, or two that contradict each other.
+        """
+        asked = self.settings.auto_truncate if truncate is None else truncate
+        side = None if direction is None else _side(direction)
+        if asked is True:
+            return side or "END"
+        if asked not in TRUNCATIONS:
+            raise InvalidError('truncate must be true, false, "NONE", "START" or "END"')
+        chosen = TRUNCATIONS[asked]
+        if side and chosen not in {side, "NONE"}:
+            raise InvalidError("truncate and truncation_direction contradict each other; send one of them")
+        return chosen
+
+    def normalize(self, asked: bool | None) -> bool:
+        """Return whether a cut vector is normalised again; the graph itself always normalises.
+
+        Raises:
+            InvalidError: not asked for, and the source model has no vectors of another length.
+        """
+        if asked is False and not self.manifest.source_normalizes:
+            raise InvalidError(
+                f"normalize: false is not available: {self.manifest.name} is built to return unit vectors only"
+            )
+        return asked is not False
+
+    def dimensions(self, asked: int | None) -> int | None:
+        """Return the number of components to keep, None for all.
+
+        Raises:
+            InvalidError: fewer than one, or more than the model has.
+        """
+        if asked is not None and not 1 <= asked <= self.manifest.dimension:
+            raise InvalidError(f"dimensions must be from 1 to {self.manifest.dimension}")
+        return asked
+
+    def _check_length(self, index: int, text: str | list[int]) -> None:
+        limit = self.settings.max_text_chars
+        if len(text) > limit:
+            unit = "characters" if isinstance(text, str) else "token ids"
+            raise InvalidError(f"the text at index {index} has {len(text)} {unit}, the limit is {limit}")
+
+
+def cut(vectors: Vectors, dimensions: int | None, normalize: bool) -> Vectors:
+    """Keep the first `dimensions` components (None: all) and bring them back to unit length if `normalize`."""
+    if dimensions is None or dimensions == vectors.shape[1]:
+        return vectors
+    rows = np.ascontiguousarray(vectors[:, :dimensions])
+    if not normalize:
+        return rows
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    unit: Vectors = (rows / norms).astype(np.float32, copy=False)
+    return unit
+
+
+def _prompt_of_type(input_type: str, prompts: Mapping[str, str]) -> str:
+    if input_type not in PROMPTS_OF:
+        raise InvalidError(f"input_type must be one of {', '.join(PROMPTS_OF)}")
+    return next((prompts[name] for name in PROMPTS_OF[input_type] if name in prompts), "")
+
+
+def _side(direction: str) -> Truncation:
+    if direction not in DIRECTIONS:
+        raise InvalidError(f"truncation_direction must be one of {', '.join(DIRECTIONS)}")
+    return DIRECTIONS[direction]

@@ -1,0 +1,44 @@
+"""Request bodies: JSON bytes to the typed body of a route."""
+
+import re
+from typing import TypeVar
+
+import msgspec
+
+from server.errors import InvalidError, MalformedError
+
+HIGH, LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
+
+T = TypeVar("T")
+
+
+def decode(raw: bytes, body: type[T], example: str) -> T:
+    """Read `raw` as a `body`; `example` shows the caller of an empty one what to send.
+
+    Raises:
+        MalformedError: not JSON, or not UTF-8.
+        InvalidError: JSON of another shape; the message names the place.
+    """
+    if not raw.strip():
+        raise MalformedError(f"the body is empty; send JSON such as {example}")
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise MalformedError("the body starts with a byte order mark; send UTF-8 without one")
+    try:
+        return msgspec.json.decode(raw, type=body)
+    except msgspec.ValidationError as error:
+        raise InvalidError(_first_lower(str(error))) from None
+    except UnicodeDecodeError:
+        raise MalformedError("the body is not valid UTF-8") from None
+    except msgspec.DecodeError as error:
+        # Of a string that ends in one, msgspec says that the input was truncated.
+        if lone := LONE_SURROGATE.search(raw):
+            raise InvalidError(f"lone surrogate escape at byte {lone.start()}: not valid Unicode") from None
+        reason = _first_lower(str(error).removeprefix("JSON is malformed: "))
+        raise MalformedError(f"malformed JSON: {reason}") from None
+    except RecursionError:
+        raise MalformedError("malformed JSON: nested too deep") from None
+
+
+def _first_lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
