@@ -16,13 +16,15 @@ import uvicorn
 from server import __version__, device, logs, machine
 from server.app import create_app
 from server.artifact import open_artifact
+from server.batcher import Pace
 from server.device import PROVIDERS
 from server.engine import OnnxEngine, Resources
 from server.errors import START_REFUSED, StartError
-from server.loaded import Loaded, plan_capacity
-from server.service import Service, warm
+from server.loaded import Loaded
+from server.service import Service
 from server.settings import SETTINGS, Settings, SettingsError, resolve
 from server.tokenization import Tokenizer
+from server.warmup import MOST_TOKENS, Warm, check_batch, warm
 
 logger = logging.getLogger("server")
 
@@ -99,12 +101,12 @@ def load(settings: Settings) -> Loaded:
     choice = device.detect(settings.device, settings.quantization)
     artifact = open_artifact(settings.models_dir, settings.model, choice.precision)
     max_tokens = artifact.manifest.max_tokens
+    check_batch(settings, max_tokens)
     return Loaded(
         settings=settings,
         artifact=artifact,
         choice=choice,
         threads=machine.inference_threads(settings.threads),
-        capacity=plan_capacity(settings, max_tokens, choice.device),
         tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens),
     )
 
@@ -115,24 +117,34 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     Raises:
         StartError: the graph cannot be loaded or does not answer, or the port was lost.
     """
-    manifest, capacity = loaded.artifact.manifest, loaded.capacity
-    packed = loaded.artifact.variant.packed
-    resources = Resources(loaded.choice.device, loaded.threads.count, capacity.batch_tokens, packed)
-    engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
-    tokens_per_s = warm(engine, loaded.tokenizer.encode(["warm"])[0].ids, capacity.batch_tokens)
+    engine, warmed = start_engine(loaded)
     # Accepted connections inherit this, and so a restart may bind the port while they linger.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.listen(BACKLOG)
     except OSError as error:
         raise StartError(f"PORT={loaded.settings.port}: cannot listen there: {error.strerror}") from None
-    for line in summary(loaded, listener):
+    for line in summary(loaded, warmed.pace, listener):
         logger.info(line)
-    service = Service(loaded, engine, tokens_per_s)
+    service = Service(loaded, engine, warmed, _die)
     Server(_uvicorn_config(service, loaded.settings), service).run(sockets=[listener])
 
 
-def summary(loaded: Loaded, listener: socket.socket) -> Iterator[str]:
+def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
+    """Load the graph and warm it.
+
+    Raises:
+        StartError: the graph cannot be loaded or does not answer.
+    """
+    manifest, device, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
+    most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device], manifest.max_tokens)
+    resources = Resources(device, loaded.threads.count, most, packed)
+    engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
+    ids = loaded.tokenizer.encode(["warm"])[0].ids
+    return engine, warm(engine, ids, loaded.settings, device, packed=packed)
+
+
+def summary(loaded: Loaded, pace: Pace, listener: socket.socket) -> Iterator[str]:
     """Yield the lines that say what runs and why, secrets masked."""
     manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
     yield f"embedding service {__version__}"
@@ -145,7 +157,8 @@ def summary(loaded: Loaded, listener: socket.socket) -> Iterator[str]:
     for note in manifest.notes:
         yield f"note: {note}"
     yield f"threads {threads.count}: {threads.reason}"
-    yield f"batches of {loaded.capacity.batch_tokens} tokens, queue of {loaded.capacity.queue_tokens} tokens"
+    yield f"batches of {pace.batch_tokens} tokens, queue of {pace.queue_tokens} tokens"
+    yield f"measured: {pace.cost.run_s * 1e3:.2f} ms a run, {pace.tokens_per_s:.0f} tokens/s in full batches"
     yield f"settings: {' '.join(f'{name}={value}' for name, value in loaded.settings.items())}"
     host, port = listener.getsockname()[:2]
     yield f"ready, listening on {host} port {port}"
@@ -166,6 +179,11 @@ def _uvicorn_config(service: Service, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=round(settings.request_timeout_s) + 1,
     )
+
+
+def _die(error: BaseException) -> None:
+    logger.critical("the inference thread died: %s", type(error).__name__)
+    os._exit(1)
 
 
 def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:

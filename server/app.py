@@ -59,8 +59,10 @@ async def info(request: Request) -> Response:
     return Response(orjson.dumps(service.info()), media_type=JSON)
 
 
-async def health(_: Request) -> Response:
-    """GET /health: the process is alive."""
+async def health(request: Request) -> Response:
+    """GET /health: the process is alive and inference does not hang."""
+    service: Service = request.app.state.service
+    service.check_alive()
     return Response(orjson.dumps({"status": "alive"}), media_type=JSON)
 
 

@@ -1,156 +1,67 @@
-"""Requests in, batches out: a pure plan of what runs next, and a thin asyncio shell around one inference thread.
+"""Requests in, batches out: a thin asyncio shell around the pure plan and the one inference thread.
 
 Texts of different requests share batches, and one request's texts may spread over several. Nothing waits for a
-batch to fill: whatever is queued when the thread falls idle is planned then.
+batch to fill: whatever is queued when the thread is about to fall idle is planned then.
 """
 
 import asyncio
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from itertools import count
 
 import numpy as np
 
 from server.allowance import Allowance
-from server.engine import Engine, Vectors
+from server.cost import CostModel, Load
+from server.engine import Engine, Ids, Vectors
 from server.errors import DeadlineError, InferenceError, OverloadedError, ServiceError, UnavailableError
+from server.inference import InferenceThread, Run
+from server.job import Embedded, Job, Text
+from server.metrics import Metrics
+from server.plan import plan
+from server.waiting import WaitingTexts
 
 logger = logging.getLogger(__name__)
 
-# How far lengths in one batch may lie apart: a batch should end when its oldest text could have ended alone.
-LIKE_TOKENS = 16
-LIKE_SHARE = 4
-
 RATE_WEIGHT = 0.2
 MAX_RETRY_AFTER_S = 60
-
-
-class Pending(Protocol):
-    """What planning needs to know of a text. `order` and `deadline` are seconds on the clock that `now` reads."""
-
-    @property
-    def tokens(self) -> int:
-        """Length, special tokens included."""
-        ...
-
-    @property
-    def order(self) -> float:
-        """When its turn comes; smaller goes first."""
-        ...
-
-    @property
-    def deadline(self) -> float:
-        """From when on computing it is useless."""
-        ...
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether nobody waits for it any more."""
-        ...
-
-
-PendingT = TypeVar("PendingT", bound=Pending)
-
-
-@dataclass(slots=True)
-class Plan(Generic[PendingT]):
-    """Every pending text in exactly one list."""
-
-    batch: list[PendingT] = field(default_factory=list)
-    expired: list[PendingT] = field(default_factory=list)
-    cancelled: list[PendingT] = field(default_factory=list)
-    waiting: list[PendingT] = field(default_factory=list)
-
-
-def plan(pending: Iterable[PendingT], budget: int, now: float) -> Plan[PendingT]:
-    """Choose the next batch: the text whose turn it is, and others of like length in their order.
-
-    The batch's padded size stays within `budget` tokens; no text may be longer than that. As the first in order
-    always goes, and later requests are ordered after it, every text goes in the end.
-    """
-    result: Plan[PendingT] = Plan()
-    longest = 0
-    for text in sorted(pending, key=lambda text: text.order):
-        if text.cancelled:
-            result.cancelled.append(text)
-        elif text.deadline <= now:
-            result.expired.append(text)
-        elif _joins(result.batch, text, longest, budget):
-            result.batch.append(text)
-            longest = max(longest, text.tokens)
-        else:
-            result.waiting.append(text)
-    return result
-
-
-def _joins(batch: Sequence[Pending], text: Pending, longest: int, budget: int) -> bool:
-    if not batch:
-        return True
-    first = batch[0].tokens
-    alike = abs(text.tokens - first) <= max(LIKE_TOKENS, first // LIKE_SHARE)
-    return alike and max(longest, text.tokens) * (len(batch) + 1) <= budget
+# How long before a batch should end the next one is planned and handed over, so that the thread never waits for the
+# event loop. Later arrivals miss that batch, so it is short.
+LEAD_S = 0.003
+# The running batch and the one prepared.
+IN_HAND = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """A request's vectors, [texts, dimension], and the seconds it spent waiting and in inference."""
+class Pace:
+    """What a batch costs, how many tokens it may compute, and how many may be queued."""
 
-    vectors: Vectors
-    queue_s: float
-    inference_s: float
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One admitted request, until its last text is computed."""
-
-    vectors: Vectors
-    deadline: float
-    admitted: float
-    remaining: int
-    done: asyncio.Future[Embedded]
-    inference_s: float = 0.0
-
-    def fail(self, error: ServiceError) -> None:
-        """End the request with `error`, unless it has ended already."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-    def complete(self, now: float) -> None:
-        """Hand over the vectors, unless nobody waits any more."""
-        if not self.done.done():
-            queue_s = max(0.0, now - self.admitted - self.inference_s)
-            self.done.set_result(Embedded(self.vectors, queue_s, self.inference_s))
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Text:
-    """One queued text: its place in its request and in the order of all."""
-
-    job: Job
-    position: int
-    ids: Sequence[int]
-    order: float
+    cost: CostModel
+    batch_tokens: int
+    queue_tokens: int
 
     @property
-    def tokens(self) -> int:
-        """Length, special tokens included."""
-        return len(self.ids)
+    def tokens_per_s(self) -> float:
+        """The speed of full batches of short texts."""
+        return self.cost.tokens_per_s(self.batch_tokens)
 
-    @property
-    def deadline(self) -> float:
-        """The request's deadline."""
-        return self.job.deadline
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether the request has ended: answered, failed or given up."""
-        return self.job.done.done()
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Texts that run together, and for each of them all that wait for its vector, itself included."""
+
+    texts: list[Text]
+    sharers: list[list[Text]]
+    load: Load
+
+    def jobs(self) -> set[Job]:
+        """The requests that have a text here."""
+        return {text.job for sharers in self.sharers for text in sharers}
 
 
 class Batcher:
@@ -159,26 +70,55 @@ class Batcher:
     def __init__(
         self,
         engine: Engine,
-        batch_tokens: int,
-        queue_tokens: int,
-        tokens_per_s: float,
+        pace: Pace,
+        metrics: Metrics,
+        on_death: Callable[[BaseException], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Batch up to `batch_tokens`, hold up to `queue_tokens`; `tokens_per_s` is a first estimate of the speed."""
+        """Run batches on `engine`; `on_death` is told when the inference thread has ended for good."""
         self._engine = engine
-        self._batch_tokens = batch_tokens
-        self._queue = Allowance(queue_tokens)
-        self._tokens_per_s = tokens_per_s
+        self._pace = pace
+        self._metrics = metrics
         self._clock = clock
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
-        self._waiting: list[Text] = []
-        self._running = False
+        self._queue = Allowance(pace.queue_tokens)
+        self._tokens_per_s = pace.tokens_per_s
+        self._thread = InferenceThread(on_death)
+        self._waiting = WaitingTexts()
+        self._tickets = count()
+        self._in_hand: deque[Batch] = deque()
+        self._running_since = 0.0
+        self._jobs = 0
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.failures_in_a_row = 0
 
-    async def embed(self, sequences: Sequence[Sequence[int]], deadline: float) -> Embedded:
+    @property
+    def queued_tokens(self) -> int:
+        """Tokens that are admitted and not yet answered."""
+        return self._queue.held
+
+    @property
+    def queued_requests(self) -> int:
+        """Requests that are admitted and not yet answered."""
+        return self._jobs
+
+    @property
+    def queued_s(self) -> float:
+        """The time they should take at the speed measured of late."""
+        return self._queue.held / self._tokens_per_s
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self._engine.dimension
+
+    @property
+    def running_s(self) -> float:
+        """How long the thread has been at the present batch; 0 when idle."""
+        return self._clock() - self._running_since if self._in_hand else 0.0
+
+    async def embed(self, sequences: Sequence[Ids], deadline: float) -> Embedded:
         """Compute vectors for one request, in order; all of its texts are admitted or none.
 
         Raises:
@@ -189,14 +129,16 @@ class Batcher:
         """
         tokens = sum(map(len, sequences))
         self.check_room(tokens)
-        job = self._admit(sequences, deadline)
-        job.done.add_done_callback(partial(self._forget, job, self._queue.take(tokens)))
-        self._dispatch()
-        try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock())):
-                return await job.done
-        except TimeoutError:
-            raise _too_late() from None
+        return await self._wait_for(self._admit(sequences, deadline, self._clock()), tokens)
+
+    async def probe(self, ids: Ids, deadline: float) -> Embedded:
+        """Compute one text before all that wait, whether there is room or not.
+
+        Raises:
+            DeadlineError: `deadline` passed first.
+            InferenceError: it failed.
+        """
+        return await self._wait_for(self._admit([ids], deadline, -math.inf), len(ids))
 
     def check_room(self, tokens: int = 1) -> None:
         """Tell whether `tokens` more could be admitted now.
@@ -214,90 +156,136 @@ class Batcher:
             )
 
     def retry_after_s(self) -> int:
-        """Estimate when today's queue will have drained, in whole seconds."""
-        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(self._queue.held / self._tokens_per_s)))
+        """Estimate when today's queue will have drained at the rate measured of late, in whole seconds."""
+        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(self.queued_s)))
 
-    async def close(self, timeout_s: float) -> None:
-        """Refuse new requests and wait for the admitted ones, at most `timeout_s`."""
+    async def close(self, timeout_s: float) -> bool:
+        """Refuse new requests and wait for the admitted ones, at most `timeout_s`; tell whether all ended."""
         self._closing = True
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         except TimeoutError:
             logger.error("inference did not end within %s s of closing", timeout_s)
-        self._thread.shutdown(wait=False)
+        self._thread.stop()
+        return self._idle.is_set()
 
-    def _admit(self, sequences: Sequence[Sequence[int]], deadline: float) -> Job:
-        now = self._clock()
+    async def _wait_for(self, texts: list[Text], tokens: int) -> Embedded:
+        job = texts[0].job
+        self._jobs += 1
+        self._idle.clear()
+        job.done.add_done_callback(partial(self._forget, texts, self._queue.take(tokens)))
+        self._dispatch()
+        try:
+            async with asyncio.timeout(max(0.0, job.deadline - self._clock())):
+                return await job.done
+        except TimeoutError:
+            raise _too_late() from None
+
+    def _admit(self, sequences: Sequence[Ids], deadline: float, turn: float) -> list[Text]:
         vectors = np.empty((len(sequences), self._engine.dimension), np.float32)
         done: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
-        job = Job(vectors, deadline, now, len(sequences), done)
-        order = now
+        job = Job(vectors, deadline, self._clock(), len(sequences), done)
+        texts = []
         for position, ids in enumerate(sequences):
-            self._waiting.append(Text(job, position, ids, order))
+            texts.append(Text(job, position, ids, ids.tobytes(), (turn, next(self._tickets))))
             # Each text takes its turn when it would have, had this request had the engine to itself. So a large
             # request yields to small ones that come later, and cannot be overtaken for ever: time moves on.
-            order += len(ids) / self._tokens_per_s
-        self._idle.clear()
-        return job
+            turn += len(ids) / self._tokens_per_s
+        for text in texts:
+            self._waiting.add(text)
+        return texts
 
     def _dispatch(self) -> None:
-        if self._running:
-            return
-        planned = plan(self._waiting, self._batch_tokens, self._clock())
-        self._waiting = planned.waiting
+        """Start a batch if the thread is idle."""
+        if not self._in_hand:
+            self._start()
+
+    def _prepare(self) -> None:
+        """Hand the next batch over shortly before the running one ends."""
+        if 0 < len(self._in_hand) < IN_HAND:
+            self._start()
+
+    def _start(self) -> None:
+        planned = plan(self._waiting.in_turn(), self._pace.cost, self._pace.batch_tokens, self._clock())
+        self._waiting.put_back(planned.waiting)
         for text in planned.expired:
             text.job.fail(_too_late())
-        if planned.batch:
-            self._start(planned.batch)
+        batch = self._claim(planned.batch)
+        if not batch.texts:
+            return
+        self._in_hand.append(batch)
+        sequences = [text.ids for text in batch.texts]
+        self._thread.submit(partial(self._engine.embed, sequences), partial(self._finish, batch))
+        if len(self._in_hand) == 1:
+            self._begin(batch)
 
-    def _start(self, batch: list[Text]) -> None:
-        self._running = True
-        started = self._clock()
-        sequences = [text.ids for text in batch]
-        run = asyncio.get_running_loop().run_in_executor(self._thread, self._engine.embed, sequences)
-        run.add_done_callback(partial(self._finish, batch, started))
+    def _claim(self, texts: Iterable[Text]) -> Batch:
+        batch = Batch([], [], Load())
+        load = Load()
+        for text in texts:
+            if sharers := self._waiting.claim(text):
+                batch.texts.append(text)
+                batch.sharers.append(sharers)
+                load = load.plus(text.tokens)
+        return Batch(batch.texts, batch.sharers, load)
 
-    def _finish(self, batch: list[Text], started: float, run: asyncio.Future[Vectors]) -> None:
-        self._running = False
-        error = run.exception()
-        if error is None:
-            self._deliver(batch, run.result(), started)
+    def _begin(self, batch: Batch) -> None:
+        """Note that the thread is at `batch` now, and prepare the next one in time."""
+        self._running_since = self._clock()
+        left = self._pace.cost.seconds(batch.load) - LEAD_S
+        asyncio.get_running_loop().call_later(max(0.0, left), self._prepare)
+
+    def _finish(self, batch: Batch, run: Run) -> None:
+        self._in_hand.popleft()
+        if self._in_hand:
+            self._begin(self._in_hand[0])
+        if run.vectors is not None:
+            self._deliver(batch, run.vectors, run.ended - run.began)
         else:
-            self._fail(batch, error)
+            self._fail(batch, run.error)
         self._dispatch()
         self._note_idle()
 
-    def _deliver(self, batch: list[Text], vectors: Vectors, started: float) -> None:
-        now = self._clock()
+    def _deliver(self, batch: Batch, vectors: Vectors, seconds: float) -> None:
         self.failures_in_a_row = 0
-        if now > started:
-            rate = sum(text.tokens for text in batch) / (now - started)
-            self._tokens_per_s += RATE_WEIGHT * (rate - self._tokens_per_s)
-        for text, vector in zip(batch, vectors, strict=True):
-            text.job.vectors[text.position] = vector
-            text.job.remaining -= 1
-        for job in {text.job for text in batch}:
-            job.inference_s += now - started
-            if not job.remaining:
-                job.complete(now)
+        self._measure(batch, seconds)
+        for sharers, vector in zip(batch.sharers, vectors, strict=True):
+            for text in sharers:
+                text.job.receive(text.position, vector)
+        now = self._clock()
+        for job in batch.jobs():
+            job.inference_s += seconds
+            job.complete(now)
 
-    def _fail(self, batch: list[Text], error: BaseException) -> None:
+    def _measure(self, batch: Batch, seconds: float) -> None:
+        load, metrics = batch.load, self._metrics
+        self._tokens_per_s += RATE_WEIGHT * (load.tokens / max(seconds, 1e-6) - self._tokens_per_s)
+        metrics.batch_seconds.observe(seconds)
+        metrics.batch_tokens.observe(load.tokens)
+        metrics.batch_texts.observe(load.texts)
+        metrics.useful_tokens.inc(load.tokens)
+        metrics.computed_tokens.inc(self._pace.cost.computed(load))
+        metrics.shared_texts.inc(sum(map(len, batch.sharers)) - load.texts)
+
+    def _fail(self, batch: Batch, error: BaseException | None) -> None:
         self.failures_in_a_row += 1
-        logger.error("a batch of %d texts failed", len(batch), exc_info=error)
+        self._metrics.batch_failures.inc()
+        logger.error("a batch of %d texts failed", len(batch.texts), exc_info=error)
         if not isinstance(error, ServiceError):
             error = InferenceError(f"inference failed ({type(error).__name__}); the request may be repeated")
-        for job in {text.job for text in batch}:
+        for job in batch.jobs():
             job.fail(error)
 
-    def _forget(self, job: Job, share: int, _done: asyncio.Future[Embedded]) -> None:
+    def _forget(self, texts: list[Text], share: int, _done: asyncio.Future[Embedded]) -> None:
         self._queue.release(share)
-        if job.remaining:  # it ended early; without this, a thread that hangs would let dead texts pile up
-            self._waiting = [text for text in self._waiting if text.job is not job]
+        self._jobs -= 1
+        if texts[0].job.remaining:  # it ended early: without vectors for all
+            self._waiting.forget(texts)
         self._note_idle()
 
     def _note_idle(self) -> None:
-        if not self._running and not self._queue.held:
+        if not self._in_hand and not self._jobs:
             self._idle.set()
 
 

@@ -3,11 +3,12 @@
 import msgspec
 
 from server import __version__, machine
+from server.batcher import Pace
 from server.device import PROVIDERS
 from server.loaded import Loaded
 
 
-def describe(loaded: Loaded) -> dict[str, object]:
+def describe(loaded: Loaded, pace: Pace) -> dict[str, object]:
     """Return what was decided at start: model, machine and limits."""
     manifest, variant, choice = loaded.artifact.manifest, loaded.artifact.variant, loaded.choice
     source = manifest.source
@@ -29,16 +30,16 @@ def describe(loaded: Loaded) -> dict[str, object]:
         "cpu_flags": machine.cpu_flags(),
         "threads": loaded.threads.count,
         "threads_reason": loaded.threads.reason,
-        "limits": _limits(loaded),
-        **_tei_info(loaded),
+        "limits": _limits(loaded, pace),
+        **_tei_info(loaded, pace),
     }
 
 
-def _limits(loaded: Loaded) -> dict[str, object]:
+def _limits(loaded: Loaded, pace: Pace) -> dict[str, object]:
     settings = loaded.settings
     return {
-        "batch_tokens": loaded.capacity.batch_tokens,
-        "queue_tokens": loaded.capacity.queue_tokens,
+        "batch_tokens": pace.batch_tokens,
+        "queue_tokens": pace.queue_tokens,
         "texts": settings.max_client_batch_size,
         "request_tokens": settings.max_request_tokens,
         "text_characters": settings.max_text_chars,
@@ -47,7 +48,7 @@ def _limits(loaded: Loaded) -> dict[str, object]:
     }
 
 
-def _tei_info(loaded: Loaded) -> dict[str, object]:
+def _tei_info(loaded: Loaded, pace: Pace) -> dict[str, object]:
     manifest = loaded.artifact.manifest
     dtypes = {"fp32": "float32", "fp16": "float16"}
     return {
@@ -56,7 +57,7 @@ def _tei_info(loaded: Loaded) -> dict[str, object]:
         "model_dtype": dtypes.get(loaded.artifact.variant.precision, "int8"),
         "model_type": {"embedding": {"pooling": manifest.pooling}},
         "max_input_length": manifest.max_tokens,
-        "max_batch_tokens": loaded.capacity.batch_tokens,
+        "max_batch_tokens": pace.batch_tokens,
         "max_client_batch_size": loaded.settings.max_client_batch_size,
         "auto_truncate": loaded.settings.auto_truncate,
         "version": __version__,

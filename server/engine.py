@@ -22,6 +22,8 @@ RUN_OVERHEAD_TOKENS = 64
 NORM_TOLERANCE = 5e-3
 
 Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
+Tokens = Sequence[int] | Ids
 
 
 class Engine(Protocol):
@@ -37,7 +39,7 @@ class Engine(Protocol):
         """Longest sequence, special tokens included."""
         ...
 
-    def embed(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+    def embed(self, sequences: Sequence[Tokens]) -> Vectors:
         """Return unit vectors of shape [len(sequences), dimension], in order. Blocking."""
         ...
 
@@ -72,7 +74,7 @@ class OnnxEngine:
         trim_heap()
         _check_interface(self._session, path, dimension)
 
-    def embed(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+    def embed(self, sequences: Sequence[Tokens]) -> Vectors:
         """Compute unit vectors of shape [len(sequences), dimension], float32, in the order given.
 
         Raises:
@@ -83,7 +85,7 @@ class OnnxEngine:
             vectors[run] = self._run([sequences[position] for position in run])
         return vectors
 
-    def _run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+    def _run(self, sequences: Sequence[Tokens]) -> Vectors:
         ids, mask = pad(sequences)
         try:
             (output,) = self._session.run([OUTPUT], {"input_ids": ids, "attention_mask": mask})
@@ -130,7 +132,7 @@ def split_packed(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return runs
 
 
-def pad(sequences: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pad(sequences: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return ids and mask, both [len(sequences), longest]; 0 fills the right of shorter sequences."""
     shape = len(sequences), max(map(len, sequences))
     ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)

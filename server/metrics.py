@@ -43,7 +43,6 @@ class Metrics:
         self.cache_hits = count("embedding_cache_hits", "Texts answered from the cache.")
         self.cache_misses = count("embedding_cache_misses", "Texts that the cache did not hold.")
         self.model = Info("embedding_model", "What is served.", registry=registry)
-        self.ready = Gauge("embedding_ready", "1 while requests can be answered.", registry=registry)
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when it is scraped."""

@@ -1,6 +1,6 @@
 """What a caller wants embedded, free of any dialect: the checks that every route shares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,8 +59,8 @@ class Asker:
         limit = self.settings.max_client_batch_size
         if len(texts) > limit:
             raise TooLargeError(f"{len(texts)} texts, the limit is {limit}; send them in parts")
-        text: str | list[int]
-        for index, text in enumerate(texts):
+        entries: Sequence[str | list[int]] = texts
+        for index, text in enumerate(entries):
             self._check_length(index, text)
         return texts
 

@@ -2,36 +2,32 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+import numpy as np
 
 from server import machine
 from server.allowance import Allowance
 from server.batcher import Batcher
+from server.cache import VectorCache
+from server.canary import Canary
 from server.describe import describe
-from server.engine import Engine, Vectors
-from server.errors import OverloadedError, ServiceError, TooLargeError, UnavailableError
+from server.engine import Engine, Ids, Vectors
+from server.errors import OverloadedError, TooLargeError, UnavailableError
+from server.job import Embedded
 from server.loaded import Loaded
 from server.metrics import Metrics
 from server.question import Asker, Question
 from server.tokenization import Encoded
+from server.warmup import Warm
 
 # Text that may be in tokenization, in characters for each token that the queue may hold.
 CHARACTERS_PER_TOKEN = 4
 TOKENIZER_THREADS = 2
-FAILURES_UNTIL_NOT_READY = 3
-CLOSE_TIMEOUT_S = 10.0
-
-
-def warm(engine: Engine, ids: list[int], batch_tokens: int) -> float:
-    """Run the largest batch first, so that memory peaks before the first request; return tokens a second."""
-    longest = (ids * engine.max_tokens)[: engine.max_tokens]
-    full = [longest] * (batch_tokens // engine.max_tokens)
-    started = time.perf_counter()
-    engine.embed(full)
-    seconds = time.perf_counter() - started
-    engine.embed([ids])
-    return len(full) * len(longest) / seconds
+# Text that is tokenized on the event loop, in characters: about 0.2 ms, where the way to a thread and back costs more.
+INLINE_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +46,21 @@ class Result:
 class Service:
     """Answers questions. Belongs to one event loop."""
 
-    def __init__(self, loaded: Loaded, engine: Engine, tokens_per_s: float) -> None:
+    def __init__(self, loaded: Loaded, engine: Engine, warm: Warm, on_death: Callable[[BaseException], None]) -> None:
+        """Serve on a warm `engine`; `on_death` is told when nothing can be computed any more."""
         self.settings = loaded.settings
         self.loaded = loaded
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
         self.metrics = Metrics()
-        capacity = loaded.capacity
-        self._batcher = Batcher(engine, capacity.batch_tokens, capacity.queue_tokens, tokens_per_s)
+        self._pace = warm.pace
+        self._batcher = Batcher(engine, warm.pace, self.metrics, on_death)
+        self._canary = Canary(self._batcher, warm.ids, warm.vector)
+        self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
         self._tokenizer = loaded.tokenizer
         self._tokenizer_pool = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix="tokenization")
-        self._tokenizing = Allowance(CHARACTERS_PER_TOKEN * capacity.queue_tokens)
+        self._tokenizing = Allowance(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
         self._draining = False
+        self._watch(loaded)
 
     async def embed(self, question: Question, deadline: float) -> Result:
         """Compute the vectors of `question` before `deadline`, in time.monotonic() seconds.
@@ -69,12 +69,11 @@ class Service:
             ServiceError: they cannot be computed.
         """
         begun = time.monotonic()
-        encoded = await self._encode(question)
+        encoded, sequences = await self._encode(question)
         tokenization_s = time.monotonic() - begun
-        sequences = [text.ids for text in encoded]
         tokens = sum(map(len, sequences))
         self._check_tokens(tokens)
-        embedded = await self._batcher.embed(sequences, deadline)
+        embedded = await self._compute(sequences, deadline)
         return Result(
             vectors=embedded.vectors,
             characters=question.characters,
@@ -97,43 +96,71 @@ class Service:
     async def check_ready(self) -> None:
         """Return if requests can be answered now.
 
-        Once inference has failed several times in a row, a short text is tried, so that recovery shows.
-
         Raises:
-            UnavailableError: the server is draining, or inference fails.
+            UnavailableError: the server is draining, inference fails, or its vectors have changed.
         """
         if self._draining:
             raise UnavailableError("draining: the server is shutting down")
-        if self._batcher.failures_in_a_row < FAILURES_UNTIL_NOT_READY:
-            return
-        try:
-            await self._batcher.embed([self._probe()], time.monotonic() + self.settings.request_timeout_s)
-        except ServiceError as error:
-            raise UnavailableError(f"inference fails: {error}") from None
+        await self._canary.check()
+
+    def check_alive(self) -> None:
+        """Return if the process can go on by itself.
+
+        Raises:
+            UnavailableError: a batch has been running for longer than a request may take; only a restart helps.
+        """
+        limit = self.settings.request_timeout_s
+        if self._batcher.running_s > limit:
+            raise UnavailableError(f"inference hangs: a batch has been running for more than {limit:g} s")
 
     def drain(self) -> None:
         """Report not ready from now on; requests are still answered."""
         self._draining = True
 
-    async def close(self) -> None:
-        """Refuse new requests and finish the admitted ones."""
+    async def close(self) -> bool:
+        """Refuse new requests and finish the admitted ones; tell whether all ended in time."""
         self.drain()
-        await self._batcher.close(CLOSE_TIMEOUT_S)
+        ended = await self._batcher.close(self.settings.request_timeout_s)
         self._tokenizer_pool.shutdown(wait=False)
+        return ended
 
     def info(self) -> dict[str, object]:
         """Describe model, machine and limits."""
-        return describe(self.loaded) | {"resident_bytes": machine.resident_bytes()}
+        return describe(self.loaded, self._pace) | {"resident_bytes": machine.resident_bytes()}
 
-    async def _encode(self, question: Question) -> list[Encoded]:
+    async def _encode(self, question: Question) -> tuple[list[Encoded], list[Ids]]:
+        if question.characters <= INLINE_CHARACTERS:
+            self._batcher.check_room()
+            return self._tokenize(question)
         self._check_tokenizer_room(question.characters)
         share = self._tokenizing.take(question.characters)
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._tokenizer_pool, self._tokenizer.encode, question.inputs, question.prompt, question.truncate
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._tokenizer_pool, self._tokenize, question)
         finally:
             self._tokenizing.release(share)
+
+    def _tokenize(self, question: Question) -> tuple[list[Encoded], list[Ids]]:
+        encoded = self._tokenizer.encode(question.inputs, question.prompt, question.truncate)
+        return encoded, [np.array(text.ids, np.int64) for text in encoded]
+
+    async def _compute(self, sequences: list[Ids], deadline: float) -> Embedded:
+        """Take from the cache what is there, and compute the rest."""
+        found = self._cache.find(sequences)
+        missing = [position for position in range(len(sequences)) if position not in found]
+        if not found:
+            embedded = await self._batcher.embed(sequences, deadline)
+            self._cache.keep(sequences, embedded.vectors)
+            return embedded
+        vectors = np.empty((len(sequences), self._batcher.dimension), np.float32)
+        for position, vector in found.items():
+            vectors[position] = vector
+        if not missing:
+            return Embedded(vectors, 0.0, 0.0)
+        rest = [sequences[position] for position in missing]
+        embedded = await self._batcher.embed(rest, deadline)
+        self._cache.keep(rest, embedded.vectors)
+        vectors[missing] = embedded.vectors
+        return Embedded(vectors, embedded.queue_s, embedded.inference_s)
 
     def _check_tokenizer_room(self, characters: int) -> None:
         self._batcher.check_room()
@@ -149,5 +176,11 @@ class Service:
         if tokens > limit:
             raise TooLargeError(f"{tokens} tokens, the limit of a request is {limit} (MAX_REQUEST_TOKENS)")
 
-    def _probe(self) -> list[int]:
-        return self._tokenizer.encode(["ready"])[0].ids
+    def _watch(self, loaded: Loaded) -> None:
+        manifest, choice = loaded.artifact.manifest, loaded.choice
+        self.metrics.model.info({"model": manifest.name, "precision": choice.precision, "device": choice.device})
+        batcher, watch = self._batcher, self.metrics.watch
+        watch("embedding_queue_tokens", "Tokens admitted and not yet answered.", lambda: batcher.queued_tokens)
+        watch("embedding_queue_requests", "Requests admitted and not yet answered.", lambda: batcher.queued_requests)
+        watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
+        watch("embedding_ready", "1 while requests can be answered.", lambda: not self._draining and self._canary.well)

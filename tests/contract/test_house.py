@@ -17,8 +17,8 @@ FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir"
 # Each module may import those before it in this list, never one after it.
 ORDER = [
     *("settings", "errors", "manifest", "staging", "machine", "allowance", "logs", "metrics", "artifact"),
-    *("tokenization", "device", "engine", "batcher", "question", "wire.body", "wire.embed", "loaded", "describe"),
-    *("service", "guard", "app", "__main__"),
+    *("tokenization", "device", "engine", "cost", "plan", "inference", "job", "waiting", "batcher", "warmup", "cache"),
+    *("canary", "question", "wire.body", "wire.embed", "loaded", "describe", "service", "guard", "app", "__main__"),
 ]
 
 

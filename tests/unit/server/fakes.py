@@ -1,11 +1,18 @@
 """Stand-ins for what a unit test does not want to run for real."""
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from server.engine import Vectors
+from server.batcher import Batcher, Pace
+from server.cost import CostModel
+from server.engine import Tokens, Vectors
+from server.metrics import Metrics
+from server.warmup import Warm
+
+COST = CostModel(run_s=0.0, token_s=0.1, pair_s=0.0, packed=True)
 
 
 class FakeEngine:
@@ -20,8 +27,8 @@ class FakeEngine:
         self.gate = threading.Event()
         self.gate.set()
 
-    def embed(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        self.batches.append([list(sequence) for sequence in sequences])
+    def embed(self, sequences: Sequence[Tokens]) -> Vectors:
+        self.batches.append([[int(id_) for id_ in sequence] for sequence in sequences])
         self.entered.set()
         assert self.gate.wait(10)
         if self.error:
@@ -35,3 +42,38 @@ class FakeEngine:
 def first_ids(vectors: Vectors) -> list[int]:
     """Read back the first ids from a FakeEngine's vectors."""
     return [int(value) for value in np.rint(np.arctan2(vectors[:, 1], vectors[:, 0]) * 100)]
+
+
+def unexpected(error: BaseException) -> None:
+    """The inference thread of a test must not die."""
+    raise AssertionError from error
+
+
+def batcher(
+    engine: FakeEngine,
+    batch_tokens: int = 32,
+    queue_tokens: int = 1000,
+    clock: Callable[[], float] = lambda: 0.0,
+    metrics: Metrics | None = None,
+) -> Batcher:
+    """A batcher whose machine computes ten tokens a second, on a clock that stands still."""
+    return Batcher(engine, Pace(COST, batch_tokens, queue_tokens), metrics or Metrics(), unexpected, clock)
+
+
+def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:
+    """What warming would have found."""
+    ids = np.array([1, 3, 2], np.int64)
+    vector = np.zeros(engine.dimension, np.float32)
+    vector[:2] = np.cos(0.01), np.sin(0.01)
+    return Warm(Pace(COST, batch_tokens, queue_tokens), ids, vector)
+
+
+def clocked(*ticks: float) -> Callable[[], float]:
+    """A clock that gives these times, then stands still."""
+    left = list(ticks)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+def now() -> float:
+    """The real clock, for deadlines."""
+    return time.monotonic()

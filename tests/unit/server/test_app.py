@@ -11,14 +11,14 @@ from server.artifact import Artifact
 from server.question import Question
 from server.service import Service
 from tests.unit.server.fakes import FakeEngine
-from tests.unit.server.test_service import load
+from tests.unit.server.test_service import load, serving
 
 Check = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
 def serve(artifact: Artifact, check: Check, engine: FakeEngine | None = None, **environ: str) -> None:
     async def main() -> None:
-        service = Service(load(artifact, **environ), engine or FakeEngine(), 1000)
+        service = serving(load(artifact, **environ), engine)
         transport = httpx.ASGITransport(create_app(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             await check(client)
@@ -116,7 +116,7 @@ def test_a_deadline_is_a_504(artifact: Artifact) -> None:
 
 def test_a_body_that_does_not_arrive_is_a_408(artifact: Artifact) -> None:
     async def main() -> None:
-        service = Service(load(artifact, RECEIVE_TIMEOUT_S="0.05"), FakeEngine(), 1000)
+        service = serving(load(artifact, RECEIVE_TIMEOUT_S="0.05"))
         sent = await post(service, never_ending)
         assert sent[0]["status"] == 408
         assert (b"connection", b"close") in sent[0]["headers"]
@@ -134,7 +134,7 @@ def test_a_caller_that_hangs_up_while_queued_is_not_computed_for(artifact: Artif
         return asked.pop(0)
 
     async def main() -> None:
-        service = Service(load(artifact), engine, 1000)
+        service = serving(load(artifact), engine)
         running = asyncio.create_task(service.embed(Question(["a"]), time.monotonic() + 10))
         await asyncio.to_thread(engine.entered.wait, 10)
         sent = await post(service, hang_up)

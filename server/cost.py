@@ -1,0 +1,77 @@
+"""What a batch costs on this machine, as a function of its texts' lengths. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# A budget is large enough when no larger one is faster by more than this share.
+WORTH = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Texts that run together, by what their cost depends on; lengths in tokens."""
+
+    texts: int = 0
+    tokens: int = 0
+    squares: int = 0
+    longest: int = 0
+
+    def plus(self, length: int) -> "Load":
+        """Return this load with one more text."""
+        return Load(self.texts + 1, self.tokens + length, self.squares + length * length, max(self.longest, length))
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """Seconds of a run: a fixed part, one for each token (linear layers), one for each token pair (attention).
+
+    A `packed` graph computes real tokens only; another one computes every text as long as the longest.
+    """
+
+    run_s: float
+    token_s: float
+    pair_s: float
+    packed: bool
+
+    def seconds(self, load: Load) -> float:
+        """Estimate the time of one run."""
+        if not load.texts:
+            return 0.0
+        pairs = load.squares if self.packed else load.texts * load.longest**2
+        return self.run_s + self.token_s * self.computed(load) + self.pair_s * pairs
+
+    def computed(self, load: Load) -> int:
+        """Count the tokens that a run computes, padding included."""
+        return load.tokens if self.packed else load.texts * load.longest
+
+    def cheaper_together(self, load: Load, length: int) -> bool:
+        """Tell whether a text of `length` tokens costs less in the run of `load` than in one of its own."""
+        return self.seconds(load.plus(length)) <= self.seconds(load) + self.seconds(Load().plus(length))
+
+    def tokens_per_s(self, batch_tokens: int) -> float:
+        """Estimate the speed of full batches, attention left out."""
+        return batch_tokens / max(self.run_s + batch_tokens * self.token_s, 1e-9)
+
+    def sufficient_tokens(self) -> int:
+        """Return the smallest batch, in tokens, that reaches 97 % of the best throughput.
+
+        A batch of n tokens runs at n / (run_s + n * token_s) tokens a second, the best is 1 / token_s.
+        """
+        return round(self.run_s / self.token_s * (1 - WORTH) / WORTH) if self.token_s else 0
+
+
+def fit(lengths: Sequence[int], seconds: Sequence[float], *, packed: bool) -> CostModel:
+    """Fit the model to the times of runs of one text each, by least squares over what is not negative."""
+    columns = np.array([[1.0, length, length * length] for length in lengths])
+    parts = np.zeros(3)
+    kept = [0, 1, 2]
+    while kept:
+        solved = np.linalg.lstsq(columns[:, kept], np.array(seconds), rcond=None)[0]
+        if (solved >= 0).all():
+            parts[kept] = solved
+            break
+        kept.pop(int(solved.argmin()))
+    run_s, token_s, pair_s = map(float, parts)
+    return CostModel(run_s, token_s, pair_s, packed)

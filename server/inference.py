@@ -1,0 +1,79 @@
+"""The one thread that computes, and how its results get back to the event loop."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TypeVar
+
+from server.engine import Vectors
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one call: vectors or an error, and when it began and ended on time.monotonic()."""
+
+    vectors: Vectors | None
+    error: BaseException | None
+    began: float
+    ended: float
+
+
+Work = Callable[[], Vectors]
+Done = Callable[[Run], None]
+
+
+class InferenceThread:
+    """Runs calls one after another; a daemon, so that one that hangs cannot keep the process.
+
+    An exception belongs to its call. Anything worse (SystemExit, the interpreter's own) ends the thread: then
+    `on_death` is called on the event loop, since a process without it would accept work that nobody does.
+    """
+
+    def __init__(self, on_death: Callable[[BaseException], None]) -> None:
+        self._on_death = on_death
+        self._calls: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Run `work` after all that was submitted before; `done` is called on this event loop."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread.start()
+        self._calls.put((work, done))
+
+    def stop(self) -> None:
+        """End the thread once it has done what was submitted; does not wait for it."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            work, done = call
+            run = _run(work)
+            self._report(done, run)
+            if run.error is not None and not isinstance(run.error, Exception):
+                self._report(self._on_death, run.error)
+                return
+
+    def _report(self, tell: Callable[[T], None], what: T) -> None:
+        assert self._loop is not None  # noqa: S101 - set before the thread starts
+        try:
+            self._loop.call_soon_threadsafe(tell, what)
+        except RuntimeError:
+            logger.warning("a batch ended after the server did")
+
+
+def _run(work: Work) -> Run:
+    began = time.monotonic()
+    try:
+        return Run(work(), None, began, time.monotonic())
+    except BaseException as error:  # noqa: BLE001 - the caller waits for an answer whatever happens here
+        return Run(None, error, began, time.monotonic())

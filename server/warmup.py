@@ -1,0 +1,76 @@
+"""The first runs of an engine: they bring memory to its peak and measure what a batch costs here."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.batcher import Pace
+from server.cost import CostModel, fit
+from server.device import DeviceName
+from server.engine import Engine, Ids, Vectors
+from server.errors import StartError
+from server.settings import Settings
+
+# The largest budget that auto chooses: beyond it a batch would make everyone wait, and memory grow, for nothing.
+MOST_TOKENS: dict[DeviceName, int] = {"cpu": 4096, "cuda": 65536}
+# Work that may wait by default. Longer than that, callers are better served by a refusal than by a place in the queue.
+QUEUE_S = 10.0
+LEAST_QUEUE_BATCHES = 8
+SHORT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """A warm engine: its pace, and the vector of `ids` that it must give again as long as it is well."""
+
+    pace: Pace
+    ids: Ids
+    vector: Vectors
+
+
+def check_batch(settings: Settings, max_tokens: int) -> None:
+    """Check MAX_BATCH_TOKENS before anything slow is done.
+
+    Raises:
+        StartError: a batch could not hold the model's longest text.
+    """
+    batch = settings.max_batch_tokens
+    if batch is not None and batch < max_tokens:
+        raise StartError(f"MAX_BATCH_TOKENS={batch}: must be at least {max_tokens}, the model's longest text, or auto")
+
+
+def warm(engine: Engine, ids: list[int], settings: Settings, device: DeviceName, *, packed: bool) -> Warm:
+    """Measure `engine` and run the largest batch there will be, made of its longest texts; `ids` is a short text."""
+    text = np.array(ids, np.int64)
+    longest = np.resize(text, engine.max_tokens)
+    engine.embed([longest])
+    cost = measure(engine, text, packed=packed)
+    pace = plan_pace(cost, settings, engine.max_tokens, device)
+    if pace.batch_tokens >= 2 * engine.max_tokens:
+        engine.embed([longest] * (pace.batch_tokens // engine.max_tokens))
+    return Warm(pace, text, engine.embed([text])[0])
+
+
+def measure(engine: Engine, text: Ids, *, packed: bool) -> CostModel:
+    """Time runs of one text of several lengths, short ones twice, and fit their cost."""
+    lengths = sorted({min(SHORT, engine.max_tokens), max(1, engine.max_tokens // 4), max(1, engine.max_tokens // 2)})
+    return fit(lengths, [_seconds(engine, np.resize(text, length)) for length in lengths], packed=packed)
+
+
+def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: DeviceName) -> Pace:
+    """Resolve MAX_BATCH_TOKENS and MAX_QUEUE_TOKENS for a model that reads `max_tokens`."""
+    enough = min(cost.sufficient_tokens(), MOST_TOKENS[device])
+    batch = settings.max_batch_tokens or max(enough, max_tokens)
+    queue = max(LEAST_QUEUE_BATCHES * batch, round(QUEUE_S * cost.tokens_per_s(batch)))
+    return Pace(cost, batch, settings.max_queue_tokens or queue)
+
+
+def _seconds(engine: Engine, ids: Ids) -> float:
+    """Time one run, the faster of two: the first may find caches cold."""
+    times = []
+    for _ in range(2):
+        started = time.perf_counter()
+        engine.embed([ids])
+        times.append(time.perf_counter() - started)
+    return min(times)

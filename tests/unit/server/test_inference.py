@@ -1,0 +1,57 @@
+import asyncio
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from server.engine import Vectors
+from server.inference import InferenceThread, Run
+
+ONE: Vectors = np.ones((1, 4), np.float32)
+
+
+def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[Run], list[BaseException]]:
+    """Submit all, wait until each is reported or the thread has died."""
+
+    async def main() -> tuple[list[Run], list[BaseException]]:
+        runs: list[Run] = []
+        deaths: list[BaseException] = []
+        thread = InferenceThread(deaths.append)
+        for work in works:
+            thread.submit(work, runs.append)
+        until = time.monotonic() + 10
+        while len(runs) < len(works) and not deaths and time.monotonic() < until:
+            await asyncio.sleep(0.001)
+        thread.stop()
+        return runs, deaths
+
+    return asyncio.run(main())
+
+
+def fail() -> Vectors:
+    raise ValueError
+
+
+def die() -> Vectors:
+    raise SystemExit
+
+
+def test_results_come_in_order_with_their_times() -> None:
+    runs, deaths = run_all([lambda: ONE, lambda: 2 * ONE])
+    assert [float(run.vectors[0, 0]) for run in runs if run.vectors is not None] == [1, 2]
+    assert runs[0].began <= runs[0].ended <= runs[1].began
+    assert not deaths
+
+
+def test_an_exception_belongs_to_its_call() -> None:
+    runs, deaths = run_all([fail, lambda: ONE])
+    assert isinstance(runs[0].error, ValueError)
+    assert runs[1].vectors is ONE
+    assert not deaths
+
+
+def test_a_thread_that_dies_says_so() -> None:
+    runs, deaths = run_all([die, lambda: ONE])
+    assert isinstance(deaths[0], SystemExit)
+    assert len(runs) == 1
+    assert isinstance(runs[0].error, SystemExit)

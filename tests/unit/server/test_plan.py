@@ -1,0 +1,117 @@
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.cost import CostModel, Load
+from server.plan import WINDOW, Plan, plan
+
+LONGEST = 64
+FAR = 1e9
+PADDED = CostModel(run_s=32.0, token_s=1.0, pair_s=0.0, packed=False)
+PACKED = CostModel(run_s=32.0, token_s=1.0, pair_s=0.01, packed=True)
+_names = count()
+
+
+def unique() -> bytes:
+    return str(next(_names)).encode()
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    tokens: int
+    deadline: float = FAR
+    settled: bool = False
+    key: bytes = field(default_factory=unique)
+
+
+TEXTS = st.lists(
+    st.builds(
+        Text,
+        tokens=st.integers(1, LONGEST),
+        deadline=st.sampled_from([0.0, FAR]),
+        settled=st.booleans(),
+        key=st.just(b"same") | st.builds(unique),
+    ),
+    max_size=60,
+)
+COSTS = st.sampled_from([PADDED, PACKED])
+BUDGETS = st.integers(LONGEST, 4 * LONGEST)
+
+
+@given(texts=TEXTS, budget=BUDGETS, cost=COSTS)
+def test_every_text_that_is_looked_at_has_one_place_and_the_budget_holds(
+    texts: list[Text], budget: int, cost: CostModel
+) -> None:
+    left = iter(texts)
+    planned = plan(left, cost, budget, now=1.0)
+    placed = planned.batch + planned.expired + planned.waiting + list(left)
+    assert {text for text in texts if not text.settled} <= set(placed)
+    assert len(placed) == len(set(placed))
+    assert cost.computed(planned.load) <= budget
+    assert all(text.deadline <= 1.0 for text in planned.expired)
+    assert not any(text.settled or text.deadline <= 1.0 for text in planned.batch + planned.waiting)
+
+
+@given(texts=TEXTS, budget=BUDGETS, cost=COSTS)
+def test_the_first_in_turn_always_goes(texts: list[Text], budget: int, cost: CostModel) -> None:
+    alive = [text for text in texts if not text.settled and text.deadline > 1.0]
+    assert plan(iter(texts), cost, budget, now=1.0).batch[:1] == alive[:1]
+
+
+@given(texts=TEXTS, budget=BUDGETS, cost=COSTS)
+def test_the_load_counts_each_different_text_once(texts: list[Text], budget: int, cost: CostModel) -> None:
+    planned = plan(iter(texts), cost, budget, now=1.0)
+    different = {text.key: text.tokens for text in reversed(planned.batch)}
+    assert (planned.load.texts, planned.load.tokens) == (len(different), sum(different.values()))
+
+
+@given(old=st.integers(1, LONGEST), lengths=st.lists(st.integers(1, LONGEST), min_size=1, max_size=30), cost=COSTS)
+def test_no_length_starves_under_newer_arrivals(old: int, lengths: list[int], cost: CostModel) -> None:
+    pending = [Text(length) for length in lengths] + [last := Text(old)]
+    for _ in range(len(lengths) + 1):
+        left = iter(pending)
+        planned = plan(left, cost, LONGEST, now=1.0)
+        if last in planned.batch:
+            return
+        pending = planned.waiting + list(left) + [Text(length) for length in lengths]
+    pytest.fail("the older text never went")
+
+
+def test_with_padding_a_batch_holds_texts_of_like_length() -> None:
+    texts = [Text(length) for length in (10, 64, 10, 64, 12)]
+    planned = plan(iter(texts), PADDED, 1024, 0.0)
+    assert [text.tokens for text in planned.batch] == [10, 10, 12]
+    assert [text.tokens for text in planned.waiting] == [64, 64]
+
+
+def test_without_padding_any_lengths_share_a_batch() -> None:
+    texts = [Text(length) for length in (10, 64, 10, 64, 12)]
+    assert plan(iter(texts), PACKED, 1024, 0.0).batch == texts
+
+
+def test_what_does_not_fit_is_passed_by_shorter_texts() -> None:
+    texts = [Text(60), Text(64), Text(10)]
+    planned = plan(iter(texts), PACKED, 100, 0.0)
+    assert planned == Plan(batch=[texts[0], texts[2]], waiting=[texts[1]], load=Load(2, 70, 3700, 60))
+
+
+def test_planning_looks_at_a_bounded_number_of_texts() -> None:
+    looked = count()
+
+    def endless() -> Iterator[Text]:
+        while True:
+            next(looked)
+            yield Text(LONGEST)
+
+    plan(endless(), PADDED, LONGEST - 1, 0.0)
+    assert next(looked) <= WINDOW
+
+
+def test_a_full_batch_ends_the_search() -> None:
+    texts = iter([Text(50), Text(50), Text(50)])
+    plan(texts, PACKED, 100, 0.0)
+    assert len(list(texts)) == 1
