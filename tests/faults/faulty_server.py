@@ -1,0 +1,55 @@
+"""The server, with an ONNX Runtime session that fails on demand: the file named by FAULT says how."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import server.__main__ as program
+from server.engine import OnnxEngine
+
+FAULT = Path(os.environ["FAULT"])
+
+
+class FaultySession:
+    """A session that does to each run what the file says at that moment; nothing while it is empty."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
+        fault = FAULT.read_text()
+        if fault == "raise":
+            raise RuntimeError("a detail that must not leave the process")
+        if fault == "exit":
+            raise SystemExit
+        if fault == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while FAULT.read_text() == "hang":
+            time.sleep(0.01)
+        (vectors,) = self._session.run(outputs, inputs)
+        return [_spoilt(vectors, fault)]
+
+
+def _spoilt(vectors: Any, fault: str) -> Any:
+    if fault == "nan":
+        return np.full_like(vectors, np.nan)
+    if fault == "norm":
+        return 2 * vectors
+    if fault == "shape":
+        return vectors[:, 1:]
+    return -vectors if fault == "other" else vectors
+
+
+def faulty_engine(*arguments: Any) -> OnnxEngine:
+    engine = OnnxEngine(*arguments)
+    engine._session = FaultySession(engine._session)
+    return engine
+
+
+if __name__ == "__main__":
+    vars(program)["OnnxEngine"] = faulty_engine
+    raise SystemExit(program.main([]))
