@@ -40,7 +40,7 @@ class Served:
         return rows
 
 
-def start(program: str = "server", **settings: object) -> subprocess.Popen[str]:
+def start(program: str = "server", /, **settings: object) -> subprocess.Popen[str]:
     """Start a server with these settings and no others; standard error goes where standard output goes.
 
     `program` is the module to run, which is the server itself or one that runs it with faults.
@@ -60,7 +60,7 @@ def start(program: str = "server", **settings: object) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def serve(program: str = "server", **settings: object) -> Iterator[Served]:
+def serve(program: str = "server", /, **settings: object) -> Iterator[Served]:
     """Run a server until the block ends, then stop it as an orchestrator would (SIGTERM)."""
     with start(program, **settings) as process:
         served = Served(process, httpx.Client(timeout=120))
