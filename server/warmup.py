@@ -43,19 +43,25 @@ def check_batch(settings: Settings, max_tokens: int) -> None:
 def warm(engine: Engine, ids: list[int], settings: Settings, device: DeviceName, *, packed: bool) -> Warm:
     """Measure `engine` and run the largest batch there will be, made of its longest texts; `ids` is a short text."""
     text = np.array(ids, np.int64)
-    longest = np.resize(text, engine.max_tokens)
-    engine.embed([longest])
     cost = measure(engine, text, packed=packed)
     pace = plan_pace(cost, settings, engine.max_tokens, device)
     if pace.batch_tokens >= 2 * engine.max_tokens:
+        longest = np.resize(text, engine.max_tokens)
         engine.embed([longest] * (pace.batch_tokens // engine.max_tokens))
     return Warm(pace, text, engine.embed([text])[0])
 
 
 def measure(engine: Engine, text: Ids, *, packed: bool) -> CostModel:
-    """Time runs of one text of several lengths, short ones twice, and fit their cost."""
-    lengths = sorted({min(SHORT, engine.max_tokens), max(1, engine.max_tokens // 4), max(1, engine.max_tokens // 2)})
-    return fit(lengths, [_seconds(engine, np.resize(text, length)) for length in lengths], packed=packed)
+    """Time runs of one text of three lengths and fit their cost.
+
+    The longest goes first, while memory is still to be had, and once: at the size of BGE-large on two cores it takes
+    a third of a second. What that adds to its time is taken for attention's, on which no decision hangs but when to
+    prepare the next batch; the short ones, which give the cost of a run and of a token, go twice.
+    """
+    long, middle, short = engine.max_tokens, max(1, engine.max_tokens // 4), min(SHORT, engine.max_tokens)
+    times = {long: _seconds(engine, np.resize(text, long), 1)}
+    times |= {length: _seconds(engine, np.resize(text, length), 2) for length in (middle, short)}
+    return fit(list(times), list(times.values()), packed=packed)
 
 
 def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: DeviceName) -> Pace:
@@ -66,10 +72,10 @@ def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: Devi
     return Pace(cost, batch, settings.max_queue_tokens or queue)
 
 
-def _seconds(engine: Engine, ids: Ids) -> float:
-    """Time one run, the faster of two: the first may find caches cold."""
+def _seconds(engine: Engine, ids: Ids, runs: int) -> float:
+    """Time one text, the fastest of some runs: the first may find caches cold."""
     times = []
-    for _ in range(2):
+    for _ in range(runs):
         started = time.perf_counter()
         engine.embed([ids])
         times.append(time.perf_counter() - started)
