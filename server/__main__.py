@@ -16,7 +16,7 @@ import uvicorn
 from server import __version__, device, logs, machine
 from server.app import create_app
 from server.artifact import open_artifact
-from server.batcher import Pace
+from server.cost import Pace
 from server.device import PROVIDERS
 from server.engine import OnnxEngine, Resources
 from server.errors import START_REFUSED, StartError

@@ -17,13 +17,14 @@ from itertools import count
 import numpy as np
 
 from server.allowance import Allowance
-from server.cost import CostModel, Load
+from server.cost import Load, Pace
 from server.engine import Engine, Ids, Vectors
 from server.errors import DeadlineError, InferenceError, OverloadedError, ServiceError, UnavailableError
 from server.inference import InferenceThread, Run
 from server.job import Embedded, Job, Text
 from server.metrics import Metrics
-from server.plan import plan
+from server.plan import Limits, plan
+from server.turns import Turns
 from server.waiting import WaitingTexts
 
 logger = logging.getLogger(__name__)
@@ -35,20 +36,8 @@ MAX_RETRY_AFTER_S = 60
 LEAD_S = 0.003
 # The running batch and the one prepared.
 IN_HAND = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """What a batch costs, how many tokens it may compute, and how many may be queued."""
-
-    cost: CostModel
-    batch_tokens: int
-    queue_tokens: int
-
-    @property
-    def tokens_per_s(self) -> float:
-        """The speed of full batches of short texts."""
-        return self.cost.tokens_per_s(self.batch_tokens)
+# For how long after a small request large ones are computed in slices.
+SLICED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +74,8 @@ class Batcher:
         self._thread = InferenceThread(on_death)
         self._waiting = WaitingTexts()
         self._tickets = count()
+        self._turns = Turns()
+        self._small_came = -math.inf
         self._in_hand: deque[Batch] = deque()
         self._running_since = 0.0
         self._jobs = 0
@@ -129,7 +120,11 @@ class Batcher:
         """
         tokens = sum(map(len, sequences))
         self.check_room(tokens)
-        return await self._wait_for(self._admit(sequences, deadline, self._clock()), tokens)
+        small = tokens <= self._pace.slice_tokens
+        if small:
+            self._small_came = self._clock()
+        due = self._turns.admit([len(ids) for ids in sequences])
+        return await self._wait_for(self._admit(sequences, due, deadline, small=small), tokens)
 
     async def probe(self, ids: Ids, deadline: float) -> Embedded:
         """Compute one text before all that wait, whether there is room or not.
@@ -138,7 +133,7 @@ class Batcher:
             DeadlineError: `deadline` passed first.
             InferenceError: it failed.
         """
-        return await self._wait_for(self._admit([ids], deadline, -math.inf), len(ids))
+        return await self._wait_for(self._admit([ids], [-math.inf], deadline, small=True), len(ids))
 
     def check_room(self, tokens: int = 1) -> None:
         """Tell whether `tokens` more could be admitted now.
@@ -182,16 +177,15 @@ class Batcher:
         except TimeoutError:
             raise _too_late() from None
 
-    def _admit(self, sequences: Sequence[Ids], deadline: float, turn: float) -> list[Text]:
+    def _admit(self, sequences: Sequence[Ids], due: Iterable[float], deadline: float, *, small: bool) -> list[Text]:
         vectors = np.empty((len(sequences), self._engine.dimension), np.float32)
         done: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
-        job = Job(vectors, deadline, self._clock(), len(sequences), done)
-        texts = []
-        for position, ids in enumerate(sequences):
-            texts.append(Text(job, position, ids, ids.tobytes(), (turn, next(self._tickets))))
-            # Each text takes its turn when it would have, had this request had the engine to itself. So a large
-            # request yields to small ones that come later, and cannot be overtaken for ever: time moves on.
-            turn += len(ids) / self._tokens_per_s
+        job = Job(vectors, deadline, self._clock(), len(sequences), small, done)
+        turns = zip(due, self._tickets, strict=False)
+        texts = [
+            Text(job, position, ids, ids.tobytes(), turn)
+            for position, (ids, turn) in enumerate(zip(sequences, turns, strict=False))
+        ]
         for text in texts:
             self._waiting.add(text)
         return texts
@@ -207,18 +201,25 @@ class Batcher:
             self._start()
 
     def _start(self) -> None:
-        planned = plan(self._waiting.in_turn(), self._pace.cost, self._pace.batch_tokens, self._clock())
+        now = self._clock()
+        planned = plan(self._waiting.in_turn(), self._pace.cost, self._limits(now), now)
         self._waiting.put_back(planned.waiting)
         for text in planned.expired:
             text.job.fail(_too_late())
         batch = self._claim(planned.batch)
         if not batch.texts:
             return
+        self._turns.serve(batch.load.tokens, self._jobs)
         self._in_hand.append(batch)
         sequences = [text.ids for text in batch.texts]
         self._thread.submit(partial(self._engine.embed, sequences), partial(self._finish, batch))
         if len(self._in_hand) == 1:
             self._begin(batch)
+
+    def _limits(self, now: float) -> Limits:
+        pace = self._pace
+        sliced = now - self._small_came < SLICED_S
+        return Limits(pace.batch_tokens, pace.slice_tokens if sliced else pace.batch_tokens, self._turns.now)
 
     def _claim(self, texts: Iterable[Text]) -> Batch:
         batch = Batch([], [], Load())

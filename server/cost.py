@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A budget is large enough when no larger one is faster by more than this share.
-WORTH = 0.03
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -54,12 +51,30 @@ class CostModel:
         """Estimate the speed of full batches, attention left out."""
         return batch_tokens / max(self.run_s + batch_tokens * self.token_s, 1e-9)
 
-    def sufficient_tokens(self) -> int:
-        """Return the smallest batch, in tokens, that reaches 97 % of the best throughput.
+    def tokens_for(self, share: float) -> int:
+        """Return the smallest batch, in tokens, that reaches this share of the best throughput.
 
         A batch of n tokens runs at n / (run_s + n * token_s) tokens a second, the best is 1 / token_s.
         """
-        return round(self.run_s / self.token_s * (1 - WORTH) / WORTH) if self.token_s else 0
+        return round(self.run_s / self.token_s * share / (1 - share)) if self.token_s else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a batch costs, how many tokens it may compute, and how many may be queued.
+
+    `slice_tokens` is what is computed at once of large requests while small ones are about.
+    """
+
+    cost: CostModel
+    batch_tokens: int
+    slice_tokens: int
+    queue_tokens: int
+
+    @property
+    def tokens_per_s(self) -> float:
+        """The speed of full batches of short texts."""
+        return self.cost.tokens_per_s(self.batch_tokens)
 
 
 def fit(lengths: Sequence[int], seconds: Sequence[float], *, packed: bool) -> CostModel:

@@ -3,7 +3,7 @@
 import msgspec
 
 from server import __version__, machine
-from server.batcher import Pace
+from server.cost import Pace
 from server.device import PROVIDERS
 from server.loaded import Loaded
 

@@ -18,12 +18,16 @@ class Embedded:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """One admitted request, until its last text is computed. Times on the batcher's clock."""
+    """One admitted request, until its last text is computed. Times on the batcher's clock.
+
+    A `small` one is as good as one text: someone may be waiting for it.
+    """
 
     vectors: Vectors
     deadline: float
     admitted: float
     remaining: int
+    small: bool
     done: asyncio.Future[Embedded]
     inference_s: float = 0.0
 
@@ -59,6 +63,16 @@ class Text:
     def tokens(self) -> int:
         """Length, special tokens included."""
         return len(self.ids)
+
+    @property
+    def due(self) -> float:
+        """When its turn comes, on the virtual clock (server.turns)."""
+        return self.turn[0]
+
+    @property
+    def small(self) -> bool:
+        """Whether its request is a small one."""
+        return self.job.small
 
     @property
     def deadline(self) -> float:

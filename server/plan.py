@@ -2,15 +2,31 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from server.cost import CostModel, Load
 
-# Texts looked at for one batch, so that planning stays short however many wait.
-WINDOW = 512
+# Texts passed over for one batch, so that planning stays short however many wait.
+PASSED = 64
 # The share of the budget from which on looking for one more text that fits is not worth the time.
 FULL = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one batch computes, in tokens, padding included.
+
+    `bulk_tokens` bounds a batch that begins with a text of a large request: whatever comes meanwhile waits for it.
+    `horizon` is the position of the virtual clock (server.turns).
+    """
+
+    tokens: int
+    bulk_tokens: int
+    horizon: float
+
+    def of(self, first: "Pending") -> int:
+        """Return the bound of a batch that begins with this text."""
+        return self.tokens if first.small else self.bulk_tokens
 
 
 class Pending(Protocol):
@@ -19,6 +35,16 @@ class Pending(Protocol):
     @property
     def tokens(self) -> int:
         """Length, special tokens included."""
+        ...
+
+    @property
+    def due(self) -> float:
+        """When its turn comes, on the virtual clock."""
+        ...
+
+    @property
+    def small(self) -> bool:
+        """Whether its whole request is so small that someone may be waiting for it."""
         ...
 
     @property
@@ -48,35 +74,46 @@ class Plan(Generic[PendingT]):
     expired: list[PendingT] = field(default_factory=list)
     waiting: list[PendingT] = field(default_factory=list)
     load: Load = field(default_factory=Load)
+    keys: set[bytes] = field(default_factory=set)
+
+    def take(self, text: PendingT) -> None:
+        """Put `text` into the batch."""
+        self.batch.append(text)
+        if text.key not in self.keys:
+            self.keys.add(text.key)
+            self.load = self.load.plus(text.tokens)
 
 
-def plan(pending: Iterator[PendingT], cost: CostModel, budget: int, now: float) -> Plan[PendingT]:
+def plan(pending: Iterator[PendingT], cost: CostModel, limits: Limits, now: float) -> Plan[PendingT]:
     """Choose the next batch from texts that come in the order of their turns: the first one, then what fits.
 
-    A text fits while the tokens to compute stay within `budget` and it is cheaper in this batch than in one of its
-    own; with padding, that is a text of like length. One that is the same as another of the batch costs nothing.
-    As the first always goes, however long it is, every text goes in the end. No more of `pending` is taken than is
-    looked at.
+    A text fits while the batch stays within its limit and it is cheaper in this batch than in one of its own; with
+    padding, that is a text of like length. One that is the same as another of the batch costs nothing. A batch for
+    small requests is not filled up with texts of large ones whose turn has not come. As the first always goes,
+    however long it is, every text goes in the end. No more of `pending` is taken than is looked at.
     """
     chosen: Plan[PendingT] = Plan()
-    keys: set[bytes] = set()
-    for text in islice(pending, WINDOW):
+    for text in pending:
         if text.settled:
             continue
         if text.deadline <= now:
             chosen.expired.append(text)
-        elif text.key in keys:
-            chosen.batch.append(text)
-        elif not chosen.batch or _fits(chosen.load, text.tokens, cost, budget):
-            chosen.batch.append(text)
-            chosen.load = chosen.load.plus(text.tokens)
-            keys.add(text.key)
+        elif not chosen.batch or text.key in chosen.keys or _fits(chosen, text, cost, limits):
+            chosen.take(text)
         else:
             chosen.waiting.append(text)
-        if cost.computed(chosen.load) >= budget * FULL:
+        if _ends(chosen, cost, limits):
             break
     return chosen
 
 
-def _fits(load: Load, length: int, cost: CostModel, budget: int) -> bool:
-    return cost.computed(load.plus(length)) <= budget and cost.cheaper_together(load, length)
+def _fits(chosen: Plan[PendingT], text: Pending, cost: CostModel, limits: Limits) -> bool:
+    first, load = chosen.batch[0], chosen.load
+    if first.small and not text.small and text.due >= limits.horizon:
+        return False
+    return cost.computed(load.plus(text.tokens)) <= limits.of(first) and cost.cheaper_together(load, text.tokens)
+
+
+def _ends(chosen: Plan[PendingT], cost: CostModel, limits: Limits) -> bool:
+    full = chosen.batch and cost.computed(chosen.load) >= FULL * limits.of(chosen.batch[0])
+    return bool(full) or len(chosen.waiting) >= PASSED

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.batcher import Pace
-from server.cost import CostModel, fit
+from server.cost import CostModel, Pace, fit
 from server.device import DeviceName
 from server.engine import Engine, Ids, Vectors
 from server.errors import StartError
@@ -17,6 +16,11 @@ MOST_TOKENS: dict[DeviceName, int] = {"cpu": 4096, "cuda": 65536}
 # Work that may wait by default. Longer than that, callers are better served by a refusal than by a place in the queue.
 QUEUE_S = 10.0
 LEAST_QUEUE_BATCHES = 8
+# Full batches reach this share of the best throughput, slices of large requests that one: a tenth of the speed is
+# worth what small requests then wait less.
+FULL_SPEED = 0.97
+SLICED_SPEED = 0.9
+LEAST_SLICE_TOKENS = 64
 SHORT = 8
 
 
@@ -66,10 +70,11 @@ def measure(engine: Engine, text: Ids, *, packed: bool) -> CostModel:
 
 def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: DeviceName) -> Pace:
     """Resolve MAX_BATCH_TOKENS and MAX_QUEUE_TOKENS for a model that reads `max_tokens`."""
-    enough = min(cost.sufficient_tokens(), MOST_TOKENS[device])
+    enough = min(cost.tokens_for(FULL_SPEED), MOST_TOKENS[device])
     batch = settings.max_batch_tokens or max(enough, max_tokens)
+    part = min(batch, max(LEAST_SLICE_TOKENS, cost.tokens_for(SLICED_SPEED)))
     queue = max(LEAST_QUEUE_BATCHES * batch, round(QUEUE_S * cost.tokens_per_s(batch)))
-    return Pace(cost, batch, settings.max_queue_tokens or queue)
+    return Pace(cost, batch, part, settings.max_queue_tokens or queue)
 
 
 def _seconds(engine: Engine, ids: Ids, runs: int) -> float:

@@ -17,7 +17,20 @@ FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir"
 # Each module may import those before it in this list, never one after it.
 ORDER = [
     *("settings", "errors", "manifest", "staging", "machine", "allowance", "logs", "metrics", "artifact"),
-    *("tokenization", "device", "engine", "cost", "plan", "inference", "job", "waiting", "batcher", "warmup", "cache"),
+    *(
+        "tokenization",
+        "device",
+        "engine",
+        "cost",
+        "plan",
+        "turns",
+        "inference",
+        "job",
+        "waiting",
+        "batcher",
+        "warmup",
+        "cache",
+    ),
     *("canary", "question", "wire.body", "wire.embed", "loaded", "describe", "service", "guard", "app", "__main__"),
 ]
 
@@ -70,7 +83,7 @@ def test_the_server_imports_one_way(path: Path) -> None:
 
 
 def test_every_server_module_has_its_place_in_the_order() -> None:
-    modules = {module_of(path) for path in sources("server")}
+    modules = {name for path in sources("server") if not (name := module_of(path)).startswith("migrate.")}
     assert modules - set(ORDER) <= {"__init__", "wire.__init__", "smoke"}
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from server.batcher import Batcher, Pace
-from server.cost import CostModel
+from server.batcher import Batcher
+from server.cost import CostModel, Pace
 from server.engine import Tokens, Vectors
 from server.metrics import Metrics
 from server.warmup import Warm
@@ -57,7 +57,9 @@ def batcher(
     metrics: Metrics | None = None,
 ) -> Batcher:
     """A batcher whose machine computes ten tokens a second, on a clock that stands still."""
-    return Batcher(engine, Pace(COST, batch_tokens, queue_tokens), metrics or Metrics(), unexpected, clock)
+    return Batcher(
+        engine, Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens), metrics or Metrics(), unexpected, clock
+    )
 
 
 def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:
@@ -65,7 +67,7 @@ def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000)
     ids = np.array([1, 3, 2], np.int64)
     vector = np.zeros(engine.dimension, np.float32)
     vector[:2] = np.cos(0.01), np.sin(0.01)
-    return Warm(Pace(COST, batch_tokens, queue_tokens), ids, vector)
+    return Warm(Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens), ids, vector)
 
 
 def clocked(*ticks: float) -> Callable[[], float]:

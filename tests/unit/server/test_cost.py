@@ -61,13 +61,16 @@ def test_no_times_give_a_negative_cost(times: list[float]) -> None:
     assert min(found.run_s, found.token_s, found.pair_s) >= 0
 
 
+@pytest.mark.parametrize("share", [0.9, 0.97])
 @pytest.mark.parametrize(("run", "token"), [(0.001, 0.0001), (0.02, 0.0005), (0.0, 0.001)])
-def test_the_sufficient_batch_reaches_97_percent_of_the_best_speed(run: float, token: float) -> None:
+def test_the_batch_for_a_share_of_the_best_speed_reaches_it_and_half_of_it_does_not(
+    run: float, token: float, share: float
+) -> None:
     cost = CostModel(run, token, 0.0, packed=True)
-    enough = cost.sufficient_tokens()
-    assert cost.tokens_per_s(enough + 1) >= 0.97 / token
-    assert enough < 8 or cost.tokens_per_s(enough // 2) < 0.97 / token
+    enough = cost.tokens_for(share)
+    assert cost.tokens_per_s(enough + 1) >= share / token
+    assert enough < 8 or cost.tokens_per_s(enough // 2) < share / token
 
 
 def test_a_machine_that_costs_nothing_by_the_token_needs_no_large_batches() -> None:
-    assert CostModel(1.0, 0.0, 0.0, packed=True).sufficient_tokens() == 0
+    assert CostModel(1.0, 0.0, 0.0, packed=True).tokens_for(0.97) == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.cost import CostModel, Load
-from server.plan import WINDOW, Plan, plan
+from server.plan import PASSED, Limits, Plan, plan
 
 LONGEST = 64
 FAR = 1e9
@@ -25,6 +25,8 @@ class Text:
     tokens: int
     deadline: float = FAR
     settled: bool = False
+    due: float = 0.0
+    small: bool = False
     key: bytes = field(default_factory=unique)
 
 
@@ -34,6 +36,8 @@ TEXTS = st.lists(
         tokens=st.integers(1, LONGEST),
         deadline=st.sampled_from([0.0, FAR]),
         settled=st.booleans(),
+        due=st.sampled_from([0.0, 5.0]),
+        small=st.booleans(),
         key=st.just(b"same") | st.builds(unique),
     ),
     max_size=60,
@@ -42,12 +46,16 @@ COSTS = st.sampled_from([PADDED, PACKED])
 BUDGETS = st.integers(LONGEST, 4 * LONGEST)
 
 
+def limits(budget: int) -> Limits:
+    return Limits(tokens=budget, bulk_tokens=budget, horizon=FAR)
+
+
 @given(texts=TEXTS, budget=BUDGETS, cost=COSTS)
 def test_every_text_that_is_looked_at_has_one_place_and_the_budget_holds(
     texts: list[Text], budget: int, cost: CostModel
 ) -> None:
     left = iter(texts)
-    planned = plan(left, cost, budget, now=1.0)
+    planned = plan(left, cost, limits(budget), now=1.0)
     placed = planned.batch + planned.expired + planned.waiting + list(left)
     assert {text for text in texts if not text.settled} <= set(placed)
     assert len(placed) == len(set(placed))
@@ -59,12 +67,12 @@ def test_every_text_that_is_looked_at_has_one_place_and_the_budget_holds(
 @given(texts=TEXTS, budget=BUDGETS, cost=COSTS)
 def test_the_first_in_turn_always_goes(texts: list[Text], budget: int, cost: CostModel) -> None:
     alive = [text for text in texts if not text.settled and text.deadline > 1.0]
-    assert plan(iter(texts), cost, budget, now=1.0).batch[:1] == alive[:1]
+    assert plan(iter(texts), cost, limits(budget), now=1.0).batch[:1] == alive[:1]
 
 
 @given(texts=TEXTS, budget=BUDGETS, cost=COSTS)
 def test_the_load_counts_each_different_text_once(texts: list[Text], budget: int, cost: CostModel) -> None:
-    planned = plan(iter(texts), cost, budget, now=1.0)
+    planned = plan(iter(texts), cost, limits(budget), now=1.0)
     different = {text.key: text.tokens for text in reversed(planned.batch)}
     assert (planned.load.texts, planned.load.tokens) == (len(different), sum(different.values()))
 
@@ -74,7 +82,7 @@ def test_no_length_starves_under_newer_arrivals(old: int, lengths: list[int], co
     pending = [Text(length) for length in lengths] + [last := Text(old)]
     for _ in range(len(lengths) + 1):
         left = iter(pending)
-        planned = plan(left, cost, LONGEST, now=1.0)
+        planned = plan(left, cost, limits(LONGEST), now=1.0)
         if last in planned.batch:
             return
         pending = planned.waiting + list(left) + [Text(length) for length in lengths]
@@ -83,20 +91,20 @@ def test_no_length_starves_under_newer_arrivals(old: int, lengths: list[int], co
 
 def test_with_padding_a_batch_holds_texts_of_like_length() -> None:
     texts = [Text(length) for length in (10, 64, 10, 64, 12)]
-    planned = plan(iter(texts), PADDED, 1024, 0.0)
+    planned = plan(iter(texts), PADDED, limits(1024), 0.0)
     assert [text.tokens for text in planned.batch] == [10, 10, 12]
     assert [text.tokens for text in planned.waiting] == [64, 64]
 
 
 def test_without_padding_any_lengths_share_a_batch() -> None:
     texts = [Text(length) for length in (10, 64, 10, 64, 12)]
-    assert plan(iter(texts), PACKED, 1024, 0.0).batch == texts
+    assert plan(iter(texts), PACKED, limits(1024), 0.0).batch == texts
 
 
 def test_what_does_not_fit_is_passed_by_shorter_texts() -> None:
     texts = [Text(60), Text(64), Text(10)]
-    planned = plan(iter(texts), PACKED, 100, 0.0)
-    assert planned == Plan(batch=[texts[0], texts[2]], waiting=[texts[1]], load=Load(2, 70, 3700, 60))
+    planned = plan(iter(texts), PACKED, limits(100), 0.0)
+    assert planned == Plan([texts[0], texts[2]], [], [texts[1]], Load(2, 70, 3700, 60), {texts[0].key, texts[2].key})
 
 
 def test_planning_looks_at_a_bounded_number_of_texts() -> None:
@@ -107,11 +115,25 @@ def test_planning_looks_at_a_bounded_number_of_texts() -> None:
             next(looked)
             yield Text(LONGEST)
 
-    plan(endless(), PADDED, LONGEST - 1, 0.0)
-    assert next(looked) <= WINDOW
+    plan(endless(), PADDED, limits(8 * LONGEST), 0.0)
+    assert next(looked) <= PASSED + 8
 
 
 def test_a_full_batch_ends_the_search() -> None:
     texts = iter([Text(50), Text(50), Text(50)])
-    plan(texts, PACKED, 100, 0.0)
+    plan(texts, PACKED, limits(100), 0.0)
     assert len(list(texts)) == 1
+
+
+def test_texts_of_large_requests_do_not_fill_up_a_batch_for_small_ones_before_their_turn() -> None:
+    small, due, early = Text(10, small=True, due=4.0), Text(10, due=4.0), Text(10, due=5.0)
+    bounds = Limits(tokens=100, bulk_tokens=100, horizon=5.0)
+    assert plan(iter([small, due, early]), PACKED, bounds, 0.0).batch == [small, due]
+    assert plan(iter([due, early, small]), PACKED, bounds, 0.0).batch == [due, early, small]
+
+
+def test_a_batch_that_begins_with_a_large_request_has_its_own_limit() -> None:
+    bounds = Limits(tokens=100, bulk_tokens=20, horizon=0.0)
+    large, small = [Text(10) for _ in range(5)], [Text(10, small=True) for _ in range(5)]
+    assert plan(iter(large), PACKED, bounds, 0.0).batch == large[:2]
+    assert plan(iter(small), PACKED, bounds, 0.0).batch == small

@@ -16,7 +16,7 @@ def text() -> Iterator[Callable[..., Text]]:
     def make(turn: float = 0.0, ids: tuple[int, ...] = (), job: Job | None = None) -> Text:
         number = next(numbers)
         array = np.array(ids or (number,), np.int64)
-        owner = job or Job(np.empty((1, 4), np.float32), 9.0, 0.0, 1, loop.create_future())
+        owner = job or Job(np.empty((1, 4), np.float32), 9.0, 0.0, 1, True, loop.create_future())
         return Text(owner, 0, array, array.tobytes(), (turn, number))
 
     yield make

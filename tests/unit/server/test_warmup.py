@@ -24,6 +24,13 @@ def test_auto_takes_the_smallest_batch_that_is_fast_enough_and_holds_the_longest
     assert plan_pace(never_enough, resolve({}), 512, "cpu").batch_tokens == MOST_TOKENS["cpu"]
 
 
+def test_slices_of_large_requests_are_smaller_where_that_costs_little() -> None:
+    assert plan_pace(SLOW, resolve({}), 512, "cpu").slice_tokens == 90
+    no_overhead = CostModel(0.0, 0.001, 0.0, packed=True)
+    assert plan_pace(no_overhead, resolve({}), 512, "cpu").slice_tokens == 64
+    assert plan_pace(CostModel(1.0, 1e-9, 0.0, packed=True), resolve({}), 512, "cpu").slice_tokens == 4096
+
+
 def test_auto_queues_what_takes_ten_seconds_and_never_less_than_a_few_batches() -> None:
     pace = plan_pace(SLOW, resolve({}), 512, "cpu")
     assert pace.queue_tokens == round(10 * pace.tokens_per_s)
