@@ -233,14 +233,15 @@ SETTINGS: tuple[Setting, ...] = (
         "MAX_BATCH_TOKENS",
         "auto",
         _whole_or_auto(1),
-        "Tokens computed at once, padding included; at least the model's longest text. auto: 1024 on CPU, where "
-        "larger batches are no faster and make others wait, 16384 on CUDA.",
+        "Tokens computed at once, padding included; at least the model's longest text. auto: the smallest batch that "
+        "reaches 97 % of the best throughput, measured at start.",
     ),
     Setting(
         "MAX_QUEUE_TOKENS",
         "auto",
         _whole_or_auto(1),
-        "Tokens that may wait or run before requests are refused with 429. auto: 64 batches. "
+        "Tokens that may wait or run before requests are refused with 429. auto: "
+        "ten seconds of work at the measured speed. "
         "One request counts for at most half, so that a huge one is accepted and leaves room for others.",
     ),
     Setting("MAX_CLIENT_BATCH_SIZE", "1024", _whole(1), "Texts in one request."),
