@@ -8,6 +8,7 @@ from server.errors import StartError
 from server.machine import Threads
 from server.settings import Settings
 from server.tokenization import Tokenizer
+from server.traces import Tracer
 
 # Small batches already reach full speed on CPU, and keep everyone's wait short; a GPU needs more at once.
 AUTO_BATCH_TOKENS: dict[DeviceName, int] = {"cpu": 1024, "cuda": 16384}
@@ -32,6 +33,7 @@ class Loaded:
     threads: Threads
     capacity: Capacity
     tokenizer: Tokenizer
+    tracer: Tracer | None = None
 
 
 def plan_capacity(settings: Settings, max_tokens: int, device: DeviceName) -> Capacity:

@@ -71,11 +71,12 @@ class Service:
         begun = time.monotonic()
         encoded = await self._encode(question)
         tokenization_s = time.monotonic() - begun
+        self.metrics.tokenize_seconds.observe(tokenization_s)
         sequences = [text.ids for text in encoded]
         tokens = sum(map(len, sequences))
         self._check_tokens(tokens)
         embedded = await self._batcher.embed(sequences, deadline)
-        return Result(
+        result = Result(
             vectors=embedded.vectors,
             characters=question.characters,
             tokens=tokens,
@@ -84,6 +85,8 @@ class Service:
             queue_s=embedded.queue_s,
             inference_s=embedded.inference_s,
         )
+        self._count(result)
+        return result
 
     def check_room(self) -> None:
         """Refuse a request before its body is read where the queue has no room for even one token.
@@ -148,6 +151,14 @@ class Service:
         limit = self.settings.max_request_tokens
         if tokens > limit:
             raise TooLargeError(f"{tokens} tokens, the limit of a request is {limit} (MAX_REQUEST_TOKENS)")
+
+    def _count(self, result: Result) -> None:
+        metrics = self.metrics
+        metrics.queue_seconds.observe(result.queue_s)
+        metrics.inference_seconds.observe(result.inference_s)
+        metrics.inputs.inc(len(result.vectors))
+        metrics.input_tokens.inc(result.tokens)
+        metrics.truncated.inc(result.truncated)
 
     def _probe(self) -> list[int]:
         return self._tokenizer.encode(["ready"])[0].ids
