@@ -40,14 +40,17 @@ class Served:
         return rows
 
 
-def start(**settings: object) -> subprocess.Popen[str]:
-    """Start a server with these settings and no others; standard error goes where standard output goes."""
+def start(python: Path | None = None, **settings: object) -> subprocess.Popen[str]:
+    """Start a server with these settings and no others, in the runtime's environment unless `python` is another's.
+
+    Standard error goes where standard output goes.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.isupper() or name in ("PATH", "HOME", "LANG")}
     asked = {name.upper(): str(value) for name, value in settings.items()}
     environment = kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
-    python = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
+    runtime = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
     return subprocess.Popen(
-        [str(python), "-m", "server"],
+        [str(python or runtime), "-m", "server"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -57,9 +60,9 @@ def start(**settings: object) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def serve(**settings: object) -> Iterator[Served]:
+def serve(python: Path | None = None, **settings: object) -> Iterator[Served]:
     """Run a server until the block ends, then stop it as an orchestrator would (SIGTERM)."""
-    with start(**settings) as process:
+    with start(python, **settings) as process:
         served = Served(process, httpx.Client(timeout=120))
         try:
             served.client.base_url = httpx.URL(f"http://127.0.0.1:{_wait_for_port(served)}")
