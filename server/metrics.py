@@ -19,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from server import machine
 from server.errors import ServiceError
 from server.trail import CURRENT, Step
 
@@ -85,6 +86,8 @@ class Metrics:
         self.cache_hits = count("embedding_cache_hits", "Texts answered from the cache.")
         self.cache_misses = count("embedding_cache_misses", "Texts that the cache did not hold.")
         self.model = Info("embedding_model", "What is served.", registry=registry)
+        if limit := machine.memory_limit():
+            self.watch("embedding_memory_limit_bytes", "Memory that the process may take.", lambda: limit)
         # Finding a child by its labels costs more than counting in it.
         self._answers = cache(self.requests.labels)
         self._answer_seconds = cache(self.request_seconds.labels)

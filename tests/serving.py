@@ -40,7 +40,7 @@ class Served:
         return rows
 
 
-def start(python: Path | None = None, **settings: object) -> subprocess.Popen[str]:
+def start(python: Path | None = None, /, **settings: object) -> subprocess.Popen[str]:
     """Start a server with these settings and no others, in the runtime's environment unless `python` is another's.
 
     Standard error goes where standard output goes.
@@ -60,7 +60,7 @@ def start(python: Path | None = None, **settings: object) -> subprocess.Popen[st
 
 
 @contextmanager
-def serve(python: Path | None = None, **settings: object) -> Iterator[Served]:
+def serve(python: Path | None = None, /, **settings: object) -> Iterator[Served]:
     """Run a server until the block ends, then stop it as an orchestrator would (SIGTERM)."""
     with start(python, **settings) as process:
         served = Served(process, httpx.Client(timeout=120))
