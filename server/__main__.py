@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from server import __version__, device, logs, machine
+from server import __version__, device, logs, machine, traces
 from server.app import create_app
 from server.artifact import open_artifact
 from server.cost import Pace
@@ -39,6 +39,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+        service.metrics.watch("embedding_connections", "Open connections.", lambda: len(self.server_state.connections))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to shut down; a second interrupt ends at once."""
@@ -108,6 +109,7 @@ def load(settings: Settings) -> Loaded:
         choice=choice,
         threads=machine.inference_threads(settings.threads),
         tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens),
+        tracer=traces.connect(settings.otel_exporter_otlp_endpoint),
     )
 
 

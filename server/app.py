@@ -17,9 +17,9 @@ from starlette.routing import Route
 
 from server import errors
 from server.errors import ClientGoneError, SlowBodyError
-from server.guard import REQUEST_ID, Guard
+from server.guard import Guard
+from server.observe import REQUEST_ID, Observe
 from server.service import Result, Service
-from server.settings import Settings
 from server.wire import embed as wire_embed
 
 JSON = "application/json"
@@ -28,14 +28,15 @@ T = TypeVar("T")
 
 def create_app(service: Service) -> Starlette:
     """Build the ASGI application around a warm service; it closes the service when it shuts down."""
+    routes = [
+        Route("/embed", embed, methods=["POST"]),
+        Route("/info", info),
+        Route("/health", health),
+        Route("/ready", ready),
+    ]
     app = Starlette(
-        routes=[
-            Route("/embed", embed, methods=["POST"]),
-            Route("/info", info),
-            Route("/health", health),
-            Route("/ready", ready),
-        ],
-        middleware=_middleware(service.settings),
+        routes=routes,
+        middleware=_middleware(service, routes),
         exception_handlers={HTTPException: _raise_ours},
         lifespan=_lifespan,
     )
@@ -50,7 +51,9 @@ async def embed(request: Request) -> Response:
     service.check_room()
     asked = wire_embed.parse(await _read_body(request, service.settings.receive_timeout_s), service.asker)
     result = await _while_connected(request, service.embed(asked.question, request.state.deadline))
-    return _answer(request, result, wire_embed.render(asked, result.vectors))
+    with service.metrics.serialize_seconds.time():
+        body = wire_embed.render(asked, result.vectors)
+    return _answer(request, result, body)
 
 
 async def info(request: Request) -> Response:
@@ -78,21 +81,26 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
     service: Service = app.state.service
     await service.close()
+    if service.loaded.tracer:
+        await asyncio.to_thread(service.loaded.tracer.close)
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(service: Service, routes: list[Route]) -> list[Middleware]:
+    settings, tracer = service.settings, service.loaded.tracer
+    paths = [route.path for route in routes]
+    observe = Middleware(Observe, routes=paths, metrics=service.metrics, tracer=tracer)
     guard = Middleware(Guard, settings=settings)
     if not settings.cors_allow_origin:
-        return [guard]
+        return [observe, guard]
     # Outside the guard: a browser's preflight carries no key, and refusals must be readable by the page.
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_allow_origin,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+        allow_headers=["Authorization", "Content-Type", REQUEST_ID, "traceparent", "tracestate"],
         expose_headers=["*"],
     )
-    return [cors, guard]
+    return [observe, cors, guard]
 
 
 def _answer(request: Request, result: Result, body: bytes) -> Response:

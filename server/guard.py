@@ -1,14 +1,13 @@
-"""What every request passes before a handler sees it: identity, key, headers and size. Pure ASGI."""
+"""What every request passes before a handler sees it: key, headers and size. Pure ASGI."""
 
 import hmac
 import logging
 import re
 import time
 import traceback
-import uuid
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import errors
@@ -17,15 +16,13 @@ from server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID = "x-request-id"
-ACCEPTED_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # An orchestrator's probes carry no key.
 OPEN_PATHS = frozenset({"/health", "/ready"})
 JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 
 
 class Guard:
-    """Outermost middleware: every request gets an id, and every failure an answer in the error shape."""
+    """Middleware that refuses what no handler should see, and gives every failure an answer in the error shape."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -39,11 +36,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = choose_request_id(headers)
-        started = time.monotonic()
-        state = scope.setdefault("state", {})
-        state.update(request_id=request_id, started=started, deadline=started + self._timeout_s)
-        reply = _Reply(send, request_id)
+        scope.setdefault("state", {})["deadline"] = time.monotonic() + self._timeout_s
+        reply = _Reply(send)
         try:
             self._check(scope["path"], scope["method"], headers)
             await self._app(scope, limit_body(receive, self._max_body_bytes), reply)
@@ -59,24 +53,16 @@ class Guard:
 
 
 class _Reply:
-    """Puts the request id on the response, and remembers whether it has begun."""
+    """Remembers whether the response has begun."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._request_id = request_id
         self.begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            MutableHeaders(scope=message)[REQUEST_ID] = self._request_id
         await self._send(message)
-
-
-def choose_request_id(headers: Headers) -> str:
-    """Return the caller's request id if it is short and printable, else a new one."""
-    given = headers.get(REQUEST_ID, "")
-    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def check_key(headers: Headers, keys: Iterable[bytes]) -> None:
@@ -135,17 +121,18 @@ def limit_body(receive: Receive, limit: int) -> Receive:
 
 async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Reply) -> None:
     if not isinstance(error, ServiceError):
-        _log(error, scope["state"]["request_id"])
+        _log(error)
         error = ServiceError("internal error; the log holds more under this answer's x-request-id")
+    scope["state"]["error"] = error
     if reply.begun:
-        raise error  # the server then cuts the connection, and the caller sees that the answer is not whole
+        raise error from None  # the server then cuts the connection, and the caller sees that the answer is not whole
     await errors.to_response(error, scope["path"])(scope, receive, reply)
 
 
-def _log(error: Exception, request_id: str) -> None:
+def _log(error: Exception) -> None:
     # The message is left out: it may quote the user's text.
     frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
+    logger.error("the request failed: %s", type(error).__name__, extra={"traceback": frames})
 
 
 def _too_large(limit: int) -> TooLargeError:

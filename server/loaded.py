@@ -7,6 +7,7 @@ from server.device import Choice
 from server.machine import Threads
 from server.settings import Settings
 from server.tokenization import Tokenizer
+from server.traces import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,4 @@ class Loaded:
     choice: Choice
     threads: Threads
     tokenizer: Tokenizer
+    tracer: Tracer | None = None

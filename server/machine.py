@@ -2,7 +2,8 @@
 
 import ctypes
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +52,8 @@ def physical_cores(cpus: Iterable[int], root: Path = ROOT) -> int:
 
 def cpu_quota(root: Path = ROOT) -> float | None:
     """Return the tightest CPU quota of the process's cgroups (v1 or v2), in CPUs; None when there is none."""
-    quotas = []
-    for line in (_read(root / "proc/self/cgroup") or "0::/").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            quotas += [_v2_quota(folder) for folder in _ancestors(root / "sys/fs/cgroup", path)]
-        elif "cpu" in controllers.split(","):
-            for mount in ("cpu", "cpu,cpuacct"):
-                quotas += [_v1_quota(folder) for folder in _ancestors(root / "sys/fs/cgroup" / mount, path)]
+    folders = _cgroups("cpu", ("cpu", "cpu,cpuacct"), root)
+    quotas = [_v2_quota(folder) if v2 else _v1_quota(folder) for folder, v2 in folders]
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
@@ -66,6 +61,15 @@ def resident_bytes(root: Path = ROOT) -> int | None:
     """Return the process's resident memory in bytes; None where /proc does not tell."""
     statm = _read(root / "proc/self/statm")
     return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm else None
+
+
+def memory_limit(root: Path = ROOT) -> int | None:
+    """Return the bytes that the process may take: its cgroups' tightest limit (v1 or v2), else the machine's memory."""
+    folders = _cgroups("memory", ("memory",), root)
+    limits = [_read(folder / ("memory.max" if v2 else "memory.limit_in_bytes")) for folder, v2 in folders]
+    total = re.search(r"MemTotal:\s+([0-9]+) kB", _read(root / "proc/meminfo") or "")
+    known = [int(limit) for limit in limits if limit and limit.isdecimal()]
+    return min([*known, *([1024 * int(total[1])] if total else [])], default=None)
 
 
 def trim_heap() -> None:
@@ -85,6 +89,17 @@ def cpu_flags(root: Path = ROOT) -> list[str]:
             present = set(value.split())
             return [flag for flag in NOTED_FLAGS if flag in present]
     return []
+
+
+def _cgroups(controller: str, v1_mounts: tuple[str, ...], root: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield the folders of the process's cgroups that may limit `controller`, and whether each is of version 2."""
+    base = root / "sys/fs/cgroup"
+    for line in (_read(root / "proc/self/cgroup") or "0::/").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            yield from ((folder, True) for folder in _ancestors(base, path))
+        elif controller in controllers.split(","):
+            yield from ((folder, False) for mount in v1_mounts for folder in _ancestors(base / mount, path))
 
 
 def _ancestors(mount: Path, path: str) -> list[Path]:

@@ -71,10 +71,11 @@ class Service:
         begun = time.monotonic()
         encoded, sequences = await self._encode(question)
         tokenization_s = time.monotonic() - begun
+        self.metrics.tokenize_seconds.observe(tokenization_s)
         tokens = sum(map(len, sequences))
         self._check_tokens(tokens)
         embedded = await self._compute(sequences, deadline)
-        return Result(
+        result = Result(
             vectors=embedded.vectors,
             characters=question.characters,
             tokens=tokens,
@@ -83,6 +84,8 @@ class Service:
             queue_s=embedded.queue_s,
             inference_s=embedded.inference_s,
         )
+        self._count(result)
+        return result
 
     def check_room(self) -> None:
         """Refuse a request before its body is read where the queue has no room for even one token.
@@ -184,3 +187,11 @@ class Service:
         watch("embedding_queue_requests", "Requests admitted and not yet answered.", lambda: batcher.queued_requests)
         watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
         watch("embedding_ready", "1 while requests can be answered.", lambda: not self._draining and self._canary.well)
+
+    def _count(self, result: Result) -> None:
+        metrics = self.metrics
+        metrics.queue_seconds.observe(result.queue_s)
+        metrics.inference_seconds.observe(result.inference_s)
+        metrics.inputs.inc(len(result.vectors))
+        metrics.input_tokens.inc(result.tokens)
+        metrics.truncated.inc(result.truncated)

@@ -40,17 +40,18 @@ class Served:
         return rows
 
 
-def start(program: str = "server", /, **settings: object) -> subprocess.Popen[str]:
+def start(program: str = "server", python: Path | None = None, /, **settings: object) -> subprocess.Popen[str]:
     """Start a server with these settings and no others; standard error goes where standard output goes.
 
-    `program` is the module to run, which is the server itself or one that runs it with faults.
+    `program` is the module to run: the server itself or one that runs it with faults. It runs in the runtime's
+    environment unless `python` is another's.
     """
     kept = {name: value for name, value in os.environ.items() if not name.isupper() or name in ("PATH", "HOME", "LANG")}
     asked = {name.upper(): str(value) for name, value in settings.items()}
     environment = kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
-    python = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
+    runtime = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
     return subprocess.Popen(
-        [str(python), "-m", program],
+        [str(python or runtime), "-m", program],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -60,9 +61,9 @@ def start(program: str = "server", /, **settings: object) -> subprocess.Popen[st
 
 
 @contextmanager
-def serve(program: str = "server", /, **settings: object) -> Iterator[Served]:
+def serve(program: str = "server", python: Path | None = None, /, **settings: object) -> Iterator[Served]:
     """Run a server until the block ends, then stop it as an orchestrator would (SIGTERM)."""
-    with start(program, **settings) as process:
+    with start(program, python, **settings) as process:
         served = Served(process, httpx.Client(timeout=120))
         try:
             served.client.base_url = httpx.URL(f"http://127.0.0.1:{_wait_for_port(served)}")

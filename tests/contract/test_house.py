@@ -16,22 +16,10 @@ from tests.serving import ROOT
 FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
 # Each module may import those before it in this list, never one after it.
 ORDER = [
-    *("settings", "errors", "manifest", "staging", "machine", "allowance", "logs", "metrics", "artifact"),
-    *(
-        "tokenization",
-        "device",
-        "engine",
-        "cost",
-        "plan",
-        "turns",
-        "inference",
-        "job",
-        "waiting",
-        "batcher",
-        "warmup",
-        "cache",
-    ),
-    *("canary", "question", "wire.body", "wire.embed", "loaded", "describe", "service", "guard", "app", "__main__"),
+    *("settings", "errors", "manifest", "staging", "machine", "allowance", "trail", "logs", "metrics", "traces"),
+    *("artifact", "tokenization", "device", "engine", "cost", "plan", "turns", "inference", "job", "waiting"),
+    *("batcher", "warmup", "cache", "canary", "question", "wire.body", "wire.embed", "loaded", "describe", "service"),
+    *("guard", "observe", "app", "__main__"),
 ]
 
 

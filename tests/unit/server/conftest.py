@@ -1,3 +1,7 @@
+import logging
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +10,17 @@ from server import settings
 from server.artifact import Artifact, open_artifact
 from server.settings import Settings
 from tests.unit.server import tiny
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
+    hooks = sys.excepthook, threading.excepthook
+    yield
+    root.handlers[:], root.level, logging.raiseExceptions = handlers, level, raising
+    sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture

@@ -50,6 +50,20 @@ def test_the_tightest_quota_is_found_in_cgroups_v1_and_v2(tmp_path: Path, files:
     assert machine.cpu_quota(write(tmp_path, files)) == quota
 
 
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal:       2048 kB\nMemFree: 1 kB"}, 2 << 20),
+        ({"proc/self/cgroup": "0::/a/b", "sys/fs/cgroup/a/b/memory.max": "max"}, None),
+        ({"proc/self/cgroup": "0::/a/b", "sys/fs/cgroup/a/memory.max": "1000", "proc/meminfo": "MemTotal: 9 kB"}, 1000),
+        ({"proc/self/cgroup": "4:memory:/docker/x", "sys/fs/cgroup/memory/memory.limit_in_bytes": "3000"}, 3000),
+    ],
+)
+def test_the_tightest_memory_limit_is_found(tmp_path: Path, files: dict[str, str], limit: int | None) -> None:
+    assert machine.memory_limit(write(tmp_path, files)) == limit
+
+
 def test_hyper_threads_of_one_core_count_once(tmp_path: Path) -> None:
     threads = machine.inference_threads(None, [0, 1, 4, 5], write(tmp_path, FOUR_CORES))
     assert threads.count == 2

@@ -1,0 +1,44 @@
+"""What is known of the request that the running task serves: its ids, for log lines, and its stages, for its trace."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from server.errors import ServiceError
+
+
+class Step(NamedTuple):
+    """A stage that ended: its name, when on time.monotonic(), and how many seconds it took."""
+
+    name: str
+    ended: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Trail:
+    """One request. `started` is on time.monotonic(); `trace_id` is 32 hex digits, or empty outside a trace."""
+
+    request_id: str
+    started: float
+    trace_id: str = ""
+    steps: list[Step] = field(default_factory=list)
+
+
+class Answer(NamedTuple):
+    """How a request ended. `route` is the path of a route, or `other`; `error` is what was answered in place."""
+
+    method: str
+    route: str
+    code: int
+    seconds: float
+    error: ServiceError | None
+
+    @property
+    def reason(self) -> str:
+        """The error's type, empty without one."""
+        return self.error.error_type if self.error else ""
+
+
+# Tasks that a request starts inherit it; threads do not.
+CURRENT: ContextVar[Trail | None] = ContextVar("trail", default=None)
