@@ -81,6 +81,7 @@ class _Block:
         self._layout = layout
         self._whole = step is None
         self._step = step or layout.first
+        self._picked: dict[ir.Value, ir.Value] = {}
 
     def attend(self, attention: Attention) -> ir.Value:
         """The result, `[texts, length, hidden]`."""
@@ -108,7 +109,10 @@ class _Block:
         return self._scope.op("Slice", packed, first, last, self._layout.scope.ints(0))
 
     def _pick(self, table: ir.Value) -> ir.Value:
-        return self._scope.op("Gather", table, self._step)
+        """The group's row of a table, looked up once: the loop goes round for every length, in every layer."""
+        if table not in self._picked:
+            self._picked[table] = self._scope.op("Gather", table, self._step)
+        return self._picked[table]
 
     def _bias(self, attention: Attention) -> ir.Value | None:
         """The bias by relative position at this group's length, `[1, heads, rows, length]`."""
