@@ -33,10 +33,6 @@ class Scope:
         outputs = [ir.Value(name=f"{name}_output_{index}") for index in range(count)]
         return list(self._tape.op_multi_out(op_type, inputs, attributes=attributes, outputs=outputs, name=name))
 
-    def split(self, value: ir.Value, parts: int) -> list[ir.Value]:
-        """Cut the last axis into equal parts."""
-        return self.ops(parts, "Split", value, axis=-1, num_outputs=parts)
-
     def constant(self, name: str, array: NDArray[np.generic]) -> ir.Value:
         """The constant of this name under the path: made once, shared after that."""
         full = f"{self.path.strip('/').replace('/', '.')}.{name}"

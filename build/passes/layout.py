@@ -26,6 +26,8 @@ class Layout:
         ends = scope.op("CumSum", self.lengths, scope.constant("axis", np.array(0, np.int64)))
         self.starts = scope.op("Sub", ends, self.lengths)
         """`[batch]`: the packed row of each text's first token."""
+        self.first = scope.constant("first", np.array(0, np.int64))
+        """Scalar 0: the place of the first text, or the first group."""
         self._shapes: dict[int, ir.Value] = {}
         self._groups: Groups | None = None
 
@@ -66,6 +68,8 @@ class Groups:
         first = scope.op("Squeeze", scope.op("NonZero", opens), scope.ints(0))
         self.count = scope.op("Size", first)
         """Scalar: how many there are."""
+        self.single = scope.op("Equal", self.count, scope.constant("one", np.array(1, np.int64)))
+        """Scalar: whether all texts are of one length."""
         self.lengths = self._column(scope.op("Gather", lengths, first))
         """`[groups, 1]`: tokens of each text of the group."""
         texts = scope.op("Shape", lengths)

@@ -1,7 +1,7 @@
 """Make the graph padding-free: everything but attention works on real tokens only, `[total, hidden]`.
 
 The layers of an encoder work token by token, whatever the rank of what they read: it is enough to look up the real
-tokens' embeddings alone, to put a loop over the texts where attention was, and to pool by text.
+tokens' embeddings alone, to put attention by groups of texts where attention was, and to pool by text.
 """
 
 import numpy as np
@@ -10,13 +10,13 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from build.errors import BuildError
 from build.passes import GraphPass
-from build.passes.attend import Attention, loop, width
+from build.passes.attend import Attention, attend, width
 from build.passes.fuse_attention import MASK, OPERATOR
 from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
 from build.passes.layout import Layout
 from server.manifest import PACKED
 
-_PER_TOKEN = {"Add", "LayerNormalization", "Gelu", "Split"}
+_PER_TOKEN = {"Add", "LayerNormalization", "Gelu"}
 
 
 class PackTokensPass(GraphPass):
@@ -135,7 +135,7 @@ class _Packer:
         query, key, value = node.inputs[:3]
         bias = _unexpanded(node.inputs[5]) if len(node.inputs) > 5 else None
         first_only = query in self._per_text
-        result = loop(self._graph, self._layout, Attention(node, query, key, value, bias, first_only))
+        result = attend(self._graph, self._layout, Attention(node, query, key, value, bias, first_only))
         if first_only:
             self._per_text.add(result)
         node.outputs[0].replace_all_uses_with(result)

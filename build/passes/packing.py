@@ -1,9 +1,9 @@
 """The padding-free rewriting of an encoder, as a list of passes over the plain pooled graph."""
 
 from build.passes import GraphPass
+from build.passes.fold_attention_biases import FoldAttentionBiasesPass
 from build.passes.fuse_attention import FuseAttentionPass
 from build.passes.fuse_gelu import FuseGeluPass
-from build.passes.merge_projections import MergeProjectionsPass
 from build.passes.pack_tokens import PackTokensPass
 from build.passes.pool_output import Pooling
 from build.passes.sort_texts import SortTextsPass
@@ -17,4 +17,4 @@ def packing_passes(pooling: Pooling) -> list[GraphPass]:
     raises BuildError and leaves the graph half rewritten: go on from a fresh copy of the plain graph.
     """
     trim: list[GraphPass] = [TrimLastLayerPass()] if pooling == "cls" else []
-    return [FuseAttentionPass(), FuseGeluPass(), *trim, MergeProjectionsPass(), PackTokensPass(), SortTextsPass()]
+    return [FuseAttentionPass(), FuseGeluPass(), *trim, FoldAttentionBiasesPass(), PackTokensPass(), SortTextsPass()]

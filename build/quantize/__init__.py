@@ -10,7 +10,7 @@ import onnx_ir as ir
 from build.passes.graph import MICROSOFT, require_opset
 from build.quantize import dynamic, static
 from build.quantize.calibration import Batch, Range, Ranges, calibrate
-from build.quantize.linear import Floats, Linear, linears
+from build.quantize.linear import Floats, Linear, linears, siblings
 from build.quantize.smoothing import factors, fold_into_values, split_outliers
 from build.quantize.tables import quantize_tables
 from build.quantize.weights import FULL, REDUCED
@@ -38,9 +38,9 @@ def dynamic_int8(
     """
     graph = model.graph
     ranges = _prepare(graph, _ranges(model, calibration)) if calibration is not None else {}
-    for layer in linears(graph):
-        divisor = _divisor(layer, ranges[layer.name]) if ranges else None
-        dynamic.rewrite(graph, layer, divisor, _limit(reduce_range))
+    for layers in siblings(graph):
+        divisor = _divisor(layers, ranges[layers[0].name]) if ranges else None
+        dynamic.rewrite(graph, layers, divisor, _limit(reduce_range))
     return _finish(model)
 
 
@@ -54,11 +54,11 @@ def static_int8(model: ir.Model, calibration: Iterable[Batch] | Ranges, *, reduc
     """
     graph = model.graph
     ranges = _prepare(graph, _ranges(model, calibration))
-    for layer in linears(graph):
-        found = ranges[layer.name]
-        divisor = _divisor(layer, found)
+    for layers in siblings(graph):
+        found = ranges[layers[0].name]
+        divisor = _divisor(layers, found)
         grid = static.grid(found if divisor is None else found.divided(divisor), _MARGIN)
-        static.rewrite(graph, layer, divisor, grid, _limit(reduce_range))
+        static.rewrite(graph, layers, divisor, grid, _limit(reduce_range))
     return _finish(model)
 
 
@@ -75,19 +75,21 @@ def _prepare(graph: ir.Graph, ranges: Ranges) -> Ranges:
     left = dict(split_outliers(graph, ranges))
     for layer in linears(graph):
         if layer.reads_attention:
-            divisor = factors(layer, left[layer.name], _ATTENTION_ALPHA)
+            divisor = factors([layer], left[layer.name], _ATTENTION_ALPHA)
             fold_into_values(graph, layer, divisor)
             left[layer.name] = left[layer.name].divided(divisor)
     return left
 
 
-def _divisor(layer: Linear, found: Range) -> Floats | None:
-    """The channels' smoothing that the graph has to apply.
+def _divisor(layers: list[Linear], found: Range) -> Floats | None:
+    """The smoothing of the channels that the layers read, which the graph has to apply.
 
     None before a layer that reads attention, whose smoothing lies in the values' projection, and after Gelu, the
     widest tensor of all, where splitting off the outliers does better than smoothing and costs less.
     """
-    return None if layer.reads_attention or layer.reads_gelu else factors(layer, found, _ALPHA)
+    if layers[0].reads_attention or layers[0].reads_gelu:
+        return None
+    return factors(layers, found, _ALPHA)
 
 
 def _finish(model: ir.Model) -> ir.Model:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from build.errors import BuildError
 from build.passes.graph import Scope
-from build.quantize.linear import Floats, Linear, linears
+from build.quantize.linear import Floats, Linear, siblings
 
 Tokens = NDArray[np.int64]
 Batch = tuple[Tokens, Tokens]
@@ -45,15 +45,16 @@ def calibrate(model: ir.Model, batches: Iterable[Batch]) -> Ranges:
         BuildError: no batch was given, or a value is not finite.
     """
     graph = model.graph
-    layers = list(linears(graph))
+    groups = list(siblings(graph))
     before, outputs = set(graph), list(graph.outputs)
-    graph.outputs[:] = [extreme for layer in layers for extreme in _extremes(graph, layer)]
+    graph.outputs[:] = [extreme for layers in groups for extreme in _extremes(graph, layers[0])]
     try:
         session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
     finally:
         graph.outputs[:] = outputs
         graph.remove([node for node in graph if node not in before], safe=True)
-    return _ranges(session, [layer.name for layer in layers], batches)
+    found = _ranges(session, len(groups), batches)
+    return {layer.name: read for layers, read in zip(groups, found, strict=True) for layer in layers}
 
 
 def _extremes(graph: ir.Graph, layer: Linear) -> list[ir.Value]:
@@ -66,7 +67,7 @@ def _extremes(graph: ir.Graph, layer: Linear) -> list[ir.Value]:
     return made
 
 
-def _ranges(session: ort.InferenceSession, names: list[str], batches: Iterable[Batch]) -> Ranges:
+def _ranges(session: ort.InferenceSession, count: int, batches: Iterable[Batch]) -> list[Range]:
     found: list[Floats] | None = None
     for ids, mask in batches:
         now = session.run(None, {"input_ids": ids, "attention_mask": mask})
@@ -76,4 +77,4 @@ def _ranges(session: ort.InferenceSession, names: list[str], batches: Iterable[B
         raise BuildError("there is no text to calibrate on")
     if not all(np.isfinite(numbers).all() for numbers in found):
         raise BuildError("the fp32 graph gives numbers that are not finite on the calibration texts")
-    return {name: Range(*found[2 * index : 2 * index + 2]) for index, name in enumerate(names)}
+    return [Range(*found[2 * index : 2 * index + 2]) for index in range(count)]

@@ -18,15 +18,20 @@ KEPT = ".outliers.weight"
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear layer, `source @ weight + bias`: a MatMul and the Add behind it."""
+    """A linear layer, `source @ weight + bias`: a MatMul and the Add behind it, which keys and values have not."""
 
     product: ir.Node
-    sum: ir.Node
+    sum: ir.Node | None
 
     @property
     def source(self) -> ir.Value:
         """What the layer reads, `[rows, in]`."""
         return self.product.inputs[0]
+
+    @property
+    def output(self) -> ir.Value:
+        """What the layer gives, `[rows, out]`."""
+        return self.product.outputs[0] if self.sum is None else self.sum.outputs[0]
 
     @property
     def name(self) -> str:
@@ -41,40 +46,58 @@ class Linear:
     @property
     def reads_gelu(self) -> bool:
         """Whether the layer reads a Gelu's output, which is never below -0.17."""
-        return self._source_is("Gelu")
+        producer = self.source.producer()
+        return producer is not None and producer.op_type == "Gelu"
 
     @property
     def reads_attention(self) -> bool:
         """Whether the layer reads attention's result, which is linear in the values' projection."""
-        return self._source_is("ConcatFromSequence")
-
-    def _source_is(self, op_type: str) -> bool:
-        producer = self.source.producer()
-        return producer is not None and producer.op_type == op_type
+        rows = self.source.producer()
+        choice = rows.inputs[0].producer() if rows is not None and rows.op_type == "Reshape" else None
+        return choice is not None and choice.op_type == "If"
 
     def weight(self) -> Floats:
         """The weight `[in, out]`."""
         return _floats(self.product.inputs[1])
 
+    def smoothed(self, divisor: Floats | None) -> Floats:
+        """The weight for a source whose channels are divided by `divisor`, `[in]`, beforehand."""
+        return self.weight() if divisor is None else self.weight() * divisor[:, None]
+
     @property
-    def bias_value(self) -> ir.Value:
+    def bias_value(self) -> ir.Value | None:
         """The bias `[out]` as a value of the graph."""
-        return self.sum.inputs[self._bias_index]
+        if self.sum is None:
+            return None
+        return self.sum.inputs[0 if self.sum.inputs[1] is self.product.outputs[0] else 1]
 
     def bias(self) -> Floats:
-        """The bias `[out]`."""
-        return _floats(self.bias_value)
+        """The bias `[out]`.
+
+        Raises:
+            BuildError: the layer has none.
+        """
+        return _floats(self._own_bias())
 
     def set_weight(self, weight: Floats) -> None:
         """Replace the weight's numbers."""
         _replace(self.product.inputs[1], weight)
 
     def set_bias(self, bias: Floats) -> None:
-        """Replace the bias's numbers."""
-        _replace(self.bias_value, bias)
+        """Replace the bias's numbers.
+
+        Raises:
+            BuildError: the layer has none.
+        """
+        _replace(self._own_bias(), bias)
+
+    def _own_bias(self) -> ir.Value:
+        if self.bias_value is None:
+            raise BuildError(f"no bias follows {self.product.name!r}")
+        return self.bias_value
 
     def detach(self) -> ir.Value:
-        """Take the product and its weight out of the graph; the product's value, which the Add still reads."""
+        """Take the product and its weight out of the graph; the product's value, which others still read."""
         weight, result, graph = self.product.inputs[1], self.product.outputs[0], self.product.graph
         self.product.replace_input_with(1, None)
         self.product.replace_input_with(0, None)
@@ -82,31 +105,42 @@ class Linear:
         del graph.initializers[weight.name]
         return result
 
-    @property
-    def _bias_index(self) -> int:
-        return 0 if self.sum.inputs[1] is self.product.outputs[0] else 1
-
 
 def linears(graph: ir.Graph) -> Iterator[Linear]:
     """The layers to quantize, in order.
 
     Raises:
-        BuildError: a product with a constant that no bias follows, a weight that layers share, or no layer at all.
+        BuildError: a weight that layers share, or no layer at all.
     """
     found = 0
     for node in list(graph):
         weight = matrix(node)
         if weight is None or (weight.name or "").endswith(KEPT):
             continue
-        add = only_consumer(node.outputs[0])
         if len(weight.uses()) > 1:
             raise BuildError(f"{weight.name!r} is the weight of several layers, which could not be changed apart")
-        if add is None or add.op_type != "Add" or all(array(value) is None for value in add.inputs):
-            raise BuildError(f"no bias follows {node.name!r}")
         found += 1
-        yield Linear(node, add)
+        yield Linear(node, _sum(node))
     if not found:
         raise BuildError("the graph has no linear layers to quantize")
+
+
+def siblings(graph: ir.Graph) -> Iterator[list[Linear]]:
+    """The layers to quantize, in order, those together that read the same value and can share its rounding.
+
+    Raises:
+        BuildError: as `linears`.
+    """
+    found: dict[ir.Value, list[Linear]] = {}
+    for layer in linears(graph):
+        found.setdefault(layer.source, []).append(layer)
+    yield from found.values()
+
+
+def _sum(product: ir.Node) -> ir.Node | None:
+    add = only_consumer(product.outputs[0])
+    has_bias = add is not None and add.op_type == "Add" and any(array(value) is not None for value in add.inputs)
+    return add if has_bias else None
 
 
 def _floats(value: ir.Value) -> Floats:

@@ -11,12 +11,12 @@ _SMALLEST = np.float32(1e-4)
 _OUTLIERS = 32
 
 
-def factors(layer: Linear, found: Range, alpha: float) -> Floats:
-    """By how much to divide each channel `[in]` before rounding, and multiply the weight's row by.
+def factors(layers: list[Linear], found: Range, alpha: float) -> Floats:
+    """By how much to divide each channel `[in]` that the layers read, and to multiply the rows of their weights by.
 
     SmoothQuant (Xiao et al. 2022), equation 4: `alpha` 1 gives every channel the same range, 0 every row of the weight.
     """
-    weights = np.maximum(np.abs(layer.weight()).max(axis=1), _SMALLEST)
+    weights = np.maximum(np.max([np.abs(layer.weight()).max(axis=1) for layer in layers], axis=0), _SMALLEST)
     channels = np.maximum(found.largest, _SMALLEST)
     raw = channels**alpha / weights ** (1 - alpha)
     return np.asarray(raw / np.exp(np.log(raw).mean()), np.float32)
@@ -41,8 +41,8 @@ def _up_projection(graph: ir.Graph, down: Linear) -> Linear | None:
     """The layer before the Gelu that this layer reads, when nothing else reads either."""
     if not down.reads_gelu or only_consumer(down.source) is None:
         return None
-    add = down.source.producer().inputs[0].producer()
-    return next((layer for layer in linears(graph) if layer.sum is add and only_consumer(add.outputs[0])), None)
+    raised = down.source.producer().inputs[0]
+    return next((layer for layer in linears(graph) if layer.output is raised and only_consumer(raised)), None)
 
 
 def _split(graph: ir.Graph, up: Linear, down: Linear, found: Range) -> Range:
@@ -51,13 +51,13 @@ def _split(graph: ir.Graph, up: Linear, down: Linear, found: Range) -> Range:
     few, rest = np.sort(order[:count]), np.sort(order[count:])
     into, out, bias = up.weight(), down.weight(), up.bias()
     side, back = (Scope(graph, f"{layer.path}/outliers") for layer in (up, down))
-    raised = side.op("MatMul", up.source, side.weight(f"{up.name}{KEPT}", into[:, few]))
-    raised = side.op("Add", raised, side.weight(f"{up.name}.outliers.bias", bias[few]))
+    few_bias = side.weight(f"{up.name}.outliers.bias", bias[few])
+    raised = side.op("Gemm", up.source, side.weight(f"{up.name}{KEPT}", into[:, few]), few_bias)
     active = side.op("Gelu", raised, domain="com.microsoft")
-    lowered = back.op("MatMul", active, back.weight(f"{down.name}{KEPT}", out[few]))
-    total = back.op("Add", lowered, lowered)
-    down.sum.outputs[0].replace_all_uses_with(total)
-    total.producer().replace_input_with(1, down.sum.outputs[0])
+    result = down.output
+    total = back.op("Gemm", active, back.weight(f"{down.name}{KEPT}", out[few]), None)
+    result.replace_all_uses_with(total)
+    total.producer().replace_input_with(2, result)
     up.set_weight(into[:, rest])
     up.set_bias(bias[rest])
     down.set_weight(out[rest])
@@ -67,20 +67,17 @@ def _split(graph: ir.Graph, up: Linear, down: Linear, found: Range) -> Range:
 def fold_into_values(graph: ir.Graph, layer: Linear, divisor: Floats) -> None:
     """Divide what attention gives by `divisor` for free: by dividing the columns of the values' projection."""
     values = _values_projection(graph, layer)
-    weight, bias, width = values.weight().copy(), values.bias().copy(), divisor.size
-    weight[:, -width:] /= divisor
-    bias[-width:] /= divisor
-    values.set_weight(weight)
-    values.set_bias(bias)
+    values.set_weight(values.weight() / divisor)
+    if values.sum is not None:
+        values.set_bias(values.bias() / divisor)
     layer.set_weight(layer.weight() * divisor[:, None])
 
 
 def _values_projection(graph: ir.Graph, layer: Linear) -> Linear:
-    """The linear layer whose last columns are the values that this layer's attention mixes."""
-    loop = layer.source.producer().inputs[0].producer()
-    body = loop.attributes["body"].as_graph()
-    attention = next(node for node in body if node.op_type == "MultiHeadAttention")
-    value = attention.inputs[2]
-    while value.producer() is not None and value.producer().graph is body:
+    """The linear layer that makes the values which this layer's attention mixes."""
+    choice = layer.source.producer().inputs[0].producer()
+    whole = choice.attributes["then_branch"].as_graph()
+    value = whole.outputs[0].producer().inputs[2]
+    while value.producer() is not None and value.producer().graph is whole:
         value = value.producer().inputs[0]
-    return next(projection for projection in linears(graph) if projection.sum.outputs[0] is value)
+    return next(projection for projection in linears(graph) if projection.output is value)

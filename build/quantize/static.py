@@ -5,11 +5,12 @@ outside the calibrated range is cut off at its ends, hence the margin.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
-from build.passes.graph import MICROSOFT, Scope
+from build.passes.graph import MICROSOFT, Scope, module
 from build.quantize.calibration import Range
 from build.quantize.linear import Floats, Linear
 from build.quantize.weights import Int8Weight, quantize
@@ -31,38 +32,49 @@ def grid(found: Range, margin: float) -> Grid:
     return Grid(np.float32(step), np.uint8(np.rint(-low / step)))
 
 
-def rewrite(graph: ir.Graph, layer: Linear, divisor: Floats | None, places: Grid, limit: int) -> None:
-    """Replace a linear layer, product and bias, by its int8 form.
+class _Rows(NamedTuple):
+    """What layers read, rounded: `(values - zero) * step`."""
 
-    A channel's own scale is applied by Mul, and QuantizeLinear given one number: with a scale per channel that
-    operator runs 100 times slower in ORT 1.32.
+    values: ir.Value
+    step: ir.Value
+    zero: ir.Value
+
+
+def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, places: Grid, limit: int) -> None:
+    """Replace layers that read the same value, products and biases, by their int8 form."""
+    scope = Scope(graph, module(*(layer.product.outputs[0] for layer in layers)))
+    rows = _rounded(scope, layers[0].source, divisor, places)
+    for layer in layers:
+        _replace(graph, layer, rows, layer.smoothed(divisor), limit)
+
+
+def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Grid) -> _Rows:
+    """A channel's own scale is applied by Mul, and QuantizeLinear given one number.
+
+    With a scale per channel that operator runs 100 times slower in ORT 1.32.
     """
-    scope = Scope(graph, layer.path)
-    source, weight, bias = layer.source, layer.weight(), layer.bias_value
     step = scope.constant("input_scale", np.array(places.step, np.float32))
+    zero = scope.constant("input_zero", np.array(places.zero, np.uint8))
     if divisor is None:
-        rows = scope.op("QuantizeLinear", source, step, _zero(scope, places))
-    else:
-        weight = weight * divisor[:, None]
-        scaled = scope.op("Mul", source, scope.constant("smoothing", (1 / (divisor * places.step)).astype(np.float32)))
-        rows = scope.op("QuantizeLinear", scaled, _one(graph), _zero(scope, places))
-    packed, name = quantize(weight, limit), layer.name
+        return _Rows(scope.op("QuantizeLinear", source, step, zero), step, zero)
+    scaled = scope.op("Mul", source, scope.constant("smoothing", (1 / (divisor * places.step)).astype(np.float32)))
+    return _Rows(scope.op("QuantizeLinear", scaled, _one(scope.graph), zero), step, zero)
+
+
+def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats, limit: int) -> None:
+    scope, name, packed, bias = Scope(graph, layer.path), layer.name, quantize(weight, limit), layer.bias_value
+    old = layer.output
     layer.detach()
-    result = _product(scope, rows, step, _zero(scope, places), (packed, bias), name)
-    layer.sum.outputs[0].replace_all_uses_with(result)
-    graph.remove(layer.sum, safe=False)
+    old.replace_all_uses_with(_product(scope, rows, packed, bias, name))
+    if layer.sum is not None:
+        graph.remove(layer.sum, safe=False)
 
 
-def _product(
-    scope: Scope, rows: ir.Value, step: ir.Value, zero: ir.Value, factor: tuple[Int8Weight, ir.Value], name: str
-) -> ir.Value:
-    packed, bias = factor
+def _product(scope: Scope, rows: _Rows, packed: Int8Weight, bias: ir.Value | None, name: str) -> ir.Value:
     values, scale = scope.weight(f"{name}.weight", packed.values), scope.weight(f"{name}.weight_scale", packed.scale)
-    return scope.op("MatMulIntegerToFloat", rows, values, step, scale, zero, None, bias, domain=MICROSOFT)
-
-
-def _zero(scope: Scope, places: Grid) -> ir.Value:
-    return scope.constant("input_zero", np.array(places.zero, np.uint8))
+    inputs = [rows.values, values, rows.step, scale, rows.zero]
+    inputs += [] if bias is None else [None, bias]
+    return scope.op("MatMulIntegerToFloat", *inputs, domain=MICROSOFT)
 
 
 def _one(graph: ir.Graph) -> ir.Value:

@@ -15,8 +15,8 @@ from tests.unit.build.graphs import Exported, packed, texts
 HEADS, SIZE = 4, 8
 
 
-def attention(projected: NDArray[np.float32]) -> NDArray[np.float32]:
-    query, key, value = projected.reshape(-1, 3, HEADS, SIZE).transpose(1, 2, 0, 3)
+def attention(*projected: NDArray[np.float32]) -> NDArray[np.float32]:
+    query, key, value = (rows.reshape(-1, HEADS, SIZE).transpose(1, 0, 2) for rows in projected)
     scores = query @ key.transpose(0, 2, 1) / np.sqrt(SIZE)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     mixed = weights / weights.sum(-1, keepdims=True) @ value
@@ -34,16 +34,26 @@ def part(path: object, run: Run, name: str, lengths: list[int]) -> NDArray[np.fl
 @pytest.mark.parametrize("lengths", [[5, 1, 12, 5], [7, 7, 7], [1], [30, 2]])
 def test_each_text_attends_to_itself_alone(exported: Exported, run: Run, lengths: list[int]) -> None:
     folder = "/encoder/layer.0/attention/self"
-    projected = part(exported("bert"), run, f"{folder}/qkv/Add", lengths)
-    found = part(exported("bert"), run, f"{folder}/ConcatFromSequence", lengths)
+    parts = ("query/Add", "key/MatMul", "value/MatMul")
+    projected = [part(exported("bert"), run, f"{folder}/{name}", lengths) for name in parts]
+    found = part(exported("bert"), run, f"{folder}/Reshape", lengths)
     bounds = np.cumsum([0, *sorted(lengths)])
-    expected = [attention(projected[start:end]) for start, end in pairwise(bounds)]
+    expected = [attention(*(rows[start:end] for rows in projected)) for start, end in pairwise(bounds)]
     np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
+
+
+def test_texts_of_one_length_are_neither_cut_nor_joined(exported: Exported) -> None:
+    choices = [node for node in packed(exported("bert")).graph if node.op_type == "If"]
+    assert len(choices) == 2
+    for node in choices:
+        whole = {inner.op_type for inner in node.attributes["then_branch"].as_graph()}
+        assert whole == {"Gather", "Reshape", "MultiHeadAttention"}
 
 
 def test_width_comes_from_the_weights(exported: Exported) -> None:
     nodes = {node.name: node for node in packed(exported("bert")).graph}
-    assert width(nodes["/encoder/layer.0/attention/self/qkv/Add"].outputs[0]) == 96
+    assert width(nodes["/encoder/layer.0/attention/self/query/Add"].outputs[0]) == 32
+    assert width(nodes["/encoder/layer.0/intermediate/dense/MatMul"].outputs[0]) == 64
     assert width(nodes["/encoder/layer.0/output/LayerNorm/LayerNormalization"].outputs[0]) == 32
 
 

@@ -4,17 +4,24 @@ import numpy as np
 import pytest
 
 from build.errors import BuildError
-from build.quantize.linear import linears
+from build.quantize.linear import linears, siblings
 from tests.unit.build.graphs import Exported, packed
 
 
 def test_layers_of_a_cls_model_in_order(exported: Exported) -> None:
     names = [layer.name for layer in linears(packed(exported("bert"), "cls").graph)]
-    assert names[:4] == [
-        f"encoder.layer.0.{part}"
-        for part in ("attention.self.qkv", "attention.output.dense", "intermediate.dense", "output.dense")
-    ]
-    assert set(names[4:6]) == {"encoder.layer.1.attention.self.kv", "encoder.layer.1.attention.self.query"}
+    parts = [f"attention.self.{part}" for part in ("query", "key", "value")]
+    parts += ["attention.output.dense", "intermediate.dense", "output.dense"]
+    assert set(names[:3]) == {f"encoder.layer.0.{part}" for part in parts[:3]}
+    assert names[3:6] == [f"encoder.layer.0.{part}" for part in parts[3:]]
+    assert set(names[6:9]) == {f"encoder.layer.1.{part}" for part in parts[:3]}
+
+
+def test_siblings_read_the_same_value(exported: Exported) -> None:
+    groups = [[layer.name for layer in layers] for layers in siblings(packed(exported("bert"), "cls").graph)]
+    assert [len(names) for names in groups[:4]] == [3, 1, 1, 1]
+    # Of the last layer, keys and values read every token and the query the first ones.
+    assert sorted(len(names) for names in groups[4:]) == [1, 1, 1, 1, 2]
 
 
 def test_what_a_layer_reads(exported: Exported) -> None:
@@ -27,18 +34,19 @@ def test_what_a_layer_reads(exported: Exported) -> None:
 
 def test_numbers_can_be_replaced(exported: Exported) -> None:
     layer = next(linears(packed(exported("bert")).graph))
-    layer.set_weight(np.ones((32, 96), np.float32))
-    layer.set_bias(np.full(96, 2, np.float32))
-    assert layer.weight().sum() == 32 * 96
+    layer.set_weight(np.ones((32, 32), np.float32))
+    layer.set_bias(np.full(32, 2, np.float32))
+    assert layer.weight().sum() == 32 * 32
     assert layer.bias()[5] == 2
 
 
-def test_must_not_take_a_product_without_a_bias(exported: Exported) -> None:
-    model = packed(exported("bert"))
-    layer = next(linears(model.graph))
-    layer.sum.outputs[0].replace_all_uses_with(layer.product.outputs[0])
-    with pytest.raises(BuildError, match="no bias follows"):
-        list(linears(model.graph))
+def test_must_not_invent_a_bias(exported: Exported) -> None:
+    layers = {layer.name: layer for layer in linears(packed(exported("bert")).graph)}
+    values = layers["encoder.layer.0.attention.self.value"]
+    assert values.bias_value is None
+    assert values.output is values.product.outputs[0]
+    with pytest.raises(BuildError, match=r"no bias follows '/encoder/layer\.0/attention/self/value/MatMul'"):
+        values.bias()
 
 
 def test_must_not_take_a_shared_weight(exported: Exported) -> None:

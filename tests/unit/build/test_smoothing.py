@@ -43,7 +43,7 @@ def test_folding_into_the_values_is_exact(exported: Exported, run: Run, pooling:
 def test_alpha_shares_the_range_between_input_and_weight(exported: Exported) -> None:
     layer = next(linears(packed(exported("bert")).graph))
     found = Range(-np.arange(1, 33, dtype=np.float32), np.ones(32, np.float32))
-    evened = found.largest / factors(layer, found, 1.0)
+    evened = found.largest / factors([layer], found, 1.0)
     np.testing.assert_allclose(evened, evened[0], rtol=1e-5)
-    rows = np.abs(layer.weight()).max(axis=1) * factors(layer, found, 0.0)
+    rows = np.abs(layer.weight()).max(axis=1) * factors([layer], found, 0.0)
     np.testing.assert_allclose(rows, rows[0], rtol=1e-5)

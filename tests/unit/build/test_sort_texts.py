@@ -19,7 +19,7 @@ def test_order_is_restored(exported: Exported, run: Run, lengths: list[int]) -> 
 
 def test_one_turn_for_each_length(exported: Exported, run: Run) -> None:
     model = packed(exported("bert"))
-    turns = next(node for node in model.graph if node.op_type == "Loop").inputs[0]
+    turns = next(node for node in model.graph.all_nodes() if node.op_type == "Loop").inputs[0]
     model.graph.outputs[:] = [turns]
     assert run(model, texts(5, 1, 12, 5, 12, 1)) == 3
     assert run(model, texts(7, 7, 7, 7)) == 1
