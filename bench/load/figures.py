@@ -1,5 +1,6 @@
 """What one load measured. Times in seconds, rates a second."""
 
+import math
 from dataclasses import dataclass
 
 OK = "200"
@@ -62,6 +63,10 @@ class Figures:
     def good(self) -> int:
         """How many of the planned requests got what they asked for."""
         return self.outcomes[OK].count if OK in self.outcomes else 0
+
+    def times_p99(self, base: "Figures") -> float:
+        """The 99th percentile of the good answers over that of `base`; endless where either had none."""
+        return self.latency.p99 / base.latency.p99 if self.good and base.good else math.inf
 
     @property
     def faults(self) -> int:

@@ -13,7 +13,6 @@ from bench.load.tally import Tally
 
 # An arrival that the client itself is this late for is not sent any more.
 LATE_S = 1.0
-_SETTLE_S = 0.05
 # A client that was refused or lost its connection pauses, or it would do nothing but ask.
 _PAUSE_S = 0.05
 _POLL_S = 0.01
@@ -60,7 +59,7 @@ class _Loop:
     def __init__(self, load: Load, port: int, next_text: Callable[[], str]) -> None:
         self._load, self._next_text = load, next_text
         self._clock = asyncio.get_running_loop().time
-        self._start = self._clock() + _SETTLE_S
+        self._start = self._clock()
         self._end = self._start + load.warm_s + load.seconds
         self._tally = Tally(self._start + load.warm_s, self._end)
         self._pool = Pool(port, load.clients or load.connections, self._done)

@@ -71,6 +71,7 @@ class Pool:
         if self._loop.time() - link.idle_since < _STALE_S:
             return link
         for stale in (link, *self._free):
+            self._links.discard(stale)
             stale.close()
         self._free.clear()
         return None

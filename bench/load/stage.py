@@ -1,8 +1,7 @@
 """What every scenario is given: the model, the texts, the times, and how to start a server."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bench import workloads
@@ -27,18 +26,23 @@ CLIENTS = 32
 
 @dataclass(frozen=True)
 class Pace:
-    """How long to measure: rounds of `seconds`, each after `warm_s`; the long scenarios have their own times."""
+    """How long to measure: rounds of `seconds`, each after `warm_s`; the long scenarios have their own times.
+
+    `idle` is how many silent connections are held, `queue_tokens` how long the server's queue is under overload
+    (0: its own choice): counting begins when it is full, which takes a slow model a minute.
+    """
 
     rounds: int
     seconds: float
     warm_s: float
     overload_s: float
     soak_s: float
+    queue_tokens: int = 0
     idle: int = 5000
 
 
 FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0)
-SHORT = Pace(rounds=2, seconds=3.0, warm_s=1.0, overload_s=10.0, soak_s=20.0)
+SHORT = Pace(rounds=2, seconds=3.0, warm_s=1.0, overload_s=10.0, soak_s=20.0, queue_tokens=8192)
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,14 @@ class Stage:
         }
         return Offer("server", (sys.executable, "-m", "server"), settings)
 
-    def serve(self) -> Service:
-        """Start our server."""
-        return Service(self.offer())
+    def serve(self, **settings: str) -> Service:
+        """Start our server, with these settings too.
+
+        Raises:
+            WorkerError: it does not start.
+        """
+        offer = self.offer()
+        return Service(replace(offer, environment={**offer.environment, **settings}))
 
     def capacity(self, caller: Caller, service: Service) -> Run:
         """Measure what a service answers when it always has something to do, on mixed texts.
@@ -95,10 +104,3 @@ class Stage:
         if not run.loads[0].texts_per_s:
             raise WorkerError(f"{service.name}: answered none of {run.loads[0].planned} texts")
         return run
-
-
-def queue_tokens(info: Mapping[str, object]) -> int:
-    """How many tokens may wait in a server, by its GET /info; 0 where it does not tell."""
-    limits = info.get("limits")
-    held = limits.get("queue_tokens") if isinstance(limits, Mapping) else None
-    return held if isinstance(held, int) else 0

@@ -29,7 +29,7 @@ class Pair:
     @property
     def times(self) -> float:
         """How many times as long the slowest hundredth of the queries takes."""
-        return self.beside.latency.p99 / self.alone.latency.p99 if self.alone.latency.p99 else float("inf")
+        return self.beside.times_p99(self.alone)
 
     def loads(self) -> dict[str, Figures]:
         """The loads by their names in the table."""

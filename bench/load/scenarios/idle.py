@@ -29,7 +29,7 @@ class Pair:
     @property
     def slower(self) -> float:
         """By what share the slowest hundredth takes longer."""
-        return self.beside.latency.p99 / self.alone.latency.p99 - 1.0 if self.alone.latency.p99 else float("inf")
+        return self.beside.times_p99(self.alone) - 1.0
 
 
 def run(stage: Stage) -> Finding:

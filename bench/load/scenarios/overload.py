@@ -1,6 +1,7 @@
 """Twice as many requests as can be answered: the server goes on at full speed and refuses the rest at once."""
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from bench.load.figures import OK, REFUSALS, Figures
 from bench.load.finding import Finding, answers
 from bench.load.load import Load
 from bench.load.service import Service
-from bench.load.stage import MIXED, Stage, queue_tokens
+from bench.load.stage import MIXED, Stage
 from bench.load.verdict import Verdict, flat_memory, milliseconds, percent
 from bench.table import Table, mega, number
 
@@ -39,10 +40,10 @@ class Measured:
 
 def run(stage: Stage) -> Finding:
     """Measure the capacity, ask for twice of it, and measure it again."""
-    with stage.serve() as service, stage.caller() as caller:
+    with _server(stage) as service, stage.caller() as caller:
         with progress.step("overload: capacity"):
             before = stage.capacity(caller, service).loads[0]
-        load = flood(before, stage.pace.overload_s, queue_tokens(service.info()))
+        load = flood(before, stage.pace.overload_s, _queue_tokens(service.info()))
         with progress.step(f"overload: {load.rate:,.0f} requests a second"):
             flooded, resident = _watched(caller, service, load)
         with progress.step("overload: capacity again"):
@@ -83,6 +84,17 @@ def _quick(flooded: Figures) -> Verdict:
     said = f"{milliseconds(slowest)} at the client, {milliseconds(flooded.late_p99)} of it before sending"
     asked = f"refusals within {milliseconds(REFUSAL_S)} at p99"
     return Verdict(asked, said if count else "nothing was refused", bool(count) and slowest < REFUSAL_S)
+
+
+def _server(stage: Stage) -> Service:
+    tokens = stage.pace.queue_tokens
+    return stage.serve(**({"MAX_QUEUE_TOKENS": str(tokens)} if tokens else {}))
+
+
+def _queue_tokens(info: Mapping[str, Any]) -> int:
+    """How many tokens may wait in a server, by its GET /info."""
+    held: int = info["limits"]["queue_tokens"]
+    return held
 
 
 def _watched(caller: Caller, service: Service, load: Load) -> tuple[Figures, list[int]]:
