@@ -9,3 +9,4 @@ compile --no-deps runtime-gpu.in -o runtime-gpu.txt
 compile test.in -o test.txt
 compile bench.in -o bench.txt --no-emit-package torch --constraint torch.txt
 compile build.in -o build.txt --no-emit-package torch --constraint torch.txt
+compile peers.in -o peers.txt --no-emit-package torch --constraint torch.txt

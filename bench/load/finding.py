@@ -13,7 +13,7 @@ _MS = 1e3
 
 @dataclass
 class Finding:
-    """All that one scenario measured; `latencies` are for the chart, `skipped` says who could not take part."""
+    """All that one scenario measured; `latencies` are for the chart, `skipped` says who was left out."""
 
     verdicts: list[Verdict]
     tables: list[Table]
@@ -36,7 +36,7 @@ def _rows(name: str, figures: Figures) -> list[list[str]]:
     rows = []
     for status, found in figures.outcomes.items():
         times = found.latency
-        rates = (figures.texts_per_s, figures.tokens_per_s) if status == OK else (None, None)
+        rates = (figures.texts_per_s, figures.tokens_per_s or None) if status == OK else (None, None)
         cells = [number(value * _MS, 1) for value in (times.p50, times.p95, times.p99, times.most)]
         rows.append([name, status, number(found.count), *cells, *(number(rate) for rate in rates)])
     ended = {"unsent": figures.unsent, "no answer": figures.unanswered, "broken": figures.broken}

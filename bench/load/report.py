@@ -6,6 +6,7 @@ from typing import Any
 
 from bench import chart, host
 from bench.chart import Bar
+from bench.load.figures import NOTHING
 from bench.load.finding import Finding
 from bench.load.scenarios import bulk, idle, over_http, overload, peers, soak
 from bench.load.stage import Stage
@@ -64,9 +65,10 @@ class Loaded:
     def chart(self) -> str:
         """Latency of good answers in each scenario as SVG: bars to the median, lines to the 99th percentile."""
         rows = [
-            Bar(f"{name}: {load}", Spread(times.p50 * _MS, times.p50 * _MS, times.p99 * _MS), True)
+            Bar(f"{name}, {load}".removesuffix(", "), Spread(times.p50, times.p50, times.p99).scaled(_MS), True)
             for name, finding in self.findings.items()
             for load, times in finding.latencies.items()
+            if times != NOTHING
         ]
         unit = "ms from the planned moment to the whole answer; bar: median, line: to the 99th percentile"
         return chart.bars(f"{self.stage.subject.manifest.name} {self.stage.precision}: latency", unit, rows)

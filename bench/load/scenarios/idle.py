@@ -50,7 +50,7 @@ def run(stage: Stage) -> Finding:
     last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
     raw = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
     title = f"{rate:,.0f} mixed texts a second; last round"
-    latencies = {name: figures.latency for name, figures in last.items()}
+    latencies = {"alone": pairs[-1].alone.latency, "beside": pairs[-1].beside.latency}
     return Finding(judge(pairs, wanted, files.hard_limit()), [answers(title, last)], raw, latencies)
 
 

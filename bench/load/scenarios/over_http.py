@@ -73,7 +73,7 @@ def run(stage: Stage) -> Finding:
     last = pairs[-1].http
     title = f"{CLIENTS} clients, one text a request, last of {len(pairs)} rounds"
     tables = [_speeds(pairs), _split(pairs), answers(title, {"http": last})]
-    return Finding(judge(pairs, asked), tables, _raw(pairs), {"http": last.latency})
+    return Finding(judge(pairs, asked), tables, _raw(pairs), {"": last.latency})
 
 
 def judge(pairs: Sequence[Pair], asked: float) -> list[Verdict]:

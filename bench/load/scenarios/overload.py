@@ -51,7 +51,7 @@ def run(stage: Stage) -> Finding:
     found = Measured(before, flooded, after, resident)
     loads = {"capacity": before, "overload": flooded, "capacity after": after}
     title = f"{load.rate:,.0f} requests/s on a server that answers {found.capacity:,.0f}, for {load.seconds:g} s"
-    return Finding(judge(found), [answers(title, loads), _memory(found)], _raw(found), {"overload": flooded.latency})
+    return Finding(judge(found), [answers(title, loads), _memory(found)], _raw(found), {"": flooded.latency})
 
 
 def flood(capacity: Figures, seconds: float, queue: int) -> Load:

@@ -44,7 +44,7 @@ def run(stage: Stage) -> Finding:
         found = Measured(figures, track, files_before, _files(service))
     title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"
     tables = [answers(title, {"soak": figures}), _resources(found)]
-    return Finding(judge(found), tables, asdict(found) | {"rate": rate}, {"soak": figures.latency})
+    return Finding(judge(found), tables, asdict(found) | {"rate": rate}, {"": figures.latency})
 
 
 def judge(found: Measured) -> list[Verdict]:

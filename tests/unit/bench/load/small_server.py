@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WAY = sys.argv[2] if len(sys.argv) > 2 else ""
 INFO = {"mark": os.environ.get("MARK"), "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
@@ -14,6 +14,8 @@ METRICS = "# TYPE x histogram\nembedding_batch_seconds_count 4.0\nembedding_batc
 
 class Handler(BaseHTTPRequestHandler):
     """Answers what it knows."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Answer /info and /metrics."""
@@ -40,4 +42,4 @@ if __name__ == "__main__":
         sys.exit(print("no model here", file=sys.stderr) or 3)
     if WAY == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
