@@ -8,6 +8,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.load import report, stage
+from bench.load.finding import Finding
 from bench.process import WorkerError
 from tests.unit.bench.conftest import drawn
 from tests.unit.server import tiny
@@ -43,7 +44,7 @@ def test_scenarios_measure_and_judge(given: list[str], tmp_path: Path, capsys: p
 def test_a_scenario_that_fails_is_left_out_with_a_word(
     given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_: stage.Stage) -> report.Finding:
+    def fail(_: stage.Stage) -> Finding:
         raise WorkerError("server: ended with status 3")
 
     monkeypatch.setitem(report.SCENARIOS, "idle", fail)
