@@ -105,6 +105,12 @@ def cores(pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
     }
 
 
+def bound(pairs: Sequence[Pair]) -> float:
+    """The share of the engine's speed that is left on a machine whose every core is busy: the engine's CPU over all."""
+    found = cores(pairs)
+    return found["engine alone"][1] / (found["server, whole"][1] + found["client"][1])
+
+
 def _engine(stage: Stage) -> Worker:
     texts = [stage.corpora[MIXED].text(number_) for number_ in range(BATCH * _BATCHES)]
     sequences = stage.subject.encode(texts)
@@ -136,11 +142,13 @@ def _split(pairs: Sequence[Pair]) -> Table:
     rows = [[name, number(busy, 2), number(each)] for name, (busy, each) in cores(pairs).items()]
     shares = [pair.served.busy_s / pair.served.seconds for pair in pairs if pair.served.busy_s is not None]
     known = percent(statistics.median(shares)) if shares else ABSENT
-    return Table(f"CPU; batches ran {known} of the time", ("process", "cores busy", "µs a text"), rows)
+    title = f"CPU; batches ran {known} of the time; with every core busy, HTTP could reach {percent(bound(pairs))}"
+    return Table(title, ("process", "cores busy", "µs a text"), rows)
 
 
 def _raw(pairs: Sequence[Pair]) -> dict[str, Any]:
     return {
         "rounds": [asdict(pair) | {"share": pair.share} for pair in pairs],
+        "bound": bound(pairs),
         "cores": {name: {"busy": busy, "us_per_text": each} for name, (busy, each) in cores(pairs).items()},
     }
