@@ -39,23 +39,25 @@ def run(stage: Stage) -> Finding:
 
 def judge(rounds: Mapping[str, Sequence[Run]]) -> list[Verdict]:
     """Decide by the median over the rounds of how many times as many texts a second we answer."""
-    verdicts = [
-        Verdict(f"at least {TIMES:g} times as many texts/s as {name}", f"{times:.1f} times", times >= TIMES)
-        for name, times in ratios(rounds).items()
-    ]
+    verdicts = [_against(name, times) for name, times in ratios(rounds).items()]
     return [*verdicts, all_answered(run.loads[0] for run in rounds[OURS])]
 
 
-def ratios(rounds: Mapping[str, Sequence[Run]]) -> dict[str, float]:
-    """Our texts a second over each peer's, the median of the rounds."""
-    return {
-        name: statistics.median(
-            ours.loads[0].texts_per_s / max(theirs.loads[0].texts_per_s, 1e-9)
-            for ours, theirs in zip(rounds[OURS], runs, strict=True)
-        )
-        for name, runs in rounds.items()
-        if name != OURS
-    }
+def ratios(rounds: Mapping[str, Sequence[Run]]) -> dict[str, float | None]:
+    """Our texts a second over each peer's, the median of the rounds; None where a round was too short for the peer."""
+    return {name: _ratio(rounds[OURS], runs) for name, runs in rounds.items() if name != OURS}
+
+
+def _ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float | None:
+    pairs = [(own.loads[0].texts_per_s, their.loads[0].texts_per_s) for own, their in zip(ours, theirs, strict=True)]
+    if not all(their for _, their in pairs):
+        return None
+    return statistics.median(own / their for own, their in pairs)
+
+
+def _against(name: str, times: float | None) -> Verdict:
+    found = "nothing answered in one of the rounds: measure longer ones" if times is None else f"{times:.1f} times"
+    return Verdict(f"at least {TIMES:g} times as many texts/s as {name}", found, times is not None and times >= TIMES)
 
 
 def offers(stage: Stage, folder: str) -> list[Offer]:

@@ -13,6 +13,10 @@ def test_the_median_round_decides() -> None:
     assert [verdict.met for verdict in judge(slower, 5000, 20_000)] == [False, True, True]
 
 
+def test_a_percentile_of_few_requests_says_so() -> None:
+    assert judge([pair(0.1, 0.1)], 5000, 20_000)[0].found.endswith("; 200 requests in a round)")
+
+
 def test_connections_that_were_not_held_prove_nothing_and_the_limit_is_told() -> None:
     verdict = judge([pair(0.1, 0.1), pair(0.1, 0.1, held=512)], 5000, 1024)[1]
     assert not verdict.met

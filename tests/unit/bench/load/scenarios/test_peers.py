@@ -32,8 +32,10 @@ def test_without_peers_there_is_nothing_to_compare() -> None:
     assert [verdict.asked for verdict in judge(rounds(server=[400]))] == ["every request answered"]
 
 
-def test_a_peer_that_answers_nothing_is_beaten_without_a_division_by_zero() -> None:
-    assert judge(rounds(server=[400], infinity=[0]))[0].met
+def test_a_peer_that_answered_nothing_in_a_round_is_not_beaten_but_not_measured() -> None:
+    verdict = judge(rounds(server=[400, 400, 400], infinity=[20, 0, 20]))[0]
+    assert not verdict.met
+    assert "measure longer" in verdict.found
 
 
 def test_peers_get_our_number_of_threads_and_the_folder(subject: Subject) -> None:
