@@ -64,7 +64,8 @@ def judge(pairs: Sequence[Pair], wanted: int, hard_limit: int) -> list[Verdict]:
     held = min(pair.held for pair in pairs)
     short = "" if held >= wanted else f"; a process here may open {hard_limit:,} files"
     fewest = min(figures.good for pair in pairs for figures in (pair.alone, pair.beside))
-    said = f"{slower * 100:+.1f} % ({milliseconds(alone)} alone, {milliseconds(beside)} beside; {fewest} requests in a round)"
+    times = f"{milliseconds(alone)} alone, {milliseconds(beside)} beside; {fewest} requests in a round"
+    said = f"{slower * 100:+.1f} % ({times})"
     return [
         Verdict(f"p99 at most {percent(MOST_SLOWER, 0)} above that alone", said, slower <= MOST_SLOWER),
         Verdict(f"{wanted:,} idle connections held", f"{held:,}{short}", held >= wanted),
