@@ -21,7 +21,7 @@ FULL := synthetic-bge-large
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test build-models serve smoke compare bench netron lint format lock up down clean
+.PHONY: help demo test build-models serve smoke compare bench load netron lint format lock up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,10 @@ bench: .venv/ready .venv-build/ready ## race every variant of MODEL= against pla
 	-@$(MAKE) --no-print-directory .venv-bench/ready   # peers that cannot be installed are skipped with a word
 	$(RUN) -m bench run $(BENCH_ARGS)
 
+load: .venv/ready .venv-build/ready ## put loads on a server of MODEL= in QUANTIZATION=int8: HTTP's cost, peers, overload, bulk, idle, soak
+	-@$(MAKE) --no-print-directory .venv-peers/ready   # peers that cannot be installed are skipped with a word
+	$(RUN) -m bench load $(LOAD_ARGS)
+
 netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
 	@test -f $(GRAPH) || { echo "$(GRAPH) is not built: make build-models MODEL=$(or $(MODEL),BAAI/bge-large-en-v1.5)" >&2; exit 1; }
 	.venv-build/bin/netron --browse $(GRAPH)
@@ -73,7 +77,7 @@ lock: ## pin the requirements again, with hashes
 	./requirements/lock.sh
 
 clean: ## remove the environments, caches and built models
-	rm -rf .venv .venv-build .venv-clients .venv-bench .cache models/*.onnx models/*.json
+	rm -rf .venv .venv-build .venv-clients .venv-bench .venv-peers .cache models/*.onnx models/*.json
 
 # The runtime and the tests: no torch, no transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt
@@ -102,6 +106,13 @@ clean: ## remove the environments, caches and built models
 	$(PYTHON) -m venv --clear .venv-bench
 	.venv-bench/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/bench.txt
 	.venv-bench/bin/python $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	touch $@
+
+# The services of the load harness.
+.venv-peers/ready: requirements/peers.txt requirements/torch.txt
+	$(PYTHON) -m venv --clear .venv-peers
+	.venv-peers/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/peers.txt
+	.venv-peers/bin/python $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	touch $@
 
 models/%.json: | .venv-build/ready

@@ -1,4 +1,6 @@
-"""`python -m bench`: compare the variants of a model, or race them against the plain export and the peers."""
+"""`python -m bench`: compare the variants of a model, race them against the plain export and the peers, or load a
+server.
+"""
 
 import argparse
 import json
@@ -6,12 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from bench import fidelity, host, race, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
+from bench.load import report, stage
+from bench.load.stage import Stage
 from bench.process import WorkerError
 from bench.progress import say
 from bench.ranking import REFERENCE
@@ -27,7 +32,7 @@ DEFAULT_MODEL = "bge-large-en-v1.5"
 
 
 class Report(Protocol):
-    """What both commands return."""
+    """What every command returns."""
 
     skipped: dict[str, str]
     host: dict[str, object]
@@ -48,7 +53,7 @@ class Report(Protocol):
 def parser() -> argparse.ArgumentParser:
     """The command line; the model's defaults come from the environment variables that `make` passes on."""
     out = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run")
+    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load")
     comparing = commands.add_parser("compare", help="size, memory, speed and fidelity of every variant of a model")
     comparing.add_argument("--pairs", type=Path, help="CSV of sentence, sentence, score: adds rank correlations")
     comparing.add_argument("--texts", type=Path, default=texts.OWN, help="texts for fidelity (.jsonl or lines)")
@@ -60,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     racing.add_argument("--seconds", type=float, default=8.0, help="no further turn in a workload after this long")
     racing.add_argument("--source", default="", help="folder of the original weights, if the build did not keep them")
     racing.add_argument("--charts", type=Path, help="folder for one SVG for each workload")
-    for command, turns in ((comparing, 5), (racing, 4)):
+    for command, turns in ((comparing, 5), (racing, 4), (_add_load(commands), None)):
         _add_common(command, turns)
     return out
 
@@ -72,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         subject = open_subject(given.models_dir, given.model, inference_threads(given.threads).count)
-        return _compare(given, subject) if given.command == "compare" else _run(given, subject)
+        return {"compare": _compare, "run": _run, "load": _load}[given.command](given, subject)
     except (StartError, BuildError, WorkerError, ValueError, OSError) as error:
         say(f"error: {error}")
         return 1
@@ -105,6 +110,17 @@ def _run(given: argparse.Namespace, subject: Subject) -> int:
     return _report(given, found, len(found.standings))
 
 
+def _load(given: argparse.Namespace, subject: Subject) -> int:
+    if given.quantization not in subject.precisions:
+        raise ValueError(f"{given.model} is built in {', '.join(subject.precisions)}, not in {given.quantization}")
+    pace = stage.SHORT if given.short else stage.FULL
+    pace = replace(pace, rounds=given.rounds or pace.rounds, soak_s=60.0 * (given.minutes or pace.soak_s / 60))
+    found = report.run(Stage(subject, given.quantization, pace, given.source), given.scenarios)
+    if given.chart and found.findings:
+        _write(given.chart, found.chart())
+    return _report(given, found, len(found.findings))
+
+
 def _report(given: argparse.Namespace, found: Report, finished: int) -> int:
     for name, why in found.skipped.items():
         say(f"skipped {name}: {why.removeprefix(f'{name}: ')}")
@@ -126,10 +142,23 @@ def _write(path: Path, text: str) -> None:
     say(f"wrote {path}")
 
 
-def _add_common(command: argparse.ArgumentParser, turns: int) -> None:
+def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    out = commands.add_parser("load", help="what a running server holds: beside the engine, peers, under overload ...")
+    out.add_argument("--scenarios", type=_scenarios, default=report.NAMES, help=",".join(report.NAMES))
+    out.add_argument("--quantization", default=os.environ.get("QUANTIZATION") or "int8", help="the served precision")
+    out.add_argument("--short", action="store_true", help="seconds instead of minutes: shows that it works")
+    out.add_argument("--minutes", type=float, help="how long the soak lasts (10)")
+    out.add_argument("--source", default="", help="folder of the original weights for the peers, if not kept")
+    out.add_argument("--chart", type=Path, help="write the latencies as SVG")
+    return out
+
+
+def _add_common(command: argparse.ArgumentParser, turns: int | None) -> None:
     command.add_argument("--model", default=os.environ.get("MODEL") or DEFAULT_MODEL, help="a built model's name")
     command.add_argument("--models-dir", type=Path, default=Path(os.environ.get("MODELS_DIR") or "models"))
-    command.add_argument("--rounds", type=_positive, default=turns, help=f"turns in each workload ({turns})")
+    command.add_argument(
+        "--rounds", type=_positive, default=turns, help=f"turns of each ({turns or stage.FULL.rounds})"
+    )
     command.add_argument("--threads", type=_positive, help="threads of each contender (default: as the server)")
     command.add_argument("--json", type=Path, help="write every figure, raw ones included")
     command.add_argument("--markdown", action="store_true", help="print markdown tables")
@@ -140,10 +169,17 @@ def _names(value: str) -> tuple[str, ...]:
 
 
 def _workloads(value: str) -> tuple[str, ...]:
+    return _chosen(value, workloads.NAMES)
+
+
+def _scenarios(value: str) -> tuple[str, ...]:
+    return _chosen(value, report.NAMES)
+
+
+def _chosen(value: str, known: Sequence[str]) -> tuple[str, ...]:
     chosen = _names(value)
-    unknown = [name for name in chosen if name not in workloads.NAMES]
-    if unknown or not chosen:
-        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(workloads.NAMES)}")
+    if not chosen or set(chosen) - set(known):
+        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(known)}")
     return chosen
 
 

@@ -8,11 +8,12 @@ from typing import Literal
 
 from bench.process import ROOT, Worker
 
-Environment = Literal["runtime", "build", "bench"]
+Environment = Literal["runtime", "build", "bench", "peers"]
 PYTHONS: dict[Environment, Path] = {
     "runtime": Path(sys.executable),
     "build": ROOT / ".venv-build" / "bin" / "python",
     "bench": ROOT / ".venv-bench" / "bin" / "python",
+    "peers": ROOT / ".venv-peers" / "bin" / "python",
 }
 
 
@@ -72,4 +73,4 @@ def start(entry: Entry, threads: int, offline: bool = True) -> Worker:
     if offline:
         # Nothing may be fetched while others are measured; OpenVINO sends no telemetry when it believes to be in CI.
         environment |= {"HF_HUB_OFFLINE": "1", "CI": "true"}
-    return Worker(entry.name, PYTHONS[entry.environment], entry.module, environment)
+    return Worker(entry.name, PYTHONS[entry.environment], ("bench.worker", entry.module), environment)

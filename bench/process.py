@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -26,9 +26,12 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """A process that runs `bench.worker` with one contender's module, in one environment. A context manager."""
+    """A process that answers questions, in one environment. A context manager.
 
-    def __init__(self, name: str, python: Path, module: str, environment: Mapping[str, str]) -> None:
+    `program` is the module to run, which speaks as `bench.conversation` does, and its arguments.
+    """
+
+    def __init__(self, name: str, python: Path, program: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the process; nothing is imported or loaded before the first question.
 
         Raises:
@@ -38,7 +41,7 @@ class Worker:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         try:
             self._process = subprocess.Popen(
-                [str(python), "-m", "bench.worker", module],
+                [str(python), "-m", *program],
                 cwd=ROOT,
                 env={**os.environ, **environment},
                 stdin=subprocess.PIPE,

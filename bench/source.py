@@ -26,7 +26,7 @@ def prepare(task: Task) -> dict[str, object]:
     Raises:
         BuildError: the source cannot be found.
     """
-    found = _snapshot(task)
+    found = snapshot(task)
     plain, int8 = Path(task.cache) / "plain-fp32", Path(task.cache) / "plain-int8"
     if not plain.is_dir():
         with cached.folder(plain) as staged:
@@ -40,7 +40,12 @@ def prepare(task: Task) -> dict[str, object]:
     return {"folder": str(found.folder.resolve()), "config": json.loads((found.folder / "config.json").read_text())}
 
 
-def _snapshot(task: Task) -> Snapshot:
+def snapshot(task: Task) -> Snapshot:
+    """Read the original weights, from `task.source` or from where the build took or kept them.
+
+    Raises:
+        BuildError: they cannot be found.
+    """
     if task.source:
         return folder.read(Path(task.source))
     origin = read_manifest(Path(task.models_dir), task.model).source

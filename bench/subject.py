@@ -43,6 +43,10 @@ class Subject:
         """The tokens that workloads are made of."""
         return workloads.read_vocabulary(self._tokenizer_path)
 
+    def words(self, most: int) -> list[str]:
+        """Words of which texts can be made, one token each."""
+        return workloads.read_words(self._tokenizer_path, most)
+
     def task(self, precision: str, source: str = "") -> Task:
         """What a worker needs to load this model in `precision`; `source` is the folder of the original weights."""
         return Task(

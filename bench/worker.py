@@ -6,15 +6,10 @@ has numpy and what MODULE imports.
 """
 
 import base64
-import ctypes
 import importlib
 import importlib.metadata
-import json
-import os
-import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,13 +17,11 @@ from typing import Any
 import numpy as np
 
 from bench.contenders import Contender, Task
+from bench.conversation import Answer, converse
 from server.machine import resident_bytes
-
-Answer = dict[str, Any]
 
 # A run that is shorter than this is run once before it is timed: others have used the caches since.
 SETTLE_S = 1.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Session:
@@ -94,21 +87,7 @@ class Session:
 
 def main() -> int:
     """Serve the parent until it closes the input."""
-    _die_with_parent()
-    # Libraries print to standard output; the conversation needs it for itself.
-    with os.fdopen(os.dup(1), "w", encoding="ascii") as channel:
-        os.dup2(2, 1)
-        session: Session | None = None
-        for line in sys.stdin:
-            try:
-                session = session or Session(sys.argv[1])
-                answer = session.answer(json.loads(line))
-            except Exception as error:  # noqa: BLE001 - whatever a library raises is the answer
-                traceback.print_exc()
-                answer = {"error": f"{type(error).__name__}: {error}"}
-            channel.write(json.dumps(answer) + "\n")
-            channel.flush()
-    return 0
+    return converse(lambda: Session(sys.argv[1]))
 
 
 def _timed(contender: Contender, sequences: list[list[int]]) -> float:
@@ -123,12 +102,6 @@ def _peak_bytes() -> int | None:
     except OSError:
         return None
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def _die_with_parent() -> None:
-    # A parent that is killed cannot kill us, and a run that hangs never sees the end of its input.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

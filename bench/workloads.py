@@ -117,6 +117,26 @@ def read_vocabulary(path: Path) -> Vocabulary:
     return Vocabulary(tuple(empty[:start]), tuple(empty[start:]), tuple(ordinary))
 
 
+def read_words(path: Path, most: int) -> list[str]:
+    """Read words in plain letters, each of them one token, from a `tokenizer.json`: at most `most`, the same each time.
+
+    Raises:
+        ValueError: the vocabulary holds none.
+    """
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    known = sorted(token for token in tokenizer.get_vocab() if token.isascii() and token.isalpha())
+    random.Random(SEED).shuffle(known)  # noqa: S311 - no secret hangs on it
+    alone = len(tokenizer.encode("").ids) + 1
+    # Some tokens only ever follow others, or are split before the vocabulary is asked.
+    encoded = tokenizer.encode_batch(known[: 2 * most])
+    words = [word for word, found in zip(known, encoded, strict=False) if len(found.ids) == alone]
+    if not words:
+        raise ValueError(f"{path} holds no word of plain letters, so no texts can be made")
+    return words[:most]
+
+
 def _fill(shape: Shape, vocabulary: Vocabulary) -> Workload:
     # Python promises that random() with one seed gives one sequence, in every version.
     source = random.Random(f"{SEED} {shape.name}")  # noqa: S311 - no secret hangs on it

@@ -11,3 +11,4 @@ compile otel.in -o otel.txt
 compile clients.in -o clients.txt
 compile bench.in -o bench.txt --no-emit-package torch --constraint torch.txt
 compile build.in -o build.txt --no-emit-package torch --constraint torch.txt
+compile peers.in -o peers.txt --no-emit-package torch --constraint torch.txt

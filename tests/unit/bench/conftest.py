@@ -47,7 +47,7 @@ def start() -> Iterator[Callable[..., Worker]]:
     with ExitStack() as stack:
 
         def started(name: str = "fake", module: str = FAKE) -> Worker:
-            return stack.enter_context(Worker(name, Path(sys.executable), module, {}))
+            return stack.enter_context(Worker(name, Path(sys.executable), ("bench.worker", module), {}))
 
         yield started
 

@@ -103,4 +103,4 @@ def test_a_quiet_worker_settles(start: Start, task: dict[str, Any]) -> None:
 
 def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match=r"peer: .*python cannot be started: No such file"):
-        Worker("peer", tmp_path / "python", "bench.contenders.peak", {})
+        Worker("peer", tmp_path / "python", ("bench.worker", "bench.contenders.peak"), {})

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import workloads
-from bench.workloads import SHORTEST, Vocabulary, lognormal_lengths, make, read_vocabulary
+from bench.workloads import SHORTEST, Vocabulary, lognormal_lengths, make, read_vocabulary, read_words
 from tests.unit.server import tiny
 
 VOCABULARY = Vocabulary(prefix=(1,), suffix=(2,), ordinary=tuple(range(10, 500)))
@@ -74,3 +74,12 @@ def test_the_vocabulary_is_read_without_its_special_tokens(tmp_path: Path) -> No
     found = read_vocabulary(path)
     assert (found.prefix, found.suffix) == ((tiny.CLS,), (tiny.SEP,))
     assert set(found.ordinary) == set(range(len(tiny.WORDS))) - {tiny.CLS, tiny.SEP}
+
+
+def test_words_are_plain_and_of_one_token_and_the_same_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    tiny.write_tokenizer(path)
+    words = read_words(path, 100)
+    assert sorted(words) == sorted(word for word in tiny.WORDS if word.isalpha())
+    assert read_words(path, 100) == words
+    assert len(read_words(path, 3)) == 3

@@ -1,0 +1,88 @@
+"""The client as the harness sees it: loads in, figures out."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from bench.load.corpus import Corpus
+from bench.load.figures import Figures
+from bench.load.load import Load
+from bench.load.service import Service
+from bench.load.usage import Usage
+from bench.process import Worker
+
+_SLACK_S = 60.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """The figures of each load, and what client and service took meanwhile, from the first request to the last answer.
+
+    CPU in seconds; `loop_cpu_s` is the part of the service's that its event loop's thread took. `busy_s` is how long
+    the service says its batches took, where it does. `idle` counts silent connections that were held to the end.
+    """
+
+    loads: list[Figures]
+    seconds: float
+    client_cpu_s: float
+    service_cpu_s: float
+    loop_cpu_s: float
+    busy_s: float | None
+    idle: int
+
+    @property
+    def texts(self) -> int:
+        """Good answers' texts, from the first to the last."""
+        return sum(figures.answered_texts for figures in self.loads)
+
+
+class Caller:
+    """A client process. A context manager."""
+
+    def __init__(self, corpora: Mapping[str, Corpus]) -> None:
+        self._worker = Worker("client", Path(sys.executable), ("bench.load.client",), {})
+        try:
+            plain = {name: asdict(corpus) for name, corpus in corpora.items()}
+            self._worker.ask("learn", _SLACK_S, corpora=plain)
+        except BaseException:
+            self._worker.close()
+            raise
+
+    def run(self, service: Service, *loads: Load, idle: int = 0) -> Run:
+        """Put loads on a service, all at once, beside `idle` silent connections.
+
+        Raises:
+            WorkerError: the client or the service failed.
+        """
+        limit = max(load.warm_s + load.seconds + load.drain_s for load in loads) + _SLACK_S
+        before, busy = service.usage(), service.busy_seconds()
+        asked = [asdict(load) for load in loads]
+        answer = self._worker.ask("run", limit, port=service.port, loads=asked, idle=idle)
+        busy_after = service.busy_seconds()
+        used = _between(before, service.usage())
+        return Run(
+            loads=msgspec.convert(answer["loads"], list[Figures]),
+            seconds=answer["seconds"],
+            client_cpu_s=answer["cpu_s"],
+            service_cpu_s=used[0],
+            loop_cpu_s=used[1],
+            busy_s=None if busy is None or busy_after is None else busy_after - busy,
+            idle=answer["idle"],
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.close()
+
+
+def _between(before: Usage, after: Usage) -> tuple[float, float]:
+    return after.cpu_s - before.cpu_s, after.loop_cpu_s - before.loop_cpu_s

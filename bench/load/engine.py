@@ -1,0 +1,51 @@
+"""`python -m bench.load.engine`: the bare engine on token ids, as the parent asks; see `bench.conversation`."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench.contenders import Task, variant
+from bench.conversation import Answer, converse
+
+
+class Bare:
+    """Our engine without a server around it."""
+
+    def answer(self, request: dict[str, Any]) -> Answer:
+        """Take `{"op": "load"}` or `{"op": "run"}`.
+
+        Raises:
+            KeyError: there is no such operation.
+        """
+        operations: dict[str, Callable[..., Answer]] = {"load": self.load, "run": self.run}
+        return operations[request.pop("op")](**request)
+
+    def load(self, task: dict[str, Any], batches: list[list[list[int]]]) -> Answer:
+        """Open the model and remember the batches, each a list of texts as token ids."""
+        self._engine = variant.load(Task(**task))
+        self._batches = batches
+        return {}
+
+    def run(self, seconds: float, warm_s: float) -> Answer:
+        """Compute the batches again and again, first unmeasured, then measured for at least `seconds`.
+
+        The answer has texts, tokens, and the seconds of wall time and of CPU that they took.
+        """
+        self._compute(warm_s)
+        used, started = time.process_time(), time.perf_counter()
+        texts, tokens = self._compute(seconds)
+        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - used
+        return {"texts": texts, "tokens": tokens, "seconds": wall_s, "cpu_s": cpu_s}
+
+    def _compute(self, seconds: float) -> tuple[int, int]:
+        end = time.perf_counter() + seconds
+        done = texts = tokens = 0
+        while time.perf_counter() < end:
+            batch = self._batches[done % len(self._batches)]
+            self._engine.run(batch)
+            done, texts, tokens = done + 1, texts + len(batch), tokens + sum(map(len, batch))
+        return texts, tokens
+
+
+if __name__ == "__main__":
+    raise SystemExit(converse(Bare))

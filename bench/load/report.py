@@ -1,0 +1,100 @@
+"""`python -m bench load`: run the scenarios, one after the other, and gather what they found."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench import chart, host
+from bench.chart import Bar
+from bench.load.figures import NOTHING
+from bench.load.finding import Finding
+from bench.load.scenarios import bulk, idle, over_http, overload, peers, soak
+from bench.load.stage import Stage
+from bench.process import WorkerError
+from bench.spread import Spread
+from bench.table import Table
+
+SCENARIOS: dict[str, Callable[[Stage], Finding]] = {
+    "http": over_http.run,
+    "peers": peers.run,
+    "overload": overload.run,
+    "bulk": bulk.run,
+    "idle": idle.run,
+    "soak": soak.run,
+}
+NAMES = tuple(SCENARIOS)
+_MS = 1e3
+
+
+@dataclass
+class Loaded:
+    """What each scenario found, and a word on what could not be measured."""
+
+    stage: Stage
+    host: dict[str, object]
+    findings: dict[str, Finding]
+    skipped: dict[str, str]
+
+    def heading(self) -> str:
+        """What was measured, and on what."""
+        subject = self.stage.subject
+        line = host.line(self.host, subject.threads)
+        return f"{subject.manifest.name} {self.stage.precision} on {line}; client and server share it"
+
+    def tables(self) -> list[Table]:
+        """The figures of each scenario, and the verdicts on all."""
+        named = [
+            Table(f"{name}: {table.title}", table.header, table.rows)
+            for name, finding in self.findings.items()
+            for table in finding.tables
+        ]
+        return [*named, self._verdicts()]
+
+    def json(self) -> dict[str, Any]:
+        """Every figure, raw ones included."""
+        return {
+            "kind": "load",
+            **self.stage.subject.json(),
+            "precision": self.stage.precision,
+            "pace": asdict(self.stage.pace),
+            "machine": self.host,
+            "scenarios": {name: finding.json() for name, finding in self.findings.items()},
+            "skipped": self.skipped,
+        }
+
+    def chart(self) -> str:
+        """Latency of good answers in each scenario as SVG: bars to the median, lines to the 99th percentile."""
+        rows = [
+            Bar(f"{name}, {load}".removesuffix(", "), Spread(times.p50, times.p50, times.p99).scaled(_MS), True)
+            for name, finding in self.findings.items()
+            for load, times in finding.latencies.items()
+            if times != NOTHING
+        ]
+        unit = "ms from the planned moment to the whole answer; bar: median, line: to the 99th percentile"
+        return chart.bars(f"{self.stage.subject.manifest.name} {self.stage.precision}: latency", unit, rows)
+
+    def _verdicts(self) -> Table:
+        rows = [
+            [f"{name}: {verdict.asked}", verdict.found, "met" if verdict.met else "not met"]
+            for name, finding in self.findings.items()
+            for verdict in finding.verdicts
+        ]
+        return Table("What was asked, and what was found", ("asked", "found", ""), rows)
+
+
+def run(stage: Stage, names: Sequence[str]) -> Loaded:
+    """Run the named scenarios; one that fails is left out with a word, and the others go on.
+
+    Raises:
+        KeyError: there is no such scenario.
+    """
+    described = host.describe()
+    findings: dict[str, Finding] = {}
+    skipped: dict[str, str] = {}
+    for name in names:
+        try:
+            findings[name] = SCENARIOS[name](stage)
+            skipped |= findings[name].skipped
+        except WorkerError as error:
+            skipped[name] = str(error)
+    return Loaded(stage, described, findings, skipped)

@@ -1,0 +1,73 @@
+"""Thousands of open connections that say nothing: the others must not notice."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from bench import progress
+from bench.load import files
+from bench.load.figures import Figures
+from bench.load.finding import Finding, answers
+from bench.load.load import Load
+from bench.load.stage import MIXED, Stage
+from bench.load.verdict import Verdict, all_answered, milliseconds, percent
+
+MOST_SLOWER = 0.10
+_MODEST = 0.1
+# Files that client and server need for themselves and for the load.
+_OTHER_FILES = 512
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A round without the silent connections, and one with them; how many of them were held to its end."""
+
+    alone: Figures
+    beside: Figures
+    held: int
+
+    @property
+    def slower(self) -> float:
+        """By what share the slowest hundredth takes longer."""
+        return self.beside.times_p99(self.alone) - 1.0
+
+
+def run(stage: Stage) -> Finding:
+    """Let the load run without and with silent connections in turns."""
+    pace = stage.pace
+    wanted = pace.idle
+    can = max(0, min(wanted, files.hard_limit() - _OTHER_FILES))
+    pairs: list[Pair] = []
+    with stage.serve() as service, stage.caller() as caller:
+        with progress.step("idle: capacity"):
+            rate = max(2.0, _MODEST * stage.capacity(caller, service).loads[0].texts_per_s)
+        for number in range(pace.rounds):
+            load = Load(MIXED, pace.seconds, pace.warm_s, rate=rate, seed=number)
+            with progress.step(f"idle: round {number + 1} of {pace.rounds}"):
+                alone = caller.run(service, load).loads[0]
+                crowded = caller.run(service, load, idle=can)
+            pairs.append(Pair(alone, crowded.loads[0], crowded.idle))
+    last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
+    raw = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
+    title = f"{rate:,.0f} mixed texts a second; last round"
+    latencies = {"alone": pairs[-1].alone.latency, "beside": pairs[-1].beside.latency}
+    return Finding(judge(pairs, wanted, files.hard_limit()), [answers(title, last)], raw, latencies)
+
+
+def judge(pairs: Sequence[Pair], wanted: int, hard_limit: int) -> list[Verdict]:
+    """Decide by the median of the rounds, and on whether the connections were held."""
+    slower = statistics.median(pair.slower for pair in pairs)
+    alone, beside = (
+        statistics.median(figures.latency.p99 for figures in side)
+        for side in ([pair.alone for pair in pairs], [pair.beside for pair in pairs])
+    )
+    held = min(pair.held for pair in pairs)
+    short = "" if held >= wanted else f"; a process here may open {hard_limit:,} files"
+    fewest = min(figures.good for pair in pairs for figures in (pair.alone, pair.beside))
+    times = f"{milliseconds(alone)} alone, {milliseconds(beside)} beside; {fewest} requests in a round"
+    said = f"{slower * 100:+.1f} % ({times})"
+    return [
+        Verdict(f"p99 at most {percent(MOST_SLOWER, 0)} above that alone", said, slower <= MOST_SLOWER),
+        Verdict(f"{wanted:,} idle connections held", f"{held:,}{short}", held >= wanted),
+        all_answered(figures for pair in pairs for figures in (pair.alone, pair.beside)),
+    ]

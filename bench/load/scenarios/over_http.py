@@ -1,0 +1,154 @@
+"""What HTTP costs: closed-loop clients with one text a request, beside the bare engine on the same texts."""
+
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import progress
+from bench.load.caller import Run
+from bench.load.figures import Figures
+from bench.load.finding import Finding, answers
+from bench.load.load import Load
+from bench.load.stage import CLIENTS, MIXED, Stage
+from bench.load.verdict import Verdict, all_answered, percent
+from bench.process import Worker
+from bench.rounds import LOAD_TIMEOUT_S, TIMEOUT_S
+from bench.spread import spread
+from bench.table import ABSENT, Table, number
+
+BATCH = 32
+_BATCHES = 32
+# What is asked of a large model, where inference is all, and of one whose texts take about a millisecond each.
+LARGE_DIMENSION, LARGE_SHARE, SMALL_SHARE = 1024, 0.95, 0.80
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One round of the bare engine: what it computed, in seconds of wall time and of CPU."""
+
+    texts: int
+    tokens: int
+    seconds: float
+    cpu_s: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Its speed."""
+        return self.tokens / self.seconds
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The engine's round, and the server's that followed it."""
+
+    engine: Engine
+    served: Run
+
+    @property
+    def http(self) -> Figures:
+        """What the clients saw."""
+        return self.served.loads[0]
+
+    @property
+    def share(self) -> float:
+        """The server's tokens a second over the engine's."""
+        return self.http.tokens_per_s / self.engine.tokens_per_s
+
+
+def run(stage: Stage) -> Finding:
+    """Let engine and server take turns."""
+    pace = stage.pace
+    load = Load(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS)
+    pairs: list[Pair] = []
+    with _engine(stage) as engine, stage.serve() as service, stage.caller() as caller:
+        for number_ in range(pace.rounds):
+            with progress.step(f"http: round {number_ + 1} of {pace.rounds}"):
+                alone = Engine(**engine.ask("run", TIMEOUT_S, seconds=pace.seconds, warm_s=pace.warm_s))
+                engine.settle()
+                pairs.append(Pair(alone, caller.run(service, load)))
+    asked = LARGE_SHARE if stage.subject.manifest.dimension >= LARGE_DIMENSION else SMALL_SHARE
+    last = pairs[-1].http
+    title = f"{CLIENTS} clients, one text a request, last of {len(pairs)} rounds"
+    tables = [_speeds(pairs), _split(pairs), answers(title, {"http": last})]
+    return Finding(judge(pairs, asked), tables, _raw(pairs), {"": last.latency})
+
+
+def judge(pairs: Sequence[Pair], asked: float) -> list[Verdict]:
+    """Decide by the median of the rounds' shares."""
+    share = statistics.median(pair.share for pair in pairs)
+    return [
+        Verdict(f"at least {percent(asked, 0)} of the engine's tokens/s", percent(share), share >= asked),
+        all_answered(pair.http for pair in pairs),
+    ]
+
+
+def cores(pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
+    """Who kept how many cores busy, and how many microseconds of CPU each good answer took of them."""
+
+    def middle(cpu_s: Sequence[float], wall_s: Sequence[float], texts: Sequence[int]) -> tuple[float, float]:
+        busy = statistics.median(used / wall for used, wall in zip(cpu_s, wall_s, strict=True))
+        each = statistics.median(used / max(1, count) for used, count in zip(cpu_s, texts, strict=True))
+        return busy, each * 1e6
+
+    engines, runs = [pair.engine for pair in pairs], [pair.served for pair in pairs]
+    walls, texts = [run.seconds for run in runs], [run.texts for run in runs]
+    return {
+        "engine alone": middle(
+            [one.cpu_s for one in engines], [one.seconds for one in engines], [one.texts for one in engines]
+        ),
+        "server, whole": middle([run.service_cpu_s for run in runs], walls, texts),
+        "server, its event loop": middle([run.loop_cpu_s for run in runs], walls, texts),
+        "client": middle([run.client_cpu_s for run in runs], walls, texts),
+    }
+
+
+def bound(pairs: Sequence[Pair]) -> float:
+    """The share of the engine's speed that is left on a machine whose every core is busy: the engine's CPU over all."""
+    found = cores(pairs)
+    return found["engine alone"][1] / (found["server, whole"][1] + found["client"][1])
+
+
+def _engine(stage: Stage) -> Worker:
+    texts = [stage.corpora[MIXED].text(number_) for number_ in range(BATCH * _BATCHES)]
+    sequences = stage.subject.encode(texts)
+    batches = [sequences[start : start + BATCH] for start in range(0, len(sequences), BATCH)]
+    worker = Worker("engine", Path(sys.executable), ("bench.load.engine",), {})
+    try:
+        worker.ask("load", LOAD_TIMEOUT_S, task=asdict(stage.subject.task(stage.precision)), batches=batches)
+    except BaseException:
+        worker.close()
+        raise
+    return worker
+
+
+def _speeds(pairs: Sequence[Pair]) -> Table:
+    rows = []
+    for name, tokens, texts in (
+        ("engine", [p.engine.tokens_per_s for p in pairs], [p.engine.texts / p.engine.seconds for p in pairs]),
+        ("http", [p.http.tokens_per_s for p in pairs], [p.http.texts_per_s for p in pairs]),
+    ):
+        found = spread(tokens)
+        rows.append([name, *map(number, (found.median, found.low, found.high, statistics.median(texts)))])
+    header = ("", "tokens/s, median", "least", "greatest", "texts/s, median")
+    return Table(
+        f"The engine in batches of {BATCH} and the server over HTTP, {len(pairs)} rounds in turns", header, rows
+    )
+
+
+def _split(pairs: Sequence[Pair]) -> Table:
+    rows = [[name, number(busy, 2), number(each)] for name, (busy, each) in cores(pairs).items()]
+    shares = [pair.served.busy_s / pair.served.seconds for pair in pairs if pair.served.busy_s is not None]
+    known = percent(statistics.median(shares)) if shares else ABSENT
+    title = f"CPU; batches ran {known} of the time; with every core busy, HTTP could reach {percent(bound(pairs))}"
+    return Table(title, ("process", "cores busy", "µs a text"), rows)
+
+
+def _raw(pairs: Sequence[Pair]) -> dict[str, Any]:
+    return {
+        "rounds": [asdict(pair) | {"share": pair.share} for pair in pairs],
+        "bound": bound(pairs),
+        "cores": {name: {"busy": busy, "us_per_text": each} for name, (busy, each) in cores(pairs).items()},
+    }

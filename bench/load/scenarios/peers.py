@@ -1,0 +1,125 @@
+"""The same clients on our server and on others: one text a request, rounds in turns."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+
+from bench import catalog, progress
+from bench.load.call import HOST, Dialect
+from bench.load.caller import Caller, Run
+from bench.load.finding import Finding, answers
+from bench.load.load import Load
+from bench.load.service import Offer, Service
+from bench.load.stage import CLIENTS, MIXED, Stage
+from bench.load.verdict import Verdict, all_answered
+from bench.process import Worker, WorkerError
+from bench.spread import spread
+from bench.table import Table, number
+
+OURS = "server"
+TIMES = 8.0
+_FIND_S = 900.0
+
+Rounds = dict[str, list[Run]]
+
+
+def run(stage: Stage) -> Finding:
+    """Start everyone who can be started, all idle but the one whose round it is."""
+    skipped: dict[str, str] = {}
+    with ExitStack() as stack:
+        services = _started(stage, stack, skipped)
+        rounds = _measured(stage, stack.enter_context(stage.caller()), services)
+    last = {name: runs[-1].loads[0] for name, runs in rounds.items()}
+    title = f"{CLIENTS} clients, one text a request, last of {stage.pace.rounds} rounds"
+    raw = {"rounds": {name: [asdict(run) for run in runs] for name, runs in rounds.items()}}
+    latencies = {name: figures.latency for name, figures in last.items()}
+    return Finding(judge(rounds), [_speeds(rounds), answers(title, last)], raw, latencies, skipped)
+
+
+def judge(rounds: Mapping[str, Sequence[Run]]) -> list[Verdict]:
+    """Decide by the median over the rounds of how many times as many texts a second we answer."""
+    verdicts = [_against(name, times) for name, times in ratios(rounds).items()]
+    return [*verdicts, all_answered(run.loads[0] for run in rounds[OURS])]
+
+
+def ratios(rounds: Mapping[str, Sequence[Run]]) -> dict[str, float | None]:
+    """Our texts a second over each peer's, the median of the rounds; None where a round was too short for the peer."""
+    return {name: _ratio(rounds[OURS], runs) for name, runs in rounds.items() if name != OURS}
+
+
+def _ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float | None:
+    pairs = [(own.loads[0].texts_per_s, their.loads[0].texts_per_s) for own, their in zip(ours, theirs, strict=True)]
+    if not all(their for _, their in pairs):
+        return None
+    return statistics.median(own / their for own, their in pairs)
+
+
+def _against(name: str, times: float | None) -> Verdict:
+    found = "nothing answered in one of the rounds: measure longer ones" if times is None else f"{times:.1f} times"
+    return Verdict(f"at least {TIMES:g} times as many texts/s as {name}", found, times is not None and times >= TIMES)
+
+
+def offers(stage: Stage, folder: str) -> list[Offer]:
+    """How the peers are started on the original weights in `folder`, with as many threads as ours."""
+    programs = catalog.PYTHONS["peers"].parent
+    threads = str(stage.subject.threads)
+    quiet = {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
+    infinity = [str(programs / "infinity_emb"), "v2", "--model-id", folder, "--engine", "torch", "--device", "cpu"]
+    infinity += ["--no-bettertransformer", "--log-level", "error", "--host", HOST, "--port", "{port}"]
+    plain = [str(programs / "uvicorn"), "bench.load.fastapi_service:app", "--host", HOST, "--port", "{port}"]
+    plain += ["--log-level", "warning", "--no-access-log"]
+    return [
+        Offer("infinity", infinity, quiet, Dialect("/embeddings", '{"input":"', '"}')),
+        Offer("fastapi", plain, quiet | {"MODEL": folder, "THREADS": threads}),
+    ]
+
+
+def _started(stage: Stage, stack: ExitStack, skipped: dict[str, str]) -> dict[str, Service]:
+    services = {OURS: stack.enter_context(stage.serve())}
+    if not catalog.PYTHONS["peers"].exists():
+        skipped["peers"] = "there is no .venv-peers; `make .venv-peers/ready` makes it"
+        return services
+    try:
+        folder = stage.source or _find(stage)
+    except WorkerError as error:
+        skipped["peers"] = f"the original weights are missing: {error}"
+        return services
+    for offer in offers(stage, folder):
+        try:
+            with progress.step(f"peers: start {offer.name}"):
+                services[offer.name] = stack.enter_context(Service(offer))
+        except WorkerError as error:
+            skipped[offer.name] = str(error)
+    return services
+
+
+def _find(stage: Stage) -> str:
+    python = catalog.PYTHONS["build"]
+    with Worker("source", python, ("bench.worker", "bench.load.original"), {}) as worker:
+        task = asdict(stage.subject.task(stage.precision))
+        folder: str = worker.ask("prepare", _FIND_S, task=task)["folder"]
+        return folder
+
+
+def _measured(stage: Stage, caller: Caller, services: Mapping[str, Service]) -> Rounds:
+    pace = stage.pace
+    rounds: Rounds = {name: [] for name in services}
+    for number_ in range(pace.rounds):
+        with progress.step(f"peers: round {number_ + 1} of {pace.rounds}"):
+            for name, service in services.items():
+                load = Load(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS, dialect=service.dialect)
+                rounds[name].append(caller.run(service, load))
+    return rounds
+
+
+def _speeds(rounds: Mapping[str, Sequence[Run]]) -> Table:
+    times = ratios(rounds)
+    rows = []
+    for name, runs in rounds.items():
+        found = spread([run.loads[0].texts_per_s for run in runs])
+        cpu = statistics.median(run.service_cpu_s / max(1, run.texts) for run in runs)
+        figures = (number(value) for value in (found.median, found.low, found.high))
+        rows.append([name, *figures, number(cpu * 1e3, 2), number(times.get(name), 1)])
+    header = ("service", "texts/s, median", "least", "greatest", "CPU ms a text", "ours is times as fast")
+    return Table(f"{CLIENTS} clients, {len(rounds[OURS])} rounds in turns", header, rows)

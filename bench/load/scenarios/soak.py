@@ -1,0 +1,73 @@
+"""Half of what the server can do, for long: nothing may pile up."""
+
+import time
+from dataclasses import asdict, dataclass
+
+from bench import progress
+from bench.load import usage
+from bench.load.figures import Figures
+from bench.load.finding import Finding, answers
+from bench.load.load import Load
+from bench.load.service import Service
+from bench.load.stage import MIXED, Stage
+from bench.load.usage import Track
+from bench.load.verdict import Verdict, all_answered, flat_memory
+from bench.table import Table, mega, number
+
+SHARE = 0.5
+# Of the time, until the allocator has seen every shape of batch.
+_WARM = 0.2
+_CLOSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The load, the samples after the warm-up, and the open files before it and after, while nobody was
+    connected."""
+
+    load: Figures
+    track: Track
+    files_before: int
+    files_after: int
+
+
+def run(stage: Stage) -> Finding:
+    """Keep the load up and watch the server."""
+    seconds = stage.pace.soak_s
+    with stage.serve() as service, stage.caller() as caller:
+        with progress.step("soak: capacity"):
+            rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
+        files_before = _files(service)
+        load = Load(MIXED, seconds * (1 - _WARM), seconds * _WARM, rate=rate)
+        with progress.step(f"soak: {seconds / 60:g} minutes"), usage.watch(service.pid, load.warm_s, seconds) as track:
+            figures = caller.run(service, load).loads[0]
+        found = Measured(figures, track, files_before, _files(service))
+    title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"
+    tables = [answers(title, {"soak": figures}), _resources(found)]
+    return Finding(judge(found), tables, asdict(found) | {"rate": rate}, {"": figures.latency})
+
+
+def judge(found: Measured) -> list[Verdict]:
+    """Decide on memory, open files and answers."""
+    return [
+        flat_memory(found.track.resident),
+        Verdict(
+            "as many open files at the end as at the beginning, without connections",
+            f"{found.files_before} then, {found.files_after} now",
+            found.files_after <= found.files_before,
+        ),
+        all_answered([found.load]),
+    ]
+
+
+def _files(service: Service) -> int:
+    """Open files of a server once it has seen that its connections are closed."""
+    time.sleep(_CLOSE_S)
+    return service.usage().files
+
+
+def _resources(found: Measured) -> Table:
+    resident, files = found.track.resident or [0], found.track.files or [0]
+    row = ["server", mega(resident[0]), mega(max(resident)), mega(resident[-1]), number(max(files))]
+    header = ("", "MB at first", "MB at most", "MB at last", "files at most")
+    return Table("Memory and open files after the warm-up", header, [row])

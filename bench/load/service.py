@@ -1,0 +1,162 @@
+"""A running service, ours or a peer's: started, waited for, watched, and stopped in every case."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from bench.load import usage
+from bench.load.call import HOST, ONE, Dialect
+from bench.load.usage import Usage
+from bench.process import ROOT, WorkerError
+
+START_S = 300.0
+_STOP_S = 20.0
+_POLL_S = 0.1
+_ASK_S = 30.0
+_BUSY_SECONDS = re.compile(r"^embedding_batch_seconds_sum(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """How to start a service and how to ask it. `{port}` in the command and the variables stands for its port."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    dialect: Dialect = ONE
+
+
+class Service:
+    """A service on a port of this machine. A context manager."""
+
+    def __init__(self, offer: Offer) -> None:
+        """Start it and wait until it answers a text.
+
+        Raises:
+            WorkerError: it cannot be started, ends, or does not answer in time.
+        """
+        self.name, self.dialect = offer.name, offer.dialect
+        self.port = _free_port()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the service
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.load.launch", *(self._filled(part) for part in offer.command)],
+            cwd=ROOT,
+            env={**os.environ, **{name: self._filled(value) for name, value in offer.environment.items()}},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self.close()
+            raise
+
+    def usage(self) -> Usage:
+        """What it has taken so far.
+
+        Raises:
+            WorkerError: it has ended.
+        """
+        if self._process.poll() is not None:
+            raise WorkerError(f"{self.name}: {self._epitaph()}")
+        return usage.measure(self.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def info(self) -> dict[str, Any]:
+        """What GET /info says.
+
+        Raises:
+            WorkerError: it says nothing, or no JSON.
+        """
+        try:
+            return msgspec.json.decode(self._ask("GET", "/info")[1], type=dict[str, Any])
+        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+            raise WorkerError(f"{self.name}: GET /info failed: {error}") from None
+
+    def busy_seconds(self) -> float | None:
+        """Seconds that batches have taken, by GET /metrics; None where it does not tell."""
+        with suppress(OSError, http.client.HTTPException):
+            if found := _BUSY_SECONDS.search(self._ask("GET", "/metrics")[1].decode("utf-8", "replace")):
+                return float(found[1])
+        return None
+
+    def close(self) -> None:
+        """Stop it as an orchestrator would, and then for certain."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None:
+                raise WorkerError(f"{self.name}: {self._epitaph()}")
+            if time.monotonic() > deadline:
+                raise WorkerError(f"{self.name}: did not answer within {START_S:g} s; {self._last_words()}")
+            time.sleep(_POLL_S)
+
+    def _answers(self) -> bool:
+        body = f"{self.dialect.before}warm{self.dialect.after}"
+        try:
+            return self._ask("POST", self.dialect.path, body)[0] == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=_ASK_S)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def _filled(self, part: str) -> str:
+        return part.replace("{port}", str(self.port))
+
+    def _epitaph(self) -> str:
+        return f"ended with status {self._process.returncode}; {self._last_words()}"
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return f"its last line: {lines[-1].strip()}" if lines else "it said nothing"
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        port: int = taken.getsockname()[1]
+        return port

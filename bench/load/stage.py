@@ -1,0 +1,106 @@
+"""What every scenario is given: the model, the texts, the times, and how to start a server."""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from bench import workloads
+from bench.load import corpus
+from bench.load.call import HOST
+from bench.load.caller import Caller, Run
+from bench.load.corpus import MOST_WORDS, Corpus
+from bench.load.load import Load
+from bench.load.service import Offer, Service
+from bench.process import WorkerError
+from bench.subject import Subject
+
+MIXED, SHORT_QUERIES, LONG = "mixed", "short", "long"
+# Lengths of texts; where the model reads less, it is asked less.
+_LENGTHS = {
+    MIXED: next(shape.lengths for shape in workloads.SHAPES if shape.name == "64-mixed"),
+    SHORT_QUERIES: next(shape.lengths for shape in workloads.SHAPES if shape.name == "8-queries"),
+    LONG: (100,),
+}
+CLIENTS = 32
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long to measure: rounds of `seconds`, each after `warm_s`; the long scenarios have their own times.
+
+    `idle` is how many silent connections are held, `queue_tokens` how long the server's queue is under overload
+    (0: its own choice): counting begins when it is full, which takes a slow model a minute.
+    """
+
+    rounds: int
+    seconds: float
+    warm_s: float
+    overload_s: float
+    soak_s: float
+    queue_tokens: int = 0
+    idle: int = 5000
+
+
+FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0)
+SHORT = Pace(rounds=2, seconds=3.0, warm_s=1.0, overload_s=10.0, soak_s=20.0, queue_tokens=8192)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A built model in one precision, and the pace. `source` is the folder of the original weights, or empty."""
+
+    subject: Subject
+    precision: str
+    pace: Pace
+    source: str = ""
+
+    @cached_property
+    def corpora(self) -> dict[str, Corpus]:
+        """The texts, by name."""
+        words = self.subject.words(MOST_WORDS)
+        vocabulary, longest = self.subject.vocabulary, self.subject.manifest.max_tokens
+        affixes = len(vocabulary.prefix) + len(vocabulary.suffix)
+        return {
+            name: corpus.make(words, [min(length, longest) for length in lengths], affixes)
+            for name, lengths in _LENGTHS.items()
+        }
+
+    def caller(self) -> Caller:
+        """Start a client that knows all texts."""
+        return Caller(self.corpora)
+
+    def offer(self) -> Offer:
+        """Our own server, in the runtime's environment. Other settings are taken from this process's environment."""
+        settings = {
+            "MODEL": self.subject.manifest.name,
+            "MODELS_DIR": str(self.subject.models_dir),
+            "QUANTIZATION": self.precision,
+            "DEVICE": "cpu",
+            "HOST": HOST,
+            "PORT": "{port}",
+            "API_KEY": "",
+            "THREADS": str(self.subject.threads),
+            "LOG_LEVEL": "error",
+        }
+        return Offer("server", (sys.executable, "-m", "server"), settings)
+
+    def serve(self, **settings: str) -> Service:
+        """Start our server, with these settings too.
+
+        Raises:
+            WorkerError: it does not start.
+        """
+        offer = self.offer()
+        return Service(replace(offer, environment={**offer.environment, **settings}))
+
+    def capacity(self, caller: Caller, service: Service) -> Run:
+        """Measure what a service answers when it always has something to do, on mixed texts.
+
+        Raises:
+            WorkerError: it answered nothing.
+        """
+        load = Load(MIXED, self.pace.seconds, self.pace.warm_s, clients=2 * CLIENTS, dialect=service.dialect)
+        run = caller.run(service, load)
+        if not run.loads[0].texts_per_s:
+            raise WorkerError(f"{service.name}: answered none of {run.loads[0].planned} texts")
+        return run

@@ -1,0 +1,78 @@
+"""Counting what becomes of the requests of one load."""
+
+from dataclasses import dataclass, field
+
+from bench.load.answer import Answer
+from bench.load.call import Call
+from bench.load.figures import Figures, Latency, Outcome
+from bench.load.histogram import Histogram
+
+
+@dataclass
+class _Kind:
+    """The answers with one status."""
+
+    retry_after: int = 0
+    seconds: Histogram = field(default_factory=Histogram)
+
+
+class Tally:
+    """Figures in the making, for a window from `begin` to `end` on the event loop's clock."""
+
+    def __init__(self, begin: float, end: float) -> None:
+        self.unsent = self.broken = self.planned = self.settled = self.connections = 0
+        self._begin, self._end = begin, end
+        self._kinds: dict[int, _Kind] = {}
+        self._late = Histogram()
+        self._answered_texts = self._window_texts = self._window_tokens = 0
+
+    def plan(self, call: Call) -> None:
+        """A request falls due."""
+        self.planned += self._counts(call)
+
+    def miss(self, call: Call) -> None:
+        """The client could not send it."""
+        self.unsent += self._counts(call)
+
+    def lose(self, call: Call) -> None:
+        """Its connection ended, or could not be opened."""
+        self.broken += self._counts(call)
+
+    def answer(self, call: Call, answer: Answer, now: float) -> None:
+        """Its answer is complete."""
+        if answer.good:
+            self._answered_texts += call.texts
+            if self._begin <= now < self._end:
+                self._window_texts += call.texts
+                self._window_tokens += answer.tokens
+        if self._counts(call):
+            self.settled += 1
+            kind = self._kinds.setdefault(answer.status, _Kind())
+            kind.retry_after += answer.retry_after
+            kind.seconds.add(now - call.planned)
+            self._late.add(call.sent - call.planned)
+
+    def figures(self) -> Figures:
+        """Sum up; what is still under way counts as unanswered."""
+        seconds = self._end - self._begin
+        return Figures(
+            seconds=seconds,
+            planned=self.planned,
+            unsent=self.unsent,
+            unanswered=self.planned - self.unsent - self.broken - self.settled,
+            broken=self.broken,
+            outcomes={str(status): _outcome(kind) for status, kind in sorted(self._kinds.items())},
+            texts_per_s=self._window_texts / seconds,
+            tokens_per_s=self._window_tokens / seconds,
+            answered_texts=self._answered_texts,
+            late_p99=self._late.percentile(0.99),
+            connections=self.connections,
+        )
+
+    def _counts(self, call: Call) -> bool:
+        return self._begin <= call.planned < self._end
+
+
+def _outcome(kind: _Kind) -> Outcome:
+    p50, p95, p99 = (kind.seconds.percentile(share) for share in (0.5, 0.95, 0.99))
+    return Outcome(kind.seconds.count, kind.retry_after, Latency(p50, p95, p99, kind.seconds.most))

@@ -1,0 +1,79 @@
+"""What a process takes of the machine: CPU, memory, open files."""
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psutil
+
+MOST_SAMPLES = 2000
+_LEAST_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU in seconds since the start, of all threads and of the first one, where the event loop lives; bytes; files."""
+
+    cpu_s: float
+    loop_cpu_s: float
+    resident: int
+    files: int
+
+
+@dataclass
+class Track:
+    """Resident bytes and open files of a process, sampled while something ran."""
+
+    resident: list[int] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
+
+
+def measure(pid: int) -> Usage:
+    """Ask the system about a process.
+
+    Raises:
+        psutil.Error: it is gone.
+    """
+    process = psutil.Process(pid)
+    with process.oneshot():
+        times = process.cpu_times()
+        loop = next((thread for thread in process.threads() if thread.id == pid), None)
+        loop_cpu_s = loop.user_time + loop.system_time if loop else 0.0
+        return Usage(times.user + times.system, loop_cpu_s, process.memory_info().rss, process.num_fds())
+
+
+@contextmanager
+def watch(pid: int, delay_s: float, seconds: float) -> Iterator[Track]:
+    """Sample a process beside the block, from `delay_s` on, for the `seconds` that the block is expected to take."""
+    track, stop = Track(), threading.Event()
+    interval = max(_LEAST_INTERVAL_S, seconds / MOST_SAMPLES)
+    sampler = threading.Thread(target=_sample, args=(pid, track, stop, delay_s, interval), daemon=True)
+    sampler.start()
+    try:
+        yield track
+    finally:
+        stop.set()
+        sampler.join()
+
+
+def growth(samples: Sequence[float]) -> float:
+    """The median of the last third over that of the first, less one; 0 where there are fewer than three samples."""
+    third = len(samples) // 3
+    if not third:
+        return 0.0
+    return statistics.median(samples[-third:]) / statistics.median(samples[:third]) - 1.0
+
+
+def _sample(pid: int, track: Track, stop: threading.Event, delay_s: float, interval_s: float) -> None:
+    due = time.monotonic() + delay_s
+    while not stop.wait(max(0.0, due - time.monotonic())) and len(track.resident) < MOST_SAMPLES:
+        try:
+            found = measure(pid)
+        except psutil.Error:
+            return
+        track.resident.append(found.resident)
+        track.files.append(found.files)
+        due += interval_s

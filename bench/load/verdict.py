@@ -1,0 +1,48 @@
+"""Whether what was found is what was asked for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.load import usage
+from bench.load.figures import Figures
+from bench.table import mega
+
+# Memory that a server may gain between the first third of the time and the last.
+FLAT, FLAT_BYTES = 0.02, 50_000_000
+_MS = 1e3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was asked, what was found, and whether that is enough."""
+
+    asked: str
+    found: str
+    met: bool
+
+
+def flat_memory(resident: Sequence[int]) -> Verdict:
+    """Decide on a process's memory, sampled in bytes while it did the same all the time."""
+    growth = usage.growth(resident)
+    gained = growth * resident[0] if resident else 0.0
+    asked = f"memory grows by at most {percent(FLAT, 0)} and {mega(FLAT_BYTES)} MB"
+    return Verdict(asked, f"{growth * 100:+.1f} %", bool(resident) and growth <= FLAT and gained <= FLAT_BYTES)
+
+
+def all_answered(loads: Iterable[Figures]) -> Verdict:
+    """Decide on the requests that got no good answer, for whatever reason."""
+    planned = bad = 0
+    for figures in loads:
+        planned += figures.planned
+        bad += figures.planned - figures.good
+    return Verdict("every request answered", f"{bad:,} of {planned:,} not", not bad)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share."""
+    return f"{share * 100:.{digits}f} %"
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a short duration."""
+    return f"{seconds * _MS:,.1f} ms"

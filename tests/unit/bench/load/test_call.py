@@ -1,0 +1,31 @@
+import json
+
+import h11
+
+from bench.load.call import MANY, ONE, get, post
+
+
+def read(request: bytes) -> tuple[h11.Request, bytes]:
+    """What a server that is not ours makes of it."""
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(request)
+    asked = server.next_event()
+    assert isinstance(asked, h11.Request)
+    body = b""
+    while isinstance(event := server.next_event(), h11.Data):
+        body += bytes(event.data)
+    assert isinstance(event, h11.EndOfMessage)
+    return asked, body
+
+
+def test_a_post_is_http_and_its_body_json() -> None:
+    asked, body = read(post(ONE, ["some words"]))
+    assert (asked.method, asked.target) == (b"POST", b"/embed")
+    assert dict(asked.headers)[b"content-type"] == b"application/json"
+    assert json.loads(body) == {"text": "some words"}
+    assert json.loads(read(post(MANY, ["a b", "c"]))[1]) == {"texts": ["a b", "c"]}
+
+
+def test_a_get_has_no_body() -> None:
+    asked, body = read(get("/health"))
+    assert (asked.method, asked.target, body) == (b"GET", b"/health", b"")

@@ -1,0 +1,35 @@
+import asyncio
+
+import pytest
+
+from bench.load import pool
+from bench.load.answer import Answer
+from bench.load.call import ONE, Call, post
+from bench.load.pool import Pool
+from tests.unit.bench.load.fake import serving
+
+
+def test_a_link_that_idled_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service closes idle connections, and a request must not be lost to that."""
+    ended: list[Answer | None] = []
+
+    async def ask(connections: Pool) -> None:
+        before = len(ended)
+        assert connections.send(Call(post(ONE, ["text"]), 1, 0.0))
+        while len(ended) == before:
+            await asyncio.sleep(0.001)
+
+    async def go() -> tuple[int, int]:
+        async with serving() as fake:
+            connections = Pool(fake.port, 1, lambda _call, answer: ended.append(answer))
+            await ask(connections)
+            await ask(connections)
+            used = fake.connections
+            monkeypatch.setattr(pool, "_STALE_S", 0.0)
+            await asyncio.sleep(0.01)
+            await ask(connections)
+            await connections.close()
+            return used, fake.connections
+
+    assert asyncio.run(go()) == (1, 2)
+    assert all(answer is not None and answer.good for answer in ended)

@@ -1,0 +1,59 @@
+import pytest
+
+from bench.load.answer import Answer
+from bench.load.call import Call
+from bench.load.tally import Tally
+
+
+def call(planned: float, sent: float = 0.0, texts: int = 1) -> Call:
+    return Call(b"", texts, planned, sent or planned)
+
+
+def test_latency_is_counted_from_the_plan_not_from_the_sending() -> None:
+    tally = Tally(10.0, 20.0)
+    late = call(12.0, sent=12.5)
+    tally.plan(late)
+    tally.answer(late, Answer(200, 5, retry_after=False), 13.0)
+    found = tally.figures()
+    assert found.latency.p50 == found.latency.most == 1.0
+    assert found.late_p99 == 0.5
+
+
+def test_rates_count_what_arrives_in_the_window_whenever_it_was_planned() -> None:
+    tally = Tally(10.0, 20.0)
+    for planned, answered in ((5.0, 9.0), (9.0, 11.0), (15.0, 16.0), (19.0, 21.0)):
+        one = call(planned, texts=10)
+        tally.plan(one)
+        tally.answer(one, Answer(200, 30, retry_after=False), answered)
+    found = tally.figures()
+    assert (found.texts_per_s, found.tokens_per_s, found.answered_texts) == (2.0, 6.0, 40)
+    assert (found.planned, found.good) == (2, 2)
+    assert found.latency.most == 2.0
+
+
+def test_nothing_planned_is_ever_forgotten() -> None:
+    tally = Tally(0.0, 10.0)
+    answered, refused, odd, unsent, broken, silent = calls = [call(float(second)) for second in range(6)]
+    for one in calls:
+        tally.plan(one)
+    tally.answer(answered, Answer(200, 1, retry_after=False), 7.0)
+    tally.answer(refused, Answer(429, 0, retry_after=True), 7.0)
+    tally.answer(odd, Answer(500, 0, retry_after=False), 7.0)
+    tally.miss(unsent)
+    tally.lose(broken)
+    found = tally.figures()
+    assert silent not in (answered, refused)
+    assert (found.planned, found.good, found.unsent, found.broken, found.unanswered) == (6, 1, 1, 1, 1)
+    assert found.refused[0].retry_after == 1
+    assert found.faults == 3
+    assert found.tokens_per_s == pytest.approx(0.1)
+
+
+def test_the_warm_up_is_not_counted() -> None:
+    tally = Tally(10.0, 20.0)
+    for method in (tally.miss, tally.lose):
+        early = call(9.0)
+        tally.plan(early)
+        method(early)
+    found = tally.figures()
+    assert (found.planned, found.unsent, found.broken, found.faults) == (0, 0, 0, 0)
