@@ -20,37 +20,35 @@ from tests.unit.server import tiny
 from tests.unit.server.test_service import load
 
 LIMITS = {"MAX_CLIENT_BATCH_SIZE": "3", "MAX_TEXT_CHARS": "12"}
-STRANGE = [
-    "\0",
-    "\u00ad",
-    "\u0301",
-    "\u200d",
-    "\u20dd",
-    "\ue000",
-    "\ufffd",
-    "\u3000",
-    "\U000e0020",
-    "\U000f0000",
-    "\u2028",
-]
-VISIBLE = ["a", "é", "漢", "👩", "\u0378", "\U0001fae9", "!", "\U00020000"]
-SOME_TEXT = st.text(st.sampled_from([*STRANGE, *VISIBLE, " "]), max_size=13)
-IDS = st.lists(st.integers(-1, len(tiny.WORDS)) | st.sampled_from([1, 2, 3.0, 2.5, True]), max_size=13)
-WRAPPED_IDS = IDS.map(lambda ids: [tiny.CLS, *ids, tiny.SEP])
+STRANGE = "\0\u00ad\u0301\u200d\u20dd\u2028\u3000\ue000\ufffd\U000e0020\U000f0000"
+VISIBLE = "aé漢👩!\u0378\U0001fae9\U00020000"
 JUNK: st.SearchStrategy[Any] = st.sampled_from([None, True, 1, 2.5, {}, [None], [[]], [{}], "", []])
-ANY_IDS = IDS | WRAPPED_IDS
-ANY_TEXTS = SOME_TEXT | st.lists(SOME_TEXT, max_size=4)
-ANY_INPUT = (
-    ANY_TEXTS | ANY_IDS | st.lists(ANY_IDS, max_size=4) | st.lists(SOME_TEXT | st.integers(1, 3), max_size=3) | JUNK
-)
-OPTIONS: dict[str, st.SearchStrategy[Any]] = {
-    "input_type": st.sampled_from(["query", "document", "search_query", "passage", "Query", ""]) | JUNK,
-    "prompt_name": st.sampled_from(["query", "code", "none"]) | JUNK,
-    "truncate": st.sampled_from([True, False, "NONE", "END", "START", "end", "true"]) | JUNK,
-    "truncation_direction": st.sampled_from(["Left", "right", "up"]) | JUNK,
-    "normalize": st.booleans() | JUNK,
-    "dimensions": st.sampled_from([0, 1, 8, 9, 8.0, 1e2, -1, 10**30]) | JUNK,
+TEXT = st.text(st.sampled_from(STRANGE + VISIBLE + " "), max_size=13)
+TEXTS = TEXT | st.lists(TEXT, max_size=4)
+IDS = st.lists(st.integers(-1, len(tiny.WORDS)) | st.sampled_from([1, 2, 3.0, 2.5, True]), max_size=13)
+WRAPPED = IDS.map(lambda ids: [tiny.CLS, *ids, tiny.SEP])
+MIXED = st.lists(TEXT | st.integers(1, 3), max_size=3)
+INPUT = TEXTS | IDS | WRAPPED | st.lists(IDS | WRAPPED, max_size=4) | MIXED
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": TEXTS,
+    "texts": TEXTS,
+    "inputs": INPUT,
+    "input": INPUT,
+    "source_sentence": TEXT,
+    "sentences": TEXTS,
+    "input_type": st.sampled_from(["query", "document", "search_query", "passage", "Query"]),
+    "prompt_name": st.sampled_from(["query", "code", "none"]),
+    "truncate": st.sampled_from([True, False, "NONE", "END", "START", "end"]),
+    "truncation_direction": st.sampled_from(["Left", "right", "up"]),
+    "normalize": st.booleans(),
+    "dimensions": st.sampled_from([0, 1, 8, 9, 8.0, 1e2, -1, 10**30]),
+    "model": st.sampled_from([tiny.NAME, f"tests/{tiny.NAME}", "bge-large-en-v1.5", "gpt"]),
+    "encoding_format": st.sampled_from(["float", "base64", "int8"]),
+    "user": TEXT,
+    "add_special_tokens": st.booleans(),
+    "surprise": JUNK,
 }
+GONE = object()
 
 
 class Judge:
@@ -86,51 +84,47 @@ def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Judge(load(open_artifact(folder, tiny.NAME, "fp32"), **LIMITS))
 
 
-def body(*keys: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Bodies of some of these fields, some of these options, and at times one that no route knows."""
-    options = {key: OPTIONS[key] for key in keys} | {"surprise": JUNK}
-    # Most bodies carry few options: with many, hardly any would be valid.
-    few = st.lists(st.sampled_from(sorted(options)), max_size=2, unique=True)
-    chosen = few.flatmap(lambda names: st.fixed_dictionaries({name: options[name] for name in names}))
-    return st.builds(lambda one, other: one | other, st.fixed_dictionaries({}, optional=fields), chosen)
+def changed(good: Any, *fields: str) -> st.SearchStrategy[Any]:
+    """A valid body with up to three of these fields good, bad, absurd or left out; at times no body."""
+
+    def apply(changes: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in (good | changes).items() if value is not GONE}
+
+    few = st.lists(st.sampled_from([*fields, *good, "surprise"]), max_size=3, unique=True)
+    # Good values most of the time: a body with three bad ones tells little.
+    value = {key: st.one_of(VALUES[key], VALUES[key], VALUES[key], JUNK, st.just(GONE)) for key in VALUES}
+    changes = few.flatmap(lambda names: st.fixed_dictionaries({name: value[name] for name in names}))
+    body = changes.map(apply)
+    return st.one_of(body, body, body, JUNK)
 
 
-@settings(max_examples=700, deadline=None)
-@given(
-    asked=body(*OPTIONS, text=ANY_TEXTS | JUNK, texts=ANY_TEXTS, inputs=ANY_INPUT)
-    | body(*OPTIONS, inputs=ANY_INPUT)
-    | JUNK
-)
-def test_embed(judge: Judge, asked: Any) -> None:
-    judge.agrees("EmbedBody", asked, embed.parse)
+OPTIONS = ("input_type", "prompt_name", "truncate", "truncation_direction", "normalize", "dimensions")
+
+
+@pytest.mark.parametrize("key", ["text", "texts", "inputs"])
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_embed(judge: Judge, key: str, data: st.DataObject) -> None:
+    good = {key: "a" if key == "text" else ["a", "b"]}
+    judge.agrees("EmbedBody", data.draw(changed(good, *OPTIONS, "text", "texts", "inputs")), embed.parse)
 
 
 @settings(max_examples=500, deadline=None)
-@given(
-    asked=body(
-        *(key for key in OPTIONS if key not in ("truncation_direction", "normalize")),
-        input=ANY_INPUT,
-        model=st.sampled_from([tiny.NAME, f"tests/{tiny.NAME}", "bge-large-en-v1.5", "gpt"]) | JUNK,
-        encoding_format=st.sampled_from(["float", "base64", "int8"]) | JUNK,
-        user=st.text(max_size=2) | JUNK,
-    )
-)
+@given(asked=changed({"input": "a", "model": tiny.NAME}, "encoding_format", "user", *OPTIONS))
 def test_embeddings(judge: Judge, asked: Any) -> None:
     judge.agrees("EmbeddingsBody", asked, openai.parse)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
-    asked=st.fixed_dictionaries(
-        {"inputs": body(source_sentence=SOME_TEXT, sentences=ANY_TEXTS)},
-        optional={"parameters": body("truncate", "truncation_direction", "prompt_name") | JUNK},
-    )
+    inputs=changed({"source_sentence": "a", "sentences": ["b", "c"]}),
+    parameters=changed({}, "truncate", "truncation_direction", "prompt_name"),
 )
-def test_similarity(judge: Judge, asked: Any) -> None:
-    judge.agrees("SimilarityBody", asked, similarity.parse)
+def test_similarity(judge: Judge, inputs: Any, parameters: Any) -> None:
+    judge.agrees("SimilarityBody", {"inputs": inputs, "parameters": parameters}, similarity.parse)
 
 
-@settings(max_examples=500, deadline=None)
-@given(asked=body("prompt_name", inputs=ANY_TEXTS | JUNK, add_special_tokens=st.booleans() | JUNK))
+@settings(max_examples=300, deadline=None)
+@given(asked=changed({"inputs": ["a", "b"]}, "prompt_name", "add_special_tokens"))
 def test_tokenize(judge: Judge, asked: Any) -> None:
     judge.agrees("TokenizeBody", asked, tokens.parse)
