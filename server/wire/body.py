@@ -63,8 +63,8 @@ _whole_numbers = msgspec.json.Decoder(float_hook=_number)
 
 
 def _invalid(message: str) -> InvalidError:
-    found = FIELD.search(message)
     shown = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+    found = FIELD.search(shown)
     return InvalidError(_first_lower(shown), param=found[1] if found else None)
 
 
