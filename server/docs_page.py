@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -30,12 +31,11 @@ POLICY = (
 
 Schema = Mapping[str, Any]
 LIMITS = {
-    "minimum": "at least",
-    "maximum": "at most",
-    "minLength": "characters, at least",
-    "maxLength": "characters, at most",
-    "minItems": "items, at least",
-    "maxItems": "items, at most",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
 }
 
 
@@ -54,7 +54,7 @@ def render(document: Schema) -> bytes:
         _contents(operations),
         *(_operation(document, *operation) for operation in operations),
         "<section><h2 id='schemas'>Schemas</h2>",
-        *(_schema(name, schema) for name, schema in sorted(document["components"]["schemas"].items())),
+        *(_schema(document, name, schema) for name, schema in sorted(document["components"]["schemas"].items())),
         "</section>",
     ]
     page = (
@@ -86,8 +86,8 @@ def _contents(operations: Iterable[tuple[str, str, Schema]]) -> str:
 def _operation(document: Schema, method: str, path: str, operation: Schema) -> str:
     parts = [
         f'<section id="{operation["operationId"]}"><h2>{method.upper()} <code>{escape(path)}</code></h2>',
-        f"<p>{escape(operation['summary'])}. {escape(operation.get('description', ''))}</p>",
-        _body(document, method, path, operation),
+        f"<p>{escape(operation['summary'])}. {_prose(operation.get('description', ''))}</p>",
+        _body(document, path, operation),
         _parameters(document, operation),
         _responses(document, operation),
         "</section>",
@@ -95,26 +95,28 @@ def _operation(document: Schema, method: str, path: str, operation: Schema) -> s
     return "".join(parts)
 
 
-def _body(document: Schema, method: str, path: str, operation: Schema) -> str:
+def _body(document: Schema, path: str, operation: Schema) -> str:
     if "requestBody" not in operation:
         return ""
     [(media, content)] = operation["requestBody"]["content"].items()
     schema = _resolve(document, content["schema"])
+    headers = [f"Content-Type: {media}", *(["Authorization: Bearer KEY"] if "security" in operation else [])]
     examples = (
-        f"<p>{escape(name)}</p><pre>{escape(_command(method, path, media, example['value']))}</pre>"
+        f"<p>{escape(name)}</p><pre>{escape(_command(path, headers, example['value']))}</pre>"
         for name, example in content["examples"].items()
     )
-    return f"<h3>Body</h3>{_object(schema)}<h3>Examples</h3>{''.join(examples)}"
+    return f"<h3>Body</h3>{_object(document, schema)}<h3>Examples</h3>{''.join(examples)}"
 
 
-def _command(method: str, path: str, media: str, body: object) -> str:
-    return f"curl -X {method.upper()} http://localhost:8000{path} -H 'Content-Type: {media}' -d '{json.dumps(body)}'"
+def _command(path: str, headers: Iterable[str], body: object) -> str:
+    given = " ".join(f"-H '{header}'" for header in headers)
+    return f"curl http://localhost:8000{path} {given} -d '{json.dumps(body)}'"
 
 
 def _parameters(document: Schema, operation: Schema) -> str:
     found = [_resolve(document, parameter) for parameter in operation["parameters"]]
     rows = (
-        (f"<code>{escape(one['name'])}</code>", one["in"], _kind(one["schema"]), escape(one.get("description", "")))
+        (f"<code>{escape(one['name'])}</code>", one["in"], _kind(one["schema"]), _meaning(document, one))
         for one in found
     )
     return f"<h3>Parameters</h3>{_table(('name', 'in', 'type', 'meaning'), rows)}"
@@ -123,7 +125,7 @@ def _parameters(document: Schema, operation: Schema) -> str:
 def _responses(document: Schema, operation: Schema) -> str:
     found = ((status, _resolve(document, response)) for status, response in sorted(operation["responses"].items()))
     rows = (
-        (status, escape(response["description"]), _content(response), _header_names(response))
+        (status, _prose(response["description"]), _content(response), _header_names(response))
         for status, response in found
     )
     return f"<h3>Answers</h3>{_table(('status', 'meaning', 'body', 'headers'), rows)}"
@@ -140,19 +142,19 @@ def _header_names(response: Schema) -> str:
     return ", ".join(f"<code>{escape(name)}</code>" for name in response["headers"])
 
 
-def _schema(name: str, schema: Schema) -> str:
-    shown = _object(schema) if "properties" in schema else f"<p>{_text(schema)}{_kind(schema)}</p>"
+def _schema(document: Schema, name: str, schema: Schema) -> str:
+    shown = _object(document, schema) if "properties" in schema else f"<p>{_text(schema)}{_kind(schema)}</p>"
     return f'<h3 id="schema-{name}">{escape(name)}</h3>{shown}'
 
 
-def _object(schema: Schema) -> str:
+def _object(document: Schema, schema: Schema) -> str:
     required = schema.get("required", ())
     rows = (
         (
             f"<code>{escape(name)}</code>",
             _kind(property_),
             "yes" if name in required else "",
-            escape(property_.get("description", "")),
+            _meaning(document, property_),
         )
         for name, property_ in schema["properties"].items()
     )
@@ -170,8 +172,19 @@ def _rules(schema: Schema) -> str:
     return "".join(f"<p>{line}</p>" for line in lines)
 
 
+def _meaning(document: Schema, schema: Schema) -> str:
+    """Return the description of a field, or of what it refers to."""
+    found = [schema, *schema.get("anyOf", ())]
+    said = (_prose(_resolve(document, one).get("description", "")) for one in found)
+    return next(filter(None, said), "")
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _text(schema: Schema) -> str:
-    return f"{escape(schema['description'])} " if "description" in schema else ""
+    return f"{_prose(schema['description'])} " if "description" in schema else ""
 
 
 def _kind(schema: Schema) -> str:
@@ -184,7 +197,7 @@ def _kind(schema: Schema) -> str:
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
         return ", ".join(f"<code>{escape(json.dumps(value))}</code>" for value in values)
-    limits = (f"{word} {schema[key]}" for key, word in LIMITS.items() if key in schema)
+    limits = (words.format(schema[key]) for key, words in LIMITS.items() if key in schema)
     kind = f"list of {_kind(schema['items'])}" if "items" in schema else escape(str(schema.get("type", "nothing")))
     return "; ".join([kind, *limits])
 

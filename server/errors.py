@@ -58,7 +58,10 @@ class StartError(Exception):
 
 
 class ServiceError(Exception):
-    """A failure with an answer: `str(error)` is what the caller reads, so it never quotes their text."""
+    """The server failed; its log says why, under the answer's x-request-id.
+
+    Of every error `str(error)` is what the caller reads, so it never quotes their text.
+    """
 
     status: ClassVar[int] = 500
     error_type: ClassVar[str] = "internal"
@@ -158,7 +161,7 @@ class OurError(ServiceError):
 
 
 class OverloadedError(OurError):
-    """The queue is full; `retry_after_s` estimates when it will have drained."""
+    """The queue is full; Retry-After estimates when it will have drained."""
 
     status = 429
     error_type = "overloaded"

@@ -76,7 +76,7 @@ def document(loaded: Loaded) -> dict[str, Any]:
             "title": "Embedding service",
             "version": __version__,
             "description": f"Vectors of {manifest.name}: {manifest.dimension} components, at most "
-            f"{manifest.max_tokens} tokens a text. Answers below are those of this running server, limits included.",
+            f"{manifest.max_tokens} tokens a text. Limits are those of this running server.",
         },
         "servers": [{"url": "/"}],
         "paths": paths,

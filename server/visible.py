@@ -41,4 +41,5 @@ _search = re.compile(PATTERN).search
 
 def has_visible(text: str) -> bool:
     """Whether `text` has a visible character."""
-    return _search(text) is not None
+    # Most texts begin with one in ASCII, and the search costs ten times as much.
+    return "!" <= text[:1] <= "~" or _search(text) is not None

@@ -61,6 +61,13 @@ def test_routes_fields_limits_rules_and_examples_are_shown(artifact: Artifact, r
         for operation in methods.values():
             assert path in text
             assert operation["summary"] in text
-    for said in ("Exactly one of text, texts, inputs.", "Not together: truncate", "at most 8", "Authorization: Bearer"):
+    for said in (
+        "Exactly one of text, texts, inputs.",
+        "Not together: truncate",
+        "at most 8",
+        "at most 1024 items",
+        "Keep that many components",
+        "Authorization: Bearer",
+    ):
         assert said in text
-    assert "curl -X POST http://localhost:8000/v1/embeddings" in text
+    assert "curl http://localhost:8000/v1/embeddings -H" in text
