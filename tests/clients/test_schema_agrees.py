@@ -102,20 +102,20 @@ OPTIONS = ("input_type", "prompt_name", "truncate", "truncation_direction", "nor
 
 
 @pytest.mark.parametrize("key", ["text", "texts", "inputs"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_embed(judge: Judge, key: str, data: st.DataObject) -> None:
     good = {key: "a" if key == "text" else ["a", "b"]}
     judge.agrees("EmbedBody", data.draw(changed(good, *OPTIONS, "text", "texts", "inputs")), embed.parse)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(asked=changed({"input": "a", "model": tiny.NAME}, "encoding_format", "user", *OPTIONS))
 def test_embeddings(judge: Judge, asked: Any) -> None:
     judge.agrees("EmbeddingsBody", asked, openai.parse)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     inputs=changed({"source_sentence": "a", "sentences": ["b", "c"]}),
     parameters=changed({}, "truncate", "truncation_direction", "prompt_name"),
@@ -124,7 +124,7 @@ def test_similarity(judge: Judge, inputs: Any, parameters: Any) -> None:
     judge.agrees("SimilarityBody", {"inputs": inputs, "parameters": parameters}, similarity.parse)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(asked=changed({"inputs": ["a", "b"]}, "prompt_name", "add_special_tokens"))
 def test_tokenize(judge: Judge, asked: Any) -> None:
     judge.agrees("TokenizeBody", asked, tokens.parse)
