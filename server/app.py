@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn, TypeVar
+from functools import partial
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import orjson
 from starlette.applications import Starlette
@@ -15,24 +16,46 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server import errors
+from server import docs_page, errors, metrics, openapi
 from server.errors import ClientGoneError, SlowBodyError
 from server.guard import Guard
 from server.observe import REQUEST_ID, Observe
+from server.question import Asker, Question
 from server.service import Result, Service
 from server.wire import embed as wire_embed
+from server.wire import openai, similarity, tokens
 
 JSON = "application/json"
 T = TypeVar("T")
+
+
+class Asked(Protocol):
+    """A parsed request of any dialect."""
+
+    @property
+    def question(self) -> Question:
+        """What to embed."""
+
+
+AskedT = TypeVar("AskedT", bound=Asked)
 
 
 def create_app(service: Service) -> Starlette:
     """Build the ASGI application around a warm service; it closes the service when it shuts down."""
     routes = [
         Route("/embed", embed, methods=["POST"]),
+        Route("/", embed, methods=["POST"]),
+        Route("/v1/embeddings", embeddings, methods=["POST"]),
+        Route("/v1/models", models),
+        Route("/v1/models/{model:path}", model),
+        Route("/similarity", compare, methods=["POST"]),
+        Route("/tokenize", tokenize, methods=["POST"]),
         Route("/info", info),
         Route("/health", health),
         Route("/ready", ready),
+        Route("/metrics", show_metrics),
+        Route("/openapi.json", show_document),
+        Route("/docs", show_docs),
     ]
     app = Starlette(
         routes=routes,
@@ -42,18 +65,52 @@ def create_app(service: Service) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.service = service
+    document = openapi.document(service.loaded)
+    app.state.document = orjson.dumps(document)
+    app.state.docs = docs_page.render(document)
+    app.state.model = openai.describe_model(
+        service.loaded.artifact.manifest, int(service.loaded.artifact.model_path.stat().st_mtime)
+    )
     return app
 
 
 async def embed(request: Request) -> Response:
     """POST /embed: text in, vectors out."""
+    asked, result = await _embed(request, wire_embed.parse)
+    return _answer(request, result, partial(wire_embed.render, asked, result.vectors))
+
+
+async def embeddings(request: Request) -> Response:
+    """POST /v1/embeddings: the same in OpenAI's dialect."""
+    asked, result = await _embed(request, openai.parse)
+    return _answer(request, result, partial(openai.render, asked, result.vectors, result.tokens))
+
+
+async def models(request: Request) -> Response:
+    """GET /v1/models: the model that is served, in OpenAI's dialect."""
+    return Response(orjson.dumps(openai.list_models(request.app.state.model)), media_type=JSON)
+
+
+async def model(request: Request) -> Response:
+    """GET /v1/models/{model}: the same by the model's name or id."""
     service: Service = request.app.state.service
-    service.check_room()
-    asked = wire_embed.parse(await _read_body(request, service.settings.receive_timeout_s), service.asker)
-    result = await _while_connected(request, service.embed(asked.question, request.state.deadline))
-    with service.metrics.serialize_seconds.time():
-        body = wire_embed.render(asked, result.vectors)
-    return _answer(request, result, body)
+    service.asker.check_model(request.path_params["model"])
+    return Response(orjson.dumps(request.app.state.model), media_type=JSON)
+
+
+async def compare(request: Request) -> Response:
+    """POST /similarity: cosines of one sentence with others."""
+    _, result = await _embed(request, similarity.parse)
+    return _answer(request, result, partial(similarity.render, result.vectors))
+
+
+async def tokenize(request: Request) -> Response:
+    """POST /tokenize: texts in, the model's tokens out."""
+    service: Service = request.app.state.service
+    asked = tokens.parse(await _read_body(request, service), service.asker)
+    pieces = await _while_connected(request, service.tokenize(asked.texts, asked.special, request.state.deadline))
+    # Up to MAX_REQUEST_TOKENS of them: too many to write on the event loop.
+    return Response(await asyncio.to_thread(tokens.render, pieces), media_type=JSON)
 
 
 async def info(request: Request) -> Response:
@@ -74,6 +131,23 @@ async def ready(request: Request) -> Response:
     service: Service = request.app.state.service
     await service.check_ready()
     return Response(orjson.dumps({"status": "ready"}), media_type=JSON)
+
+
+async def show_metrics(request: Request) -> Response:
+    """GET /metrics: counters for Prometheus."""
+    service: Service = request.app.state.service
+    return Response(service.metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+async def show_document(request: Request) -> Response:
+    """GET /openapi.json: every route, for programs."""
+    return Response(request.app.state.document, media_type=JSON)
+
+
+async def show_docs(request: Request) -> Response:
+    """GET /docs: every route, for people."""
+    headers = {"Content-Security-Policy": docs_page.POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(request.app.state.docs, headers=headers, media_type="text/html")
 
 
 @asynccontextmanager
@@ -103,8 +177,11 @@ def _middleware(service: Service, routes: list[Route]) -> list[Middleware]:
     return [observe, cors, guard]
 
 
-def _answer(request: Request, result: Result, body: bytes) -> Response:
+def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Response:
     """An answer with vectors, and what its headers tell of the work behind it; times in whole milliseconds."""
+    service: Service = request.app.state.service
+    with service.metrics.serialize_seconds.time():
+        body = render()
     seconds = {
         "x-total-time": time.monotonic() - request.state.started,
         "x-tokenization-time": result.tokenization_s,
@@ -120,7 +197,15 @@ def _answer(request: Request, result: Result, body: bytes) -> Response:
     return Response(body, headers=work | times, media_type=JSON)
 
 
-async def _read_body(request: Request, timeout_s: float) -> bytes:
+async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> tuple[AskedT, Result]:
+    service: Service = request.app.state.service
+    asked = parse(await _read_body(request, service), service.asker)
+    return asked, await _while_connected(request, service.embed(asked.question, request.state.deadline))
+
+
+async def _read_body(request: Request, service: Service) -> bytes:
+    service.check_room()
+    timeout_s = service.settings.receive_timeout_s
     try:
         async with asyncio.timeout(timeout_s):
             return await request.body()

@@ -1,14 +1,107 @@
-"""What `/info` says of a running server, under this service's names and Text Embeddings Inference's."""
+"""What `/info`, `/health` and `/ready` say of a running server, under this service's names and others'."""
+
+from typing import Annotated, TypedDict
 
 import msgspec
+from msgspec import Meta
 
 from server import __version__, machine
 from server.cost import Pace
 from server.device import PROVIDERS
 from server.loaded import Loaded
+from server.manifest import Fidelity
+from server.tokenization import WORKERS
 
 
-def describe(loaded: Loaded, pace: Pace) -> dict[str, object]:
+class Status(TypedDict):
+    """A word on the server's state."""
+
+    status: str
+
+
+class Origin(TypedDict):
+    """Where the weights came from."""
+
+    kind: str
+    id: str
+    revision: str
+    licence: str
+
+
+class Limits(TypedDict):
+    """What one request, and what all of them together may hold."""
+
+    batch_tokens: int
+    queue_tokens: int
+    texts: int
+    request_tokens: int
+    text_characters: int
+    body_bytes: int
+    request_seconds: float
+
+
+class Pooling(TypedDict):
+    """How a text's vector is made from its tokens'."""
+
+    pooling: str
+
+
+class ModelType(TypedDict):
+    """The kind of model, as Text Embeddings Inference tells it."""
+
+    embedding: Pooling
+
+
+class TeiInfo(TypedDict):
+    """What Text Embeddings Inference's clients read."""
+
+    model_id: str
+    model_sha: str | None
+    model_dtype: str
+    served_model_name: str
+    model_type: ModelType
+    max_concurrent_requests: int
+    max_input_length: int
+    max_batch_tokens: int
+    max_batch_requests: int | None
+    max_client_batch_size: int
+    auto_truncate: bool
+    tokenization_workers: int
+    version: str
+    sha: str | None
+    docker_label: str | None
+
+
+class Decided(TeiInfo):
+    """What was decided at start."""
+
+    model: str
+    source: Origin
+    architecture: str
+    dimension: int
+    max_tokens: int
+    pooling: str
+    prompts: Annotated[dict[str, str], Meta(description="What each of the model's prompts puts before a text.")]
+    precision: str
+    precision_reason: str
+    notes: list[str]
+    fidelity: Fidelity
+    device: str
+    device_reason: str
+    provider: str
+    cpu_flags: list[str]
+    threads: int
+    threads_reason: str
+    limits: Limits
+
+
+class Info(Decided):
+    """Model, machine and limits, and what Text Embeddings Inference's clients read. Fields may be added."""
+
+    resident_bytes: int | None
+
+
+def describe(loaded: Loaded, pace: Pace) -> Decided:
     """Return what was decided at start: model, machine and limits."""
     manifest, variant, choice = loaded.artifact.manifest, loaded.artifact.variant, loaded.choice
     source = manifest.source
@@ -27,7 +120,7 @@ def describe(loaded: Loaded, pace: Pace) -> dict[str, object]:
         "device": choice.device,
         "device_reason": choice.device_reason,
         "provider": PROVIDERS[choice.device],
-        "cpu_flags": machine.cpu_flags(),
+        "cpu_flags": list(machine.cpu_flags()),
         "threads": loaded.threads.count,
         "threads_reason": loaded.threads.reason,
         "limits": _limits(loaded, pace),
@@ -35,7 +128,7 @@ def describe(loaded: Loaded, pace: Pace) -> dict[str, object]:
     }
 
 
-def _limits(loaded: Loaded, pace: Pace) -> dict[str, object]:
+def _limits(loaded: Loaded, pace: Pace) -> Limits:
     settings = loaded.settings
     return {
         "batch_tokens": pace.batch_tokens,
@@ -48,17 +141,23 @@ def _limits(loaded: Loaded, pace: Pace) -> dict[str, object]:
     }
 
 
-def _tei_info(loaded: Loaded, pace: Pace) -> dict[str, object]:
-    manifest = loaded.artifact.manifest
+def _tei_info(loaded: Loaded, pace: Pace) -> TeiInfo:
+    manifest, settings = loaded.artifact.manifest, loaded.settings
     dtypes = {"fp32": "float32", "fp16": "float16"}
     return {
         "model_id": manifest.source.id,
         "model_sha": manifest.source.revision,
         "model_dtype": dtypes.get(loaded.artifact.variant.precision, "int8"),
+        "served_model_name": manifest.name,
         "model_type": {"embedding": {"pooling": manifest.pooling}},
+        "max_concurrent_requests": settings.max_connections,
         "max_input_length": manifest.max_tokens,
         "max_batch_tokens": pace.batch_tokens,
-        "max_client_batch_size": loaded.settings.max_client_batch_size,
-        "auto_truncate": loaded.settings.auto_truncate,
+        "max_batch_requests": None,
+        "max_client_batch_size": settings.max_client_batch_size,
+        "auto_truncate": settings.auto_truncate,
+        "tokenization_workers": WORKERS,
         "version": __version__,
+        "sha": None,
+        "docker_label": None,
     }

@@ -5,7 +5,8 @@
     │   ├── MalformedError 400          ├── TooLargeError 413
     │   ├── UnauthorizedError 401       ├── MediaTypeError 415
     │   ├── NotFoundError 404           ├── InvalidError 422
-    │   ├── MethodNotAllowedError 405   └── ClientGoneError 499 (nobody is left to read it)
+    │   ├── UnknownModelError 404       └── ClientGoneError 499 (nobody is left to read it)
+    │   ├── MethodNotAllowedError 405
     │   └── SlowBodyError 408
     └── OurError        the same request may succeed later
         ├── OverloadedError 429         ├── UnavailableError 503
@@ -15,13 +16,39 @@
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal, TypedDict
 
+import msgspec
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 START_REFUSED = 3
+OPENAI_PATHS = "/v1/"
+
+Family = Literal["invalid_request_error", "server_error"]
+
+
+class FlatError(TypedDict):
+    """What went wrong."""
+
+    error: Annotated[str, msgspec.Meta(description="What is wrong, with which item, and what the limit is.")]
+    error_type: Annotated[str, msgspec.Meta(description="The kind of error, for programs.")]
+
+
+class OpenAIError(TypedDict):
+    """What went wrong, in the fields that OpenAI's clients read."""
+
+    message: Annotated[str, msgspec.Meta(description="What is wrong, with which item, and what the limit is.")]
+    type: Annotated[Family, msgspec.Meta(description="Whose fault it is: the request's or the server's.")]
+    param: Annotated[str | None, msgspec.Meta(description="The field at fault, where there is one.")]
+    code: Annotated[str, msgspec.Meta(description="The kind of error, for programs.")]
+
+
+class NestedError(TypedDict):
+    """An error as OpenAI's clients read it."""
+
+    error: OpenAIError
 
 
 class StartError(Exception):
@@ -31,14 +58,19 @@ class StartError(Exception):
 
 
 class ServiceError(Exception):
-    """A failure with an answer: `str(error)` is what the caller reads, so it never quotes their text."""
+    """The server failed; its log says why, under the answer's x-request-id.
+
+    Of every error `str(error)` is what the caller reads, so it never quotes their text.
+    """
 
     status: ClassVar[int] = 500
     error_type: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, message: str, *, headers: Mapping[str, str] | None = None, param: str | None = None) -> None:
+        """`param` names the field at fault where one is known, as OpenAI's API calls it."""
         super().__init__(message)
         self.headers = dict(headers or {})
+        self.param = param
 
 
 class CallerError(ServiceError):
@@ -67,6 +99,16 @@ class NotFoundError(CallerError):
 
     status = 404
     error_type = "not_found"
+
+
+class UnknownModelError(CallerError):
+    """Another model than the one that is served was asked for."""
+
+    status = 404
+    error_type = "model_not_found"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="model")
 
 
 class MethodNotAllowedError(CallerError):
@@ -119,7 +161,7 @@ class OurError(ServiceError):
 
 
 class OverloadedError(OurError):
-    """The queue is full; `retry_after_s` estimates when it will have drained."""
+    """The queue is full; Retry-After estimates when it will have drained."""
 
     status = 429
     error_type = "overloaded"
@@ -154,15 +196,21 @@ def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
     if error.status_code == MethodNotAllowedError.status:
         headers = error.headers or {}
         return MethodNotAllowedError(f"{path} does not take {method}; it takes {headers.get('Allow')}", headers=headers)
-    return NotFoundError(f"there is no {path} here; POST /embed embeds texts, GET /info describes the model")
+    return NotFoundError(f"there is no {path} here; POST /embed embeds texts, GET /docs shows every route")
 
 
 def to_response(error: ServiceError, path: str) -> Response:
     """Render an error in the dialect of `path`: OpenAI's nested object under /v1/, a flat one elsewhere."""
-    body = _openai_body(error) if path.startswith("/v1/") else {"error": str(error), "error_type": error.error_type}
+    body = nested(error) if path.startswith(OPENAI_PATHS) else flat(error)
     return Response(orjson.dumps(body), error.status, error.headers, "application/json")
 
 
-def _openai_body(error: ServiceError) -> dict[str, object]:
-    family = "invalid_request_error" if isinstance(error, CallerError) else "server_error"
-    return {"error": {"message": str(error), "type": family, "param": None, "code": error.error_type}}
+def flat(error: ServiceError) -> FlatError:
+    """Render an error as every route but OpenAI's answers it."""
+    return {"error": str(error), "error_type": error.error_type}
+
+
+def nested(error: ServiceError) -> NestedError:
+    """Render an error as OpenAI's clients read it."""
+    family: Family = "invalid_request_error" if isinstance(error, CallerError) else "server_error"
+    return {"error": {"message": str(error), "type": family, "param": error.param, "code": error.error_type}}

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from server.engine import Vectors
-from server.errors import InvalidError, TooLargeError
+from server.errors import InvalidError, TooLargeError, UnknownModelError
 from server.manifest import Manifest
 from server.settings import Settings
-from server.tokenization import Inputs, Truncation
+from server.tokenization import PARAM, Inputs, Truncation, nothing_to_embed
+from server.visible import has_visible
 
 # Which of a model's prompts an input type asks for; the first that the model has.
 PROMPTS_OF: dict[str, tuple[str, ...]] = {
@@ -21,7 +22,7 @@ PROMPTS_OF: dict[str, tuple[str, ...]] = {
 }
 
 TRUNCATIONS: dict[str | bool, Truncation] = {"END": "END", "START": "START", "NONE": "NONE", False: "NONE"}
-DIRECTIONS: dict[str, Truncation] = {"Right": "END", "Left": "START"}
+DIRECTIONS: dict[str, Truncation] = {"Right": "END", "right": "END", "Left": "START", "left": "START"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +47,49 @@ class Asker:
     def __init__(self, settings: Settings, manifest: Manifest) -> None:
         self.settings = settings
         self.manifest = manifest
+        # What the model is called: here, at its source, and as the server was told.
+        self.names = tuple(dict.fromkeys((manifest.name, manifest.source.id, settings.model)))
 
-    def inputs(self, texts: Inputs, key: str) -> Inputs:
-        """Return `texts`, found under `key`, if there are any and not too many or too long ones.
+    def inputs(self, inputs: Inputs, key: str) -> Inputs:
+        """Return texts or token ids, found under `key`, if they can be embedded.
+
+        Raises:
+            TooLargeError: more than MAX_CLIENT_BATCH_SIZE of them.
+            InvalidError: none, or one that is blank or longer than MAX_TEXT_CHARS.
+        """
+        self.check_size(inputs, key)
+        entries: Sequence[str | list[int]] = inputs
+        for index, text in enumerate(entries):
+            if isinstance(text, str) and not has_visible(text):
+                raise nothing_to_embed(index)
+        return inputs
+
+    def check_size(self, inputs: Inputs, key: str) -> None:
+        """Return if there are any `inputs` under `key`, and not too many or too long ones.
 
         Raises:
             TooLargeError: more than MAX_CLIENT_BATCH_SIZE of them.
             InvalidError: none, or one longer than MAX_TEXT_CHARS.
         """
-        if not texts:
-            raise InvalidError(f"{key} is an empty list; send at least one text")
+        if not inputs:
+            raise InvalidError(f"{key} is an empty list; send at least one text", param=PARAM)
         limit = self.settings.max_client_batch_size
-        if len(texts) > limit:
-            raise TooLargeError(f"{len(texts)} texts, the limit is {limit}; send them in parts")
-        entries: Sequence[str | list[int]] = texts
+        if len(inputs) > limit:
+            raise TooLargeError(f"{len(inputs)} texts, the limit is {limit}; send them in parts", param=PARAM)
+        entries: Sequence[str | list[int]] = inputs
         for index, text in enumerate(entries):
             self._check_length(index, text)
-        return texts
+
+    def check_model(self, name: str) -> None:
+        """Return if `name` is the model that is served.
+
+        Raises:
+            UnknownModelError: it is another one; nothing is served in its place.
+        """
+        if name not in self.names:
+            raise UnknownModelError(
+                f"the model asked for is not served here; this server has {' alias '.join(self.names)}"
+            )
 
     def prompt(self, input_type: str | None, prompt_name: str | None) -> str:
         """Return the prompt asked for by name or by input type.
@@ -73,15 +100,17 @@ class Asker:
             InvalidError: an unknown name or type, or two that ask for different prompts.
         """
         prompts = self.manifest.prompts
-        by_type = _prompt_of_type(input_type, prompts) if input_type else ""
+        by_type = "" if input_type is None else _prompt_of_type(input_type, prompts)
         if prompt_name is None:
             return by_type
         if prompt_name not in prompts:
             known = ", ".join(sorted(prompts)) or "none"
-            raise InvalidError(f"prompt_name is not one of this model's prompts; it has: {known}")
+            raise InvalidError(f"prompt_name is not one of this model's prompts; it has: {known}", param="prompt_name")
         by_name = prompts[prompt_name]
-        if input_type and by_type != by_name:
-            raise InvalidError("input_type and prompt_name ask for different prompts; send one of them")
+        if input_type is not None and by_type != by_name:
+            raise InvalidError(
+                "input_type and prompt_name ask for different prompts; send one of them", param="prompt_name"
+            )
         return by_name
 
     def truncation(self, truncate: bool | str | None, direction: str | None) -> Truncation:
@@ -95,7 +124,7 @@ class Asker:
         if asked is True:
             return side or "END"
         if asked not in TRUNCATIONS:
-            raise InvalidError('truncate must be true, false, "NONE", "START" or "END"')
+            raise InvalidError('truncate must be true, false, "NONE", "START" or "END"', param="truncate")
         chosen = TRUNCATIONS[asked]
         if side and chosen not in {side, "NONE"}:
             raise InvalidError("truncate and truncation_direction contradict each other; send one of them")
@@ -120,14 +149,14 @@ class Asker:
             InvalidError: fewer than one, or more than the model has.
         """
         if asked is not None and not 1 <= asked <= self.manifest.dimension:
-            raise InvalidError(f"dimensions must be from 1 to {self.manifest.dimension}")
+            raise InvalidError(f"dimensions must be from 1 to {self.manifest.dimension}", param="dimensions")
         return asked
 
     def _check_length(self, index: int, text: str | list[int]) -> None:
         limit = self.settings.max_text_chars
         if len(text) > limit:
             unit = "characters" if isinstance(text, str) else "token ids"
-            raise InvalidError(f"the text at index {index} has {len(text)} {unit}, the limit is {limit}")
+            raise InvalidError(f"the text at index {index} has {len(text)} {unit}, the limit is {limit}", param=PARAM)
 
 
 def cut(vectors: Vectors, dimensions: int | None, normalize: bool) -> Vectors:
@@ -145,7 +174,7 @@ def cut(vectors: Vectors, dimensions: int | None, normalize: bool) -> Vectors:
 
 def _prompt_of_type(input_type: str, prompts: Mapping[str, str]) -> str:
     if input_type not in PROMPTS_OF:
-        raise InvalidError(f"input_type must be one of {', '.join(PROMPTS_OF)}")
+        raise InvalidError(f"input_type must be one of {', '.join(PROMPTS_OF)}", param="input_type")
     return next((prompts[name] for name in PROMPTS_OF[input_type] if name in prompts), "")
 
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,19 +17,20 @@ from server.cache import VectorCache
 from server.canary import Canary
 from server.describe import describe
 from server.engine import Engine, Ids, Vectors
-from server.errors import OverloadedError, TooLargeError, UnavailableError
+from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.job import Embedded
 from server.loaded import Loaded
 from server.metrics import Metrics
 from server.question import Asker, Question
-from server.tokenization import Encoded
+from server.tokenization import WORKERS, Encoded, Pieces
 from server.warmup import Warm
 
 # Text that may be in tokenization, in characters for each token that the queue may hold.
 CHARACTERS_PER_TOKEN = 4
-TOKENIZER_THREADS = 2
 # Text that is tokenized on the event loop, in characters: about 0.2 ms, where the way to a thread and back costs more.
 INLINE_CHARACTERS = 1024
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Service:
         self._canary = Canary(self._batcher, warm.ids, warm.vector)
         self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
         self._tokenizer = loaded.tokenizer
-        self._tokenizer_pool = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix="tokenization")
+        self._tokenizer_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="tokenization")
         self._tokenizing = Allowance(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
         self._draining = False
         self._watch(loaded)
@@ -86,6 +89,14 @@ class Service:
         )
         self._count(result)
         return result
+
+    async def tokenize(self, texts: list[str], special: bool, deadline: float) -> list[Pieces]:
+        """Cut `texts` into tokens before `deadline`, in time.monotonic() seconds; `special` adds the special ones.
+
+        Raises:
+            ServiceError: the tokenizer is busy or too slow, or they are more tokens than a request may hold.
+        """
+        return await self._in_tokenizer(sum(map(len, texts)), partial(self._split, texts, special, deadline))
 
     def check_room(self) -> None:
         """Refuse a request before its body is read where the queue has no room for even one token.
@@ -135,12 +146,26 @@ class Service:
         if question.characters <= INLINE_CHARACTERS:
             self._batcher.check_room()
             return self._tokenize(question)
-        self._check_tokenizer_room(question.characters)
-        share = self._tokenizing.take(question.characters)
+        return await self._in_tokenizer(question.characters, partial(self._tokenize, question))
+
+    async def _in_tokenizer(self, characters: int, work: Callable[[], T]) -> T:
+        self._check_tokenizer_room(characters)
+        share = self._tokenizing.take(characters)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._tokenizer_pool, self._tokenize, question)
+            return await asyncio.get_running_loop().run_in_executor(self._tokenizer_pool, work)
         finally:
             self._tokenizing.release(share)
+
+    def _split(self, texts: list[str], special: bool, deadline: float) -> list[Pieces]:
+        split: list[Pieces] = []
+        tokens = 0
+        for text in texts:
+            if time.monotonic() > deadline:
+                raise DeadlineError("the texts were not tokenized in time (REQUEST_TIMEOUT_S); send fewer or try later")
+            split.append(self._tokenizer.split(text, special))
+            tokens += len(split[-1].ids)
+            self._check_tokens(tokens)
+        return split
 
     def _tokenize(self, question: Question) -> tuple[list[Encoded], list[Ids]]:
         encoded = self._tokenizer.encode(question.inputs, question.prompt, question.truncate)

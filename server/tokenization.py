@@ -13,9 +13,13 @@ Truncation = Literal["END", "START", "NONE"]
 # Texts, or texts that the caller has tokenized, special tokens included; never a mixture.
 Inputs = list[str] | list[list[int]]
 
+# The field of texts and token ids, by its name in OpenAI's API.
+PARAM = "input"
 # Below this many characters starting the tokenizer's thread pool gains nothing (measured: 8 texts of 250 characters
 # take the same time either way, 64 of them half the time in parallel).
 PARALLEL_CHARACTERS = 4096
+# Requests whose texts are tokenized at the same time.
+WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,17 @@ class Encoded:
     def truncated(self) -> bool:
         """Whether tokens were cut off."""
         return len(self.ids) < self.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """One text cut into tokens, none left out: ids, the tokens' own names, character offsets, and which are special."""
+
+    text: str
+    ids: list[int]
+    names: list[str]
+    offsets: list[tuple[int, int]]
+    special: list[int]
 
 
 class Tokenizer:
@@ -47,8 +62,8 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
-        self._vocabulary = self._tokenizer.get_vocab_size()
-        self._prefix, self._suffix = self._special_tokens(path)
+        self.vocabulary_size: int = self._tokenizer.get_vocab_size()
+        self.prefix, self.suffix = self._special_tokens(path)
 
     def encode(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> list[Encoded]:
         """Encode texts, or take the caller's token ids, each with `prompt` before it.
@@ -64,8 +79,20 @@ class Tokenizer:
         texts = [text for text in inputs if isinstance(text, str)]
         encoded = self._encode_all([prompt + text for text in texts])
         for index, ids in enumerate(ids for ids in inputs if not isinstance(ids, str)):
-            encoded.append([*self._prefix, *prompt_ids, *self._unwrapped(index, ids), *self._suffix])
+            encoded.append([*self.prefix, *prompt_ids, *self._unwrapped(index, ids), *self.suffix])
         return [self._fit(index, ids, prompt_ids, truncate) for index, ids in enumerate(encoded)]
+
+    def split(self, text: str, special: bool = True) -> Pieces:
+        """Cut a text into tokens without truncation, the special ones around it if `special`.
+
+        Raises:
+            InvalidError: the text holds a lone surrogate.
+        """
+        try:
+            encoding = self._tokenizer.encode(text, add_special_tokens=special)
+        except TypeError:
+            raise InvalidError(_describe_surrogate([text]), param=PARAM) from None
+        return Pieces(text, encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask)
 
     def _encode_all(self, texts: list[str]) -> list[list[int]]:
         try:
@@ -73,47 +100,53 @@ class Tokenizer:
                 return [self._tokenizer.encode(text).ids for text in texts]
             return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         except TypeError:
-            raise InvalidError(_describe_surrogate(texts)) from None
+            raise InvalidError(_describe_surrogate(texts), param=PARAM) from None
 
     def _fit(self, index: int, ids: list[int], prompt_ids: list[int], truncate: Truncation) -> Encoded:
         content = self._content(ids)
         if content == prompt_ids:
-            raise InvalidError(f"the text at index {index} holds nothing to embed: it is empty, blank or invisible")
+            raise nothing_to_embed(index)
         if len(ids) <= self.max_tokens:
             return Encoded(ids, len(ids))
         if truncate == "NONE":
             raise InvalidError(
                 f"the text at index {index} has {len(ids)} tokens, the limit is {self.max_tokens}; "
-                f"shorten it, or send truncate: true"
+                f"shorten it, or send truncate: true",
+                param=PARAM,
             )
         return Encoded(self._cut(content, prompt_ids, truncate), len(ids))
 
     def _unwrapped(self, index: int, ids: list[int]) -> list[int]:
         """Return a caller's token ids without the special tokens around them.
 
-        Ids of another tokenizer would give a vector that means nothing; without this model's special tokens around
-        them they are taken for such.
+        Ids of another tokenizer would give a vector that means nothing; if they do not begin as this model's do, they
+        are taken for such. The tokens at the end may be missing, as they are from ids that the caller has cut.
         """
-        if any(not 0 <= id_ < self._vocabulary for id_ in ids):
-            raise InvalidError(f"the token ids at index {index} must be from 0 to {self._vocabulary - 1}")
-        content = self._content(ids)
-        if ids != [*self._prefix, *content, *self._suffix]:
+        if any(not 0 <= id_ < self.vocabulary_size for id_ in ids):
             raise InvalidError(
-                f"the token ids at index {index} must begin with {self._prefix} and end with {self._suffix}, as this "
-                "model's tokenizer makes them (POST /tokenize); ids of another tokenizer cannot be embedded"
+                f"the token ids at index {index} must be from 0 to {self.vocabulary_size - 1}", param=PARAM
             )
-        return content
+        if ids[: len(self.prefix)] != self.prefix:
+            raise InvalidError(
+                f"the token ids at index {index} must begin with {self.prefix}, as this model's tokenizer makes them "
+                "(POST /tokenize); ids of another tokenizer cannot be embedded",
+                param=PARAM,
+            )
+        if len(ids) <= len(self.prefix) + len(self.suffix):
+            raise nothing_to_embed(index)
+        content = self._content(ids)
+        return content if ids == [*self.prefix, *content, *self.suffix] else ids[len(self.prefix) :]
 
     def _cut(self, content: list[int], prompt_ids: list[int], truncate: Truncation) -> list[int]:
-        room = self.max_tokens - len(self._prefix) - len(self._suffix)
+        room = self.max_tokens - len(self.prefix) - len(self.suffix)
         # A prompt may merge with the text's first characters; the tokens they share are what is left of it.
         head = min(_shared(content, prompt_ids), room - 1) if truncate == "START" else room
         tail = room - head
         kept = content[:head] + content[len(content) - tail :]
-        return [*self._prefix, *kept, *self._suffix]
+        return [*self.prefix, *kept, *self.suffix]
 
     def _content(self, ids: list[int]) -> list[int]:
-        return ids[len(self._prefix) : len(ids) - len(self._suffix)]
+        return ids[len(self.prefix) : len(ids) - len(self.suffix)]
 
     def _special_tokens(self, path: Path) -> tuple[list[int], list[int]]:
         empty, probe = self._tokenizer.encode("").ids, self._tokenizer.encode("a").ids
@@ -124,6 +157,13 @@ class Tokenizer:
         if self.max_tokens <= len(empty):
             raise StartError(f"{path} adds {len(empty)} special tokens, the model reads {self.max_tokens} tokens")
         return prefix, suffix
+
+
+def nothing_to_embed(index: int) -> InvalidError:
+    """Build the refusal of a text without content."""
+    return InvalidError(
+        f"the text at index {index} holds nothing to embed: it is empty, blank or invisible", param=PARAM
+    )
 
 
 def _shared(left: Sequence[int], right: Sequence[int]) -> int:

@@ -1,7 +1,7 @@
 """`POST /embed`: three shapes under one route; the answer's shape follows the question's key."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 import msgspec
 import orjson
@@ -10,24 +10,53 @@ from msgspec import UNSET, UnsetType
 from server.engine import Vectors
 from server.errors import InvalidError
 from server.question import Asker, Question, cut
+from server.tokenization import Inputs
 from server.wire.body import decode
+from server.wire.fields import (
+    Dimensions,
+    InputType,
+    Normalize,
+    OneOrMany,
+    PromptName,
+    Text,
+    Texts,
+    Truncate,
+    TruncationDirection,
+    Vector,
+    as_inputs,
+)
 
-Texts = str | list[str]
+KEYS = ("text", "texts", "inputs")
 Shape = Literal["embedding", "embeddings", "rows"]
 
 
 class EmbedBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The body as sent; null means the same as leaving an option out."""
+    """Texts, under exactly one of `text`, `texts`, `inputs`, and options. `null` means that an option is left out."""
 
-    text: Texts | UnsetType = UNSET
-    texts: list[str] | UnsetType = UNSET
-    inputs: Texts | UnsetType = UNSET
-    input_type: str | None = None
-    prompt_name: str | None = None
-    truncate: bool | str | None = None
-    truncation_direction: str | None = None
-    normalize: bool | None = None
-    dimensions: int | None = None
+    text: Text | Texts | UnsetType = UNSET
+    texts: Texts | UnsetType = UNSET
+    inputs: OneOrMany | UnsetType = UNSET
+    input_type: InputType | None = None
+    prompt_name: PromptName | None = None
+    truncate: Truncate = None
+    truncation_direction: TruncationDirection | None = None
+    normalize: Normalize | None = None
+    dimensions: Dimensions | None = None
+
+
+class OneVector(TypedDict):
+    """The vector of one `text`."""
+
+    embedding: Vector
+
+
+class ManyVectors(TypedDict):
+    """The vectors of a list of `text` or `texts`, in their order."""
+
+    embeddings: list[Vector]
+
+
+Rows = list[Vector]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +76,15 @@ def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
     body = decode(raw, EmbedBody, '{"text": "..."}')
-    key, value = _texts_of(body)
+    inputs, shape = _inputs_of(body, asker)
     question = Question(
-        inputs=asker.inputs([value] if isinstance(value, str) else value, key),
+        inputs=inputs,
         prompt=asker.prompt(body.input_type, body.prompt_name),
         truncate=asker.truncation(body.truncate, body.truncation_direction),
         normalize=asker.normalize(body.normalize),
         dimensions=asker.dimensions(body.dimensions),
     )
-    plain: Shape = "embedding" if isinstance(value, str) else "embeddings"
-    return EmbedQuestion(question, "rows" if key == "inputs" else plain)
+    return EmbedQuestion(question, shape)
 
 
 def render(asked: EmbedQuestion, vectors: Vectors) -> bytes:
@@ -70,11 +98,11 @@ def render(asked: EmbedQuestion, vectors: Vectors) -> bytes:
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _texts_of(body: EmbedBody) -> tuple[str, Texts]:
-    given = [
-        (key, value) for key in ("text", "texts", "inputs") if not isinstance(value := getattr(body, key), UnsetType)
-    ]
+def _inputs_of(body: EmbedBody, asker: Asker) -> tuple[Inputs, Shape]:
+    given = [(key, value) for key in KEYS if not isinstance(value := getattr(body, key), UnsetType)]
     if len(given) != 1:
         found = f"got {' and '.join(key for key, _ in given)}" if given else "got none of them"
-        raise InvalidError(f"send exactly one of text, texts, inputs; {found}")
-    return given[0]
+        raise InvalidError(f"send exactly one of {', '.join(KEYS)}; {found}")
+    [(key, value)] = given
+    plain: Shape = "embedding" if isinstance(value, str) else "embeddings"
+    return asker.inputs(as_inputs(value, key), key), "rows" if key == "inputs" else plain

@@ -121,7 +121,7 @@ def raw_exchange(served: Served, head: str, content: bytes = b"") -> int:
         ("POST /embed HTTP/1.1\nHost: x\nContent-Length: 99999999999\nContent-Type: application/json\n\n", b"", {413}),
         ("GET /health HTTP/1.0\n\n", b"", {200}),
         ("PRI * HTTP/2.0\n\nSM\n\n", b"", {400, 404, 405, 0}),
-        ("GET / HTTP/1.1\nHost: x\nUpgrade: websocket\nConnection: Upgrade\n\n", b"", {404, 400}),
+        ("GET / HTTP/1.1\nHost: x\nUpgrade: websocket\nConnection: Upgrade\n\n", b"", {405, 400}),
     ],
     ids=["negative length", "two lengths", "huge length", "HTTP 1.0", "HTTP 2 preface", "websocket"],
 )

@@ -18,8 +18,9 @@ FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir"
 ORDER = [
     *("settings", "errors", "manifest", "staging", "machine", "allowance", "trail", "logs", "metrics", "traces"),
     *("artifact", "tokenization", "device", "engine", "cost", "plan", "turns", "inference", "job", "waiting"),
-    *("batcher", "warmup", "cache", "canary", "question", "wire.body", "wire.embed", "loaded", "describe", "service"),
-    *("guard", "observe", "app", "__main__"),
+    *("batcher", "warmup", "cache", "canary", "visible", "question", "wire.body", "wire.fields", "wire.embed"),
+    *("wire.openai", "wire.similarity", "wire.tokens", "loaded", "describe", "service", "guard", "observe"),
+    *("schemas", "openapi", "docs_page", "app", "__main__"),
 ]
 
 

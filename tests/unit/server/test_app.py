@@ -54,7 +54,8 @@ def test_what_can_be_got_can_be_asked_for_by_head(artifact: Artifact, path: str)
         ("GET", "/embed", 405, {"POST"}),
         ("DELETE", "/info", 405, {"GET", "HEAD"}),
         ("POST", "/embed/", 404, None),
-        ("GET", "/", 404, None),
+        ("GET", "/", 405, {"POST"}),
+        ("GET", "/v1", 404, None),
     ],
 )
 def test_wrong_routes_and_methods_have_the_error_shape(

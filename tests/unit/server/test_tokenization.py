@@ -106,14 +106,33 @@ def test_token_ids_are_taken_as_they_are(tokenizer: Tokenizer) -> None:
     assert (len(cut.ids), cut.tokens) == (MAX_TOKENS, 42)
 
 
+def test_the_end_of_token_ids_may_be_missing(tokenizer: Tokenizer) -> None:
+    (whole,), (cut,) = tokenizer.encode([[CLS, 3, 4, SEP]]), tokenizer.encode([[CLS, 3, 4]])
+    assert whole == cut
+
+
+def test_a_text_is_split_without_truncation(tokenizer: Tokenizer) -> None:
+    pieces = tokenizer.split("the  cat")
+    assert [pieces.text[start:stop] for start, stop in pieces.offsets] == ["", "the", "cat", ""]
+    assert (pieces.names[0], pieces.special) == ("[CLS]", [1, 0, 0, 1])
+    assert pieces.ids == tokenizer.encode(["the cat"])[0].ids
+    assert len(tokenizer.split("a " * 40, special=False).ids) == 40
+
+
+def test_a_lone_surrogate_cannot_be_split(tokenizer: Tokenizer) -> None:
+    with pytest.raises(InvalidError, match="lone surrogate"):
+        tokenizer.split("a \ud800")
+
+
 @pytest.mark.parametrize(
     ("ids", "said"),
     [
         ([CLS, len(WORDS), SEP], f"from 0 to {len(WORDS) - 1}"),
         ([CLS, -1, SEP], "from 0"),
         ([3, 4], "must begin with"),
-        ([CLS], "must begin with"),
         ([], "must begin with"),
+        ([CLS], "nothing to embed"),
+        ([CLS, 3], "nothing to embed"),
         ([CLS, SEP], "nothing to embed"),
     ],
 )

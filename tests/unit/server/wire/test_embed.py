@@ -49,6 +49,11 @@ def test_the_answers_shape_follows_the_questions_key(card: Manifest, body: dict[
     assert orjson.loads(embed.render(asked, VECTORS[: len(asked.question.inputs)])) == answer
 
 
+def test_token_ids_may_be_one_text_s_or_many(card: Manifest) -> None:
+    assert ask(card, inputs=[1, 2, 3]).inputs == [[1, 2, 3]]
+    assert ask(card, inputs=[[1, 2, 3], [4]]).inputs == [[1, 2, 3], [4]]
+
+
 def test_null_means_left_out(card: Manifest) -> None:
     options = dict.fromkeys(
         ["input_type", "prompt_name", "truncate", "truncation_direction", "normalize", "dimensions"]
@@ -76,7 +81,12 @@ def test_null_means_left_out(card: Manifest) -> None:
         (b'{"text": 1}', InvalidError, r"`\$\.text`"),
         (b'{"text": null}', InvalidError, r"`\$\.text`"),
         (b'{"texts": ["a", null]}', InvalidError, r"`\$\.texts\[1\]`"),
-        (b'{"inputs": [[1, 2]]}', InvalidError, r"`\$\.inputs\[0\]`"),
+        (b'{"inputs": [[1, 2.5]]}', InvalidError, r"`\$\.inputs\[0\]\[1\]`"),
+        (b'{"inputs": ["a", 1]}', InvalidError, "inputs mixes texts and token ids"),
+        (b'{"inputs": [[1, 2], "a"]}', InvalidError, "inputs mixes texts and token ids"),
+        (b'{"text": ["a", " "]}', InvalidError, "index 1 holds nothing to embed"),
+        (b'{"text": [[1, 2]]}', InvalidError, r"`\$\.text\[0\]`"),
+        (b'{"text": "a", "input_type": ""}', InvalidError, "input_type must be"),
         (b'{"texts": []}', InvalidError, "texts is an empty list"),
         (b'{"text": "a", "sparse": true}', InvalidError, "unknown field `sparse`"),
         (b'{"text": "a", "dimensions": 0}', InvalidError, "from 1 to 8"),
@@ -89,7 +99,7 @@ def test_null_means_left_out(card: Manifest) -> None:
         (b'{"text": "a", "input_type": "document", "prompt_name": "query"}', InvalidError, "different prompts"),
         (b'{"text": "a", "truncate": "MIDDLE"}', InvalidError, "truncate must be"),
         (b'{"text": "a", "truncate": 1}', InvalidError, r"\$\.truncate"),
-        (b'{"text": "a", "truncation_direction": "up"}', InvalidError, "one of Right, Left"),
+        (b'{"text": "a", "truncation_direction": "up"}', InvalidError, "one of Right, right, Left, left"),
         (b'{"text": "a", "truncate": "END", "truncation_direction": "Left"}', InvalidError, "contradict"),
     ],
 )

@@ -1,0 +1,86 @@
+"""`POST /tokenize`: the model's tokens, as Text Embeddings Inference asks and answers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, TypedDict
+
+import msgspec
+import orjson
+from msgspec import Meta
+
+from server.question import Asker
+from server.tokenization import Pieces
+from server.wire.body import decode
+from server.wire.fields import AnyText, AnyTexts, PromptName
+
+Place = Annotated[
+    int | None, Meta(description="A character's place in the text, the prompt included; null for special tokens.")
+]
+
+
+class TokenizeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Texts and options. `null` means that an option is left out."""
+
+    inputs: AnyText | AnyTexts
+    add_special_tokens: (
+        Annotated[
+            bool,
+            Meta(
+                description="`false` leaves out the special tokens around each text, which token ids need to be "
+                "embedded. Left out: `true`."
+            ),
+        ]
+        | None
+    ) = None
+    prompt_name: PromptName | None = None
+
+
+class Token(TypedDict):
+    """One token; characters from `start` up to `stop`, without it."""
+
+    id: int
+    text: str
+    special: bool
+    start: Place
+    stop: Place
+
+
+Tokens = list[list[Token]]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizeQuestion:
+    """Texts, prompts before them, and whether to add the special tokens."""
+
+    texts: list[str]
+    special: bool
+
+
+def parse(raw: bytes, asker: Asker) -> TokenizeQuestion:
+    """Read the body of a `/tokenize` request.
+
+    Raises:
+        MalformedError: not JSON, or not UTF-8.
+        TooLargeError: more texts than one request may hold.
+        InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
+    """
+    body = decode(raw, TokenizeBody, '{"inputs": "..."}')
+    texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+    asker.check_size(texts, "inputs")
+    prompt = asker.prompt(None, body.prompt_name)
+    return TokenizeQuestion([prompt + text for text in texts], body.add_special_tokens is not False)
+
+
+def render(split: Iterable[Pieces]) -> bytes:
+    """Write the tokens of each text; one text's at a time, since they take many times the room of their JSON."""
+    return b"[%b]" % b",".join(orjson.dumps(_tokens(pieces)) for pieces in split)
+
+
+def _tokens(pieces: Pieces) -> list[Token]:
+    columns = zip(pieces.ids, pieces.names, pieces.offsets, pieces.special, strict=True)
+    return [
+        {"id": id_, "text": name, "special": True, "start": None, "stop": None}
+        if special
+        else {"id": id_, "text": pieces.text[start:stop], "special": False, "start": start, "stop": stop}
+        for id_, name, (start, stop), special in columns
+    ]
