@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server import errors
-from server.errors import ClientGoneError, SlowBodyError
-from server.guard import REQUEST_ID, Guard
+from server.errors import ClientGoneError, SlowRequestError
+from server.guard import REQUEST_ID, REQUEST_TIMEOUT, Guard
 from server.service import Result, Service
 from server.settings import Settings
 from server.wire import embed as wire_embed
@@ -87,7 +87,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_allow_origin,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+        allow_headers=["Authorization", "Content-Type", REQUEST_ID, REQUEST_TIMEOUT],
         expose_headers=["*"],
     )
     return [cors, guard]
@@ -115,7 +115,7 @@ async def _read_body(request: Request, timeout_s: float) -> bytes:
         async with asyncio.timeout(timeout_s):
             return await request.body()
     except TimeoutError:
-        raise SlowBodyError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
+        raise SlowRequestError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
     except ClientDisconnect:
         raise ClientGoneError("the caller hung up while sending") from None
 

@@ -2,16 +2,17 @@
 
     ServiceError
     ├── CallerError     the request must change before it can succeed
-    │   ├── MalformedError 400          ├── TooLargeError 413
+    │   ├── MalformedError 400          ├── UriTooLongError 414
     │   ├── UnauthorizedError 401       ├── MediaTypeError 415
     │   ├── NotFoundError 404           ├── InvalidError 422
-    │   ├── MethodNotAllowedError 405   └── ClientGoneError 499 (nobody is left to read it)
-    │   └── SlowBodyError 408
+    │   ├── MethodNotAllowedError 405   ├── HeadTooLargeError 431
+    │   ├── SlowRequestError 408        └── ClientGoneError 499 (nobody is left to read it)
+    │   └── TooLargeError 413
     └── OurError        the same request may succeed later
         ├── OverloadedError 429         ├── UnavailableError 503
         └── InferenceError 500          └── DeadlineError 504
 
-`StartError` stands apart: it ends the process before it serves.
+Apart stand `StartError`, which ends the process before it serves, and the statuses of a process that had to end.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 START_REFUSED = 3
+INFERENCE_DIED = 4
 
 
 class StartError(Exception):
@@ -46,7 +48,7 @@ class CallerError(ServiceError):
 
 
 class MalformedError(CallerError):
-    """The body is not JSON."""
+    """The body is not JSON, or the bytes are not HTTP."""
 
     status = 400
     error_type = "malformed"
@@ -76,8 +78,8 @@ class MethodNotAllowedError(CallerError):
     error_type = "method_not_allowed"
 
 
-class SlowBodyError(CallerError):
-    """The body did not arrive in time."""
+class SlowRequestError(CallerError):
+    """The headers or the body did not arrive in time."""
 
     status = 408
     error_type = "timeout"
@@ -93,6 +95,13 @@ class TooLargeError(CallerError):
     error_type = "too_large"
 
 
+class UriTooLongError(CallerError):
+    """The address alone is longer than request line and headers may be."""
+
+    status = 414
+    error_type = "too_large"
+
+
 class MediaTypeError(CallerError):
     """The body is not plain JSON by its own headers."""
 
@@ -105,6 +114,13 @@ class InvalidError(CallerError):
 
     status = 422
     error_type = "validation"
+
+
+class HeadTooLargeError(CallerError):
+    """The request line and the headers are too long, or the headers too many."""
+
+    status = 431
+    error_type = "too_large"
 
 
 class ClientGoneError(CallerError):

@@ -40,16 +40,20 @@ class Served:
         return rows
 
 
-def start(**settings: object) -> subprocess.Popen[str]:
-    """Start a server with these settings and no others; standard error goes where standard output goes."""
+def environment(**settings: object) -> dict[str, str]:
+    """The environment of a server with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.isupper() or name in ("PATH", "HOME", "LANG")}
     asked = {name.upper(): str(value) for name, value in settings.items()}
-    environment = kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
+    return kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
+
+
+def start(*program: str, **settings: object) -> subprocess.Popen[str]:
+    """Start a server, or the Python program given; standard error goes where standard output goes."""
     python = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
     return subprocess.Popen(
-        [str(python), "-m", "server"],
+        [str(python), *(program or ("-m", "server"))],
         cwd=ROOT,
-        env=environment,
+        env=environment(**settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -57,9 +61,9 @@ def start(**settings: object) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def serve(**settings: object) -> Iterator[Served]:
-    """Run a server until the block ends, then stop it as an orchestrator would (SIGTERM)."""
-    with start(**settings) as process:
+def serve(*program: str, **settings: object) -> Iterator[Served]:
+    """Run a server, or the program given, until the block ends, then stop it as an orchestrator would (SIGTERM)."""
+    with start(*program, **settings) as process:
         served = Served(process, httpx.Client(timeout=120))
         try:
             served.client.base_url = httpx.URL(f"http://127.0.0.1:{_wait_for_port(served)}")

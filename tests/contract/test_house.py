@@ -16,7 +16,8 @@ from tests.serving import ROOT
 FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
 # Each module may import those before it in this list, never one after it.
 ORDER = [
-    *("settings", "errors", "manifest", "staging", "machine", "allowance", "logs", "metrics", "artifact"),
+    *("settings", "errors", "process", "protocol", "manifest", "staging", "machine", "allowance", "logs", "metrics"),
+    "artifact",
     *("tokenization", "device", "engine", "batcher", "question", "wire.body", "wire.embed", "loaded", "describe"),
     *("service", "guard", "app", "__main__"),
 ]
