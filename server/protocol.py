@@ -65,6 +65,9 @@ class Awaiting(Enum):
     BODY = "body"
 
 
+REQUEST, HEAD, BODY = Awaiting
+
+
 def bounded(terms: Terms) -> type[HttpToolsProtocol]:
     """Make the protocol class that uvicorn is to use under `terms`."""
     return type("BoundedConnection", (Connection,), {"terms": terms})
@@ -82,7 +85,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._socket = transport
         self.transport = Lingering(transport, self._close)
-        self._awaiting = Awaiting.REQUEST
+        self._awaiting = REQUEST
         self._begun_in_this_chunk = False
         self._chunk_bytes = self._received_bytes = self._untaken_bytes = 0
         self._refusal: ServiceError | None = None
@@ -109,13 +112,13 @@ class Connection(HttpToolsProtocol):
                 return
             except httptools.HttpParserError as error:
                 self._refuse(self._refusal or MalformedError(f"this is not an HTTP/1.1 request: {error}"))
-        if self._awaiting is not Awaiting.REQUEST or self._closing:
+        if self._awaiting is not REQUEST or self._closing:
             self._count()
 
     def eof_received(self) -> None:
         """Answer what can no longer become a request. After a whole one, the caller has hung up, as uvicorn has it."""
         self._ended = True
-        if self._awaiting is Awaiting.HEAD or (self._awaiting is Awaiting.BODY and self._owes()):
+        if self._awaiting is HEAD or (self._awaiting is BODY and self._owes()):
             self._refuse(MalformedError("the connection was closed before the request was whole"))
 
     def shutdown(self) -> None:
@@ -127,34 +130,30 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the clock for a head; the first one's runs since the connection was accepted."""
         super().on_message_begin()
-        self._awaiting = Awaiting.HEAD
+        self._awaiting = HEAD
         self._begun_in_this_chunk = True
         self._received_bytes = 0
         if self.cycle is not None:
             self._due = self.loop.time() + self.terms.receive_timeout_s
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; trailers, which come after the body and which nothing reads, are dropped."""
-        if self._awaiting is Awaiting.HEAD:
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head breaks a bound."""
         self._check_head()
         if self.parser.should_upgrade():
             return  # The parser would skip the body; `data_received` lets it read the request again.
-        self._awaiting = Awaiting.BODY
+        self._awaiting = BODY
         self._due = math.inf
         super().on_headers_complete()
+        self.headers = []  # for trailers, which nothing reads
         if self.terms.draining:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that the next byte belongs to another request."""
-        if self._awaiting is Awaiting.HEAD:
+        if self._awaiting is HEAD:
             return
         super().on_message_complete()
-        self._awaiting = Awaiting.REQUEST
+        self._awaiting = REQUEST
         if self.cycle.response_complete:
             self._due = self.loop.time() + self.timeout_keep_alive
 
@@ -167,11 +166,11 @@ class Connection(HttpToolsProtocol):
             return
         if self._refusal:
             self._say(self._refusal)
-        elif self._awaiting is Awaiting.BODY and self.expect_100_continue:
+        elif self._awaiting is BODY and self.expect_100_continue:
             # Told no, the caller may send the body or leave it out: what comes next cannot be known.
             self.transport.close()
-        elif self._awaiting is not Awaiting.HEAD:
-            idle = self._awaiting is Awaiting.REQUEST
+        elif self._awaiting is not HEAD:
+            idle = self._awaiting is REQUEST
             self._due = self.loop.time() + (self.timeout_keep_alive if idle else self.terms.receive_timeout_s)
 
     def _check_room(self) -> None:
@@ -213,10 +212,11 @@ class Connection(HttpToolsProtocol):
         if self._closing:
             if self._received_bytes > self.terms.max_wire_bytes:
                 self._socket.close()
-        elif self._awaiting is Awaiting.HEAD and self._received_bytes > self.terms.max_header_bytes:
-            self._refuse(self._head_too_large())
-        elif self._received_bytes > self.terms.max_wire_bytes:
-            self._refuse(TooLargeError("the body and its chunks take too many bytes (MAX_BODY_BYTES)"))
+        elif self._awaiting is HEAD:
+            if self._received_bytes > self.terms.max_header_bytes:
+                self._refuse(self._head_too_large())
+        elif self._received_bytes > self.terms.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
+            self._refuse(TooLargeError("the body's chunks or trailers take too much beside it (MAX_BODY_BYTES)"))
 
     def _read_without_upgrade(self, rest: bytes) -> None:
         """Read the request again as if it asked for no other protocol (RFC 9110, 7.8: a server may ignore that).
@@ -242,7 +242,7 @@ class Connection(HttpToolsProtocol):
         self._refusal = error
         self._due = math.inf
         self.terms.refused(error)
-        if self._awaiting is Awaiting.BODY:
+        if self._awaiting is BODY:
             self._give_up_last(error)
         elif not self._owes():
             self._say(error)
@@ -273,7 +273,7 @@ class Connection(HttpToolsProtocol):
         if self._closing:
             return
         self._closing = True
-        if self._ended or (self._awaiting is Awaiting.REQUEST and not self._refusal):
+        if self._ended or (self._awaiting is REQUEST and not self._refusal):
             self._socket.close()
             return
         self._socket.write_eof()
@@ -305,7 +305,7 @@ class Connection(HttpToolsProtocol):
     def _expire(self, now: float) -> None:
         if self.flow.read_paused and not self._closing:
             self._due = now + self.terms.receive_timeout_s  # It is we who do not read.
-        elif self._awaiting is Awaiting.HEAD and not self._closing:
+        elif self._awaiting is HEAD and not self._closing:
             limit = f"{self.terms.receive_timeout_s:g} s (RECEIVE_TIMEOUT_S)"
             self._refuse(SlowRequestError(f"the headers did not arrive within {limit}"))
         else:
