@@ -1,11 +1,11 @@
 """`python -m server`: read the settings, open the model, warm it, serve it."""
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
 import socket
-import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from types import FrameType
@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from server import __version__, device, logs, machine, traces
+from server import __version__, device, logs, machine, process, traces
 from server.app import create_app
 from server.artifact import open_artifact
 from server.cost import Pace
@@ -21,6 +21,7 @@ from server.device import PROVIDERS
 from server.engine import OnnxEngine, Resources
 from server.errors import START_REFUSED, StartError
 from server.loaded import Loaded
+from server.protocol import Terms, bounded
 from server.service import Service
 from server.settings import SETTINGS, Settings, SettingsError, resolve
 from server.tokenization import Tokenizer
@@ -31,25 +32,42 @@ logger = logging.getLogger("server")
 BACKLOG = 2048
 # Longer than the 60 s after which common load balancers drop an idle connection: the side that reuses it closes it.
 KEEP_ALIVE_S = 75
+# Told to stop, the server listens on while it answers what it had accepted, so long at most: readiness probes and
+# balancers that have not heard of it yet must find it.
+LISTEN_ON_S = 3
+# Beside REQUEST_TIMEOUT_S, what stopping may take in all before the process is ended.
+STOP_MARGIN_S = 8
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells the service when it begins to shut down."""
+    """uvicorn's server, which finishes what it accepted when told to stop, and ends whatever else happens."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, terms: Terms) -> None:
         super().__init__(config)
         self._service = service
+        self._terms = terms
         service.metrics.watch("embedding_connections", "Open connections.", lambda: len(self.server_state.connections))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to shut down; a second interrupt ends at once."""
+        """Begin to shut down; a second signal ends the process at once."""
         self._service.drain()
+        self._terms.draining = True
+        process.insist_on_signals()
+        seconds = self._service.settings.request_timeout_s + STOP_MARGIN_S
+        process.die_after(seconds, f"it did not stop within {seconds:g} s of signal {sig}")
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was accepted before the listener closes, then stop."""
+        if self.server_state.tasks:
+            await asyncio.wait(set(self.server_state.tasks), timeout=LISTEN_ON_S)
+        await super().shutdown(sockets)
 
 
 def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the server until it is told to stop; return the exit status."""
     _parse(arguments)
+    process.hold_standard_streams()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_cleanly)
     try:
@@ -58,8 +76,10 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
         with reserve_port(settings.host, settings.port) as listener:
             serve(load(settings), listener)
     except (SettingsError, StartError) as error:
-        sys.stderr.write("".join(f"cannot start: {line}\n" for line in str(error).splitlines()))
+        process.complain("".join(f"cannot start: {line}\n" for line in str(error).splitlines()))
         return START_REFUSED
+    finally:
+        process.drop_unwritten()
     return 0
 
 
@@ -129,7 +149,9 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     for line in summary(loaded, warmed.pace, listener):
         logger.info(line)
     service = Service(loaded, engine, warmed, _die)
-    Server(_uvicorn_config(service, loaded.settings), service).run(sockets=[listener])
+    max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
+    terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
+    Server(_uvicorn_config(service, terms), service, terms).run(sockets=[listener])
 
 
 def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
@@ -166,11 +188,11 @@ def summary(loaded: Loaded, pace: Pace, listener: socket.socket) -> Iterator[str
     yield f"ready, listening on {host} port {port}"
 
 
-def _uvicorn_config(service: Service, settings: Settings) -> uvicorn.Config:
+def _uvicorn_config(service: Service, terms: Terms) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service),
         loop="uvloop",
-        http="httptools",
+        http=bounded(terms),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -179,17 +201,17 @@ def _uvicorn_config(service: Service, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=round(settings.request_timeout_s) + 1,
+        timeout_graceful_shutdown=round(service.settings.request_timeout_s) + 1,
     )
 
 
 def _die(error: BaseException) -> None:
-    logger.critical("the inference thread died: %s", type(error).__name__)
-    os._exit(1)
+    process.die(f"the inference thread died: {type(error).__name__}")
 
 
 def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
     # Before uvicorn takes over there is nothing to finish; afterwards it raises the signal again once all is done.
+    process.insist_on_signals()
     raise SystemExit(0)
 
 

@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server import docs_page, errors, metrics, openapi
-from server.errors import ClientGoneError, SlowBodyError
-from server.guard import Guard
+from server.errors import ClientGoneError, SlowRequestError
+from server.guard import REQUEST_TIMEOUT, Guard
 from server.observe import REQUEST_ID, Observe
 from server.question import Asker, Question
 from server.service import Result, Service
@@ -171,7 +171,7 @@ def _middleware(service: Service, routes: list[Route]) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_allow_origin,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", REQUEST_ID, "traceparent", "tracestate"],
+        allow_headers=["Authorization", "Content-Type", REQUEST_ID, REQUEST_TIMEOUT, "traceparent", "tracestate"],
         expose_headers=["*"],
     )
     return [observe, cors, guard]
@@ -210,7 +210,7 @@ async def _read_body(request: Request, service: Service) -> bytes:
         async with asyncio.timeout(timeout_s):
             return await request.body()
     except TimeoutError:
-        raise SlowBodyError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
+        raise SlowRequestError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
     except ClientDisconnect:
         raise ClientGoneError("the caller hung up while sending") from None
 

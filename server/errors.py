@@ -2,17 +2,17 @@
 
     ServiceError
     ├── CallerError     the request must change before it can succeed
-    │   ├── MalformedError 400          ├── TooLargeError 413
+    │   ├── MalformedError 400          ├── UriTooLongError 414
     │   ├── UnauthorizedError 401       ├── MediaTypeError 415
     │   ├── NotFoundError 404           ├── InvalidError 422
-    │   ├── UnknownModelError 404       └── ClientGoneError 499 (nobody is left to read it)
-    │   ├── MethodNotAllowedError 405
-    │   └── SlowBodyError 408
+    │   ├── UnknownModelError 404       ├── HeadTooLargeError 431
+    │   ├── MethodNotAllowedError 405   └── ClientGoneError 499 (nobody is left to read it)
+    │   └── SlowRequestError 408
     └── OurError        the same request may succeed later
         ├── OverloadedError 429         ├── UnavailableError 503
         └── InferenceError 500          └── DeadlineError 504
 
-`StartError` stands apart: it ends the process before it serves.
+Apart stand `StartError`, which ends the process before it serves, and the statuses of a process that had to end.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 START_REFUSED = 3
+INFERENCE_DIED = 4
 OPENAI_PATHS = "/v1/"
 
 Family = Literal["invalid_request_error", "server_error"]
@@ -78,7 +79,7 @@ class CallerError(ServiceError):
 
 
 class MalformedError(CallerError):
-    """The body is not JSON."""
+    """The body is not JSON, or the bytes are not HTTP."""
 
     status = 400
     error_type = "malformed"
@@ -118,8 +119,8 @@ class MethodNotAllowedError(CallerError):
     error_type = "method_not_allowed"
 
 
-class SlowBodyError(CallerError):
-    """The body did not arrive in time."""
+class SlowRequestError(CallerError):
+    """The headers or the body did not arrive in time."""
 
     status = 408
     error_type = "timeout"
@@ -135,6 +136,13 @@ class TooLargeError(CallerError):
     error_type = "too_large"
 
 
+class UriTooLongError(CallerError):
+    """The address alone is longer than request line and headers may be."""
+
+    status = 414
+    error_type = "too_large"
+
+
 class MediaTypeError(CallerError):
     """The body is not plain JSON by its own headers."""
 
@@ -147,6 +155,13 @@ class InvalidError(CallerError):
 
     status = 422
     error_type = "validation"
+
+
+class HeadTooLargeError(CallerError):
+    """The request line and the headers are too long, or the headers too many."""
+
+    status = 431
+    error_type = "too_large"
 
 
 class ClientGoneError(CallerError):

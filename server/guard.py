@@ -11,13 +11,15 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import errors
-from server.errors import MediaTypeError, ServiceError, TooLargeError, UnauthorizedError
+from server.errors import InvalidError, MediaTypeError, ServiceError, TooLargeError, UnauthorizedError
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+REQUEST_TIMEOUT = "x-request-timeout-ms"
 # An orchestrator's probes carry no key.
 OPEN_PATHS = frozenset({"/health", "/ready"})
+MILLISECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,17}")
 JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 
 
@@ -36,10 +38,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        scope.setdefault("state", {})["deadline"] = time.monotonic() + self._timeout_s
+        started = time.monotonic()
+        state = scope.setdefault("state", {})
         reply = _Reply(send)
         try:
             self._check(scope["path"], scope["method"], headers)
+            state["deadline"] = started + choose_timeout(headers, self._timeout_s)
             await self._app(scope, limit_body(receive, self._max_body_bytes), reply)
         except Exception as error:  # noqa: BLE001 - the last resort: a failure without an answer hangs the caller
             await _answer(error, scope, receive, reply)
@@ -63,6 +67,20 @@ class _Reply:
         if message["type"] == "http.response.start":
             self.begun = True
         await self._send(message)
+
+
+def choose_timeout(headers: Headers, limit_s: float) -> float:
+    """Return the seconds that a request may take: `limit_s`, or less where its header asks for that.
+
+    Raises:
+        InvalidError: the header is not one whole number of at least 1.
+    """
+    given = headers.getlist(REQUEST_TIMEOUT)
+    if not given:
+        return limit_s
+    if len(given) > 1 or not MILLISECONDS.fullmatch(given[0]):
+        raise InvalidError(f"{REQUEST_TIMEOUT} must be one whole number of milliseconds, 1 or more")
+    return min(limit_s, int(given[0]) / 1000)
 
 
 def check_key(headers: Headers, keys: Iterable[bytes]) -> None:

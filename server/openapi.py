@@ -6,12 +6,12 @@ from typing import Any
 
 from server import __version__, errors, metrics
 from server.errors import ServiceError
+from server.guard import MILLISECONDS, REQUEST_TIMEOUT
 from server.loaded import Loaded
 from server.observe import REQUEST_ID
 from server.schemas import Schema, components, ref
 
 JSON = "application/json"
-TIMEOUT = "x-request-timeout-ms"
 
 VECTOR_HEADERS = {
     "x-compute-tokens": "Tokens computed, special tokens included.",
@@ -30,7 +30,7 @@ READ_ERRORS = (errors.UnauthorizedError, ServiceError)
 BODY_ERRORS = (
     errors.MalformedError,
     errors.UnauthorizedError,
-    errors.SlowBodyError,
+    errors.SlowRequestError,
     errors.TooLargeError,
     errors.MediaTypeError,
     errors.InvalidError,
@@ -280,7 +280,7 @@ def _parameter_names(operation: Operation) -> list[str]:
     return [
         *(["model"] if "{model}" in operation.path else []),
         REQUEST_ID,
-        *([TIMEOUT] if operation.body else []),
+        *([REQUEST_TIMEOUT] if operation.body else []),
     ]
 
 
@@ -299,10 +299,10 @@ def _parameters() -> Schema:
             "spaces. Another, or none, is replaced.",
             "schema": {"type": "string"},
         },
-        TIMEOUT: {
-            "name": TIMEOUT,
+        REQUEST_TIMEOUT: {
+            "name": REQUEST_TIMEOUT,
             "in": "header",
             "description": "Milliseconds that the caller waits, if fewer than the server's own limit; then 504.",
-            "schema": {"type": "string", "pattern": "^0{0,8}[1-9][0-9]{0,17}$"},
+            "schema": {"type": "string", "pattern": f"^{MILLISECONDS.pattern}$"},
         },
     }

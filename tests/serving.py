@@ -40,20 +40,23 @@ class Served:
         return rows
 
 
-def start(program: str = "server", python: Path | None = None, /, **settings: object) -> subprocess.Popen[str]:
-    """Start a server with these settings and no others; standard error goes where standard output goes.
-
-    `program` is the module to run: the server itself or one that runs it with faults. It runs in the runtime's
-    environment unless `python` is another's.
-    """
+def environment(**settings: object) -> dict[str, str]:
+    """The environment of a server with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.isupper() or name in ("PATH", "HOME", "LANG")}
     asked = {name.upper(): str(value) for name, value in settings.items()}
-    environment = kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
+    return kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
+
+
+def start(*program: str, python: object = None, **settings: object) -> subprocess.Popen[str]:
+    """Start a server, or the Python program given, in the runtime's environment unless `python` is another's.
+
+    Standard error goes where standard output goes.
+    """
     runtime = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
     return subprocess.Popen(
-        [str(python or runtime), "-m", program],
+        [str(python or runtime), *(program or ("-m", "server"))],
         cwd=ROOT,
-        env=environment,
+        env=environment(**settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -61,9 +64,9 @@ def start(program: str = "server", python: Path | None = None, /, **settings: ob
 
 
 @contextmanager
-def serve(program: str = "server", python: Path | None = None, /, **settings: object) -> Iterator[Served]:
-    """Run a server until the block ends, then stop it as an orchestrator would (SIGTERM)."""
-    with start(program, python, **settings) as process:
+def serve(*program: str, python: object = None, **settings: object) -> Iterator[Served]:
+    """Run a server, or the program given, until the block ends, then stop it as an orchestrator would (SIGTERM)."""
+    with start(*program, python=python, **settings) as process:
         served = Served(process, httpx.Client(timeout=120))
         try:
             served.client.base_url = httpx.URL(f"http://127.0.0.1:{_wait_for_port(served)}")

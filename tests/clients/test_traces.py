@@ -73,7 +73,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def traced(collector: Collector) -> Iterator[Served]:
     settings = {"otel_exporter_otlp_endpoint": collector.url, "otel_bsp_schedule_delay": 100, "log_format": "json"}
-    with serve("server", PYTHON, quantization="int8", log_level="debug", api_key="hunter2", **settings) as served:
+    with serve(python=PYTHON, quantization="int8", log_level="debug", api_key="hunter2", **settings) as served:
         served.client.headers["authorization"] = "Bearer hunter2"
         yield served
 
@@ -159,14 +159,14 @@ def test_what_is_exported_names_the_service_and_no_text_key_or_path(collector: C
 
 def test_the_last_spans_are_exported_before_the_server_ends(collector: Collector) -> None:
     trace = "e" * 32
-    with serve("server", PYTHON, quantization="int8", otel_exporter_otlp_endpoint=collector.url + "/") as served:
+    with serve(python=PYTHON, quantization="int8", otel_exporter_otlp_endpoint=collector.url + "/") as served:
         assert ask(served, {"text": "a"}, trace).status_code == 200
     assert "POST /embed" in collector.of_trace(trace)
 
 
 def test_a_collector_that_is_down_costs_one_line_and_no_answer() -> None:
     settings = {"otel_exporter_otlp_endpoint": "http://127.0.0.1:9", "otel_bsp_schedule_delay": 50}
-    with serve("server", PYTHON, quantization="int8", **settings) as served:
+    with serve(python=PYTHON, quantization="int8", **settings) as served:
         for _ in range(5):
             assert served.client.get("/info").status_code == 200
         until(lambda: any("traces do not reach" in line for line in served.lines))

@@ -36,7 +36,7 @@ class Faulty:
 def faulty(folder: Path, **settings: object) -> Iterator[Faulty]:
     switch = folder / "fault"
     switch.write_text("")
-    with serve(PROGRAM, quantization="int8", fault=switch, **settings) as served:
+    with serve("-m", PROGRAM, quantization="int8", fault=switch, **settings) as served:
         yield Faulty(served, switch)
 
 

@@ -167,7 +167,7 @@ async def post(service: Service, receive: Callable[[], Awaitable[Message]]) -> l
 
 def test_browsers_may_call_only_from_allowed_origins(artifact: Artifact) -> None:
     preflight = {"origin": "https://a.org", "access-control-request-method": "POST"}
-    preflight |= {"access-control-request-headers": "authorization, content-type"}
+    preflight |= {"access-control-request-headers": "authorization, content-type, x-request-timeout-ms"}
 
     async def allowed(client: httpx.AsyncClient) -> None:
         response = await client.options("/embed", headers=preflight)

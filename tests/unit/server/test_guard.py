@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -122,3 +123,31 @@ def test_a_bug_answers_500_in_the_error_shape_and_its_log_holds_the_place_not_th
 def test_a_bug_after_the_answer_began_cuts_the_connection() -> None:
     with pytest.raises(Exception, match="internal error"):
         call(path="/fail-late")
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, 60), ("1500", 1.5), ("1", 0.001), ("999999999999", 60)])
+def test_a_request_may_ask_for_less_time_than_the_limit_but_not_for_more(given: str | None, seconds: float) -> None:
+    left: list[float] = []
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        left.append(scope["state"]["deadline"] - time.monotonic())
+        await echo(scope, receive, send)
+
+    async def main() -> httpx.Response:
+        transport = httpx.ASGITransport(Guard(note, resolve({})))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post("/embed", headers={"x-request-timeout-ms": given} if given else {})
+
+    assert asyncio.run(main()).status_code == 200
+    assert seconds - 1 < left[0] <= seconds
+
+
+@pytest.mark.parametrize("given", ["0", "000", "-1", "+1", "1.5", "1e3", "soon", "", " ", "1, 2", "\u0661", "9" * 5000])
+def test_a_time_that_is_no_whole_number_is_refused_by_its_header_s_name(given: str) -> None:
+    response = call(headers=[("x-request-timeout-ms", given.encode())])
+    assert response.status_code == 422
+    assert "x-request-timeout-ms" in response.json()["error"]
+
+
+def test_a_time_that_is_given_twice_is_refused() -> None:
+    assert call(headers=[("x-request-timeout-ms", "5"), ("x-request-timeout-ms", "5")]).status_code == 422

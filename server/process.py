@@ -1,0 +1,91 @@
+"""The process around the server: its standard streams, how many files it may open, and how it ends."""
+
+import contextlib
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import NoReturn
+
+from server.errors import INFERENCE_DIED
+
+logger = logging.getLogger(__name__)
+
+# What the process opens besides connections: model files, event loop, threads, and connections that are being refused.
+OWN_FILES = 64
+STANDARD_STREAMS = 3
+
+
+def hold_standard_streams() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    Otherwise the next file or socket gets its number, and whatever is printed goes there.
+    """
+    for number in range(STANDARD_STREAMS):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def complain(text: str) -> None:
+    """Write to standard error, if that can be written."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def drop_unwritten() -> None:
+    """Give up what a standard stream cannot take, as on a full disk; Python would exit with a status of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def raise_file_limit() -> int:
+    """Allow this process as many open files as it may allow itself; return that number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        hard = soft
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
+
+
+def fit_connections(wanted: int, files: int) -> int:
+    """Return how many connections `files` open files have room for, `wanted` at most and 1 at least."""
+    room = max(1, files - OWN_FILES)
+    if room < wanted:
+        logger.warning("MAX_CONNECTIONS=%d is lowered to %d: the process may open %d files", wanted, room, files)
+    return min(wanted, room)
+
+
+def die(reason: str) -> NoReturn:
+    """End the process at once with a status that is not 0, whatever its threads are doing."""
+    logger.critical("the process ends: %s", reason)
+    logging.shutdown()
+    os._exit(INFERENCE_DIED)
+
+
+def die_after(seconds: float, reason: str) -> None:
+    """End the process like `die` if it is still there after `seconds`."""
+    watchdog = threading.Timer(seconds, die, [reason])
+    watchdog.daemon = True
+    watchdog.start()
+
+
+def insist_on_signals() -> None:
+    """From now on SIGTERM and SIGINT end the process at once, with the status that shells give to a signal."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_at_once)
+
+
+def _exit_at_once(number: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)

@@ -1,0 +1,338 @@
+import asyncio
+import contextlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from server.errors import ServiceError
+from server.protocol import Connection, Terms, bounded
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
+SOON_S = 0.2
+
+
+@dataclass
+class App:
+    """Answers with the path and the length of the body once `gate` is open; counts who hung up."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: bytes = b""
+    gone: int = 0
+    scopes: list[Scope] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        body, more = b"", scope["path"] != "/early"
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.gone += 1
+                return
+            body, more = body + message["body"], message["more_body"]
+        await self.gate.wait()
+        answer = self.answer or f"{scope['path']} {len(body)}".encode()
+        headers = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+@dataclass
+class Here:
+    """A listening server without uvicorn's main loop, and a way to connect to it."""
+
+    app: App
+    terms: Terms
+    state: ServerState
+    port: int
+    refused: list[ServiceError]
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def exchange(self, sent: bytes) -> bytes:
+        """Send, and read until the server closes."""
+        reader, writer = await self.connect()
+        writer.write(sent)
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+def run(check: Callable[[Here], Awaitable[None]], keep_alive_s: float = 10, **changes: object) -> None:
+    async def main() -> None:
+        refused: list[ServiceError] = []
+        limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "max_connections": 50, "receive_timeout_s": 10.0}
+        terms = Terms(**limits | changes, refused=refused.append)  # type: ignore[arg-type]
+        app, state = App(), ServerState()
+        app.gate.set()
+        config = Config(app, http=bounded(terms), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]
+        config.load()
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(lambda: bounded(terms)(config, state, {}), "127.0.0.1", 0)
+        async with listener:
+            await check(Here(app, terms, state, listener.sockets[0].getsockname()[1], refused))
+            for connection in list(state.connections):
+                assert isinstance(connection, Connection)
+                connection.shutdown()
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def statuses(said: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", said)]
+
+
+def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
+    async def check(here: Here) -> None:
+        assert await here.exchange(b"") == b""
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_a_head_that_does_not_end_is_a_408() -> None:
+    async def check(here: Here) -> None:
+        assert statuses(await here.exchange(GET)) == [408]
+        assert [error.status for error in here.refused] == [408]
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_an_idle_connection_is_closed_in_its_own_time_whatever_empty_lines_come() -> None:
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"/a 0")
+        reading = asyncio.create_task(reader.read())
+        while not reading.done():
+            writer.write(b"\r\n")
+            await asyncio.sleep(SOON_S / 4)
+        assert await reading == b""
+        writer.close()
+
+    run(check, keep_alive_s=SOON_S)
+
+
+def test_a_request_in_progress_is_not_timed() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        await asyncio.sleep(4 * SOON_S)
+        here.app.gate.set()
+        assert await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check, keep_alive_s=SOON_S, receive_timeout_s=SOON_S)
+
+
+def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n" + GET)
+        await asyncio.sleep(3 * SOON_S)
+        here.app.gate.set()
+        assert statuses(await reader.read()) == [200, 408]
+        writer.close()
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_a_broken_body_ends_its_own_request_and_no_other() -> None:
+    broken = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+
+    async def check(here: Here) -> None:
+        assert statuses(await here.exchange(broken)) == [400]
+        await asyncio.sleep(0.01)
+        assert here.app.gone == 1
+        assert statuses(await here.exchange(GET + b"\r\n" + broken)) == [200, 400]
+        assert len(here.app.scopes) == 2
+
+    run(check)
+
+
+EXTENSION = b"1;" + b"x" * 1000 + b"\r\na\r\n"
+TRAILERS = b"x:y\r\n" * 150
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(b"", EXTENSION), (b"0\r\n", TRAILERS), (b"0\r\nx: ", b"y" * 1000)],
+    ids=["extensions", "trailers", "a trailer"],
+)
+def test_a_body_and_what_frames_it_are_bounded(first: bytes, then: bytes) -> None:
+    head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(head + first)
+        for _ in range(12):
+            await asyncio.sleep(0.001)
+            writer.write(then)
+        assert statuses(await reader.read()) == [413]
+        writer.close()
+
+    run(check)
+
+
+def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
+    head = b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(head)
+        await reader.readuntil(b"/early 0")
+        for _ in range(5):
+            writer.write(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+        writer.write(b"0\r\n\r\n" + GET + b"\r\n")
+        await reader.readuntil(b"/a 0")
+        writer.write(head)
+        await reader.readuntil(b"/early 0")
+        for _ in range(20):
+            writer.write(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+            await asyncio.sleep(0.001)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+    run(check)
+
+
+def test_trailers_do_not_become_headers() -> None:
+    async def check(here: Here) -> None:
+        head = b"POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        assert statuses(await here.exchange(head + b"0\r\nAuthorization: Bearer x\r\n\r\n")) == [200]
+        assert b"authorization" not in dict(here.app.scopes[0]["headers"])
+
+    run(check)
+
+
+def test_an_answer_of_which_nothing_is_taken_is_dropped() -> None:
+    async def check(here: Here) -> None:
+        here.app.answer = b"x" * 50_000_000
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(4 * SOON_S)
+        assert not here.state.connections
+        writer.close()
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_one_connection_too_many_is_a_503_and_closed() -> None:
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"/a 0")
+        said = await here.exchange(GET + b"\r\n")
+        assert statuses(said) == [503]
+        assert b"retry-after: 1" in said
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check, max_connections=1)
+
+
+def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
+    async def check(here: Here) -> None:
+        here.terms.draining = True
+        said = await here.exchange(GET + b"\r\n" + GET + b"\r\n")
+        assert statuses(said) == [200]
+        assert b"connection: close" in said
+
+    run(check)
+
+
+def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
+    async def check(here: Here) -> None:
+        head = b"POST /b?q=1 HTTP/1.1\r\nUpgrade: h2c\r\nX-Mine: 1\r\nConnection: Upgrade\r\nContent-Length: 3\r\n\r\n"
+        reader, writer = await here.connect()
+        for cut in (len(head), 30):
+            writer.write(head[:cut])
+            await asyncio.sleep(0.01)
+            writer.write(head[cut:] + b"abc" + GET + b"\r\n")
+            assert await reader.readuntil(b"/b 3")
+            assert await reader.readuntil(b"/a 0")
+        assert dict(here.app.scopes[0]["headers"]) == {b"x-mine": b"1", b"content-length": b"3"}
+        assert here.app.scopes[0]["query_string"] == b"q=1"
+        writer.close()
+
+    run(check)
+
+
+def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(b"POST /early HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
+        await reader.readuntil(b"/early 0")
+        writer.write(b"abc")
+        await asyncio.sleep(3 * SOON_S)
+        writer.write(GET + b"\r\n")
+        assert await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        writer.write(b"POST /early HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await asyncio.sleep(0.01)
+        writer.write(b"zz\r\n")
+        await asyncio.sleep(0.01)
+        here.app.gate.set()
+        assert statuses(await reader.read()) == [400]
+        writer.close()
+
+    run(check)
+    assert not caplog.messages
+
+
+def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> None:
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(b"POST /b HTTP/1.1\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000 + GET)
+        await reader.readuntil(b"/b 3000")
+        writer.write(b"\r\n")
+        assert await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check)
+
+
+def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on() -> None:
+    async def check(here: Here) -> None:
+        async with asyncio.timeout(5):
+            said = await here.exchange(b"POST /early HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        assert statuses(said) == [200]
+
+    run(check)
+
+
+def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        await asyncio.sleep(0.01)
+        writer.write(GET + b"\r\n" + GET)
+        await asyncio.sleep(0.01)
+        writer.write(b"\r\n")
+        await asyncio.sleep(3 * SOON_S)
+        here.app.gate.set()
+        for _ in range(3):
+            assert await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check, receive_timeout_s=SOON_S)
