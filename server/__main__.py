@@ -140,6 +140,7 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     resources = Resources(loaded.choice.device, loaded.threads.count, capacity.batch_tokens, packed)
     engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
     tokens_per_s = warm(engine, loaded.tokenizer.encode(["warm"])[0].ids, capacity.batch_tokens)
+    max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     # Accepted connections inherit this, and so a restart may bind the port while they linger.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -149,7 +150,6 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     for line in summary(loaded, listener):
         logger.info(line)
     service = Service(loaded, engine, tokens_per_s)
-    max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
     Server(_uvicorn_config(service, terms), service, terms).run(sockets=[listener])
 
