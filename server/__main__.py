@@ -140,6 +140,7 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
         StartError: the graph cannot be loaded or does not answer, or the port was lost.
     """
     engine, warmed = start_engine(loaded)
+    max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     # Accepted connections inherit this, and so a restart may bind the port while they linger.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -149,7 +150,6 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     for line in summary(loaded, warmed.pace, listener):
         logger.info(line)
     service = Service(loaded, engine, warmed, _die)
-    max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
     Server(_uvicorn_config(service, terms), service, terms).run(sockets=[listener])
 

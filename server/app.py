@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server import docs_page, errors, metrics, openapi
+from server import docs_page, errors, metrics, openapi, process
 from server.errors import ClientGoneError, SlowRequestError
 from server.guard import REQUEST_TIMEOUT, Guard
 from server.observe import REQUEST_ID, Observe
@@ -154,9 +154,11 @@ async def show_docs(request: Request) -> Response:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
     service: Service = app.state.service
-    await service.close()
+    ended = await service.close()
     if service.loaded.tracer:
         await asyncio.to_thread(service.loaded.tracer.close)
+    if not ended:
+        process.die("a batch hangs")
 
 
 def _middleware(service: Service, routes: list[Route]) -> list[Middleware]:

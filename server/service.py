@@ -29,6 +29,8 @@ from server.warmup import Warm
 CHARACTERS_PER_TOKEN = 4
 # Text that is tokenized on the event loop, in characters: about 0.2 ms, where the way to a thread and back costs more.
 INLINE_CHARACTERS = 1024
+# By then every request has been answered or given up; only a batch that hangs is left.
+CLOSE_TIMEOUT_S = 3.0
 
 T = TypeVar("T")
 
@@ -134,7 +136,7 @@ class Service:
     async def close(self) -> bool:
         """Refuse new requests and finish the admitted ones; tell whether all ended in time."""
         self.drain()
-        ended = await self._batcher.close(self.settings.request_timeout_s)
+        ended = await self._batcher.close(CLOSE_TIMEOUT_S)
         self._tokenizer_pool.shutdown(wait=False)
         return ended
 

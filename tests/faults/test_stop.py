@@ -1,11 +1,10 @@
 """Stopping: accepted work is answered, /ready says no at once, and the process ends whatever it hangs in."""
 
-import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-import httpx
 import pytest
 
 from tests.raw import Raw, post
@@ -13,34 +12,52 @@ from tests.serving import Served, serve
 
 READY = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
 IN_FLIGHT = 200
-TEXT = "a text of some length " * 10
+PATCHED = """
+import threading
+from server import __main__ as cli
+from server.engine import OnnxEngine
+
+class Server(cli.Server):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        OnnxEngine.embed = wait_and_embed  # only now, after the warm-up
+
+embed = OnnxEngine.embed
+
+def wait_and_embed(self, sequences):
+    threading.Event().wait({seconds})
+    return embed(self, sequences)
+
+cli.Server = Server
+cli.STOP_MARGIN_S = 1
+raise SystemExit(cli.main([]))
+"""
+SLOW = PATCHED.format(seconds=1)
+HANGING = PATCHED.format(seconds="")
 
 
-async def keep_in_flight(served: Served, then: Callable[[], None]) -> list[int]:
-    """Post at once what takes seconds to compute, call `then` while all of it waits; the statuses of all answers."""
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=served.client.base_url, timeout=100, limits=limits) as client:
-        texts = [f"{number} {TEXT}" for number in range(IN_FLIGHT)]
-        posts = [asyncio.create_task(client.post("/embed", json={"text": text})) for text in texts]
-        await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.to_thread(then)
-        return [answer.status_code for answer in await asyncio.gather(*posts)]
+@contextmanager
+def in_flight(served: Served) -> Iterator[list[Raw]]:
+    """Callers that wait for a slow batch, after one that has its answer."""
+    with ExitStack() as open_ones:
+        callers = [open_ones.enter_context(Raw(served.client.base_url)) for _ in range(IN_FLIGHT)]
+        for number, caller in enumerate(callers):
+            caller.send(post(f'{{"text": "text {number}"}}'.encode()))
+        assert callers[0].answer()
+        yield callers[1:]
 
 
 def test_sigterm_turns_ready_off_at_once_and_answers_all_that_was_accepted() -> None:
-    with serve(quantization="int8") as served, Raw(served.client.base_url) as prober:
+    with serve("-c", SLOW, quantization="int8") as served, Raw(served.client.base_url) as prober:
         assert ready(prober) == 200
-        seen: list[int] = []
-
-        def stop() -> None:
+        with in_flight(served) as callers:
             served.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
-            seen.append(served.client.get("/ready").status_code)
-            seen.append(ready(prober))
-
-        statuses = asyncio.run(keep_in_flight(served, stop))
-        assert seen == [503, 503]
-        assert statuses == [200] * IN_FLIGHT
+            assert served.client.get("/ready").status_code == 503
+            assert ready(prober) == 503
+            answers = [caller.answer() for caller in callers]
+        assert {answer.status for answer in answers if answer} == {200}
+        assert None not in answers
         assert served.process.wait(60) == 0
         assert not [line for line in served.lines if "Traceback" in line or "Exception" in line]
 
@@ -53,15 +70,12 @@ def ready(caller: Raw) -> int:
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_the_process_at_once(second: signal.Signals) -> None:
-    with serve(quantization="int8") as served:
-
-        def stop_twice() -> None:
+    with serve("-c", SLOW, quantization="int8") as served:
+        with in_flight(served) as callers:
             served.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
             served.process.send_signal(second)
-
-        with pytest.raises(httpx.TransportError):
-            asyncio.run(keep_in_flight(served, stop_twice))
+            assert callers[-1].answer() is None
         assert served.process.wait(10) == 128 + second
 
 
@@ -77,23 +91,6 @@ def test_an_idle_server_ends_at_once_though_connections_are_open(number: signal.
         served.client.get("/ready")
         served.process.send_signal(number)
         assert served.process.wait(10) == 0
-
-
-HANGING = """
-import threading
-from server import __main__ as cli
-from server.engine import OnnxEngine
-
-embed, calls = OnnxEngine.embed, []
-
-def hang_after_warm_up(self, sequences):
-    calls.append(1)
-    return embed(self, sequences) if len(calls) < 3 else threading.Event().wait()
-
-OnnxEngine.embed = hang_after_warm_up
-cli.STOP_MARGIN_S = 1
-raise SystemExit(cli.main([]))
-"""
 
 
 def test_an_engine_that_hangs_for_ever_does_not_keep_the_process() -> None:
