@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import tokenizers
 
@@ -29,6 +29,14 @@ class Encoded:
     def truncated(self) -> bool:
         """Whether tokens were cut off."""
         return len(self.ids) < self.tokens
+
+
+class Span(NamedTuple):
+    """Where a token lies in its text, in characters, and the word that it is a part of (None where there is none)."""
+
+    start: int
+    end: int
+    word: int | None
 
 
 class Tokenizer:
@@ -66,6 +74,19 @@ class Tokenizer:
         for index, ids in enumerate(ids for ids in inputs if not isinstance(ids, str)):
             encoded.append([*self._prefix, *prompt_ids, *self._unwrapped(index, ids), *self._suffix])
         return [self._fit(index, ids, prompt_ids, truncate) for index, ids in enumerate(encoded)]
+
+    def spans(self, text: str) -> list[Span]:
+        """Return where each token of `text` lies, special tokens left out.
+
+        Raises:
+            InvalidError: the text holds a lone surrogate.
+        """
+        try:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        except TypeError:
+            raise InvalidError(_describe_surrogate([text])) from None
+        places = zip(encoding.offsets, encoding.word_ids, strict=True)
+        return [Span(start, end, word) for (start, end), word in places]
 
     def _encode_all(self, texts: list[str]) -> list[list[int]]:
         try:
