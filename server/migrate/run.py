@@ -25,12 +25,12 @@ from server.migrate.progress import Progress
 from server.migrate.receipt import Receipt
 from server.migrate.record import Row
 from server.migrate.seen import SeenIds
+from server.migrate.side_file import SideFile
 from server.migrate.sinks.file import FileSink
 from server.migrate.sinks.registry import open_sink
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sources.registry import open_source
 from server.migrate.sources.source import Source
-from server.migrate.trail import Trail
 from server.migrate.verify import verify
 from server.migrate.window import windows
 from server.migrate.workspace import Workspace
@@ -142,10 +142,10 @@ class Writer:
         self._computer = self._plain(self._memo)
         paths = [workspace.rejects, workspace.sample]
         paths += [workspace.ordinals] if job.options.shard.count > 1 else []
-        self._trails: dict[str, Trail] = {}
+        self._side: dict[str, SideFile] = {}
         for path in paths:
-            trail = Trail(path, last.lengths.get(path.name, 0))
-            self._trails[path.name] = stack.enter_context(closing(trail))
+            file = SideFile(path, last.lengths.get(path.name, 0))
+            self._side[path.name] = stack.enter_context(closing(file))
         fresh = journal_.header.fresh and not last.window
         job.sink.open(Target(dimension, job.model.manifest.name, job.model.precision, last.rows, fresh))
 
@@ -191,8 +191,8 @@ class Writer:
             "sample.jsonl": sample.lines(rows),
             "ordinals": np.array([piece.ordinal for piece in prepared.pieces], "<i8").tobytes(),
         }
-        for name, trail in self._trails.items():
-            trail.append(data[name])
+        for name, file in self._side.items():
+            file.append(data[name])
 
     def _entry(self, prepared: Prepared, repeated: int, seconds: float) -> Entry:
         last, pieces = self.journal.last, prepared.pieces
@@ -208,7 +208,7 @@ class Writer:
             repeated=last.repeated + repeated,
             computed=self._memo.computed if self._memo else 0,
             seconds=last.seconds + seconds,
-            lengths={name: trail.length for name, trail in self._trails.items()},
+            lengths={name: file.length for name, file in self._side.items()},
         )
 
 

@@ -59,5 +59,7 @@ def _cosines(stored: Vectors, expected: Vectors) -> Vectors:
         vectors = check_vectors(stored.astype(np.float32, copy=False), *expected.shape)
     except InferenceError as error:
         raise MigrateError(f"what the target holds is not what was written: {error}") from None
-    cosines: Vectors = (vectors * expected).sum(axis=1)
+    # Graphs in fp16 round the norm itself.
+    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+    cosines: Vectors = (vectors * expected).sum(axis=1) / norms
     return cosines

@@ -29,4 +29,4 @@ def _records(path: Path, fields: Fields) -> Iterator[Record]:
             for ordinal, row in enumerate(reader):
                 yield fields.record(ordinal, row)
         except csv.Error as error:
-            raise MigrateError(f"{path}, line {reader.line_num}: {error}; check the quotes there") from None
+            raise MigrateError(f"{path}, after line {reader.line_num}: {error}; check the quotes there") from None

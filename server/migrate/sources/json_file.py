@@ -92,8 +92,8 @@ class Cursor:
                 if not self._more(block):
                     raise ValueError(f"{error.msg} at character {self._passed + error.pos}") from None
             else:
-                # A number that ends where the block ends may go on in the next.
-                if end < len(self._buffer) or not self._more(block):
+                # A number that ends where the block ends, or ends in `.`, `e` or `e+` there, may go on in the next.
+                if end + len("e+") < len(self._buffer) or not self._more(block):
                     self._at = end
                     return value
             block *= 2

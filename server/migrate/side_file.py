@@ -6,7 +6,7 @@ from pathlib import Path
 from server.migrate.errors import MigrateError
 
 
-class Trail:
+class SideFile:
     """Append-only bytes, of which the journal says how many count."""
 
     def __init__(self, path: Path, length: int) -> None:
