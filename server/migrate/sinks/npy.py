@@ -5,9 +5,11 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import orjson
+from numpy.lib import format as npy_format
 
 from server.engine import Vectors
 from server.migrate.errors import MigrateError
@@ -15,6 +17,8 @@ from server.migrate.record import Row
 from server.migrate.sinks.file import check_new, partial, settle
 from server.migrate.sinks.line_file import LineFile, count, pick
 from server.migrate.sinks.sink import Sink, Target
+
+BLOCK_ROWS = 1024
 
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
@@ -29,10 +33,10 @@ def ids_path(final: Path) -> Path:
 
 def read(final: Path) -> Iterator[Row]:
     """Yield the rows of a finished file; their texts are not in it."""
-    vectors = np.load(final, mmap_mode="r")
-    with ids_path(final).open("rb") as lines:
-        for place, (line, vector) in enumerate(zip(lines, vectors, strict=True)):
-            yield Row(place, orjson.loads(line), "", np.array(vector))
+    with final.open("rb") as stream, ids_path(final).open("rb") as lines:
+        shape = _shape(stream)
+        for place, (line, vector) in enumerate(zip(lines, _vectors(stream, shape), strict=True)):
+            yield Row(place, orjson.loads(line), "", vector)
 
 
 class NpySink:
@@ -105,17 +109,21 @@ class NpySink:
         Raises:
             MigrateError: there are more or fewer ids.
         """
-        rows, ids = len(np.load(self.final, mmap_mode="r")), count(self.ids)
+        with self.final.open("rb") as stream:
+            rows, ids = _shape(stream)[0], count(self.ids)
         if rows != ids:
             raise MigrateError(f"{self.final} holds {rows} vectors, {self.ids} {ids} ids; run with --restart")
         return rows
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
         """Read vectors back by place where the id there is the one asked for."""
-        vectors = np.load(self.final, mmap_mode="r")
         places = {id_: place for place, id_ in rows}
-        there = (id_ for id_, line in pick(self.ids, dict(rows)) if json.loads(line) == id_)
-        return {id_: np.array(vectors[places[id_]]) for id_ in there}
+        there = [id_ for id_, line in pick(self.ids, dict(rows)) if json.loads(line) == id_]
+        # Read rather than mapped: pages of a mapped file count as memory of the process.
+        with self.final.open("rb") as stream:
+            shape = _shape(stream)
+            start = stream.tell()
+            return {id_: _row(stream, start + places[id_] * shape[1] * 4, shape[1]) for id_ in there}
 
     def close(self) -> None:
         """Let go of the files."""
@@ -134,5 +142,23 @@ def header(rows: int, dimension: int) -> bytes:
     """Return a `.npy` header, which NumPy makes equally long for any number of rows."""
     stream = io.BytesIO()
     shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
-    np.lib.format.write_array_header_1_0(stream, shape)
+    npy_format.write_array_header_1_0(stream, shape)
     return stream.getvalue()
+
+
+def _shape(stream: BinaryIO) -> tuple[int, int]:
+    """Read the header: rows and dimension; the vectors come next."""
+    npy_format.read_magic(stream)
+    (rows, dimension), _, _ = npy_format.read_array_header_1_0(stream)
+    return rows, dimension
+
+
+def _vectors(stream: BinaryIO, shape: tuple[int, int]) -> Iterator[Vectors]:
+    for start in range(0, shape[0], BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, shape[0] - start)
+        yield from np.fromfile(stream, "<f4", rows * shape[1]).reshape(rows, shape[1])
+
+
+def _row(stream: BinaryIO, offset: int, dimension: int) -> Vectors:
+    stream.seek(offset)
+    return np.fromfile(stream, "<f4", dimension)
