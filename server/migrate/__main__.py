@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from server.errors import ServiceError, StartError
-from server.migrate import estimate, options, receipt
+from server.migrate import estimate, options, ray_engine, receipt
 from server.migrate.errors import MigrateError
 from server.migrate.estimate import estimate as estimate_job
 from server.migrate.merge import merge
@@ -46,7 +46,7 @@ def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Ite
     if asked.dry_run:
         found = estimate_job(asked, settings)
         return found, estimate.lines(found)
-    made = migrate(asked, settings)
+    made = ray_engine.migrate(asked, settings) if asked.engine == "ray" else migrate(asked, settings)
     return made, receipt.lines(made)
 
 

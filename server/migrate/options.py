@@ -50,6 +50,7 @@ class Options:
     dry_run: bool
     price_per_hour: float | None
     merge: tuple[str, ...]
+    engine: Literal["local", "ray"]
     json: bool
 
     @property
@@ -74,7 +75,7 @@ class Options:
         """Where the journal is: beside a file; for a store, under a name made of its identity `target`."""
         if self.journal:
             return self.journal
-        if not sinks.is_address(self.output):
+        if not sinks.is_address(self.output) and "://" not in self.output:
             return job_folder(self.output)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", target).strip("-.")[:60]
         return Path(".migrate") / f"{name}-{sha256(target.encode()).hexdigest()[:8]}"
@@ -158,6 +159,7 @@ def _add_way(group: argparse._ArgumentGroup) -> None:
     add("--chunk", default="", metavar="TOKENS:OVERLAP", help="cut texts into chunks instead of truncating them")
     add("--window", type=_records, default=Bounds().records, metavar="N", help="rows between two journal entries")
     add("--shard", default="1/1", metavar="I/N", help="take every N-th row, from the I-th on")
+    add("--engine", choices=("local", "ray"), default="local", help="ray: Parquet to Parquet on a Ray cluster")
     add("--journal", type=Path, metavar="FOLDER", help="where to keep the journal (default: beside the output)")
     add("--restart", action="store_true", help="forget what an earlier run did, and replace what it wrote")
     add("--dry-run", action="store_true", help="count, measure and estimate; write nothing")

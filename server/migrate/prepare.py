@@ -17,6 +17,7 @@ from server.tokenization import Encoded, Tokenizer
 
 # A text longer than this is refused even where it would be cut into chunks: its tokens must fit into memory.
 LONGEST_CHUNKED = 1 << 24
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,14 @@ class Preparer:
             ids = np.array(encoding.ids, np.int64)
             pieces.append(Piece(record.ordinal, id_, text, ids, encoding.tokens, metadata))
         return pieces
+
+
+def refusal(rejects: Sequence[Reject]) -> str:
+    """Say what is wrong with the first of a window's rejects, a line each, and what can be done."""
+    shown = rejects[:SHOWN]
+    lines = [f"record {reject.ordinal} (id {reject.id!r}) cannot be embedded: {reject.reason}" for reject in shown]
+    more = [f"and {len(rejects) - SHOWN} more in this window"] if len(rejects) > SHOWN else []
+    return "\n".join([*lines, *more, "run again with --on-error skip to leave such records out and list them"])
 
 
 def _printable(id_: str) -> str:

@@ -1,6 +1,7 @@
 """What a finished job leaves for whoever has to trust it."""
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,18 @@ def compose(header: Header, entry: Entry, verified: Verified, sink: Sink) -> Rec
         "seconds": round(entry.seconds, 3),
         "started": header.started,
         "finished": now(),
-        "versions": {
-            "embedding-service": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            "tokenizers": tokenizers.__version__,
-            "numpy": numpy.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the vectors."""
+    return {
+        "embedding-service": __version__,
+        "onnxruntime": onnxruntime.__version__,
+        "tokenizers": tokenizers.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
     }
 
 
@@ -82,15 +88,23 @@ def read(path: Path) -> Receipt:
 def lines(receipt: Receipt) -> list[str]:
     """Say in words what a receipt holds."""
     counts, verified = receipt["counts"], receipt["verified"]
-    rate = counts["tokens"] / max(receipt["seconds"], 1e-9)
     said = [
         f"{counts['records']:,} records in: {counts['embedded']:,} embedded as {counts['rows']:,} rows, "
         f"{counts['rejected']:,} rejected",
-        f"{counts['tokens']:,} tokens in {receipt['seconds']:,.1f} s ({rate:,.0f} tokens/s); "
-        f"{counts['repeated']:,} repeated texts were not computed again",
+        f"took {receipt['seconds']:,.1f} s" + _tokens(counts, receipt["seconds"]),
         f"verified: {verified['rows']:,} rows counted, {verified['sample']:,} embedded again, least cosine "
         f"{verified['least_cosine']:.6f}",
     ]
-    if counts["truncated"]:
+    if counts.get("truncated"):
         said.append(f"{counts['truncated']:,} texts were longer than the model reads and lost their end; see --chunk")
     return said + [f"wrote {file['name']}, {file['bytes']:,} bytes" for file in receipt["files"]]
+
+
+def _tokens(counts: Mapping[str, int], seconds: float) -> str:
+    if "tokens" not in counts:  # workers of a cluster keep no common count
+        return ""
+    rate = counts["tokens"] / max(seconds, 1e-9)
+    return (
+        f" for {counts['tokens']:,} tokens ({rate:,.0f} tokens/s); "
+        f"{counts['repeated']:,} repeated texts were not computed again"
+    )

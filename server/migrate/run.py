@@ -20,7 +20,7 @@ from server.migrate.journal import Entry, Header, Journal, Recovered
 from server.migrate.memo import Memo
 from server.migrate.model import Model
 from server.migrate.options import Options
-from server.migrate.prepare import Prepared, Reject
+from server.migrate.prepare import Prepared, refusal
 from server.migrate.progress import Progress
 from server.migrate.receipt import Receipt
 from server.migrate.record import Row
@@ -37,7 +37,6 @@ from server.migrate.workspace import Workspace
 from server.settings import Settings
 
 AGAIN = "Nothing is lost: run the same command again, without --restart, to go on"
-SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,7 @@ class Writer:
         self._computer = self._plain(self._memo)
         paths = [workspace.rejects, workspace.sample]
         paths += [workspace.ordinals] if job.options.shard.count > 1 else []
+        self._since = time.monotonic()
         self._side: dict[str, SideFile] = {}
         for path in paths:
             file = SideFile(path, last.lengths.get(path.name, 0))
@@ -155,9 +155,8 @@ class Writer:
         Raises:
             MigrateError: a record cannot be embedded and none may be skipped, or the engine or the sink failed.
         """
-        started = time.monotonic()
         if prepared.rejects and self._job.options.on_error == "fail":
-            raise MigrateError(_refusal(prepared.rejects))
+            raise MigrateError(refusal(prepared.rejects))
         vectors, repeated = self._vectors(self._computer, [piece.ids for piece in prepared.pieces])
         first = self.journal.last.rows
         rows = [
@@ -167,7 +166,9 @@ class Writer:
         if rows:
             self._job.sink.write(rows)
         self._append(prepared, rows)
-        self.journal.append(self._entry(prepared, repeated, time.monotonic() - started))
+        now = time.monotonic()
+        self.journal.append(self._entry(prepared, repeated, now - self._since))
+        self._since = now
 
     def again(self, texts: list[str]) -> Vectors:
         """Embed texts once more, without what is remembered of them."""
@@ -229,13 +230,6 @@ def _finish(job: Job, writer: Writer) -> Receipt:
     writer.journal.append(msgspec.structs.replace(last, window=last.window + 1, finished=True))
     job.workspace.tidy()
     return made
-
-
-def _refusal(rejects: Sequence[Reject]) -> str:
-    shown = rejects[:SHOWN]
-    lines = [f"record {reject.ordinal} (id {reject.id!r}) cannot be embedded: {reject.reason}" for reject in shown]
-    more = [f"and {len(rejects) - SHOWN} more in this window"] if len(rejects) > SHOWN else []
-    return "\n".join([*lines, *more, "run again with --on-error skip to leave such records out and list them"])
 
 
 def _json_line(value: object) -> bytes:

@@ -44,22 +44,27 @@ def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vecto
     if lost:
         raise MigrateError(f"{len(lost)} of {len(drawn)} sampled ids are not in the target, such as {lost[:SHOWN]}")
     expected = again([text for _, _, text in drawn])
-    cosines = _cosines(np.stack([stored[id_] for _, id_, _ in drawn]), expected)
-    least = int(cosines.argmin())
-    if cosines[least] < AGREEMENT[precision]:
+    near = cosines(np.stack([stored[id_] for _, id_, _ in drawn]), expected)
+    least = int(near.argmin())
+    if near[least] < AGREEMENT[precision]:
         raise MigrateError(
-            f"the vector of {drawn[least][1]} in the target has a cosine of {cosines[least]:.6f} to its text embedded "
+            f"the vector of {drawn[least][1]} in the target has a cosine of {near[least]:.6f} to its text embedded "
             f"again, expected at least {AGREEMENT[precision]}; run with --restart"
         )
-    return Verified(rows, len(drawn), float(cosines[least]))
+    return Verified(rows, len(drawn), float(near[least]))
 
 
-def _cosines(stored: Vectors, expected: Vectors) -> Vectors:
+def cosines(stored: Vectors, expected: Vectors) -> Vectors:
+    """Return the cosine of each row to its counterpart, both [rows, dimension].
+
+    Raises:
+        MigrateError: what is stored is not as many finite unit vectors of that dimension.
+    """
     try:
         vectors = check_vectors(stored.astype(np.float32, copy=False), *expected.shape)
     except InferenceError as error:
         raise MigrateError(f"what the target holds is not what was written: {error}") from None
     # Graphs in fp16 round the norm itself.
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
-    cosines: Vectors = (vectors * expected).sum(axis=1) / norms
-    return cosines
+    found: Vectors = (vectors * expected).sum(axis=1) / norms
+    return found

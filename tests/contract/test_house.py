@@ -26,7 +26,7 @@ MIGRATE_ORDER = [
     *("sources.fields", "sources.file", "sources.lines", "sources.*", "sources.registry", "prepare", "seen", "memo"),
     *("compute", "journal", "side_file", "workspace", "sinks.sink", "sinks.file", "sinks.line_file", "sinks.npy"),
     *("sinks.*", "sinks.registry", "ahead", "progress", "sample", "verify", "receipt", "options", "model", "estimate"),
-    *("merge", "run", "__main__"),
+    *("merge", "run", "ray_engine", "__main__"),
 ]
 
 

@@ -81,7 +81,7 @@ class ParquetSink:
         """
         part = self._parts / f"{rows[0].place:015d}{SUFFIX}"
         fresh = part.with_suffix(".new")
-        self._parquet.write_table(_table(rows, self._dimension), fresh)
+        self._parquet.write_table(table(rows, self._dimension), fresh)
         settle(fresh, part)
 
     def finish(self) -> None:
@@ -90,7 +90,7 @@ class ParquetSink:
         shutil.rmtree(removed, ignore_errors=True)
         if self._parts.exists():
             fresh = self._final.with_name(f"{self._final.name}.new")
-            with self._parquet.ParquetWriter(fresh, _schema(self._dimension)) as writer:
+            with self._parquet.ParquetWriter(fresh, schema(self._dimension)) as writer:
                 for part in self._sorted():
                     writer.write_table(self._parquet.read_table(part))
             settle(fresh, self._final)
@@ -113,23 +113,25 @@ class ParquetSink:
         return sorted(self._parts.glob(f"*{SUFFIX}"))
 
 
-def _schema(dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
+def schema(dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
+    """Return the columns of an output whose vectors have `dimension` components."""
     arrow = extra.load("pyarrow")
     text = {name: arrow.string() for name in ("id", "text")}
     return arrow.schema({**text, "embedding": arrow.list_(arrow.float32(), dimension), "metadata": arrow.string()})
 
 
-def _table(rows: Sequence[Row], dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
+def table(rows: Sequence[Row], dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
+    """Return rows as an Arrow table of `schema`."""
     arrow = extra.load("pyarrow")
-    flat = arrow.array(np.concatenate([row.vector for row in rows]), arrow.float32())
+    flat = arrow.array(np.concatenate([np.empty(0, np.float32), *(row.vector for row in rows)]))
     metadata = [orjson.dumps(dict(row.metadata), default=str).decode() if row.metadata else None for row in rows]
     columns = [
-        arrow.array([row.id for row in rows]),
-        arrow.array([row.text for row in rows]),
+        arrow.array([row.id for row in rows], arrow.string()),
+        arrow.array([row.text for row in rows], arrow.string()),
         arrow.FixedSizeListArray.from_arrays(flat, dimension),
         arrow.array(metadata, arrow.string()),
     ]
-    return arrow.Table.from_arrays(columns, schema=_schema(dimension))
+    return arrow.Table.from_arrays(columns, schema=schema(dimension))
 
 
 def _vectors(column: Any) -> Vectors:  # noqa: ANN401 - Arrow's type
