@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import tokenizers
 
@@ -37,13 +37,25 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """One text cut into tokens, none left out: ids, the tokens' own names, character offsets, and which are special."""
+    """One text cut into tokens, none left out: ids, the tokens' own names, character offsets, and which are special.
+
+    `words` says which word of the text each is a part of, None for those of no word.
+    """
 
     text: str
     ids: list[int]
     names: list[str]
     offsets: list[tuple[int, int]]
     special: list[int]
+    words: list[int | None]
+
+
+class Span(NamedTuple):
+    """Where a token lies in its text, in characters, and the word that it is a part of (None where there is none)."""
+
+    start: int
+    end: int
+    word: int | None
 
 
 class Tokenizer:
@@ -82,6 +94,15 @@ class Tokenizer:
             encoded.append([*self.prefix, *prompt_ids, *self._unwrapped(index, ids), *self.suffix])
         return [self._fit(index, ids, prompt_ids, truncate) for index, ids in enumerate(encoded)]
 
+    def spans(self, text: str) -> list[Span]:
+        """Return where each token of `text` lies, special tokens left out.
+
+        Raises:
+            InvalidError: the text holds a lone surrogate.
+        """
+        pieces = self.split(text, special=False)
+        return [Span(start, end, word) for (start, end), word in zip(pieces.offsets, pieces.words, strict=True)]
+
     def split(self, text: str, special: bool = True) -> Pieces:
         """Cut a text into tokens without truncation, the special ones around it if `special`.
 
@@ -89,10 +110,10 @@ class Tokenizer:
             InvalidError: the text holds a lone surrogate.
         """
         try:
-            encoding = self._tokenizer.encode(text, add_special_tokens=special)
+            found = self._tokenizer.encode(text, add_special_tokens=special)
         except TypeError:
             raise InvalidError(_describe_surrogate([text]), param=PARAM) from None
-        return Pieces(text, encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask)
+        return Pieces(text, found.ids, found.tokens, found.offsets, found.special_tokens_mask, found.word_ids)
 
     def _encode_all(self, texts: list[str]) -> list[list[int]]:
         try:

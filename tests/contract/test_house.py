@@ -22,6 +22,14 @@ ORDER = [
     *("wire.embed", "wire.openai", "wire.similarity", "wire.tokens", "loaded", "describe", "service", "guard"),
     *("observe", "schemas", "openapi", "docs_page", "app", "__main__"),
 ]
+# The same for migrate/; a star stands for the modules of a folder that are not named, which do not import each other.
+MIGRATE_ORDER = [
+    *("errors", "extra", "record", "shard", "chunk", "window", "address", "sources.source", "sources.stream"),
+    *("sources.fields", "sources.file", "sources.lines", "sources.*", "sources.registry", "prepare", "seen", "memo"),
+    *("compute", "journal", "side_file", "workspace", "sinks.sink", "sinks.file", "sinks.line_file", "sinks.npy"),
+    *("sinks.*", "sinks.registry", "ahead", "progress", "sample", "verify", "receipt", "options", "model", "estimate"),
+    *("merge", "run", "ray_engine", "__main__"),
+]
 
 
 def imports(path: Path) -> set[str]:
@@ -69,6 +77,25 @@ def test_the_server_imports_one_way(path: Path) -> None:
         mine = {name.removeprefix("server.") for name in named if name.startswith("server.")} & set(ORDER)
         later = [name for name in mine if ORDER.index(name) >= ORDER.index(module)]
         assert not later
+
+
+@pytest.mark.parametrize("path", sources("server/migrate"), ids=lambda path: path.name)
+def test_migrate_imports_one_way(path: Path) -> None:
+    mine = migrate_rank(module_of(path).removeprefix("migrate."))
+    prefix = "server.migrate."
+    named = {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
+    later = [name for name in named if (rank := migrate_rank(name)) is not None and mine is not None and rank >= mine]
+    assert not later
+    assert mine is not None or path.name == "__init__.py"
+
+
+def migrate_rank(module: str) -> int | None:
+    """The place of a module of migrate/ in its order; None of what is no module."""
+    path = ROOT / "server" / "migrate" / f"{module.replace('.', '/')}.py"
+    if module in MIGRATE_ORDER:
+        return MIGRATE_ORDER.index(module)
+    folder = f"{module.partition('.')[0]}.*"
+    return MIGRATE_ORDER.index(folder) if path.is_file() and folder in MIGRATE_ORDER else None
 
 
 def test_every_server_module_has_its_place_in_the_order() -> None:

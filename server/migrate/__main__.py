@@ -1,0 +1,59 @@
+"""`python -m server.migrate`: embed a corpus, resumable, into the file or the store that the user has."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from server.errors import ServiceError, StartError
+from server.migrate import estimate, options, ray_engine, receipt
+from server.migrate.errors import MigrateError
+from server.migrate.estimate import estimate as estimate_job
+from server.migrate.merge import merge
+from server.migrate.model import settings_of
+from server.migrate.options import Options
+from server.migrate.run import AGAIN, migrate
+from server.settings import SettingsError
+
+DONE = 0
+FAILED = 1
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Do what the command line asks for; return the exit status."""
+    try:
+        asked = options.parse(arguments)
+        summary, lines = _do(asked, environ)
+    except KeyboardInterrupt:
+        return _say(INTERRUPTED, [f"interrupted. {AGAIN}"])
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _say(FAILED, [f"{name}{error.strerror or error}. {AGAIN}, when that is mended"])
+    except (MigrateError, SettingsError, StartError, ServiceError) as error:
+        return _say(FAILED, str(error).splitlines())
+    sys.stdout.write(orjson.dumps(summary).decode() + "\n" if asked.json else "".join(f"{line}\n" for line in lines))
+    return DONE
+
+
+def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Iterable[str]]:
+    if asked.merge:
+        made = merge(asked)
+        return made, receipt.lines(made)
+    settings = settings_of(asked, environ)
+    if asked.dry_run:
+        found = estimate_job(asked, settings)
+        return found, estimate.lines(found)
+    made = ray_engine.migrate(asked, settings) if asked.engine == "ray" else migrate(asked, settings)
+    return made, receipt.lines(made)
+
+
+def _say(status: int, lines: Iterable[str]) -> int:
+    sys.stderr.write("".join(f"migrate: {line}\n" for line in lines))
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

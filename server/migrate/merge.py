@@ -1,0 +1,160 @@
+"""The outputs of all shards as one, once it is sure that together they hold every record, each once."""
+
+import heapq
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import orjson
+
+from server.migrate import receipt
+from server.migrate.errors import MigrateError
+from server.migrate.options import Options, job_folder
+from server.migrate.receipt import Receipt
+from server.migrate.record import Record, Row
+from server.migrate.seen import SeenIds
+from server.migrate.shard import Shard
+from server.migrate.sinks.file import FileSink
+from server.migrate.sinks.registry import READABLE, guess, open_sink, read
+from server.migrate.sinks.sink import Target
+from server.migrate.workspace import Workspace
+
+ROWS = 2048
+# What shards of one job may differ in.
+OWN = ("target", "shard")
+
+
+def merge(options: Options) -> Receipt:
+    """Unite the shards' outputs named by `options.merge`, in the order of the input. Interrupted, it starts over.
+
+    Raises:
+        MigrateError: they are not all the shards of one job, or do not hold every record exactly once.
+    """
+    workspace = Workspace(options.folder(options.output))
+    with workspace.lock():
+        shards = sorted((_Finished(output, options) for output in options.merge), key=lambda shard: shard.shard.index)
+        _check_family(shards)
+        workspace.clear()
+        rows = _write(options, shards, workspace)
+        made = _receipt(options, shards, rows)
+        receipt.write(workspace.receipt, made)
+        workspace.tidy()
+        return made
+
+
+class _Finished:
+    """One shard's finished output."""
+
+    def __init__(self, output: str, options: Options) -> None:
+        self.output = output
+        self.format = guess(output)
+        self.workspace = Workspace(job_folder(output))
+        if self.format not in READABLE:
+            raise MigrateError(f"--merge {output}: shards must be files, such as {', '.join(READABLE)}")
+        if options.format in {"jsonl", "parquet"} and self.format in {"npy", "npz"}:
+            raise MigrateError(f"--merge {output}: {self.format} holds no texts, which {options.format} has")
+        try:
+            self.receipt = receipt.read(self.workspace.receipt)
+        except (OSError, ValueError):
+            raise MigrateError(f"--merge {output}: no receipt, so this shard is not finished; run it") from None
+        self.job: dict[str, str] = self.receipt["job"]
+        self.shard = Shard.parse(self.job["shard"])
+        self.counts: dict[str, Any] = self.receipt["counts"]
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield ordinal and row of each, in order."""
+        pairs = zip(self._ordinals(), read(self.output, self.format), strict=True)
+        yield from ((ordinal, row) for ordinal, row in pairs)
+
+    def rejected(self) -> Iterator[int]:
+        """Yield the ordinals of the records that it left out, in order."""
+        with self.workspace.rejects.open("rb") as lines:
+            yield from (orjson.loads(line)["record"] for line in lines)
+
+    def _ordinals(self) -> Iterator[int]:
+        path = self.workspace.ordinals if self.shard.count > 1 else None
+        if path is None:
+            raise MigrateError(f"--merge {self.output}: it is not a shard but the whole")
+        with path.open("rb") as stream:
+            while block := stream.read(8 * ROWS):
+                yield from map(int, np.frombuffer(block, "<i8"))
+
+
+def _check_family(shards: list[_Finished]) -> None:
+    first = shards[0]
+    for other in shards[1:]:
+        changed = [name for name in first.job if name not in OWN and first.job[name] != other.job.get(name)]
+        if changed or first.counts["input"] != other.counts["input"]:
+            raise MigrateError(f"{other.output} and {first.output} are of different jobs: {', '.join(changed)}")
+    have = [shard.shard.index for shard in shards]
+    count = first.shard.count
+    if {shard.shard.count for shard in shards} != {count} or have != list(range(1, count + 1)):
+        raise MigrateError(f"--merge needs shards 1 to {count} of {count}, each once; these are {have}")
+
+
+def _write(options: Options, shards: list[_Finished], workspace: Workspace) -> int:
+    sink = open_sink(options.output, options.format, options.fields)
+    first = next((row for shard in shards for _, row in shard.rows()), None)
+    dimension = len(first.vector) if first else 1
+    job = shards[0].job
+    with closing(sink), closing(SeenIds(workspace.ids, Shard())) as seen:
+        sink.open(Target(dimension, job["model"], job["precision"], 0, options.restart))
+        ordered, written = _covered(shards), 0
+        while rows := [replace(row, place=written + at) for at, row in enumerate(islice(ordered, ROWS))]:
+            _check_ids(seen, rows)
+            sink.write(rows)
+            written += len(rows)
+        sink.finish()
+        if sink.count() != written:
+            raise MigrateError(f"{options.output} holds {sink.count()} rows, {written} were written; run it again")
+    return written
+
+
+def _covered(shards: list[_Finished]) -> Iterator[Row]:
+    """Yield all rows in the order of the input, and make sure that no record is missing or comes twice."""
+    rows = heapq.merge(*(shard.rows() for shard in shards), key=lambda pair: pair[0])
+    rejected = heapq.merge(*(shard.rejected() for shard in shards))
+    left_out = next(rejected, -1)
+    expected, last = 0, -1
+    for ordinal, row in rows:
+        if ordinal != last:
+            while left_out == expected:
+                expected, left_out = expected + 1, next(rejected, -1)
+            if ordinal != expected:
+                raise MigrateError(f"record {expected} is in no shard, or record {ordinal} in two")
+            expected, last = expected + 1, ordinal
+        yield row
+    while left_out == expected:
+        expected, left_out = expected + 1, next(rejected, -1)
+    if expected != shards[0].counts["input"] or left_out != -1:
+        raise MigrateError(f"the shards hold {expected} of {shards[0].counts['input']} records")
+
+
+def _check_ids(seen: SeenIds, rows: list[Row]) -> None:
+    repeated = seen.repeats([Record(row.place, row.id, None) for row in rows])
+    if repeated:
+        place, what = next(iter(repeated.items()))
+        raise MigrateError(f"row {place} of the union: {what}")
+
+
+def _receipt(options: Options, shards: list[_Finished], rows: int) -> Receipt:
+    names = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
+    counts = {name: sum(shard.counts[name] for shard in shards) for name in names}
+    sink = open_sink(options.output, options.format, options.fields)
+    verified = {
+        "rows": rows,
+        "sample": sum(shard.receipt["verified"]["sample"] for shard in shards),
+        "least_cosine": min(shard.receipt["verified"]["least_cosine"] for shard in shards),
+    }
+    return {
+        **shards[0].receipt,
+        "job": {**shards[0].job, "target": sink.identity(), "shard": "1/1"},
+        "counts": {**counts, "input": shards[0].counts["input"]},
+        "verified": verified,
+        "files": receipt.files(sink) if isinstance(sink, FileSink) else [],
+        "seconds": sum(shard.receipt["seconds"] for shard in shards),
+        "finished": receipt.now(),
+    }

@@ -1,0 +1,173 @@
+"""What a user asks of a migration: one table of flags, checked whole before anything is opened."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from server import __version__
+from server.migrate.chunk import Chunking
+from server.migrate.errors import MigrateError
+from server.migrate.shard import Shard
+from server.migrate.sinks import registry as sinks
+from server.migrate.sources import registry as sources
+from server.migrate.window import Bounds
+from server.question import PROMPTS_OF
+from server.settings import QUANTIZATIONS
+
+OVERRIDES = ("model", "models_dir", "quantization", "threads")
+FIELDS = ("text_field", "id_field", "metadata_fields")
+DESCRIPTION = """Embed every text of a file, a folder or a store into a file or a store.
+
+A job that was interrupted goes on when the same command is run again. Flags that are not given come from the
+server's settings (python -m server --help), such as DEVICE and MAX_BATCH_TOKENS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The flags, parsed. `settings` are those that stand for a setting of the server."""
+
+    input: str
+    output: str
+    format: str
+    input_format: str | None
+    fields: dict[str, str]
+    settings: dict[str, str]
+    input_type: str | None
+    prompt_name: str | None
+    dimensions: int | None
+    on_error: Literal["fail", "skip"]
+    rejects: Path | None
+    dedupe: bool
+    chunk: Chunking | None
+    window: int
+    shard: Shard
+    journal: Path | None
+    restart: bool
+    dry_run: bool
+    price_per_hour: float | None
+    merge: tuple[str, ...]
+    engine: Literal["local", "ray"]
+    json: bool
+
+    @property
+    def bounds(self) -> Bounds:
+        """What one window may hold."""
+        return Bounds(records=self.window)
+
+    def decisive(self) -> dict[str, str]:
+        """What decides the result beside input, model and target, as the journal keeps it."""
+        chunk = f"{self.chunk.tokens}:{self.chunk.overlap}" if self.chunk else "no"
+        fields = {name.replace("_", " "): value for name, value in self.fields.items()}
+        return {
+            **fields,
+            "dimensions": str(self.dimensions or "all"),
+            "chunk": chunk,
+            "dedupe": "yes" if self.dedupe else "no",
+            "window": str(self.window),
+            "shard": str(self.shard),
+        }
+
+    def folder(self, target: str) -> Path:
+        """Where the journal is: beside a file; for a store, under a name made of its identity `target`."""
+        if self.journal:
+            return self.journal
+        if not sinks.is_address(self.output) and "://" not in self.output:
+            return job_folder(self.output)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", target).strip("-.")[:60]
+        return Path(".migrate") / f"{name}-{sha256(target.encode()).hexdigest()[:8]}"
+
+
+def job_folder(output: str) -> Path:
+    """Where the journal of a file's job is."""
+    path = Path(output)
+    return path.with_name(f"{path.name}.migrate")
+
+
+def parse(arguments: Sequence[str] | None) -> Options:
+    """Parse the command line; argparse ends the process where a flag is unknown or lacks its value.
+
+    Raises:
+        MigrateError: flags contradict each other, or a value cannot be used.
+    """
+    given = vars(_parser().parse_args(arguments))
+    fields = {name: given.pop(name) for name in FIELDS}
+    settings = {name.upper(): given.pop(name) for name in OVERRIDES}
+    merge = tuple(given.pop("merge") or ())
+    if bool(given["input"]) == bool(merge):
+        raise MigrateError("say either --input, what to embed, or --merge, which shards to unite")
+    if given["dry_run"] and not given["output"]:
+        given["output"] = "embeddings.npy"
+    if not given["output"]:
+        raise MigrateError("--output is missing: a file's name, or a store's address")
+    given["format"] = given["format"] or sinks.guess(given["output"])
+    given["chunk"] = Chunking.parse(given["chunk"]) if given["chunk"] else None
+    given["shard"] = Shard.parse(given["shard"])
+    return Options(
+        **given,
+        merge=merge,
+        fields={name: value for name, value in fields.items() if value},
+        settings={name: value for name, value in settings.items() if value},
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m server.migrate",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    _add_ends(parser.add_argument_group("what goes in and out"))
+    _add_model(parser.add_argument_group("the model (default: the server's settings)"))
+    _add_way(parser.add_argument_group("the way"))
+    return parser
+
+
+def _add_ends(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--input", default="", metavar="WHERE", help="file, folder or address of a store; gzip and zstd are read as is")
+    add("--output", default="", metavar="WHERE", help="file or address of a store")
+    add("--format", choices=list(sinks.MODULES), help="of the output; default: what --output says")
+    add("--input-format", choices=list(sources.MODULES), help="default: what --input says")
+    add("--text-field", metavar="NAME", help="field or column of the text (default: text)")
+    add("--id-field", metavar="NAME", help="field or column of the id (default: id where there is one, else the row)")
+    add("--metadata-fields", metavar="NAMES", help="fields to carry along, separated by commas")
+    add("--on-error", choices=("fail", "skip"), default="fail", help="what a row does that cannot be embedded")
+    add("--rejects", type=Path, metavar="FILE", help="copy the list of skipped rows there at the end")
+    add("--merge", nargs="+", metavar="SHARD", help="unite the finished outputs of all shards in --output")
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--model", help="MODEL")
+    add("--models-dir", help="MODELS_DIR")
+    add("--quantization", choices=QUANTIZATIONS, help="QUANTIZATION")
+    add("--threads", help="THREADS")
+    add("--input-type", choices=list(PROMPTS_OF), help="which prompt to put before each text (default: document)")
+    add("--prompt-name", metavar="NAME", help="the prompt by its name")
+    add("--dimensions", type=int, metavar="N", help="keep the first N components and normalise again")
+
+
+def _add_way(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--dedupe", action=argparse.BooleanOptionalAction, default=True, help="embed equal texts once (default: yes)")
+    add("--chunk", default="", metavar="TOKENS:OVERLAP", help="cut texts into chunks instead of truncating them")
+    add("--window", type=_records, default=Bounds().records, metavar="N", help="rows between two journal entries")
+    add("--shard", default="1/1", metavar="I/N", help="take every N-th row, from the I-th on")
+    add("--engine", choices=("local", "ray"), default="local", help="ray: Parquet to Parquet on a Ray cluster")
+    add("--journal", type=Path, metavar="FOLDER", help="where to keep the journal (default: beside the output)")
+    add("--restart", action="store_true", help="forget what an earlier run did, and replace what it wrote")
+    add("--dry-run", action="store_true", help="count, measure and estimate; write nothing")
+    add("--price-per-hour", type=float, metavar="PRICE", help="of this machine, for the estimate of --dry-run")
+    add("--json", action="store_true", help="print the summary as JSON")
+
+
+def _records(raw: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", raw) or not int(raw):
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 9999999")
+    return int(raw)

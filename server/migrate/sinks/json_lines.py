@@ -1,0 +1,96 @@
+"""JSONL: a row a line, `{"id", "text", "metadata", "embedding"}`, in input order.
+
+Numbers are the shortest that read back as the same float32.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from server.engine import Vectors
+from server.migrate.record import Row
+from server.migrate.sinks.file import check_new, partial, settle
+from server.migrate.sinks.line_file import LineFile, count, pick
+from server.migrate.sinks.sink import Sink, Target
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to the file `output`."""
+    return JsonLinesSink(Path(output))
+
+
+def read(final: Path) -> Iterator[Row]:
+    """Yield the rows of a finished file."""
+    with final.open("rb") as lines:
+        for place, line in enumerate(lines):
+            row = orjson.loads(line)
+            vector = np.array(row["embedding"], np.float32)
+            yield Row(place, row["id"], row["text"], vector, row.get("metadata", {}))
+
+
+class JsonLinesSink:
+    """Lines that are cut back to those on record when a job goes on."""
+
+    def __init__(self, final: Path) -> None:
+        self._final = final
+        self._lines: LineFile | None = None
+
+    def identity(self) -> str:
+        """Return format and path."""
+        return f"jsonl {self._final.resolve()}"
+
+    def files(self) -> list[Path]:
+        """Name the file of the finished target."""
+        return [self._final]
+
+    def open(self, target: Target) -> None:
+        """Begin, or go on after the rows on record; a finished file stays as it is.
+
+        Raises:
+            MigrateError: something else is under that name, or rows on record are missing.
+        """
+        if target.written and not partial(self._final).exists() and self._final.exists():
+            return  # killed after the rename: nothing is left to write
+        if not target.written and not target.fresh:
+            check_new(self._final)
+        self._lines = LineFile(partial(self._final), target.written)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows after those before, or in the stead of the same ones.
+
+        Raises:
+            OSError: they could not be written whole.
+        """
+        if self._lines is None:
+            raise RuntimeError("the sink is not open for writing")
+        self._lines.write(rows[0].place, [_line(row) for row in rows])
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        if self._lines:
+            self.close()
+            settle(partial(self._final), self._final)
+
+    def count(self) -> int:
+        """Count the rows."""
+        return count(self._final)
+
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+        """Read vectors back by place where the id there is the one asked for."""
+        found = ((id_, orjson.loads(line)) for id_, line in pick(self._final, dict(rows)))
+        return {id_: np.array(row["embedding"], np.float32) for id_, row in found if row["id"] == id_}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._lines:
+            self._lines.close()
+            self._lines = None
+
+
+def _line(row: Row) -> bytes:
+    fields = {"id": row.id, "text": row.text}
+    metadata = {"metadata": dict(row.metadata)} if row.metadata else {}
+    body = {**fields, **metadata, "embedding": np.ascontiguousarray(row.vector)}
+    return orjson.dumps(body, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)

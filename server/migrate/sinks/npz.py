@@ -1,0 +1,146 @@
+"""NumPy's `.npz`: `embeddings`, float32 [rows, dimension] in input order, and `ids`."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from server.engine import Vectors
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks.file import check_new, partial, settle
+from server.migrate.sinks.npy import NpySink
+from server.migrate.sinks.sink import Sink, Target
+
+# NumPy pads every id to the longest.
+LONGEST_ID = 1024
+ROWS = 1024
+# A fixed date, so that the same vectors are the same bytes.
+DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to the file `output`."""
+    return NpzSink(Path(output))
+
+
+def read(final: Path) -> Iterator[Row]:
+    """Yield the rows of a finished file, some in memory at a time; their texts are not in it."""
+    with zipfile.ZipFile(final) as archive:
+        pairs = zip(_array(archive, "ids"), _array(archive, "embeddings"), strict=True)
+        for place, (id_, vector) in enumerate(pairs):
+            yield Row(place, str(id_), "", vector)
+
+
+class NpzSink:
+    """A `.npy` while it grows, packed into the archive at the end."""
+
+    def __init__(self, final: Path) -> None:
+        self._final = final
+        self._rows = NpySink(final.with_name(f"{final.name}.rows.npy"))
+
+    def identity(self) -> str:
+        """Return format and path."""
+        return f"npz {self._final.resolve()}"
+
+    def files(self) -> list[Path]:
+        """Name the file of the finished target."""
+        return [self._final]
+
+    def open(self, target: Target) -> None:
+        """Begin, or go on after the rows on record; a finished file stays as it is.
+
+        Raises:
+            MigrateError: something else is under that name, or rows on record are missing.
+        """
+        if not target.written and not target.fresh:
+            check_new(self._final)
+        if target.written and self._packed():
+            return
+        self._rows.open(Target(target.dimension, target.model, target.precision, target.written, fresh=True))
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows at their places.
+
+        Raises:
+            MigrateError: an id is too long for this format.
+            OSError: they could not be written whole.
+        """
+        if long := next((row.id for row in rows if len(row.id) > LONGEST_ID), None):
+            raise MigrateError(f"the id {long[:40]}... is longer than {LONGEST_ID} characters; choose --format npy")
+        self._rows.write(rows)
+
+    def finish(self) -> None:
+        """Pack the archive, give it its name, then remove the rows that it was made of: the vectors first."""
+        if not self._packed():
+            self._rows.finish()
+            fresh = self._final.with_name(f"{self._final.name}.new")
+            with zipfile.ZipFile(fresh, "w", zipfile.ZIP_STORED) as archive:
+                with _member(archive, "embeddings") as member, self._rows.final.open("rb") as vectors:
+                    shutil.copyfileobj(vectors, member, 1 << 20)
+                with _member(archive, "ids") as member:
+                    _write_ids(member, self._rows.ids)
+            settle(fresh, self._final)
+        for path in self._rows.files():
+            path.unlink(missing_ok=True)
+
+    def count(self) -> int:
+        """Count the vectors."""
+        with zipfile.ZipFile(self._final) as archive, archive.open("embeddings.npy") as member:
+            return _header(member)[0][0]
+
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+        """Read vectors back by place where the id there is the one asked for."""
+        wanted = dict(rows)
+        return {row.id: row.vector.copy() for row in read(self._final) if wanted.get(row.place) == row.id}
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._rows.close()
+
+    def _packed(self) -> bool:
+        growing = self._rows.final.exists() or partial(self._rows.final).exists()
+        return self._final.exists() and not growing
+
+
+@contextmanager
+def _member(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
+    with archive.open(zipfile.ZipInfo(f"{name}.npy", DATE), "w", force_zip64=True) as member:
+        yield member
+
+
+def _write_ids(member: IO[bytes], ids: Path) -> None:
+    with ids.open("rb") as lines:
+        lengths = [0, 0]
+        for line in lines:
+            lengths = [lengths[0] + 1, max(lengths[1], len(json.loads(line)))]
+        dtype = np.dtype(f"<U{max(1, lengths[1])}")
+        described = {"descr": dtype.str, "fortran_order": False, "shape": (lengths[0],)}
+        npy_format.write_array_header_1_0(member, described)
+        lines.seek(0)
+        for line in lines:
+            member.write(np.array(json.loads(line), dtype).tobytes())
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> Iterator[Any]:
+    """Yield the rows of an array in an archive."""
+    with archive.open(f"{name}.npy") as member:
+        shape, dtype = _header(member)
+        width = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+        for start in range(0, shape[0], ROWS):
+            rows = min(ROWS, shape[0] - start)
+            block: NDArray[Any] = np.frombuffer(member.read(rows * width), dtype).reshape(rows, *shape[1:])
+            yield from block
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    npy_format.read_magic(member)
+    shape, _, dtype = npy_format.read_array_header_1_0(member)
+    return shape, dtype

@@ -1,0 +1,139 @@
+"""Parquet: columns `id`, `text`, `embedding` (fixed-size list of float32), `metadata` (JSON), in input order."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from server.engine import Vectors
+from server.migrate import extra
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks.file import check_new, partial, settle
+from server.migrate.sinks.sink import Sink, Target
+
+ROWS = 1024
+SUFFIX = ".parquet"
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to the file `output`."""
+    return ParquetSink(Path(output))
+
+
+def read(final: Path) -> Iterator[Row]:
+    """Yield the rows of a finished file, some in memory at a time."""
+    place = 0
+    with extra.load("pyarrow.parquet").ParquetFile(final) as file:
+        for batch in file.iter_batches(ROWS):
+            vectors = _vectors(batch.column("embedding"))
+            for row, vector in zip(batch.drop_columns("embedding").to_pylist(), vectors, strict=True):
+                metadata = orjson.loads(row["metadata"]) if row["metadata"] else {}
+                yield Row(place, row["id"], row["text"], vector, metadata)
+                place += 1
+
+
+class ParquetSink:
+    """One small file a write, each whole or not there, which become the row groups of one file at the end."""
+
+    def __init__(self, final: Path) -> None:
+        self._final = final
+        self._parts = partial(final)
+        self._dimension = 0
+        self._parquet: Any = None
+
+    def identity(self) -> str:
+        """Return format and path."""
+        return f"parquet {self._final.resolve()}"
+
+    def files(self) -> list[Path]:
+        """Name the file of the finished target."""
+        return [self._final]
+
+    def open(self, target: Target) -> None:
+        """Begin, or go on after the rows on record: what was written beyond them is removed.
+
+        Raises:
+            MigrateError: something else is under that name, rows on record are missing, or pyarrow is.
+        """
+        self._parquet = extra.load("pyarrow.parquet")
+        self._dimension = target.dimension
+        if not target.written and not target.fresh:
+            check_new(self._final)
+        if target.written and not self._parts.exists() and self._final.exists():
+            return  # killed after the last rename: nothing is left to write
+        self._parts.mkdir(exist_ok=True)
+        for path in self._parts.iterdir():
+            if path.suffix != SUFFIX or int(path.stem) >= target.written:
+                path.unlink()
+        held = sum(self._parquet.read_metadata(part).num_rows for part in self._sorted())
+        if held != target.written:
+            raise MigrateError(f"{self._parts} holds {held} of {target.written} rows on record; run with --restart")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows as one part, for good.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        part = self._parts / f"{rows[0].place:015d}{SUFFIX}"
+        fresh = part.with_suffix(".new")
+        self._parquet.write_table(table(rows, self._dimension), fresh)
+        settle(fresh, part)
+
+    def finish(self) -> None:
+        """Put the parts together, give the file its name, then remove the parts, all of them at once."""
+        removed = self._final.with_name(f"{self._final.name}.removed")
+        shutil.rmtree(removed, ignore_errors=True)
+        if self._parts.exists():
+            fresh = self._final.with_name(f"{self._final.name}.new")
+            with self._parquet.ParquetWriter(fresh, schema(self._dimension)) as writer:
+                for part in self._sorted():
+                    writer.write_table(self._parquet.read_table(part))
+            settle(fresh, self._final)
+            self._parts.rename(removed)
+            shutil.rmtree(removed)
+
+    def count(self) -> int:
+        """Count the rows."""
+        return int(self._parquet.read_metadata(self._final).num_rows)
+
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+        """Read vectors back by place where the id there is the one asked for."""
+        wanted = dict(rows)
+        return {row.id: row.vector.copy() for row in read(self._final) if wanted.get(row.place) == row.id}
+
+    def close(self) -> None:
+        """There is nothing to let go of: no file stays open between two writes."""
+
+    def _sorted(self) -> list[Path]:
+        return sorted(self._parts.glob(f"*{SUFFIX}"))
+
+
+def schema(dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
+    """Return the columns of an output whose vectors have `dimension` components."""
+    arrow = extra.load("pyarrow")
+    text = {name: arrow.string() for name in ("id", "text")}
+    return arrow.schema({**text, "embedding": arrow.list_(arrow.float32(), dimension), "metadata": arrow.string()})
+
+
+def table(rows: Sequence[Row], dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
+    """Return rows as an Arrow table of `schema`."""
+    arrow = extra.load("pyarrow")
+    flat = arrow.array(np.concatenate([np.empty(0, np.float32), *(row.vector for row in rows)]))
+    metadata = [orjson.dumps(dict(row.metadata), default=str).decode() if row.metadata else None for row in rows]
+    columns = [
+        arrow.array([row.id for row in rows], arrow.string()),
+        arrow.array([row.text for row in rows], arrow.string()),
+        arrow.FixedSizeListArray.from_arrays(flat, dimension),
+        arrow.array(metadata, arrow.string()),
+    ]
+    return arrow.Table.from_arrays(columns, schema=schema(dimension))
+
+
+def _vectors(column: Any) -> Vectors:  # noqa: ANN401 - Arrow's type
+    vectors: Vectors = column.flatten().to_numpy().reshape(len(column), -1)
+    return vectors

@@ -1,0 +1,61 @@
+"""Which module writes which output. A module is imported when its format is asked for, and its libraries with it."""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks.sink import Sink
+
+HERE = "server.migrate.sinks"
+
+MODULES: dict[str, str] = {
+    "npy": f"{HERE}.npy",
+    "npz": f"{HERE}.npz",
+    "jsonl": f"{HERE}.json_lines",
+    "parquet": f"{HERE}.parquet",
+}
+SUFFIXES = {".npy": "npy", ".npz": "npz", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+# What an address of a store begins with, before `:` or `+`.
+SCHEMES: dict[str, str] = {}
+# Formats whose finished rows can be read again (`read`), as --merge does.
+READABLE = ("npy", "npz", "jsonl", "parquet")
+
+
+def open_sink(location: str, name: str | None, options: Mapping[str, str]) -> Sink:
+    """Make the sink for an output; `name` is its format, None to tell it from `location`.
+
+    Raises:
+        MigrateError: its format cannot be told, or a client library is missing.
+    """
+    return cast(Sink, importlib.import_module(MODULES[name or guess(location)]).make(location, options))
+
+
+def read(location: str, name: str) -> Iterator[Row]:
+    """Yield the rows of a finished output in one of the READABLE formats."""
+    return cast(Iterator[Row], importlib.import_module(MODULES[name]).read(Path(location)))
+
+
+def guess(location: str) -> str:
+    """Tell the format of an output from its address or its file's name.
+
+    Raises:
+        MigrateError: it cannot be told.
+    """
+    if is_address(location):
+        return SCHEMES[_scheme(location)]
+    suffix = Path(location).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise MigrateError(f"--output {location}: its name does not tell its format; say --format")
+    return SUFFIXES[suffix]
+
+
+def is_address(location: str) -> bool:
+    """Tell a store's address from the name of a file."""
+    return ":" in location and _scheme(location) in SCHEMES
+
+
+def _scheme(location: str) -> str:
+    return location.partition(":")[0].partition("+")[0]

@@ -1,0 +1,47 @@
+"""Plain text, one text a line."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from server.migrate.errors import MigrateError
+from server.migrate.record import Record
+from server.migrate.sources.file import FileSource
+from server.migrate.sources.source import Broken, Source
+from server.migrate.sources.stream import binary
+
+LONGEST_LINE = 1 << 26
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def make(location: str, _options: Mapping[str, str]) -> Source:
+    """Open the file at `location`; a line has no fields."""
+    return FileSource(Path(location), _records)
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file without their ends.
+
+    Raises:
+        MigrateError: it cannot be read, or a line is longer than LONGEST_LINE bytes.
+    """
+    with binary(path) as stream:
+        if stream.peek(3)[:3] == BYTE_ORDER_MARK:  # type: ignore[attr-defined]  # all that `binary` opens can
+            stream.read(3)
+        number = 0
+        while line := stream.readline(LONGEST_LINE):
+            number += 1
+            if len(line) == LONGEST_LINE:
+                raise MigrateError(f"{path}: line {number} is longer than {LONGEST_LINE} bytes; is it one text a line?")
+            yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _records(path: Path) -> Iterator[Record]:
+    for ordinal, line in enumerate(lines(path)):
+        yield Record(ordinal, str(ordinal), _decode(ordinal + 1, line))
+
+
+def _decode(number: int, line: bytes) -> str | Broken:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        return Broken(f"line {number} is not UTF-8: {error.reason} at byte {error.start}")

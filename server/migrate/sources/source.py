@@ -1,0 +1,38 @@
+"""What every source can do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.migrate.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Stands where a record's text should be: the entry could not be read, and why."""
+
+    reason: str
+
+
+class Source(Protocol):
+    """An input that gives the same records in the same order each time, without holding them in memory."""
+
+    def identity(self) -> str:
+        """Name the input and its content without secrets: the journal refuses to resume on another.
+
+        Raises:
+            MigrateError: it cannot be read.
+        """
+        ...
+
+    def count(self) -> int | None:
+        """Count the records, those that cannot be embedded included; None where that is not known beforehand."""
+        ...
+
+    def records(self, start: int) -> Iterator[Record]:
+        """Yield the records from ordinal `start` on. An entry that cannot be read has a Broken for its text.
+
+        Raises:
+            MigrateError: what is left cannot be read at all.
+        """
+        ...

@@ -1,0 +1,70 @@
+"""Whether what the target holds is what was computed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from server.engine import Vectors, check_vectors
+from server.errors import InferenceError
+from server.manifest import Precision
+from server.migrate import sample
+from server.migrate.errors import MigrateError
+from server.migrate.sinks.sink import Sink
+
+# How near a text's vector stays to itself in other company, by precision (docs/quantization.md).
+AGREEMENT: dict[Precision, float] = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.999, "int8-static": 0.999}
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at: all rows counted, some read back; the least cosine to the same text embedded again."""
+
+    rows: int
+    sample: int
+    least_cosine: float
+
+
+def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vectors], precision: Precision) -> Verified:
+    """Count the finished target's rows, read a sample back by place and id, embed its texts `again` and compare.
+
+    Raises:
+        MigrateError: anything differs.
+    """
+    found = sink.count()
+    if found != rows:
+        raise MigrateError(f"the target holds {found} rows, {rows} were written to it; run with --restart")
+    drawn = sample.draw(kept)
+    if not drawn:
+        return Verified(rows, 0, 1.0)
+    stored = sink.fetch([(place, id_) for place, id_, _ in drawn])
+    lost = [id_ for _, id_, _ in drawn if id_ not in stored]
+    if lost:
+        raise MigrateError(f"{len(lost)} of {len(drawn)} sampled ids are not in the target, such as {lost[:SHOWN]}")
+    expected = again([text for _, _, text in drawn])
+    near = cosines(np.stack([stored[id_] for _, id_, _ in drawn]), expected)
+    least = int(near.argmin())
+    if near[least] < AGREEMENT[precision]:
+        raise MigrateError(
+            f"the vector of {drawn[least][1]} in the target has a cosine of {near[least]:.6f} to its text embedded "
+            f"again, expected at least {AGREEMENT[precision]}; run with --restart"
+        )
+    return Verified(rows, len(drawn), float(near[least]))
+
+
+def cosines(stored: Vectors, expected: Vectors) -> Vectors:
+    """Return the cosine of each row to its counterpart, both [rows, dimension].
+
+    Raises:
+        MigrateError: what is stored is not as many finite unit vectors of that dimension.
+    """
+    try:
+        vectors = check_vectors(stored.astype(np.float32, copy=False), *expected.shape)
+    except InferenceError as error:
+        raise MigrateError(f"what the target holds is not what was written: {error}") from None
+    # Graphs in fp16 round the norm itself.
+    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+    found: Vectors = (vectors * expected).sum(axis=1) / norms
+    return found

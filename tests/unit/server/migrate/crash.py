@@ -1,0 +1,52 @@
+"""Death at the n-th system call that changes a disk, for every n: what SIGKILL can do, without waiting for luck.
+
+A process that is killed leaves each call done, not done or, when it writes, half done.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CALLS = ("write", "pwrite", "ftruncate", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir")
+WRITES = ("write", "pwrite")
+
+
+class Killed(BaseException):
+    """Nothing in the program may catch this."""
+
+
+class Killer:
+    """Counts calls, and kills at number `at`; a write is then half done where `half`."""
+
+    def __init__(self, at: int, *, half: bool) -> None:
+        self.calls = 0
+        self._at = at
+        self._half = half
+
+    def wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            self.calls += 1
+            if self.calls < self._at:
+                return call(*arguments, **named)
+            if self.calls == self._at and self._half and name in WRITES:
+                descriptor, data, *rest = arguments
+                call(descriptor, data[: len(data) // 2], *rest)
+            raise Killed
+
+        return counted
+
+
+@contextmanager
+def killing(at: int, *, half: bool = False) -> Iterator[Killer]:
+    """Kill whatever runs in the block at its call number `at`, and keep it dead: later calls do nothing either."""
+    killer = Killer(at, half=half)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, killer.wrap(name, getattr(os, name)))
+        plain = Path.write_bytes
+        patch.setattr(Path, "write_bytes", killer.wrap("write_bytes", plain))
+        yield killer

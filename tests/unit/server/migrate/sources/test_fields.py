@@ -1,0 +1,35 @@
+import pytest
+
+from server.migrate.errors import MigrateError
+from server.migrate.record import Record
+from server.migrate.sources.fields import Fields
+from server.migrate.sources.source import Broken
+
+
+def test_a_text_alone_has_its_ordinal_for_id() -> None:
+    assert Fields().record(3, "a") == Record(3, "3", "a")
+    assert Fields().record(3, None) == Record(3, "3", None)
+
+
+def test_fields_are_found_under_their_names() -> None:
+    fields = Fields.of({"text_field": "body", "id_field": "key", "metadata_fields": "lang, year"})
+    entry = {"key": 7, "body": "a", "lang": "en", "year": None, "other": 1}
+    assert fields.record(0, entry) == Record(0, "7", "a", {"lang": "en"})
+
+
+def test_an_id_is_taken_where_there_is_one_and_not_asked_for() -> None:
+    assert Fields().record(1, {"id": "x", "text": "a"}).id == "x"
+    assert Fields().record(1, {"text": "a"}).id == "1"
+
+
+@pytest.mark.parametrize("bad", [None, "", True, 1.5, ["x"]])
+def test_an_id_that_is_none_breaks_the_record(bad: object) -> None:
+    record = Fields(id="key").record(1, {"key": bad, "text": "a"})
+    assert isinstance(record.text, Broken)
+    assert "(field key)" in record.text.reason
+
+
+def test_a_wrong_name_is_told_at_the_first_entry_with_the_right_ones() -> None:
+    with pytest.raises(MigrateError, match=r"--text-field text, --metadata-fields lang; it has: body, title"):
+        Fields(metadata=("lang",)).record(0, {"body": "a", "title": "b"})
+    assert Fields().record(1, {"body": "a"}).text is None

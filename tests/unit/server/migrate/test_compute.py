@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import numpy as np
+
+from server.migrate.compute import Computer
+from server.migrate.memo import Memo
+from tests.unit.server.fakes import FakeEngine, first_ids
+
+
+def sequences(*lengths: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+    return [np.full(length, length, np.int64) for length in lengths]
+
+
+def test_vectors_come_in_order_from_runs_of_like_length_within_the_budget() -> None:
+    engine = FakeEngine()
+    vectors, repeated = Computer(engine, 10, None, None).vectors(sequences(2, 7, 3, 8))
+    assert first_ids(vectors) == [2, 7, 3, 8]
+    assert [[len(ids) for ids in batch] for batch in engine.batches] == [[8], [7, 3], [2]]
+    assert repeated == 0
+
+
+def test_equal_texts_are_computed_once_in_a_window_and_after_it(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    memo = Memo(tmp_path / "memo", 8, 0)
+    computer = Computer(engine, 100, None, memo)
+    vectors, repeated = computer.vectors(sequences(2, 3, 2))
+    assert (first_ids(vectors), repeated) == ([2, 3, 2], 1)
+    vectors, repeated = computer.vectors(sequences(3, 4, 2))
+    assert (first_ids(vectors), repeated) == ([3, 4, 2], 2)
+    assert [[len(ids) for ids in batch] for batch in engine.batches] == [[3, 2], [4]]
+    memo.close()
+
+
+def test_fewer_dimensions_are_unit_vectors_again() -> None:
+    computer = Computer(FakeEngine(), 100, 1, None)
+    vectors, _ = computer.vectors(sequences(2, 3))
+    assert computer.dimension == 1
+    assert np.allclose(vectors, 1)
+
+
+def test_without_texts_there_are_no_vectors() -> None:
+    vectors, repeated = Computer(FakeEngine(), 100, None, None).vectors([])
+    assert (vectors.shape, repeated) == ((0, 8), 0)
