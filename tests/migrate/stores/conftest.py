@@ -1,5 +1,6 @@
 """The stores themselves: in folders, in processes that end with the tests, and behind servers that speak for them."""
 
+import gc
 import shutil
 import socket
 import subprocess
@@ -75,7 +76,7 @@ def address(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
     return f"{kind.removesuffix('-server')}+{url}#{name}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pgvector() -> Iterator[str]:
     """A real PostgreSQL with the extension, on a socket of its own."""
     with warnings.catch_warnings():
@@ -91,7 +92,7 @@ def pgvector() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Chroma server."""
     script = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
@@ -107,6 +108,8 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 process.wait(10)
             finally:
                 process.kill()
+                # While warnings of unclosed sockets are still ignored.
+                gc.collect()
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from qdrant_client import QdrantClient, models
+import pytest
 
 from tests.migrate.stores.faulty import Handler, listening
 
+models: Any = pytest.importorskip("qdrant_client.models", reason="needs requirements/stores.txt")
 KEY = "qdrant-secret-key"
 ROUTE = re.compile(r"/collections/([^/]+)(/.*)?")
 
@@ -20,7 +21,7 @@ class FakeQdrant:
     """One server."""
 
     def __init__(self) -> None:
-        self.local = QdrantClient(":memory:")
+        self.local: Any = pytest.importorskip("qdrant_client").QdrantClient(":memory:")
         self.lock = threading.Lock()
         self.url = ""
 
