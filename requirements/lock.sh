@@ -9,6 +9,9 @@ compile --no-deps runtime-gpu.in -o runtime-gpu.txt
 compile test.in -o test.txt
 compile otel.in -o otel.txt
 compile clients.in -o clients.txt
+compile stores.in -o stores.txt
+compile stores-test.in -o stores-test.txt
+compile ray.in -o ray.txt
 compile bench.in -o bench.txt --no-emit-package torch --constraint torch.txt
 compile build.in -o build.txt --no-emit-package torch --constraint torch.txt
 compile peers.in -o peers.txt --no-emit-package torch --constraint torch.txt

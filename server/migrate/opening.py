@@ -1,0 +1,33 @@
+"""Which class reads which store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from server.migrate import address
+from server.migrate.stores.chroma import Chroma
+from server.migrate.stores.lancedb import Lance
+from server.migrate.stores.pgvector import PgTable
+from server.migrate.stores.pinecone import PineconeNamespace
+from server.migrate.stores.qdrant import Qdrant
+from server.migrate.stores.stored import Stored
+from server.migrate.vector_file import VectorFile
+
+STORES: dict[str, Callable[[address.Address], Stored]] = {
+    "chroma": Chroma,
+    "lancedb": Lance,
+    "pgvector": PgTable,
+    "pinecone": PineconeNamespace,
+    "qdrant": Qdrant,
+}
+
+
+def open_stored(where: str) -> Stored:
+    """Open a store by its address, or a file of vectors by its path.
+
+    Raises:
+        MigrateError: it cannot be opened, or a client library is missing.
+    """
+    if not address.is_address(where):
+        return VectorFile(Path(where))
+    place = address.parse(where)
+    return STORES[place.store](place)

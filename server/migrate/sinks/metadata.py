@@ -1,0 +1,51 @@
+"""Metadata in the shapes that stores take. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from server.migrate.errors import MigrateError
+
+
+def to_json(metadata: Mapping[str, Any], id_: str) -> str:
+    """Write metadata as JSON; dates, decimals and the like become text.
+
+    Raises:
+        MigrateError: it cannot be written; the message names the row.
+    """
+    try:
+        return orjson.dumps(dict(metadata), default=str).decode()
+    except TypeError as error:
+        raise MigrateError(f"the metadata of {id_} cannot be stored: {error}; leave the field out") from None
+
+
+def plain(metadata: Mapping[str, Any], id_: str) -> dict[str, Any]:
+    """Return metadata with JSON's types only.
+
+    Raises:
+        MigrateError: it cannot be written as JSON; the message names the row.
+    """
+    loaded: dict[str, Any] = orjson.loads(to_json(metadata, id_))
+    return loaded
+
+
+def flat(metadata: Mapping[str, Any], id_: str, *, lists: bool = False) -> dict[str, Any]:
+    """Return metadata with text, numbers and booleans only: nothing null, and what is nested written as JSON.
+
+    `lists` keeps lists of text as they are.
+
+    Raises:
+        MigrateError: it cannot be written as JSON; the message names the row.
+    """
+    return {
+        name: value if _simple(value, lists=lists) else orjson.dumps(value).decode()
+        for name, value in plain(metadata, id_).items()
+        if value is not None
+    }
+
+
+def _simple(value: object, *, lists: bool) -> bool:
+    if isinstance(value, list):
+        return lists and all(isinstance(item, str) for item in value)
+    return isinstance(value, str | int | float | bool)
