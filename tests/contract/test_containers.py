@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -121,6 +122,16 @@ def test_the_image_is_labelled_with_the_version_of_the_server(file: str) -> None
     runtime = stages(file)[1]["runtime"]
     assert arguments(runtime.steps)["VERSION"] == __version__
     assert 'org.opencontainers.image.version="${VERSION}"' in runtime.one("LABEL")
+
+
+@pytest.mark.parametrize("file", DOCKERFILES)
+def test_the_image_carries_the_licence_it_names(file: str) -> None:
+    found = stages(file)[1]
+    (licence,) = re.findall(r'image\.licenses="([^"]+)"', found["runtime"].one("LABEL"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert licence == project["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
+    assert "--from=packages /app/LICENSE /app/LICENSE" in found["runtime"].all("COPY")
 
 
 @pytest.mark.parametrize("file", DOCKERFILES)
