@@ -49,7 +49,8 @@ class Storage:
         return done.stdout.strip()
 
     def prepare(self) -> None:
-        """Make the base unless an earlier run has left it here."""
+        """Make the base unless an earlier run has left it here, and remove what one that was killed has left."""
+        self.call("rm", "--all")
         if self.call("images", "--quiet", "--filter", f"reference={BASE}"):
             return
         made = self.folder / "base"

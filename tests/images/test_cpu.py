@@ -109,7 +109,7 @@ def test_sigterm_drains_and_ends_well(container: Container, serving: subprocess.
 
 
 def test_a_missing_model_is_named(container: Container) -> None:
-    with container.start(*SERVER, MODEL="nobody") as process:
+    with container.start(*SERVER, MODEL="nobody", PORT="0") as process:
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "nobody.json not found" in said
