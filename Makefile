@@ -18,10 +18,14 @@ PIP := -m pip --disable-pip-version-check
 GRAPH := $(or $(MODELS_DIR),models)/$(notdir $(or $(MODEL),BAAI/bge-large-en-v1.5)).onnx
 DEMO := all-MiniLM-L6-v2
 FULL := synthetic-bge-large
+SBOM ?= sbom.json
+STORES := .venv-stores/bin/python
+# make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores need their clients.
+MIGRATE := $(if $(filter chroma% lancedb% pinecone% postgres% qdrant% %.parquet %.faiss,$(INPUT) $(OUTPUT) $(FORMAT)),.venv-stores,.venv)
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test build-models serve smoke compare bench load netron lint format lock up down clean
+.PHONY: help demo test build-models serve smoke compare bench load migrate netron images sbom lint format lock up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -29,10 +33,11 @@ help: ## list every verb
 demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded default, serve int8 on port 8000
 	MODEL=$(DEMO) MODELS_DIR=models QUANTIZATION=int8 $(RUN) -m server
 
-test: lint models/$(DEMO).json models/$(FULL).json .venv-clients/ready ## set everything up, run lint, types and every test
+test: lint models/$(DEMO).json models/$(FULL).json .venv-clients/ready .venv-stores/ready ## set everything up, run lint, types and every test
 	$(BUILD) -m pytest tests/unit/build tests/build
-	$(RUN) -m pytest --ignore tests/unit/build --ignore tests/build --ignore tests/clients
+	$(RUN) -m pytest --ignore tests/unit/build --ignore tests/build --ignore tests/clients --ignore tests/migrate
 	$(CLIENTS) -m pytest tests/clients
+	$(STORES) -m pytest tests/migrate
 
 build-models: .venv-build/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large
 	$(BUILD) -m build $(BUILD_ARGS)
@@ -54,9 +59,18 @@ load: .venv/ready .venv-build/ready ## put loads on a server of MODEL= in QUANTI
 	-@$(MAKE) --no-print-directory .venv-peers/ready   # peers that cannot be installed are skipped with a word
 	$(RUN) -m bench load $(LOAD_ARGS)
 
+migrate: $(MIGRATE)/ready ## embed INPUT= into OUTPUT= (a file or a store) in FORMAT=, resumable; MIGRATE_ARGS="--help" tells more
+	$(MIGRATE)/bin/python -m server.migrate $(if $(INPUT),--input "$(INPUT)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FORMAT),--format $(FORMAT)) $(MIGRATE_ARGS)
+
 netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
 	@test -f $(GRAPH) || { echo "$(GRAPH) is not built: make build-models MODEL=$(or $(MODEL),BAAI/bge-large-en-v1.5)" >&2; exit 1; }
 	.venv-build/bin/netron --browse $(GRAPH)
+
+images: .venv/ready ## build every image with buildah (root), run them read-only, print the size of the CPU image
+	IMAGES=all $(RUN) -m pytest -v tests/images
+
+sbom: .venv/ready ## list what the runtime installs, with versions and hashes, as CycloneDX: SBOM=sbom.json
+	$(RUN) -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM) requirements/runtime.txt
 
 lint: .venv/ready ## ruff and mypy
 	$(RUN) -m ruff check .
@@ -71,13 +85,13 @@ up: ## start the containers (CPU)
 	docker compose --profile cpu up --build
 
 down: ## stop the containers
-	docker compose --profile cpu --profile gpu down
+	docker compose --profile cpu --profile gpu --profile monitoring down
 
 lock: ## pin the requirements again, with hashes
 	./requirements/lock.sh
 
 clean: ## remove the environments, caches and built models
-	rm -rf .venv .venv-build .venv-clients .venv-bench .venv-peers .cache models/*.onnx models/*.json
+	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .cache models/*.onnx models/*.json
 
 # The runtime and the tests: no torch, no transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt
@@ -99,6 +113,13 @@ clean: ## remove the environments, caches and built models
 	$(PYTHON) -m venv --clear .venv-clients
 	$(CLIENTS) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
 	$(CLIENTS) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/clients.txt
+	touch $@
+
+# The runtime and the clients of every store that texts are migrated from and to.
+.venv-stores/ready: requirements/runtime.txt requirements/test.txt requirements/stores.txt requirements/stores-test.txt
+	$(PYTHON) -m venv --clear .venv-stores
+	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
+	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/stores.txt -r requirements/stores-test.txt
 	touch $@
 
 # The peers of the benchmark.

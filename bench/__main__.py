@@ -1,6 +1,4 @@
-"""`python -m bench`: compare the variants of a model, race them against the plain export and the peers, or load a
-server.
-"""
+"""`python -m bench`: compare the variants of a model, race them against others, load a server, plan servers."""
 
 import argparse
 import json
@@ -12,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench import fidelity, host, race, workloads
+from bench import capacity, fidelity, host, race, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
 from bench.load import report, stage
@@ -53,7 +51,7 @@ class Report(Protocol):
 def parser() -> argparse.ArgumentParser:
     """The command line; the model's defaults come from the environment variables that `make` passes on."""
     out = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load")
+    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load|capacity")
     comparing = commands.add_parser("compare", help="size, memory, speed and fidelity of every variant of a model")
     comparing.add_argument("--pairs", type=Path, help="CSV of sentence, sentence, score: adds rank correlations")
     comparing.add_argument("--texts", type=Path, default=texts.OWN, help="texts for fidelity (.jsonl or lines)")
@@ -65,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     racing.add_argument("--seconds", type=float, default=8.0, help="no further turn in a workload after this long")
     racing.add_argument("--source", default="", help="folder of the original weights, if the build did not keep them")
     racing.add_argument("--charts", type=Path, help="folder for one SVG for each workload")
+    capacity.add_arguments(commands.add_parser("capacity", help="servers for a traffic and hours for a corpus"))
     for command, turns in ((comparing, 5), (racing, 4), (_add_load(commands), None)):
         _add_common(command, turns)
     return out
@@ -76,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # SIGTERM unwinds like Ctrl-C, so that no worker is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if given.command == "capacity":
+            return _plan(given)
         subject = open_subject(given.models_dir, given.model, inference_threads(given.threads).count)
         return {"compare": _compare, "run": _run, "load": _load}[given.command](given, subject)
     except (StartError, BuildError, WorkerError, ValueError, OSError) as error:
@@ -121,6 +122,14 @@ def _load(given: argparse.Namespace, subject: Subject) -> int:
     return _report(given, found, len(found.findings))
 
 
+def _plan(given: argparse.Namespace) -> int:
+    found = capacity.plan(given)
+    if given.charts:
+        for name, drawn in found.charts().items():
+            _write(given.charts / f"{name}.svg", drawn)
+    return _show(given, found)
+
+
 def _report(given: argparse.Namespace, found: Report, finished: int) -> int:
     for name, why in found.skipped.items():
         say(f"skipped {name}: {why.removeprefix(f'{name}: ')}")
@@ -129,6 +138,10 @@ def _report(given: argparse.Namespace, found: Report, finished: int) -> int:
         return 1
     if host.busy(found.host):
         say(f"note: others were at work here (load {found.host['load_average']}); expect noise, trust only ratios")
+    return _show(given, found)
+
+
+def _show(given: argparse.Namespace, found: Report | capacity.Plan) -> int:
     tables = [table.markdown() if given.markdown else table.text() for table in found.tables()]
     print("\n\n".join([found.heading(), *tables]))
     if given.json:

@@ -1,4 +1,4 @@
-"""Charts as SVG, written with the standard library: bars with their spread, and speed against fidelity.
+"""Charts as SVG, written with the standard library: bars with their spread, speed against fidelity, and curves.
 
 Light and dark come from the reader's own setting. What is ours is blue, what others made is grey; every mark has its
 name beside it, so that nothing hangs on colour.
@@ -20,16 +20,19 @@ svg { background: #fff; font: 13px system-ui, sans-serif; fill: #1f2328; }
 .label { fill: #1f2328; }
 .line { stroke: #d1d9e0; stroke-width: 1; }
 .reach { stroke: #1f2328; stroke-width: 1.5; }
+.curve { stroke: #0969da; stroke-width: 2; fill: none; }
 @media (prefers-color-scheme: dark) {
   svg { background: #0d1117; fill: #f0f6fc; }
   .small { fill: #9198a1; } .ours { fill: #4493f8; } .peer { fill: #6e7681; } .label { fill: #f0f6fc; }
   .line { stroke: #3d444d; } .reach { stroke: #f0f6fc; }
+  .curve { stroke: #4493f8; }
 }
 """
 _WIDTH, _NAMES, _FIGURES, _TOP = 760, 140, 150, 56
 _BAR, _PITCH = 16, 26
 _PLOT_HEIGHT, _LEFT, _BOTTOM = 300, 80, 56
 _LINE_HEIGHT = 16.0
+XY = tuple[float, float]
 # Fidelity is drawn from here at the latest, so that variants without loss do not fill the width with noise.
 _LEAST_REACH = 0.99
 
@@ -100,6 +103,31 @@ def scatter(title: str, across: str, up: str, points: Sequence[Point]) -> str:
         _line(root, (place, y(point.speed.low)), (place, y(point.speed.high)), "reach")
         _add(root, "circle", cx=place, cy=y(point.speed.median), r=6, **{"class": "ours"})
         _text(root, place + 10, height + 4, point.name, "label")
+    return _finish(root)
+
+
+def curve(title: str, across: str, up: str, points: Sequence[XY], mark: tuple[float, float, str]) -> str:
+    """Draw a line through `points`, both axes from 0, and name the one place on it that was asked for."""
+    root = _root(_TOP + _PLOT_HEIGHT + _BOTTOM, title, f"up: {up}")
+    floor, right = _TOP + _PLOT_HEIGHT, _WIDTH - 40
+    columns, levels = (ticks(0.0, max(values)) for values in zip(*points, mark[:2], strict=True))
+
+    def place(point: XY) -> XY:
+        return _LEFT + (right - _LEFT) * point[0] / columns[-1], floor - _PLOT_HEIGHT * point[1] / levels[-1]
+
+    for level in levels:
+        _line(root, place((0.0, level)), (right, place((0.0, level))[1]), "line")
+        _text(root, _LEFT - 8, place((0.0, level))[1] + 4, f"{level:,g}", "small", "end")
+    for column in columns:
+        _text(root, place((column, 0.0))[0], floor + 18, f"{column:,g}", "small", "middle")
+    _text(root, (_LEFT + right) / 2, floor + 40, f"across: {across}", "small", "middle")
+    drawn = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in points)
+    _add(root, "polyline", points=drawn, **{"class": "curve"})
+    x, y = place(mark[:2])
+    _add(root, "circle", cx=x, cy=y, r=6, **{"class": "ours"})
+    # On the side that the line leaves free.
+    below = points[-1][1] > points[0][1]
+    _text(root, x + 10, y + (20 if below else -10), mark[2], "label")
     return _finish(root)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -80,6 +81,13 @@ def serve(*program: str, python: object = None, **settings: object) -> Iterator[
                 process.wait(30)
             finally:
                 process.kill()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def refused(**settings: object) -> tuple[int, str]:

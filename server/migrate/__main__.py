@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
 from server.errors import ServiceError, StartError
 from server.migrate import estimate, options, ray_engine, receipt
+from server.migrate.compare import compare_stores
 from server.migrate.errors import MigrateError
 from server.migrate.estimate import estimate as estimate_job
 from server.migrate.merge import merge
@@ -39,6 +41,14 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
 
 
 def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Iterable[str]]:
+    made, lines = _make(asked, environ) if asked.input or asked.merge else ({}, [])
+    if asked.compare_with and not asked.dry_run:
+        comparison = compare_stores(asked.compare_with, asked.output)
+        return {**made, "comparison": asdict(comparison)}, [*lines, *comparison.lines()]
+    return made, lines
+
+
+def _make(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Iterable[str]]:
     if asked.merge:
         made = merge(asked)
         return made, receipt.lines(made)

@@ -50,6 +50,7 @@ class Options:
     dry_run: bool
     price_per_hour: float | None
     merge: tuple[str, ...]
+    compare_with: str
     engine: Literal["local", "ray"]
     json: bool
 
@@ -97,7 +98,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     fields = {name: given.pop(name) for name in FIELDS}
     settings = {name.upper(): given.pop(name) for name in OVERRIDES}
     merge = tuple(given.pop("merge") or ())
-    if bool(given["input"]) == bool(merge):
+    if bool(given["input"]) == bool(merge) and (merge or not given["compare_with"]):
         raise MigrateError("say either --input, what to embed, or --merge, which shards to unite")
     if given["dry_run"] and not given["output"]:
         given["output"] = "embeddings.npy"
@@ -139,6 +140,7 @@ def _add_ends(group: argparse._ArgumentGroup) -> None:
     add("--metadata-fields", metavar="NAMES", help="fields to carry along, separated by commas")
     add("--on-error", choices=("fail", "skip"), default="fail", help="what a row does that cannot be embedded")
     add("--rejects", type=Path, metavar="FILE", help="copy the list of skipped rows there at the end")
+    add("--compare-with", default="", metavar="OLD", help="say how neighbours differ between OLD and --output")
     add("--merge", nargs="+", metavar="SHARD", help="unite the finished outputs of all shards in --output")
 
 

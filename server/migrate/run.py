@@ -59,8 +59,8 @@ def migrate(options: Options, settings: Settings) -> Receipt:
     """
     sink = open_sink(options.output, options.format, options.fields)
     workspace = Workspace(options.folder(sink.identity()))
-    with workspace.lock(), closing(sink):
-        source = open_source(options.input, options.input_format, options.fields)
+    with workspace.lock(), closing(sink), ExitStack() as stack:
+        source = stack.enter_context(closing(open_source(options.input, options.input_format, options.fields)))
         job = Job(options, Model(options, settings), source, sink, workspace)
         if options.restart:
             workspace.clear()

@@ -1,4 +1,4 @@
-"""The Dockerfiles, compose.yaml and .dockerignore, as far as they can be judged without building an image."""
+"""The Dockerfiles and .dockerignore, as far as they can be judged without building an image."""
 
 import json
 import os
@@ -6,119 +6,26 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
-import yaml
 
 from server import __version__
-from server.settings import SETTINGS
-
-ROOT = Path(__file__).parents[2]
-DOCKERFILES = ("Dockerfile.cpu", "Dockerfile.gpu")
-# What the image decides: where it listens, on what it computes and where its models are.
-FIXED_BY_IMAGE = {"MODELS_DIR", "DEVICE", "HOST", "PORT"}
-
-
-@dataclass
-class Stage:
-    """One stage of a Dockerfile: its base as written, and its instructions as (verb, rest)."""
-
-    base: str
-    name: str
-    steps: list[tuple[str, str]] = field(default_factory=list)
-
-    def all(self, verb: str) -> list[str]:
-        return [rest for step, rest in self.steps if step == verb]
-
-    def one(self, verb: str) -> str:
-        (rest,) = self.all(verb)
-        return rest
-
-
-def instructions(text: str) -> Iterator[tuple[str, str]]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    for line in "\n".join(lines).replace("\\\n", " ").splitlines():
-        verb, _, rest = line.partition(" ")
-        yield verb, " ".join(rest.split())
-
-
-def stages(file: str) -> tuple[list[tuple[str, str]], dict[str, Stage]]:
-    """Split a Dockerfile into what stands before its first stage, and its stages by name in order."""
-    head: list[tuple[str, str]] = []
-    found: dict[str, Stage] = {}
-    for verb, rest in instructions((ROOT / file).read_text("utf-8")):
-        if verb == "FROM":
-            base, _, name = rest.partition(" AS ")
-            found[name] = stage = Stage(base, name)
-        elif not found:
-            head.append((verb, rest))
-        else:
-            stage.steps.append((verb, rest))
-    return head, found
-
-
-def image_environment(runtime: Stage) -> dict[str, str]:
-    return dict(re.findall(r"(\w+)=(\S+)", " ".join(runtime.all("ENV"))))
-
-
-def sources(stage: Stage) -> list[str]:
-    """Paths that a stage copies from the build context."""
-    copied = (rest.split() for rest in stage.all("COPY") if not rest.startswith("--from"))
-    return [path for words in copied for path in words[:-1]]
-
-
-def arguments(steps: list[tuple[str, str]]) -> dict[str, str]:
-    return {name: value for verb, rest in steps if verb == "ARG" for name, _, value in [rest.partition("=")]}
-
-
-def enters_context(path: str) -> bool:
-    """Tell whether .dockerignore lets `path` through: the last pattern that matches it or a parent of it decides."""
-    allowed = True
-    parts = path.strip("/").split("/")
-    candidates = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-    for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines():
-        pattern = line.strip().removeprefix("!")
-        if pattern and not pattern.startswith("#") and any(ignore_match(pattern, one) for one in candidates):
-            allowed = line.startswith("!")
-    return allowed
-
-
-def ignore_match(pattern: str, path: str) -> bool:
-    if pattern.startswith("**/"):
-        return fnmatch(path.rsplit("/", 1)[-1], pattern.removeprefix("**/"))
-    return pattern.count("/") == path.count("/") and fnmatch(path, pattern)
-
-
-def filled(value: Any, environ: Mapping[str, str]) -> Any:
-    """Fill in `${NAME:-default}` as compose does: empty counts as unset."""
-    if isinstance(value, dict):
-        return {key: filled(one, environ) for key, one in value.items()}
-    if isinstance(value, list):
-        return [filled(one, environ) for one in value]
-    if not isinstance(value, str):
-        return value
-    out = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: environ.get(match[1]) or match[2], value)
-    assert "$" not in out
-    return out
-
-
-def services(environ: Mapping[str, str]) -> list[dict[str, Any]]:
-    parsed = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
-    return list(filled(parsed["services"], environ).values())
-
-
-def service(profile: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the one service that `--profile` starts."""
-    (chosen,) = [one for one in services(environ or {}) if profile in one["profiles"]]
-    return chosen
+from tests.contract.dockerfiles import (
+    DOCKERFILES,
+    arguments,
+    enters_context,
+    image_environment,
+    instructions,
+    sources,
+    stages,
+)
+from tests.serving import ROOT
 
 
 @pytest.mark.parametrize("file", DOCKERFILES)
@@ -163,8 +70,11 @@ def test_what_is_copied_from_a_stage_comes_from_an_earlier_one(file: str) -> Non
 def test_the_image_gets_the_runtime_requirements_and_no_others(file: str) -> None:
     found = stages(file)[1]
     wanted = "requirements/runtime-gpu.txt" if file.endswith("gpu") else "requirements/runtime.txt"
-    assert [path for path in sources(found["packages"]) if path.startswith("requirements")] == [wanted]
-    assert re.findall(r"-r (\S+)", " ".join(found["packages"].all("RUN"))) == [wanted]
+    extra = "requirements/otel.txt"
+    assert [path for path in sources(found["packages"]) if path.startswith("requirements")] == [wanted, extra]
+    installs = " ".join(found["packages"].all("RUN"))
+    assert re.findall(r"-r (requirements/\S+)", installs) == [wanted, "requirements/${EXTRAS}.txt}"]
+    assert "${EXTRAS:+-r " in installs
     assert sources(found["runtime"]) == []
     assert not re.search(r"\b(install|apt-get|apt|venv)\b", " ".join(found["runtime"].all("RUN")))
     assert "torch" not in str(found["packages"].steps + found["runtime"].steps)
@@ -212,6 +122,16 @@ def test_the_image_is_labelled_with_the_version_of_the_server(file: str) -> None
     runtime = stages(file)[1]["runtime"]
     assert arguments(runtime.steps)["VERSION"] == __version__
     assert 'org.opencontainers.image.version="${VERSION}"' in runtime.one("LABEL")
+
+
+@pytest.mark.parametrize("file", DOCKERFILES)
+def test_the_image_carries_the_licence_it_names(file: str) -> None:
+    found = stages(file)[1]
+    (licence,) = re.findall(r'image\.licenses="([^"]+)"', found["runtime"].one("LABEL"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert licence == project["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
+    assert "--from=packages /app/LICENSE /app/LICENSE" in found["runtime"].all("COPY")
 
 
 @pytest.mark.parametrize("file", DOCKERFILES)
@@ -266,79 +186,3 @@ def test_the_health_check_follows_ready(file: str) -> None:
     with answering(503) as port:
         assert probe(file, port) == 1
     assert probe(file, port) == 1
-
-
-def test_nothing_starts_without_a_profile() -> None:
-    assert [one["profiles"] for one in services({})] == [["cpu"], ["gpu"]]
-
-
-@pytest.mark.parametrize(
-    ("profile", "precision", "memory"), [("cpu", "int8", "4g"), ("gpu", "fp16", "8g")], ids=["cpu", "gpu"]
-)
-def test_each_profile_serves_bge_large_on_port_8000(profile: str, precision: str, memory: str) -> None:
-    chosen = service(profile)
-    assert chosen["build"]["dockerfile"] == f"Dockerfile.{profile}"
-    assert chosen["build"]["args"]["MODEL"] == chosen["environment"]["MODEL"] == "BAAI/bge-large-en-v1.5"
-    assert chosen["environment"]["QUANTIZATION"] == precision
-    assert chosen["mem_limit"] == memory
-    assert chosen["ports"] == ["8000:8000"]
-
-
-@pytest.mark.parametrize("profile", ["cpu", "gpu"])
-def test_the_environment_chooses_model_precision_port_and_memory(profile: str) -> None:
-    chosen = service(profile, {"MODEL": "a/b", "QUANTIZATION": "fp32", "PORT": "9000", "MEMORY_LIMIT": "2g"})
-    assert chosen["build"]["args"]["MODEL"] == chosen["environment"]["MODEL"] == "a/b"
-    assert chosen["environment"]["QUANTIZATION"] == "fp32"
-    assert chosen["ports"] == ["9000:8000"]
-    assert chosen["mem_limit"] == "2g"
-
-
-@pytest.mark.parametrize("profile", ["cpu", "gpu"])
-def test_a_service_may_write_nothing_and_gain_no_rights(profile: str) -> None:
-    chosen = service(profile)
-    assert chosen["read_only"] is True
-    assert chosen["cap_drop"] == ["ALL"]
-    assert chosen["security_opt"] == ["no-new-privileges:true"]
-    assert [mount.split(":")[0] for mount in chosen["tmpfs"]] == ["/tmp"]  # noqa: S108 - the container's own
-    assert chosen["restart"] == "unless-stopped"
-
-
-def test_accepted_requests_may_end_before_a_stop_kills() -> None:
-    timeout = next(float(row.default) for row in SETTINGS if row.name == "REQUEST_TIMEOUT_S")
-    assert all(int(service(profile)["stop_grace_period"].removesuffix("s")) > timeout for profile in ("cpu", "gpu"))
-
-
-def test_only_the_gpu_profile_reserves_a_device() -> None:
-    assert "deploy" not in service("cpu")
-    (device,) = service("gpu")["deploy"]["resources"]["reservations"]["devices"]
-    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
-
-
-@pytest.mark.parametrize("profile", ["cpu", "gpu"])
-def test_every_setting_reaches_the_server(profile: str) -> None:
-    passed = set(service(profile)["environment"])
-    assert passed == {row.name for row in SETTINGS} - FIXED_BY_IMAGE
-    assert set(image_environment(stages(f"Dockerfile.{profile}")[1]["runtime"])) >= FIXED_BY_IMAGE
-
-
-@pytest.mark.parametrize("profile", ["cpu", "gpu"])
-def test_build_arguments_have_the_defaults_of_the_dockerfile(profile: str) -> None:
-    head, found = stages(f"Dockerfile.{profile}")
-    declared = arguments(head) | arguments(found["builder"].steps)
-    passed = service(profile)["build"]["args"]
-    assert {name: declared[name] for name in passed} == passed
-
-
-@pytest.mark.parametrize("profile", ["cpu", "gpu"])
-def test_compose_itself_accepts_the_file(profile: str) -> None:
-    command = [*compose_command(), "-f", "compose.yaml", "--profile", profile, "config", "--quiet"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-
-
-def compose_command() -> list[str]:
-    for command in (["docker", "compose"], ["docker-compose"]):
-        found = shutil.which(command[0]) is not None
-        if found and subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
-            return command
-    pytest.skip("neither docker compose nor docker-compose is installed")

@@ -24,10 +24,25 @@ ORDER = [
 ]
 # The same for migrate/; a star stands for the modules of a folder that are not named, which do not import each other.
 MIGRATE_ORDER = [
-    *("errors", "extra", "record", "shard", "chunk", "window", "address", "sources.source", "sources.stream"),
-    *("sources.fields", "sources.file", "sources.lines", "sources.*", "sources.registry", "prepare", "seen", "memo"),
+    *("errors", "extra", "record", "retry", "shard", "chunk", "window", "address", "keys", "stores.stored", "stores.*"),
+    *("sources.source", "sources.stream", "sources.fields", "sources.file", "sources.store", "sources.lines"),
+    *("sources.*", "sources.registry", "prepare", "seen", "memo"),
     *("compute", "journal", "side_file", "workspace", "sinks.sink", "sinks.file", "sinks.line_file", "sinks.npy"),
-    *("sinks.*", "sinks.registry", "ahead", "progress", "sample", "verify", "receipt", "options", "model", "estimate"),
+    *("sinks.claim", "sinks.metadata", "sinks.store", "sinks.pinecone_record", "sinks.pinecone_shards", "sinks.*"),
+    *(
+        "sinks.registry",
+        "vector_file",
+        "opening",
+        "compare",
+        "ahead",
+        "progress",
+        "sample",
+        "verify",
+        "receipt",
+        "options",
+        "model",
+        "estimate",
+    ),
     *("merge", "run", "ray_engine", "__main__"),
 ]
 

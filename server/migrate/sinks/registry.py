@@ -16,10 +16,30 @@ MODULES: dict[str, str] = {
     "npz": f"{HERE}.npz",
     "jsonl": f"{HERE}.json_lines",
     "parquet": f"{HERE}.parquet",
+    "faiss": f"{HERE}.faiss",
+    "chroma": f"{HERE}.chroma",
+    "lancedb": f"{HERE}.lancedb",
+    "pgvector": f"{HERE}.pgvector",
+    "pinecone": f"{HERE}.pinecone",
+    "qdrant": f"{HERE}.qdrant",
 }
-SUFFIXES = {".npy": "npy", ".npz": "npz", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+SUFFIXES = {
+    ".npy": "npy",
+    ".npz": "npz",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".faiss": "faiss",
+}
 # What an address of a store begins with, before `:` or `+`.
-SCHEMES: dict[str, str] = {}
+SCHEMES: dict[str, str] = {
+    "chroma": "chroma",
+    "lancedb": "lancedb",
+    "pinecone": "pinecone",
+    "postgres": "pgvector",
+    "postgresql": "pgvector",
+    "qdrant": "qdrant",
+}
 # Formats whose finished rows can be read again (`read`), as --merge does.
 READABLE = ("npy", "npz", "jsonl", "parquet")
 

@@ -49,6 +49,9 @@ class FileSource:
             if self._state and _state(self._path) != self._state:
                 raise MigrateError(f"{self._path} changed while it was read; run again with --restart")
 
+    def close(self) -> None:
+        """Nothing stays open between records."""
+
 
 def _state(path: Path) -> tuple[int, int, int]:
     status = os.stat(path)  # noqa: PTH116 - the times in nanoseconds, in one call

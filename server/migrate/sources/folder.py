@@ -51,6 +51,9 @@ class FolderSource:
         for ordinal, path in islice(enumerate(_files(self._folder)), start, None):
             yield Record(ordinal, self._id(path), _content(path))
 
+    def close(self) -> None:
+        """Nothing stays open between records."""
+
     def _id(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
 

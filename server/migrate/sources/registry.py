@@ -18,6 +18,9 @@ MODULES: dict[str, str] = {
     "parquet": f"{HERE}.parquet_file",
     "lines": f"{HERE}.lines",
     "folder": f"{HERE}.folder",
+    "chroma": f"{HERE}.chroma",
+    "pgvector": f"{HERE}.pgvector",
+    "qdrant": f"{HERE}.qdrant",
 }
 SUFFIXES = {
     ".json": "json",
@@ -29,7 +32,7 @@ SUFFIXES = {
     ".txt": "lines",
 }
 # What an address of a store begins with, before `:` or `+`.
-SCHEMES: dict[str, str] = {}
+SCHEMES: dict[str, str] = {"chroma": "chroma", "postgres": "pgvector", "postgresql": "pgvector", "qdrant": "qdrant"}
 
 
 def open_source(location: str, name: str | None, options: Mapping[str, str]) -> Source:

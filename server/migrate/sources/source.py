@@ -36,3 +36,7 @@ class Source(Protocol):
             MigrateError: what is left cannot be read at all.
         """
         ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.chart import Bar, Point, apart, bars, scatter, ticks
+from bench.chart import Bar, Point, apart, bars, curve, scatter, ticks
 from bench.spread import Spread
 from tests.unit.bench.conftest import drawn
 
@@ -75,3 +75,15 @@ def test_labels_are_moved_apart_and_never_up(heights: list[float]) -> None:
 def test_variants_without_loss_can_be_drawn() -> None:
     (point,) = drawn(scatter("t", "a", "u", [Point("fp32", 1.0, Spread(5, 4, 6))])).iter(f"{SVG}circle")
     assert float(point.get("cx", "")) > 0
+
+
+def test_a_curve_lies_within_the_picture_and_names_its_mark() -> None:
+    svg = curve("t", "servers", "hours", [(1, 600), (2, 300), (4, 150)], (2, 300, "300 h on two"))
+    (line,) = drawn(svg).iter(f"{SVG}polyline")
+    points = [tuple(map(float, pair.split(","))) for pair in line.get("points", "").split()]
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+    assert [y for _, y in points] == sorted(y for _, y in points)
+    assert all(0 < x < 760 and 0 < y < 412 for x, y in points)
+    (mark,) = drawn(svg).iter(f"{SVG}circle")
+    assert (float(mark.get("cx", "")), float(mark.get("cy", ""))) == points[1]
+    assert "300 h on two" in texts(svg)
