@@ -6,6 +6,7 @@ machine needs this program and its models at the same paths, and input and outpu
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from server.errors import InvalidError, StartError
+from server.errors import ServiceError, StartError
 from server.migrate import extra, receipt
 from server.migrate.compute import Computer
 from server.migrate.errors import MigrateError
 from server.migrate.model import Model
 from server.migrate.options import Options
-from server.migrate.prepare import Prepared, refusal
+from server.migrate.prepare import Prepared
 from server.migrate.receipt import Receipt
 from server.migrate.record import Record, Row
 from server.migrate.sinks import parquet
@@ -34,6 +35,7 @@ REQUIREMENTS = "requirements/ray.txt"
 SAMPLE = 100
 # What a row that was rejected carries in place of a vector, until those are set apart.
 REASON = "reason"
+RAISED = re.compile(r"(?:MigrateError|StartError|InferenceError): (.+?)(?:\n\s*\n|\Z)", re.DOTALL)
 
 
 def migrate(options: Options, settings: Settings) -> Receipt:
@@ -81,13 +83,17 @@ def _told(options: Options) -> Iterator[None]:
     """Tell of what went wrong on the cluster in words of ours."""
     try:
         yield
-    except (MigrateError, StartError, InvalidError):
+    except (MigrateError, StartError, ServiceError):
         raise
     except Exception as error:
-        # Ray wraps what a worker raised in classes that it makes on the way.
-        own = getattr(error, "cause", None) or error.__cause__ or error
-        lines = str(own).strip().splitlines() or [type(error).__name__]
-        raise MigrateError(f"the cluster could not embed {options.input}: {lines[-1]}; run with --restart") from error
+        raise MigrateError(f"{options.input} could not be embedded: {_raised(error)}; run with --restart") from error
+
+
+def _raised(error: Exception) -> str:
+    """Find what a worker raised: Ray keeps nothing of it but the text of its traceback."""
+    text = str(error).strip()
+    found = RAISED.search(text)
+    return found[1] if found else (text.splitlines() or [type(error).__name__])[-1]
 
 
 class Worker:
@@ -104,7 +110,8 @@ class Worker:
         """Embed a table of records: a table of rows, with the reason instead of a vector where there is none."""
         prepared = self._prepare(batch)
         if prepared.rejects and self._options.on_error == "fail":
-            raise MigrateError(refusal(prepared.rejects))
+            first = prepared.rejects[0]
+            raise MigrateError(f"the record with id {first.id!r} cannot be embedded: {first.reason}; see --on-error")
         vectors, _ = self._computer.vectors([piece.ids for piece in prepared.pieces])
         rows = [
             Row(place, piece.id, piece.text, vector, piece.metadata)
@@ -120,6 +127,9 @@ class Worker:
 def _check(options: Options) -> None:
     if options.format != "parquet" or options.chunk or options.shard.count > 1:
         raise MigrateError("--engine ray writes Parquet (--format parquet), without --chunk and --shard")
+    filesystem, path = _place(options.output)
+    if filesystem.get_file_info(path).type.name != "NotFound" and not options.restart:
+        raise MigrateError(f"{options.output} exists; choose another --output, or --restart to replace it")
 
 
 @contextmanager
@@ -190,10 +200,11 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
     return data.read_parquet(options.output).count(), data.read_parquet(rejects).count()
 
 
-def _delete(folder: str) -> None:
-    uri = folder if "://" in folder else Path(folder).resolve().as_uri()
+def _place(output: str) -> tuple[Any, str]:
+    """Return the file system of a path or an object store's address, and the path in it."""
+    uri = output if "://" in output else Path(output).resolve().as_uri()
     filesystem, path = extra.load("pyarrow.fs").FileSystem.from_uri(uri)
-    filesystem.delete_dir(path)
+    return filesystem, path
 
 
 def _accepted(batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables

@@ -72,5 +72,7 @@ def test_vectors_are_those_of_the_local_engine_in_order_and_rejects_are_set_apar
     assert rejects == [{"id": "id-7", "reason": "there is no text (null)"}]
     assert not (tmp_path / "out.whole").exists()
     again = ray("server.migrate", "--input", str(source), "--output", str(tmp_path / "out"))
-    assert again.returncode == 1
-    assert "record 7 (id 'id-7') cannot be embedded" in again.stderr
+    assert (again.returncode, "out exists; choose another --output" in again.stderr) == (1, True), again.stderr
+    failed = ray("server.migrate", "--input", str(source), "--output", str(tmp_path / "none"))
+    assert failed.returncode == 1
+    assert "the record with id 'id-7' cannot be embedded: there is no text (null)" in failed.stderr
