@@ -15,7 +15,7 @@ import uvicorn
 
 from server import __version__, device, logs, machine, process, traces
 from server.app import create_app
-from server.artifact import open_artifact
+from server.artifact import find_artifact, verifying
 from server.cost import Pace
 from server.device import PROVIDERS
 from server.engine import OnnxEngine, Resources
@@ -120,7 +120,7 @@ def load(settings: Settings) -> Loaded:
         StartError: the model, the device or a limit cannot be used as set.
     """
     choice = device.detect(settings.device, settings.quantization)
-    artifact = open_artifact(settings.models_dir, settings.model, choice.precision)
+    artifact = find_artifact(settings.models_dir, settings.model, choice.precision)
     max_tokens = artifact.manifest.max_tokens
     check_batch(settings, max_tokens)
     return Loaded(
@@ -155,15 +155,16 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
 
 
 def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
-    """Load the graph and warm it.
+    """Load the graph, verified, and warm it.
 
     Raises:
-        StartError: the graph cannot be loaded or does not answer.
+        StartError: the graph is not the one that was built, cannot be loaded or does not answer.
     """
     manifest, device, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
     most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device], manifest.max_tokens)
     resources = Resources(device, loaded.threads.count, most, packed)
-    engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
+    with verifying(loaded.artifact):
+        engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
     ids = loaded.tokenizer.encode(["warm"])[0].ids
     return engine, warm(engine, ids, loaded.settings, device, packed=packed)
 

@@ -3,6 +3,9 @@
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from server.manifest import File, Manifest, Precision, Variant, decode
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One precision of a built model, its files verified."""
+    """One precision of a built model."""
 
     manifest: Manifest
     variant: Variant
@@ -27,7 +30,20 @@ def artifact_name(model: str) -> str:
 
 
 def open_artifact(models_dir: Path, model: str, precision: Precision) -> Artifact:
-    """Open `model` (its name or Hub id) in `precision`, finishing an interrupted commit of its build first.
+    """Find `model` as `find_artifact` does, and verify its graph too.
+
+    Raises:
+        StartError: as `find_artifact`, or the graph is not the one that was built.
+    """
+    artifact = find_artifact(models_dir, model, precision)
+    _check_graph(artifact)
+    return artifact
+
+
+def find_artifact(models_dir: Path, model: str, precision: Precision) -> Artifact:
+    """Find `model` (its name or Hub id) in `precision`, finishing an interrupted commit of its build first.
+
+    Everything is verified but the graph's digest: `verifying` does that while the graph is loaded.
 
     Raises:
         StartError: the model, the precision or a file is missing or not what the manifest says; the message names
@@ -40,9 +56,24 @@ def open_artifact(models_dir: Path, model: str, precision: Precision) -> Artifac
     return Artifact(
         manifest=manifest,
         variant=variant,
-        model_path=_verified(models_dir, graph, model),
+        model_path=_present_whole(models_dir, graph, model),
         tokenizer_path=_verified(models_dir, manifest.tokenizer, model),
     )
+
+
+@contextmanager
+def verifying(artifact: Artifact) -> Iterator[None]:
+    """Verify the graph while the body loads it; nothing may be computed with it before the body's end.
+
+    Raises:
+        StartError: it is not the one that was built, whatever became of the body.
+    """
+    with ThreadPoolExecutor(1, "verify") as pool:
+        check = pool.submit(_check_graph, artifact)
+        try:
+            yield
+        finally:
+            check.result()
 
 
 def read_manifest(models_dir: Path, model: str) -> Manifest:
@@ -106,17 +137,30 @@ def _select_variant(manifest: Manifest, precision: Precision, model: str) -> Var
 
 
 def _verified(models_dir: Path, expected: File, model: str) -> Path:
+    path = _present_whole(models_dir, expected, model)
+    _check_digest(path, expected.sha256, model)
+    return path
+
+
+def _present_whole(models_dir: Path, expected: File, model: str) -> Path:
     path = _contained(models_dir, expected.file)
+    size = path.stat().st_size
+    if size != expected.bytes:
+        raise StartError(f"{path} has {size} bytes, expected {expected.bytes}. Build it again: {_remedy(model)}")
+    return path
+
+
+def _check_graph(artifact: Artifact) -> None:
+    _check_digest(artifact.model_path, artifact.variant.sha256, artifact.manifest.name)
+
+
+def _check_digest(path: Path, expected: str, model: str) -> None:
     try:
-        size = path.stat().st_size
-        if size != expected.bytes:
-            raise StartError(f"{path} has {size} bytes, expected {expected.bytes}. Build it again: {_remedy(model)}")
         digest = sha256(path)
     except OSError as error:
         raise StartError(f"{path} cannot be read: {error.strerror}. Build it again: {_remedy(model)}") from None
-    if digest != expected.sha256:
-        raise StartError(f"{path} has SHA-256 {digest}, expected {expected.sha256}. Build it again: {_remedy(model)}")
-    return path
+    if digest != expected:
+        raise StartError(f"{path} has SHA-256 {digest}, expected {expected}. Build it again: {_remedy(model)}")
 
 
 def _contained(models_dir: Path, file: str) -> Path:

@@ -62,7 +62,7 @@ def measure(engine: Engine, text: Ids, *, packed: bool) -> CostModel:
     a third of a second. What that adds to its time is taken for attention's, on which no decision hangs but when to
     prepare the next batch; the short ones, which give the cost of a run and of a token, go twice.
     """
-    long, middle, short = engine.max_tokens, max(1, engine.max_tokens // 4), min(SHORT, engine.max_tokens)
+    long, middle, short = engine.max_tokens, max(1, engine.max_tokens // 8), min(SHORT, engine.max_tokens)
     times = {long: _seconds(engine, np.resize(text, long), 1)}
     times |= {length: _seconds(engine, np.resize(text, length), 2) for length in (middle, short)}
     return fit(list(times), list(times.values()), packed=packed)

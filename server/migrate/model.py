@@ -21,7 +21,7 @@ def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
 
 
 class Model:
-    """A verified model, its tokenizer ready, its graph not loaded yet."""
+    """A model whose tokenizer is ready and whose graph is not loaded yet; it is verified as it loads."""
 
     def __init__(self, options: Options, settings: Settings) -> None:
         """Open the model that `settings` name.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from server import staging
-from server.artifact import Artifact, open_artifact
+from server.artifact import Artifact, find_artifact, open_artifact, verifying
 from server.errors import StartError
 from tests.unit.server import tiny
 
@@ -69,6 +69,25 @@ def test_a_file_that_is_not_the_one_built_is_refused_by_name(
 ) -> None:
     damage(models_dir / file)
     assert str(models_dir / file) in refuse(models_dir, found)
+
+
+def test_a_graph_loaded_while_it_is_verified_is_refused_for_its_bytes_whether_it_loads_or_not(
+    models_dir: Path,
+) -> None:
+    flip_a_byte(models_dir / "tiny.onnx")
+    artifact = find_artifact(models_dir, tiny.NAME, "fp32")
+    with pytest.raises(StartError, match="SHA-256"), verifying(artifact):
+        assert artifact.model_path.exists()
+    with pytest.raises(StartError, match="SHA-256"), verifying(artifact):
+        raise StartError("could not be loaded")
+
+
+def test_a_graph_that_is_the_one_built_fails_for_its_own_reasons_only(models_dir: Path) -> None:
+    artifact = find_artifact(models_dir, tiny.NAME, "fp32")
+    with verifying(artifact):
+        assert artifact.model_path.exists()
+    with pytest.raises(StartError, match="could not be loaded"), verifying(artifact):
+        raise StartError("could not be loaded")
 
 
 @pytest.mark.parametrize(
