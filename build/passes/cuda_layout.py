@@ -81,8 +81,8 @@ def _row(positions: ir.Value) -> NDArray[np.int64] | None:
     node = positions.producer()
     if node is not None and node.op_type == "Expand":  # to every text
         return _row(node.inputs[0])
-    if node is None or node.op_type != "Slice" or len(node.inputs) < 4:  # noqa: PLR2004 - data, starts, ends, axes
+    if node is None or node.op_type != "Slice" or len(node.inputs) < 4:
         return None
-    table, step = array(node.inputs[0]), node.inputs[4] if len(node.inputs) > 4 else None  # noqa: PLR2004
+    table, step = array(node.inputs[0]), node.inputs[4] if len(node.inputs) > 4 else None
     whole = scalar(node.inputs[1]) == 0 and scalar(node.inputs[3]) == 1 and (step is None or scalar(step) == 1)
-    return table[0].astype(np.int64) if whole and table is not None and table.ndim == 2 else None  # noqa: PLR2004
+    return table[0].astype(np.int64) if whole and table is not None and table.ndim == 2 else None

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from server.errors import INFERENCE_DIED
 from tests.serving import Served, serve
 
 PROGRAM = "tests.faults.faulty_server"
@@ -105,3 +106,24 @@ def test_a_crash_in_the_runtime_ends_the_process(tmp_path: Path) -> None:
         with pytest.raises(httpx.TransportError):
             server.status()
         assert server.served.process.wait(10) == -signal.SIGSEGV
+
+
+def test_a_lost_gpu_makes_the_server_unready_by_ending_it(tmp_path: Path) -> None:
+    with faulty(tmp_path) as server:
+        server("lost")
+        with pytest.raises(httpx.TransportError):
+            for _ in range(100):
+                assert server.status("/embed") == 500
+                assert server.status("/ready") == 503
+        assert server.served.process.wait(10) == INFERENCE_DIED
+    assert any("the GPU is lost: CUDA failure 719: unspecified launch failure" in line for line in server.served.lines)
+
+
+def test_a_gpu_without_memory_for_a_batch_fails_that_batch_only(tmp_path: Path) -> None:
+    with faulty(tmp_path) as server:
+        server("memory")
+        answer = server.served.client.post("/embed", json={"text": "hello"})
+        assert answer.status_code == 500
+        assert "too little memory" in answer.json()["error"]
+        server("")
+        assert server.status() == 200
