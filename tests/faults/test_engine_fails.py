@@ -112,9 +112,9 @@ def test_a_lost_gpu_makes_the_server_unready_by_ending_it(tmp_path: Path) -> Non
     with faulty(tmp_path) as server:
         server("lost")
         with pytest.raises(httpx.TransportError):
-            for _ in range(100):
-                assert server.status("/embed") == 500
-                assert server.status("/ready") == 503
+            server.status()
+        with pytest.raises(httpx.TransportError):
+            server.status("/ready")
         assert server.served.process.wait(10) == INFERENCE_DIED
     assert any("the GPU is lost: CUDA failure 719: unspecified launch failure" in line for line in server.served.lines)
 

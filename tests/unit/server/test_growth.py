@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -39,10 +39,10 @@ class Gpu(FakeEngine):
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     made = Gpu(most=10**9)
     monkeypatch.setattr(time, "perf_counter", lambda: made.now)
-    yield made
+    return made
 
 
 def test_the_largest_batch_runs_first_then_its_halves_down_to_one_text(gpu: Gpu) -> None:
