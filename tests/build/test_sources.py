@@ -53,7 +53,10 @@ def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
 @pytest.mark.parametrize("architecture", ["roberta", "xlm-roberta", "distilbert", "mpnet"])
 def test_other_encoders_are_packed_too(tmp_path: Path, architecture: str) -> None:
     source = tiny.snapshot(tmp_path / "tiny", architecture, pooling="mean")
-    assert main(["--model", str(source), "--models-dir", str(tmp_path / "models"), "--precisions", "fp32,int8,fp32-cuda"]) == 0
+    assert (
+        main(["--model", str(source), "--models-dir", str(tmp_path / "models"), "--precisions", "fp32,int8,fp32-cuda"])
+        == 0
+    )
     made = read(tmp_path / "models")
     assert made.architecture == architecture
     assert "pack-tokens" in made.variants["fp32"].passes
