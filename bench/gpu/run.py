@@ -15,8 +15,9 @@ from bench.contenders import Task
 from bench.gpu import batches
 from bench.gpu.report import Report, Served
 from bench.load.call import MANY, ONE, Dialect
+from bench.load.caller import Caller
 from bench.load.load import Load
-from bench.load.service import Service
+from bench.load.service import Offer, Service
 from bench.load.stage import CLIENTS, MIXED, Stage
 from bench.load.stage import Pace as StagePace
 from bench.process import Worker, WorkerError
@@ -29,6 +30,8 @@ OURS, REFERENCE, PEAK, TORCH = "ours", "fp32 on CPU", "matrix product", "torch"
 BATCH = 32
 # Texts of the corpus that the bare engine is given at once, to set the server's rate against.
 CORPUS = 1024
+# What a GPU's server would choose for itself: batches and a queue that never are the limit.
+_ROOM = {"MAX_BATCH_TOKENS": "65536", "MAX_QUEUE_TOKENS": "4000000"}
 _PREPARE_TIMEOUT_S = 300.0
 _MOST_TURNS_S = 20.0
 
@@ -139,24 +142,38 @@ def _measure_speed(contestants: Field, loads: list[Workload], plan: Plan, report
 
 
 def _serve(subject: Subject, plan: Plan, contestants: Field, report: Report) -> None:
-    """Start the server, time that, and put batches and single texts on it beside the bare engine."""
+    """Start the server, time that, and put batches and single texts on it; then the same without an engine."""
     pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0)
     stage = Stage(subject, plan.precision, pace)
     texts = [stage.corpora[MIXED].text(number) for number in range(CORPUS if plan.device == "cuda" else BATCH)]
     engine = _engine_rate(contestants, subject.encode(texts), plan)
-    started = time.monotonic()
-    with progress.step("start the server"):
-        service = Service(replace(stage.offer(), environment={**stage.offer().environment, "DEVICE": plan.device}))
-    report.ready_s = time.monotonic() - started
-    with service, stage.caller() as caller:
-        for name, dialect, count in (
-            (f"batches of {BATCH} texts", MANY, BATCH),
-            (f"batches of {BATCH} texts, base64", _base64(subject), BATCH),
-            ("single texts", ONE, 1),
-        ):
-            load = Load(MIXED, plan.seconds, pace.warm_s, texts=count, clients=_clients(plan, count), dialect=dialect)
-            with progress.step(f"http: {name}"):
-                report.served.append(Served(name, caller.run(service, load), engine))
+    offer = stage.offer()
+    with stage.caller() as caller:
+        started = time.monotonic()
+        with _service(offer, {"DEVICE": plan.device}) as service:
+            report.ready_s = time.monotonic() - started
+            report.served = list(_loads(caller, service, plan, pace, engine, subject))
+        instant = replace(offer, name="no engine", command=(sys.executable, "-m", "bench.gpu.instant"))
+        with _service(instant, {"QUANTIZATION": "fp32", **_ROOM}) as service:
+            report.ceiling = list(_loads(caller, service, plan, pace, engine, subject))
+
+
+def _service(offer: Offer, settings: dict[str, str]) -> Service:
+    with progress.step(f"start {offer.name}"):
+        return Service(replace(offer, environment={**offer.environment, **settings}))
+
+
+def _loads(
+    caller: Caller, service: Service, plan: Plan, pace: StagePace, engine: float, subject: Subject
+) -> Iterator[Served]:
+    for name, dialect, count in (
+        (f"batches of {BATCH} texts", MANY, BATCH),
+        (f"batches of {BATCH} texts, base64", _base64(subject), BATCH),
+        ("single texts", ONE, 1),
+    ):
+        load = Load(MIXED, plan.seconds, pace.warm_s, texts=count, clients=_clients(plan, count), dialect=dialect)
+        with progress.step(f"http, {service.name}: {name}"):
+            yield Served(name, caller.run(service, load), engine)
 
 
 def _engine_rate(contestants: Field, sequences: list[list[int]], plan: Plan) -> float:
