@@ -19,7 +19,7 @@ from server.artifact import open_artifact
 from server.cost import Pace
 from server.device import PROVIDERS
 from server.engine import OnnxEngine, Resources
-from server.errors import START_REFUSED, DeviceLostError, StartError
+from server.errors import START_REFUSED, DeviceLostError, InferenceError, StartError
 from server.loaded import Loaded
 from server.protocol import Terms, bounded
 from server.service import Service
@@ -166,7 +166,11 @@ def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
     resources = Resources(device, loaded.threads.count, most, packed, gpu_memory(loaded))
     engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
     ids = loaded.tokenizer.encode(["warm"])[0].ids
-    return engine, warm(engine, ids, loaded.settings, device, packed=packed)
+    try:
+        return engine, warm(engine, ids, loaded.settings, device, packed=packed)
+    except InferenceError as error:
+        path = loaded.artifact.model_path
+        raise StartError(f"{path} was loaded but does not compute on {device}: {error}") from error
 
 
 def gpu_memory(loaded: Loaded) -> int | None:
@@ -220,7 +224,7 @@ def _uvicorn_config(service: Service, terms: Terms) -> uvicorn.Config:
 
 def _die(error: BaseException) -> None:
     if isinstance(error, DeviceLostError):
-        process.die(f"the GPU is lost: {error}. See `nvidia-smi` and `dmesg`; start the server again")
+        process.die(f"{error}. See `nvidia-smi` and `dmesg`; start the server again")
     process.die(f"the inference thread died: {type(error).__name__}")
 
 

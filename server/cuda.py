@@ -8,6 +8,9 @@ from typing import Any
 
 DRIVER = "libcuda.so.1"
 INSTALL = "pip uninstall -y onnxruntime && pip install --no-deps --require-hashes -r requirements/runtime-gpu.txt"
+# The oldest GPUs that CUDA 13's libraries have code for, and the attributes that tell what a GPU is.
+LEAST_CAPABILITY = (7, 5)
+_CAPABILITY = (75, 76)
 # The driver branch that is the first to run programs of a CUDA version; NVIDIA's CUDA release notes list them.
 DRIVER_BRANCH = {12: 525, 13: 580}
 _FAILURE = re.compile(r"\b(CUDA|CUBLAS|CUDNN|CURAND|CUFFT)(?:_STATUS|) failure (\d+):? *([^;\n]*)")
@@ -70,7 +73,7 @@ def look(version: str, load: Load = ctypes.CDLL) -> Found:
             "give the container the GPU with `docker run --gpus all`, which needs the NVIDIA Container Toolkit"
         )
     major = _major(version)
-    missing = _wrong_version(driver, major) or _no_gpu(driver) or _no_library(major, load)
+    missing = _wrong_version(driver, major) or _no_gpu(driver) or _too_old(driver) or _no_library(major, load)
     return Found(missing, None if missing else _memory(driver))
 
 
@@ -112,6 +115,22 @@ def _no_gpu(driver: Any) -> str:  # noqa: ANN401
     return (
         f"the driver shows no GPU (cuInit: {status}): see `nvidia-smi -L` and CUDA_VISIBLE_DEVICES; "
         "in a container start it with `docker run --gpus all`"
+    )
+
+
+def _too_old(driver: Any) -> str:  # noqa: ANN401
+    parts = []
+    for attribute in _CAPABILITY:
+        value = ctypes.c_int()
+        if driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, 0):
+            return ""
+        parts.append(value.value)
+    if tuple(parts) >= LEAST_CAPABILITY:
+        return ""
+    least = ".".join(map(str, LEAST_CAPABILITY))
+    return (
+        f"the GPU's compute capability is {parts[0]}.{parts[1]}, CUDA 13 runs on {least} and newer: choose another one "
+        "with CUDA_VISIBLE_DEVICES (`nvidia-smi --query-gpu=index,name,compute_cap --format=csv` lists them)"
     )
 
 

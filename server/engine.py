@@ -120,7 +120,7 @@ def _failure(error: Exception) -> InferenceError:
     if cuda.is_out_of_memory(error):
         return GpuMemoryError("the GPU has too little memory for this batch; send fewer or shorter texts")
     if report := cuda.lost(error):
-        return DeviceLostError(report)
+        return DeviceLostError(f"the GPU is lost: {report}")
     return InferenceError(f"inference failed ({type(error).__name__}); the request may be repeated")
 
 

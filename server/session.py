@@ -87,7 +87,7 @@ def placement(session: Any) -> Placement:  # noqa: ANN401 - a session, or what a
 
 def _session_options(device: DeviceName, threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads if device == "cpu" else 1  # a GPU's nodes use none of them
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # a pattern is planned per input shape, and here nearly every shape is new
     options.log_severity_level = 3

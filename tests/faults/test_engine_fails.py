@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.errors import INFERENCE_DIED
-from tests.serving import Served, serve
+from server.errors import INFERENCE_DIED, START_REFUSED
+from tests.serving import Served, serve, start
 
 PROGRAM = "tests.faults.faulty_server"
 
@@ -127,3 +127,13 @@ def test_a_gpu_without_memory_for_a_batch_fails_that_batch_only(tmp_path: Path) 
         assert "too little memory" in answer.json()["error"]
         server("")
         assert server.status() == 200
+
+
+def test_an_engine_that_fails_from_the_beginning_refuses_the_start(tmp_path: Path) -> None:
+    switch = tmp_path / "fault"
+    switch.write_text("lost")
+    process = start("-m", PROGRAM, quantization="int8", fault=switch)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == START_REFUSED
+    assert "does not compute on cpu: the GPU is lost: CUDA failure 719" in said
+    assert "Traceback" not in said

@@ -13,8 +13,10 @@ GIB = 2**30
 class Driver:
     """libcuda as far as it is asked."""
 
-    def __init__(self, version: int = 13000, status: int = 0, gpus: int = 1) -> None:
-        self._version, self._status, self._gpus = version, status, gpus
+    def __init__(
+        self, version: int = 13000, status: int = 0, gpus: int = 1, capability: tuple[int, int] = (9, 0)
+    ) -> None:
+        self._version, self._status, self._gpus, self._capability = version, status, gpus, capability
 
     def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802 - the driver's own names
         version._obj.value = self._version
@@ -25,6 +27,10 @@ class Driver:
 
     def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
         count._obj.value = self._gpus
+        return 0
+
+    def cuDeviceGetAttribute(self, value: Any, attribute: int, _device: int) -> int:  # noqa: N802
+        value._obj.value = self._capability[attribute - 75]
         return 0
 
     def cuDeviceGet(self, device: Any, number: int) -> int:  # noqa: N802
@@ -58,10 +64,14 @@ def test_where_all_is_there_the_gpu_s_memory_is_told() -> None:
         (machine(Driver(version=12040)), r"supports CUDA 12\.4, .*needs CUDA 13: .*580 or newer \(`apt install "),
         (machine(Driver(status=100)), r"no GPU \(cuInit: 100\).*nvidia-smi -L.*--gpus all"),
         (machine(Driver(gpus=0)), r"no GPU.*CUDA_VISIBLE_DEVICES"),
+        (
+            machine(Driver(capability=(7, 0))),
+            r"capability is 7\.0, .*7\.5 and newer: .*CUDA_VISIBLE_DEVICES.*nvidia-smi",
+        ),
         (machine(Driver(), "libcudnn.so.9"), r"libcudnn\.so\.9 cannot be loaded.*`pip .*runtime-gpu\.txt`"),
         (machine(Driver(), "libcublas.so.13", "libcudart.so.13"), r"libcudart\.so\.13, libcublas\.so\.13 cannot"),
     ],
-    ids=["driver", "version", "init", "device", "cudnn", "cublas"],
+    ids=["driver", "version", "init", "device", "too old", "cudnn", "cublas"],
 )
 def test_what_is_missing_is_named_with_the_command_that_fixes_it(load: cuda.Load, said: str) -> None:
     found = cuda.look("13.0", load)
