@@ -13,6 +13,7 @@ from typing import Protocol
 from bench import capacity, fidelity, host, race, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
+from bench.gpu import run as gpu
 from bench.load import report, stage
 from bench.load.stage import Stage
 from bench.process import WorkerError
@@ -51,7 +52,7 @@ class Report(Protocol):
 def parser() -> argparse.ArgumentParser:
     """The command line; the model's defaults come from the environment variables that `make` passes on."""
     out = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load|capacity")
+    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load|gpu|capacity")
     comparing = commands.add_parser("compare", help="size, memory, speed and fidelity of every variant of a model")
     comparing.add_argument("--pairs", type=Path, help="CSV of sentence, sentence, score: adds rank correlations")
     comparing.add_argument("--texts", type=Path, default=texts.OWN, help="texts for fidelity (.jsonl or lines)")
@@ -63,8 +64,15 @@ def parser() -> argparse.ArgumentParser:
     racing.add_argument("--seconds", type=float, default=8.0, help="no further turn in a workload after this long")
     racing.add_argument("--source", default="", help="folder of the original weights, if the build did not keep them")
     racing.add_argument("--charts", type=Path, help="folder for one SVG for each workload")
+    device = commands.add_parser("gpu", help="one variant on a GPU: fidelity, speed, HTTP, beside torch and the limit")
+    device.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu only shows that it works")
+    device.add_argument("--precision", default=os.environ.get("QUANTIZATION") or "fp16", help="what is measured there")
+    device.add_argument("--seconds", type=float, default=10.0, help="seconds of each load on the server")
+    device.add_argument("--texts", type=Path, default=texts.OWN, help="texts for fidelity (.jsonl or lines)")
+    device.add_argument("--source", default="", help="folder of the original weights, if the build did not keep them")
+    device.add_argument("--chart", type=Path, help="write the speeds as SVG")
     capacity.add_arguments(commands.add_parser("capacity", help="servers for a traffic and hours for a corpus"))
-    for command, turns in ((comparing, 5), (racing, 4), (_add_load(commands), None)):
+    for command, turns in ((comparing, 5), (racing, 4), (device, 5), (_add_load(commands), None)):
         _add_common(command, turns)
     return out
 
@@ -78,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "capacity":
             return _plan(given)
         subject = open_subject(given.models_dir, given.model, inference_threads(given.threads).count)
-        return {"compare": _compare, "run": _run, "load": _load}[given.command](given, subject)
+        return {"compare": _compare, "run": _run, "load": _load, "gpu": _gpu}[given.command](given, subject)
     except (StartError, BuildError, WorkerError, ValueError, OSError) as error:
         say(f"error: {error}")
         return 1
@@ -120,6 +128,16 @@ def _load(given: argparse.Namespace, subject: Subject) -> int:
     if given.chart and found.findings:
         _write(given.chart, found.chart())
     return _report(given, found, len(found.findings))
+
+
+def _gpu(given: argparse.Namespace, subject: Subject) -> int:
+    if given.precision not in subject.precisions and f"{given.precision}-cuda" not in subject.manifest.variants:
+        raise ValueError(f"{given.model} is built in {', '.join(subject.manifest.variants)}, not in {given.precision}")
+    plan = gpu.Plan(given.device, given.precision, given.rounds, given.seconds, given.source)
+    found = gpu.run(subject, plan, texts.read(given.texts).items)
+    if given.chart:
+        _write(given.chart, found.chart())
+    return _report(given, found, len(found.loads)) or int(not found.sound())
 
 
 def _plan(given: argparse.Namespace) -> int:

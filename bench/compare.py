@@ -14,6 +14,7 @@ from bench.process import Worker
 from bench.rounds import LOAD_TIMEOUT_S, Field, Pace
 from bench.subject import Subject
 from bench.workloads import Workload
+from server import device
 
 STARTS = 3
 _CHUNK = 16
@@ -46,7 +47,8 @@ def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None
 
 def _variants(subject: Subject) -> Variants:
     made = subject.manifest.variants
-    return {name: Measured(made[name].file, made[name].bytes) for name in subject.precisions}
+    on_gpu = subject.on_cuda if device.detect("auto", None).device == "cuda" else []
+    return {name: Measured(made[name].file, made[name].bytes) for name in (*subject.precisions, *on_gpu)}
 
 
 @contextmanager

@@ -20,6 +20,15 @@ def operations_per_token(config: Mapping[str, Any]) -> int:
     return 2 * layers * (4 * hidden * hidden + 2 * hidden * inner)
 
 
+def operations_per_pair(config: Mapping[str, Any]) -> int:
+    """Additions and multiplications of attention for one pair of tokens of a text: its score, and the value's share.
+
+    Raises:
+        KeyError: an architecture whose configuration names these otherwise.
+    """
+    return 4 * _first(config, "num_hidden_layers", "n_layers") * _first(config, "hidden_size", "dim")
+
+
 def _first(config: Mapping[str, Any], *names: str) -> int:
     for name in names:
         if name in config:

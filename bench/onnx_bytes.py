@@ -6,14 +6,19 @@ ONNX files are protocol buffers: fields, each a key (number << 3 | kind) and a v
 import numpy as np
 from numpy.typing import NDArray
 
-_FLOAT, _UINT8, _INT8, _INT32 = 1, 2, 3, 6
-_KINDS = {np.dtype(np.float32): _FLOAT, np.dtype(np.uint8): _UINT8, np.dtype(np.int8): _INT8}
+_FLOAT, _UINT8, _INT8, _INT32, _FLOAT16 = 1, 2, 3, 6, 10
+_KINDS = {
+    np.dtype(np.float32): _FLOAT,
+    np.dtype(np.float16): _FLOAT16,
+    np.dtype(np.uint8): _UINT8,
+    np.dtype(np.int8): _INT8,
+}
 _OPSET, _IR_VERSION = 17, 8
 
 
 def product(operator: str, left: np.dtype[np.generic], right: NDArray[np.generic]) -> bytes:
     """Return a graph that multiplies its input `left` by the constant `right` with MatMul or MatMulInteger."""
-    result = _FLOAT if operator == "MatMul" else _INT32
+    result = _KINDS[left] if operator == "MatMul" else _INT32
     node = _text(1, "left") + _text(1, "right") + _text(2, "out") + _text(4, operator)
     dims = b"".join(_number(1, size) for size in right.shape)
     constant = dims + _number(2, _KINDS[right.dtype]) + _text(8, "right") + _bytes(9, right.tobytes())

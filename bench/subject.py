@@ -9,10 +9,11 @@ from bench.contenders import Task
 from bench.process import ROOT
 from bench.workloads import Vocabulary, Workload
 from server.artifact import read_manifest
-from server.manifest import PRECISIONS, Manifest, Precision
+from server.manifest import FOR_CUDA, PRECISIONS, Manifest, Precision, VariantName
 from server.tokenization import Tokenizer
 
 BATCH_TOKENS = 1024
+_CUDA = "-cuda"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Subject:
     def precisions(self) -> list[Precision]:
         """The precisions it was built in, the most exact first."""
         return [precision for precision in PRECISIONS if precision in self.manifest.variants]
+
+    @property
+    def on_cuda(self) -> list[VariantName]:
+        """Its graphs for CUDA alone, the most exact first."""
+        return [name for name in FOR_CUDA.values() if name in self.manifest.variants]
 
     @property
     def batch_tokens(self) -> int:
@@ -47,11 +53,12 @@ class Subject:
         """Words of which texts can be made, one token each."""
         return workloads.read_words(self._tokenizer_path, most)
 
-    def task(self, precision: str, source: str = "") -> Task:
-        """What a worker needs to load this model in `precision`; `source` is the folder of the original weights."""
+    def task(self, variant: str, source: str = "") -> Task:
+        """What a worker needs to load this model in a variant; `source` is the folder of the original weights."""
         return Task(
             model=self.manifest.name,
-            precision=precision,
+            precision=variant.removesuffix(_CUDA),
+            device="cuda" if variant.endswith(_CUDA) else "cpu",
             threads=self.threads,
             models_dir=str(self.models_dir),
             batch_tokens=self.batch_tokens,

@@ -102,7 +102,7 @@ def make(names: Iterable[str], vocabulary: Vocabulary) -> list[Workload]:
         KeyError: there is no such shape.
     """
     shapes = {shape.name: shape for shape in SHAPES}
-    return [_fill(shapes[name], vocabulary) for name in names]
+    return [fill(shapes[name], vocabulary) for name in names]
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -137,7 +137,8 @@ def read_words(path: Path, most: int) -> list[str]:
     return words[:most]
 
 
-def _fill(shape: Shape, vocabulary: Vocabulary) -> Workload:
+def fill(shape: Shape, vocabulary: Vocabulary) -> Workload:
+    """Fill a shape with tokens: the same ids for the same vocabulary."""
     # Python promises that random() with one seed gives one sequence, in every version.
     source = random.Random(f"{SEED} {shape.name}")  # noqa: S311 - no secret hangs on it
     lengths = list(shape.lengths)

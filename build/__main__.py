@@ -13,10 +13,11 @@ from build.pipeline import Plan, build
 from build.progress import say
 from build.sources import CACHE, EXPLAIN
 from server.errors import StartError
-from server.manifest import PRECISIONS, Precision
+from server.manifest import PRECISIONS, VARIANTS, VariantName
 
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
-BUILT = PRECISIONS
+# fp32 for CUDA is left out: a second file of the full size, which few need.
+BUILT: tuple[VariantName, ...] = (*PRECISIONS, "fp16-cuda")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,7 +33,10 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--models-dir", type=Path, default=Path(os.environ.get("MODELS_DIR") or "models"))
     out.add_argument("--cache", type=Path, default=CACHE, help="where downloads are kept")
     out.add_argument(
-        "--precisions", type=_precisions, default=BUILT, help=f"comma-separated (default {','.join(BUILT)})"
+        "--precisions",
+        type=_variants,
+        default=BUILT,
+        help=f"comma-separated, of {','.join(VARIANTS)} (default {','.join(BUILT)}); fp32 is always made",
     )
     out.add_argument("--texts", type=Path, default=texts.OWN, help="texts to measure fidelity on (.jsonl or lines)")
     out.add_argument("--calibrate", type=Path, default=texts.CALIBRATION, help="texts to take int8's ranges from")
@@ -66,7 +70,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         model=given.model,
         models_dir=given.models_dir,
         cache=given.cache,
-        precisions=given.precisions,
+        wanted=given.precisions,
         fidelity_texts=given.texts,
         calibration_texts=given.calibrate,
         reduce_range=given.reduce_range,
@@ -75,12 +79,12 @@ def _plan(given: argparse.Namespace) -> Plan:
     )
 
 
-def _precisions(value: str) -> tuple[Precision, ...]:
+def _variants(value: str) -> tuple[VariantName, ...]:
     named = [word.strip() for word in value.split(",") if word.strip()]
-    wrong = [word for word in named if word not in PRECISIONS]
+    wrong = [word for word in named if word not in VARIANTS]
     if wrong or not named:
-        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(PRECISIONS)}")
-    return tuple(precision for precision in PRECISIONS if precision in named or precision == "fp32")
+        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(VARIANTS)}")
+    return tuple(name for name in VARIANTS if name in named or name == "fp32")
 
 
 if __name__ == "__main__":

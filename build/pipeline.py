@@ -4,13 +4,18 @@ import gc
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
+
+import onnx_ir as ir
 
 from build import export, fidelity, preflight, progress, sentence, sources, texts, variants
+from build.passes import apply
+from build.passes.stand_in import StandInPass
 from build.sources.snapshot import Snapshot
 from build.workspace import Workspace, open_workspace
 from server import manifest
 from server.artifact import sha256
-from server.manifest import Fidelity, File, Manifest, Precision, Variant
+from server.manifest import FOR_CUDA, Fidelity, File, Manifest, Precision, Variant, VariantName
 
 TOOLS = (
     "onnx",
@@ -32,7 +37,7 @@ class Plan:
     model: str
     models_dir: Path
     cache: Path
-    precisions: tuple[Precision, ...]
+    wanted: tuple[VariantName, ...]
     fidelity_texts: Path = texts.OWN
     calibration_texts: Path = texts.CALIBRATION
     reduce_range: bool = False
@@ -66,8 +71,18 @@ class Draft:
     """A variant's file before its fidelity is known."""
 
     path: Path
-    precision: Precision
+    name: VariantName
     passes: list[str]
+
+    @property
+    def precision(self) -> Precision:
+        """The precision it computes in."""
+        return cast(Precision, self.name.removesuffix("-cuda"))
+
+    @property
+    def for_cuda(self) -> bool:
+        """Whether only CUDA can run it."""
+        return self.name in FOR_CUDA.values()
 
 
 def build(plan: Plan) -> Path:
@@ -89,7 +104,7 @@ def build(plan: Plan) -> Path:
         drafts, notes = _variants(job, calibration.items)
         measured = _measure(job, drafts, chosen)
         made = _manifest(
-            job, [_variant(draft, measured[draft.precision]) for draft in drafts], chosen, calibration, notes
+            job, {draft.name: _variant(draft, measured[draft.name]) for draft in drafts}, chosen, calibration, notes
         )
         job.staged(".json").write_bytes(manifest.encode(made))
         space.commit()
@@ -105,24 +120,23 @@ def _variants(job: Job, calibration: list[str]) -> tuple[list[Draft], list[str]]
         graphs = variants.prepare(model, passes, job.settings.pooling, _tokenize(job, calibration))
     notes = list(graphs.notes)
     drafts = []
-    for wanted in job.plan.precisions:
-        with progress.step(f"convert {wanted}"):
-            draft = _draft(job, graphs, wanted)
-            gc.collect()  # The parts of a graph refer to each other: its tensors would stay until some later day.
-        drafts += [draft] if draft else []
-        notes += [] if draft else [f"{wanted} cannot be made from the graph as exported"]
+    for wanted in job.plan.wanted:
+        try:
+            with progress.step(f"convert {wanted}"):
+                drafts.append(_draft(job, graphs, wanted))
+        except variants.NoRecipeError as error:
+            notes.append(str(error))
+        gc.collect()  # The parts of a graph refer to each other: its tensors would stay until some later day.
     for note in notes:
         progress.say(f"note: {note}")
     return drafts, notes
 
 
-def _draft(job: Job, graphs: variants.Graphs, wanted: Precision) -> Draft | None:
-    converted = variants.convert(graphs, wanted, job.plan.reduce_range)
-    if converted is None:
-        return None
+def _draft(job: Job, graphs: variants.Graphs, wanted: VariantName) -> Draft:
+    converted, passes = variants.convert(graphs, wanted, job.plan.reduce_range)
     path = job.staged(".onnx" if wanted == "fp32" else f".{wanted}.onnx")
-    export.save(converted[0], path)
-    return Draft(path, wanted, converted[1])
+    export.save(converted, path)
+    return Draft(path, wanted, passes)
 
 
 def _tokenize(job: Job, items: list[str]) -> list[list[int]]:
@@ -130,7 +144,7 @@ def _tokenize(job: Job, items: list[str]) -> list[list[int]]:
 
 
 def _manifest(
-    job: Job, built: list[Variant], chosen: texts.Texts, calibration: texts.Texts, notes: list[str]
+    job: Job, built: dict[VariantName, Variant], chosen: texts.Texts, calibration: texts.Texts, notes: list[str]
 ) -> Manifest:
     source, tokenizer = job.snapshot, job.staged(".tokenizer.json")
     return Manifest(
@@ -144,7 +158,7 @@ def _manifest(
         source_normalizes=job.settings.normalizes,
         prompts=job.settings.prompts,
         tokenizer=File(tokenizer.name, tokenizer.stat().st_size, sha256(tokenizer)),
-        variants={variant.precision: variant for variant in built},
+        variants=built,
         fidelity_texts=manifest.Texts(len(chosen.items), chosen.sha256),
         calibration_texts=manifest.Texts(len(calibration.items), calibration.sha256),
         notes=notes,
@@ -154,22 +168,33 @@ def _manifest(
 
 def _variant(draft: Draft, found: Fidelity) -> Variant:
     path = draft.path
-    return Variant(path.name, path.stat().st_size, sha256(path), draft.precision, draft.passes, found)
+    device: Literal["any", "cuda"] = "cuda" if draft.for_cuda else "any"
+    return Variant(path.name, path.stat().st_size, sha256(path), draft.precision, draft.passes, found, device)
 
 
-def _measure(job: Job, drafts: list[Draft], chosen: texts.Texts) -> dict[Precision, Fidelity]:
+def _measure(job: Job, drafts: list[Draft], chosen: texts.Texts) -> dict[VariantName, Fidelity]:
     sequences = _tokenize(job, chosen.items)
     with progress.step("fidelity of the source in torch"):
         to_source = fidelity.source_vectors(job.snapshot, job.settings, chosen.items, sequences, "torch")
-    found: dict[Precision, Fidelity] = {}
+    found: dict[VariantName, Fidelity] = {}
     to_fp32 = to_source
     for draft in drafts:
-        with progress.step(f"fidelity of {draft.precision}"):
+        with progress.step(f"fidelity of {draft.name}"):
             packed = manifest.PACKED in draft.passes
-            vectors = fidelity.graph_vectors(draft.path, job.dimension, sequences, packed, draft.precision)
-            to_fp32 = vectors if draft.precision == "fp32" else to_fp32
-            found[draft.precision] = Fidelity(
+            vectors = fidelity.graph_vectors(_runnable(job, draft), job.dimension, sequences, packed, draft.name)
+            to_fp32 = vectors if draft.name == "fp32" else to_fp32
+            found[draft.name] = Fidelity(
                 to_fp32=fidelity.similarity(vectors, to_fp32), to_source=fidelity.similarity(vectors, to_source)
             )
-            progress.say(fidelity.line(draft.precision, found[draft.precision]))
+            progress.say(fidelity.line(draft.name, found[draft.name]))
     return found
+
+
+def _runnable(job: Job, draft: Draft) -> Path:
+    """The draft's file, or where only CUDA runs that one, the same graph with a stand-in for what the CPU lacks."""
+    if not draft.for_cuda:
+        return draft.path
+    model, path = ir.load(draft.path), job.space.scratch / draft.path.name
+    apply(model, [StandInPass()])
+    export.save(model, path)
+    return path

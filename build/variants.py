@@ -1,4 +1,4 @@
-"""From the plain fp32 graph to every variant: packed, fp16, and int8 in two recipes."""
+"""From the plain fp32 graph to every variant: packed, fp16, int8 in two recipes, and packed for CUDA."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ import onnx_ir as ir
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from build.errors import BuildError
-from build.passes import apply
+from build.passes import GraphPass, apply
 from build.passes.halve_floats import HalveFloatsPass
-from build.passes.packing import packing_passes
+from build.passes.packing import cuda_passes, packing_passes
 from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
 from build.sentence import Pooling
 from server.engine import pad, split
-from server.manifest import Precision
+from server.manifest import VariantName
 
 # Calibration keeps two numbers a channel and needs no more than a few texts at once.
 _BATCH_TOKENS = 1024
@@ -34,6 +34,7 @@ class Graphs:
 
     plain: ir.Model
     passes: list[str]
+    pooling: Pooling
     packed: ir.Model | None = None
     packing: tuple[str, ...] = ()
     ranges: Ranges | None = None
@@ -46,27 +47,47 @@ def prepare(plain: ir.Model, passes: list[str], pooling: Pooling, sequences: lis
     try:
         packing = apply(packed, packing_passes(pooling))
     except BuildError as error:
-        return Graphs(plain, passes, notes=(f"not padding-free, served as exported: {error}", BATCH_VARIANT))
-    return Graphs(plain, passes, packed, tuple(packing), calibrate(packed, _batches(sequences)))
+        return Graphs(plain, passes, pooling, notes=(f"not padding-free, served as exported: {error}", BATCH_VARIANT))
+    return Graphs(plain, passes, pooling, packed, tuple(packing), calibrate(packed, _batches(sequences)))
 
 
-def convert(graphs: Graphs, wanted: Precision, reduce_range: bool) -> tuple[ir.Model, list[str]] | None:
-    """The graph in one precision and the names of the passes that made it; None where there is no recipe for it.
+class NoRecipeError(Exception):
+    """There is no way from this graph to that variant; the message says which and why."""
+
+
+def convert(graphs: Graphs, wanted: VariantName, reduce_range: bool) -> tuple[ir.Model, list[str]]:
+    """The graph of one variant and the names of the passes that made it.
 
     `reduce_range` gives int8 weights 7 bits, for processors without VNNI or AMX.
+
+    Raises:
+        NoRecipeError: there is none for this graph.
     """
+    if wanted in ("fp32-cuda", "fp16-cuda"):
+        return _for_cuda(graphs, wanted)
     if wanted == "fp16":
-        # From the plain graph: fp16 is for CUDA, whose own fusions start from there.
+        # From the plain graph, which any provider runs: where CUDA has a graph of its own, this one is for the others.
         halved = graphs.plain.clone()
         return halved, graphs.passes + apply(halved, [HalveFloatsPass()])
     if wanted == "fp32":
         return graphs.packed or graphs.plain, [*graphs.passes, *graphs.packing]
     if graphs.packed is None or graphs.ranges is None:
-        return (_batch_int8(graphs.plain, reduce_range), [*graphs.passes, "int8-batch"]) if wanted == "int8" else None
+        if wanted != "int8":
+            raise NoRecipeError(f"{wanted} cannot be made from the graph as exported")
+        return _batch_int8(graphs.plain, reduce_range), [*graphs.passes, "int8-batch"]
     recipe = dynamic_int8 if wanted == "int8" else static_int8
     made = recipe(graphs.packed.clone(), graphs.ranges, reduce_range=reduce_range)
     name = "int8-token" if wanted == "int8" else "int8-static"
     return made, [*graphs.passes, *graphs.packing, name, *(["reduce-range"] if reduce_range else [])]
+
+
+def _for_cuda(graphs: Graphs, wanted: VariantName) -> tuple[ir.Model, list[str]]:
+    made = graphs.plain.clone()
+    halve: list[GraphPass] = [HalveFloatsPass()] if wanted == "fp16-cuda" else []
+    try:
+        return made, graphs.passes + apply(made, [*cuda_passes(graphs.pooling), *halve])
+    except BuildError as error:
+        raise NoRecipeError(f"{wanted} cannot be made, CUDA gets the graph that runs everywhere: {error}") from None
 
 
 def _batches(sequences: list[list[int]]) -> Iterator[Batch]:

@@ -19,10 +19,11 @@ from server.artifact import find_artifact, verifying
 from server.cost import Pace
 from server.device import PROVIDERS
 from server.engine import OnnxEngine, Resources
-from server.errors import START_REFUSED, StartError
+from server.errors import START_REFUSED, DeviceLostError, InferenceError, StartError
 from server.loaded import Loaded
 from server.protocol import Terms, bounded
 from server.service import Service
+from server.session import MEMORY_SHARE
 from server.settings import SETTINGS, Settings, SettingsError, resolve
 from server.tokenization import Tokenizer
 from server.warmup import MOST_TOKENS, Warm, check_batch, warm
@@ -120,7 +121,7 @@ def load(settings: Settings) -> Loaded:
         StartError: the model, the device or a limit cannot be used as set.
     """
     choice = device.detect(settings.device, settings.quantization)
-    artifact = find_artifact(settings.models_dir, settings.model, choice.precision)
+    artifact = find_artifact(settings.models_dir, settings.model, choice.precision, cuda=choice.device == "cuda")
     max_tokens = artifact.manifest.max_tokens
     check_batch(settings, max_tokens)
     return Loaded(
@@ -147,7 +148,7 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
         listener.listen(BACKLOG)
     except OSError as error:
         raise StartError(f"PORT={loaded.settings.port}: cannot listen there: {error.strerror}") from None
-    for line in summary(loaded, warmed.pace, listener):
+    for line in summary(loaded, engine, warmed.pace, listener):
         logger.info(line)
     service = Service(loaded, engine, warmed, _die)
     terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
@@ -162,14 +163,27 @@ def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
     """
     manifest, device, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
     most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device], manifest.max_tokens)
-    resources = Resources(device, loaded.threads.count, most, packed)
+    resources = Resources(device, loaded.threads.count, most, packed, gpu_memory(loaded))
     with verifying(loaded.artifact):
         engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
     ids = loaded.tokenizer.encode(["warm"])[0].ids
-    return engine, warm(engine, ids, loaded.settings, device, packed=packed)
+    try:
+        return engine, warm(engine, ids, loaded.settings, device, packed=packed)
+    except InferenceError as error:
+        path = loaded.artifact.model_path
+        raise StartError(f"{path} was loaded but does not compute on {device}: {error}") from error
 
 
-def summary(loaded: Loaded, pace: Pace, listener: socket.socket) -> Iterator[str]:
+def gpu_memory(loaded: Loaded) -> int | None:
+    """Resolve GPU_MEMORY_MB to bytes; None where there is no GPU, or it does not tell what it has."""
+    if loaded.choice.device != "cuda":
+        return None
+    if loaded.settings.gpu_memory_mb:
+        return loaded.settings.gpu_memory_mb * 2**20
+    return int(MEMORY_SHARE * loaded.choice.gpu_memory) if loaded.choice.gpu_memory else None
+
+
+def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, listener: socket.socket) -> Iterator[str]:
     """Yield the lines that say what runs and why, secrets masked."""
     manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
     yield f"embedding service {__version__}"
@@ -177,6 +191,9 @@ def summary(loaded: Loaded, pace: Pace, listener: socket.socket) -> Iterator[str
     yield f"dimension {manifest.dimension}, at most {manifest.max_tokens} tokens, pooling {manifest.pooling}"
     yield f"precision {choice.precision}: {choice.precision_reason}"
     yield f"device {choice.device} ({PROVIDERS[choice.device]}): {choice.device_reason}"
+    yield from engine.report()
+    for warning in device.cuda_warnings(loaded.artifact.variant, choice.device, engine.nodes_on_cpu):
+        yield f"warning: {warning}"
     for warning in device.int8_warnings(loaded.artifact.variant, machine.cpu_flags()):
         yield f"warning: {warning}"
     for note in manifest.notes:
@@ -207,6 +224,8 @@ def _uvicorn_config(service: Service, terms: Terms) -> uvicorn.Config:
 
 
 def _die(error: BaseException) -> None:
+    if isinstance(error, DeviceLostError):
+        process.die(f"{error}. See `nvidia-smi` and `dmesg`; start the server again")
     process.die(f"the inference thread died: {type(error).__name__}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from server import staging
 from server.errors import StartError
-from server.manifest import File, Manifest, Precision, Variant, decode
+from server.manifest import FOR_CUDA, File, Manifest, Precision, Variant, VariantName, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,23 @@ def artifact_name(model: str) -> str:
     return model.rstrip("/").rsplit("/", 1)[-1]
 
 
-def open_artifact(models_dir: Path, model: str, precision: Precision) -> Artifact:
+def open_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
     """Find `model` as `find_artifact` does, and verify its graph too.
 
     Raises:
         StartError: as `find_artifact`, or the graph is not the one that was built.
     """
-    artifact = find_artifact(models_dir, model, precision)
+    artifact = find_artifact(models_dir, model, precision, cuda=cuda)
     _check_graph(artifact)
     return artifact
 
 
-def find_artifact(models_dir: Path, model: str, precision: Precision) -> Artifact:
+def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
     """Find `model` (its name or Hub id) in `precision`, finishing an interrupted commit of its build first.
 
     Everything is verified but the graph's digest: `verifying` does that while the graph is loaded.
+
+    For `cuda` the graph made for it is taken where there is one, else the one that runs everywhere.
 
     Raises:
         StartError: the model, the precision or a file is missing or not what the manifest says; the message names
@@ -51,7 +53,7 @@ def find_artifact(models_dir: Path, model: str, precision: Precision) -> Artifac
     """
     _finish_commit(models_dir, model)
     manifest = read_manifest(models_dir, model)
-    variant = _select_variant(manifest, precision, model)
+    variant = _select_variant(manifest, precision, model, cuda=cuda)
     graph = File(file=variant.file, bytes=variant.bytes, sha256=variant.sha256)
     return Artifact(
         manifest=manifest,
@@ -123,16 +125,20 @@ def _finish_commit(models_dir: Path, model: str) -> None:
         ) from None
 
 
-def _select_variant(manifest: Manifest, precision: Precision, model: str) -> Variant:
-    variant = manifest.variants.get(precision)
+def _select_variant(manifest: Manifest, precision: Precision, model: str, *, cuda: bool) -> Variant:
+    name: VariantName = precision
+    if cuda and FOR_CUDA.get(precision) in manifest.variants:
+        name = FOR_CUDA[precision]
+    variant = manifest.variants.get(name)
     if variant is None:
         built = ", ".join(manifest.variants) or "none"
         raise StartError(
             f"{manifest.name} was not built in {precision}; built: {built}. "
             f"Set QUANTIZATION to one of those, or build again: {_remedy(model)}"
         )
-    if variant.precision != precision:
-        raise StartError(f"{manifest.name}.json lists {variant.file} under {precision}, but as {variant.precision}")
+    if variant.precision != precision or (variant.device == "cuda") != (name != precision):
+        found = f"{variant.precision} for {variant.device} device"
+        raise StartError(f"{manifest.name}.json lists {variant.file} under {name}, but as {found}")
     return variant
 
 

@@ -36,12 +36,12 @@ class CostModel:
         """Estimate the time of one run."""
         if not load.texts:
             return 0.0
-        pairs = load.squares if self.packed else load.texts * load.longest**2
-        return self.run_s + self.token_s * self.computed(load) + self.pair_s * pairs
+        tokens, pairs = _work(load, packed=self.packed)
+        return self.run_s + self.token_s * tokens + self.pair_s * pairs
 
     def computed(self, load: Load) -> int:
         """Count the tokens that a run computes, padding included."""
-        return load.tokens if self.packed else load.texts * load.longest
+        return _work(load, packed=self.packed)[0]
 
     def cheaper_together(self, load: Load, length: int) -> bool:
         """Tell whether a text of `length` tokens costs less in the run of `load` than in one of its own."""
@@ -77,16 +77,23 @@ class Pace:
         return self.cost.tokens_per_s(self.batch_tokens)
 
 
-def fit(lengths: Sequence[int], seconds: Sequence[float], *, packed: bool) -> CostModel:
-    """Fit the model to the times of runs of one text each, by least squares over what is not negative."""
-    columns = np.array([[1.0, length, length * length] for length in lengths])
+def fit(loads: Sequence[Load], seconds: Sequence[float], *, packed: bool) -> CostModel:
+    """Fit the model to the times of runs, by least squares of relative errors over what is not negative."""
+    columns = np.array([[1.0, *_work(load, packed=packed)] for load in loads]) / np.array(seconds)[:, None]
     parts = np.zeros(3)
     kept = [0, 1, 2]
     while kept:
-        solved = np.linalg.lstsq(columns[:, kept], np.array(seconds), rcond=None)[0]
+        solved = np.linalg.lstsq(columns[:, kept], np.ones(len(loads)), rcond=None)[0]
         if (solved >= 0).all():
             parts[kept] = solved
             break
         kept.pop(int(solved.argmin()))
     run_s, token_s, pair_s = map(float, parts)
     return CostModel(run_s, token_s, pair_s, packed)
+
+
+def _work(load: Load, *, packed: bool) -> tuple[int, int]:
+    """The tokens and the token pairs that a run computes."""
+    if packed:
+        return load.tokens, load.squares
+    return load.texts * load.longest, load.texts * load.longest**2

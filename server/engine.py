@@ -1,6 +1,6 @@
 """Token ids to unit vectors on ONNX Runtime. Knows nothing of text, requests or HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,9 +9,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from server.device import PROVIDERS, DeviceName
-from server.errors import InferenceError, StartError
+from server import cuda
+from server.binding import BoundSession
+from server.device import DeviceName, cuda_version
+from server.errors import DeviceLostError, GpuMemoryError, InferenceError, StartError
 from server.machine import trim_heap
+from server.session import cuda_options, open_session, placement
 
 INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 OUTPUT = "sentence_embedding"
@@ -48,13 +51,15 @@ class Engine(Protocol):
 class Resources:
     """What a session may use: a device, inference threads, and tokens in one run.
 
-    `packed` says that the graph computes no padding, so that texts of any lengths may share a run.
+    `packed` says that the graph computes no padding, so that texts of any lengths may share a run; `gpu_memory` bounds
+    a GPU's memory, in bytes.
     """
 
     device: DeviceName
     threads: int
     batch_tokens: int
     packed: bool = False
+    gpu_memory: int | None = None
 
 
 class OnnxEngine:
@@ -70,9 +75,26 @@ class OnnxEngine:
         self.max_tokens = max_tokens
         self._split = split_packed if resources.packed else split
         self._batch_tokens = resources.batch_tokens
-        self._session = _open_session(path, resources)
+        on_cuda = resources.device == "cuda"
+        self._options = cuda_options(resources.gpu_memory) if on_cuda else {}
+        session = open_session(path, resources.device, resources.threads, self._options, packed=resources.packed)
         trim_heap()
-        _check_interface(self._session, path, dimension)
+        _check_interface(session, path, dimension)
+        self._placement = placement(session) if on_cuda else None
+        self._session = BoundSession(session, dimension, cuda.page_locks(cuda_version())) if on_cuda else session
+
+    @property
+    def nodes_on_cpu(self) -> int:
+        """How many of the graph's nodes the CPU computes for a GPU."""
+        return self._placement.on_cpu if self._placement else 0
+
+    def report(self) -> Iterator[str]:
+        """Yield the lines that say how a GPU is used; none on CPU."""
+        if self._placement:
+            yield f"CUDA options: {' '.join(f'{name}={value}' for name, value in self._options.items())}"
+            yield f"graph nodes: {self._placement}"
+        if isinstance(self._session, BoundSession):
+            yield f"host buffers: {'page-locked' if self._session.locked else 'pageable'}"
 
     def embed(self, sequences: Sequence[Tokens]) -> Vectors:
         """Compute unit vectors of shape [len(sequences), dimension], float32, in the order given.
@@ -90,8 +112,16 @@ class OnnxEngine:
         try:
             (output,) = self._session.run([OUTPUT], {"input_ids": ids, "attention_mask": mask})
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise InferenceError(f"inference failed ({type(error).__name__}); the request may be repeated") from error
+            raise _failure(error) from error
         return check_vectors(np.asarray(output), len(sequences), self.dimension)
+
+
+def _failure(error: Exception) -> InferenceError:
+    if cuda.is_out_of_memory(error):
+        return GpuMemoryError("the GPU has too little memory for this batch; send fewer or shorter texts")
+    if report := cuda.lost(error):
+        return DeviceLostError(f"the GPU is lost: {report}")
+    return InferenceError(f"inference failed ({type(error).__name__}); the request may be repeated")
 
 
 def split(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -157,34 +187,6 @@ def check_vectors(output: NDArray[np.generic], count: int, dimension: int) -> Ve
     if (abs(norms - 1) > NORM_TOLERANCE).any():
         raise InferenceError("the model returned vectors that are not of unit length")
     return vectors
-
-
-def _open_session(path: Path, resources: Resources) -> onnxruntime.InferenceSession:
-    device, provider = resources.device, PROVIDERS[resources.device]
-    try:
-        session = onnxruntime.InferenceSession(path, _session_options(resources.threads), providers=[provider])
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions share no base class
-        raise StartError(f"{path} could not be loaded on {device}: {error}") from None
-    if provider not in session.get_providers():
-        raise StartError(
-            f"DEVICE={device}: ONNX Runtime could not use {provider} and fell back to {session.get_providers()}. "
-            "Check that the NVIDIA driver is loaded and that requirements/runtime-gpu.txt is installed whole, "
-            "or set DEVICE=cpu"
-        )
-    return session
-
-
-def _session_options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a pattern is planned per input shape, and here nearly every shape is new
-    options.log_severity_level = 3
-    # Spinning inside a run makes short texts 20 to 30 % faster; between runs it would only burn the cores that
-    # the tokenizer and the event loop need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return options
 
 
 def _check_interface(session: onnxruntime.InferenceSession, path: Path, dimension: int) -> None:

@@ -11,6 +11,8 @@
     └── OurError        the same request may succeed later
         ├── OverloadedError 429         ├── UnavailableError 503
         └── InferenceError 500          └── DeadlineError 504
+            ├── GpuMemoryError
+            └── DeviceLostError (ends the process)
 
 Apart stand `StartError`, which ends the process before it serves, and the statuses of a process that had to end.
 """
@@ -187,6 +189,14 @@ class OverloadedError(OurError):
 
 class InferenceError(OurError):
     """The engine raised, or returned something that is not a set of unit vectors."""
+
+
+class GpuMemoryError(InferenceError):
+    """The GPU's memory does not hold the batch; a smaller one may fit."""
+
+
+class DeviceLostError(InferenceError):
+    """The GPU answers this process no more, whatever it is asked: only a new process can use it."""
 
 
 class UnavailableError(OurError):

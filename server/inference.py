@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from server.engine import Vectors
+from server.errors import DeviceLostError
 
 T = TypeVar("T")
 
@@ -33,8 +34,8 @@ Done = Callable[[Run], None]
 class InferenceThread:
     """Runs calls one after another; a daemon, so that one that hangs cannot keep the process.
 
-    An exception belongs to its call. Anything worse (SystemExit, the interpreter's own) ends the thread: then
-    `on_death` is called on the event loop, since a process without it would accept work that nobody does.
+    An exception belongs to its call. Anything worse (SystemExit, the interpreter's own, a lost GPU) ends the thread:
+    then `on_death` is called on the event loop, since a process without it would accept work that nobody does.
     """
 
     def __init__(self, on_death: Callable[[BaseException], None]) -> None:
@@ -59,7 +60,7 @@ class InferenceThread:
             work, done = call
             run = _run(work)
             self._report(done, run)
-            if run.error is not None and not isinstance(run.error, Exception):
+            if run.error is not None and _is_final(run.error):
                 self._report(self._on_death, run.error)
                 return
 
@@ -69,6 +70,10 @@ class InferenceThread:
             self._loop.call_soon_threadsafe(tell, what)
         except RuntimeError:
             logger.warning("a batch ended after the server did")
+
+
+def _is_final(error: BaseException) -> bool:
+    return not isinstance(error, Exception) or isinstance(error, DeviceLostError)
 
 
 def _run(work: Work) -> Run:

@@ -8,10 +8,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
+"""Schema versions that can be read: 1 knows no graphs made for one device."""
 
 Precision = Literal["fp32", "fp16", "int8", "int8-static"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-static")
+
+VariantName = Literal["fp32", "fp16", "int8", "int8-static", "fp32-cuda", "fp16-cuda"]
+VARIANTS: tuple[VariantName, ...] = (*PRECISIONS, "fp32-cuda", "fp16-cuda")
+FOR_CUDA: dict[Precision, VariantName] = {"fp32": "fp32-cuda", "fp16": "fp16-cuda"}
+"""The graphs that only ONNX Runtime's CUDA provider can run, by their precision."""
 
 PACKED = "pack-tokens"
 """The pass that makes a graph padding-free."""
@@ -45,7 +52,10 @@ class Fidelity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One precision of the model: its file, how it was made and how faithful it is."""
+    """One graph of the model: its file, how it was made and how faithful it is.
+
+    One for `cuda` runs nowhere else; its fidelity is that of its CPU stand-in.
+    """
 
     file: Name
     bytes: Positive
@@ -53,6 +63,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Precision
     passes: list[str]
     fidelity: Fidelity
+    device: Literal["any", "cuda"] = "any"
 
     @property
     def packed(self) -> bool:
@@ -96,7 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source_normalizes: bool
     prompts: dict[str, str]
     tokenizer: File
-    variants: dict[Precision, Variant]
+    variants: dict[VariantName, Variant]
     fidelity_texts: Texts
     calibration_texts: Texts
     notes: list[str]
@@ -110,8 +121,8 @@ def decode(raw: bytes) -> Manifest:
         ValueError: not JSON, another schema version, an unknown or missing key, a value out of range.
     """
     version = msgspec.json.decode(raw, type=_Versioned).schema
-    if version != SCHEMA:
-        raise ValueError(f"schema {version}, this version reads schema {SCHEMA}")
+    if version not in READABLE:
+        raise ValueError(f"schema {version}, this version reads schema {' and '.join(map(str, READABLE))}")
     return msgspec.json.decode(raw, type=Manifest)
 
 

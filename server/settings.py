@@ -78,6 +78,7 @@ class Settings:
     threads: int | None
     max_batch_tokens: int | None
     max_queue_tokens: int | None
+    gpu_memory_mb: int | None
     max_client_batch_size: int
     max_request_tokens: int
     max_body_bytes: int
@@ -243,6 +244,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Tokens that may wait or run before requests are refused with 429. auto: "
         "ten seconds of work at the measured speed. "
         "One request counts for at most half, so that a huge one is accepted and leaves room for others.",
+    ),
+    Setting(
+        "GPU_MEMORY_MB",
+        "auto",
+        _whole_or_auto(1),
+        "Memory of the GPU that the server may take, in MB of 2^20 bytes. auto: 90 % of what the GPU has.",
     ),
     Setting("MAX_CLIENT_BATCH_SIZE", "1024", _whole(1), "Texts in one request."),
     Setting("MAX_REQUEST_TOKENS", "524288", _whole(1), "Tokens in one request, prompts included, after truncation."),

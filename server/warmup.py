@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.cost import CostModel, Pace, fit
+from server import growth
+from server.cost import CostModel, Load, Pace, fit
 from server.device import DeviceName
 from server.engine import Engine, Ids, Vectors
 from server.errors import StartError
@@ -45,8 +46,14 @@ def check_batch(settings: Settings, max_tokens: int) -> None:
 
 
 def warm(engine: Engine, ids: list[int], settings: Settings, device: DeviceName, *, packed: bool) -> Warm:
-    """Measure `engine` and run the largest batch there will be, made of its longest texts; `ids` is a short text."""
+    """Measure `engine` and run the largest batch there will be, made of its longest texts; `ids` is a short text.
+
+    Raises:
+        StartError: the GPU's memory does not hold the longest text.
+    """
     text = np.array(ids, np.int64)
+    if device == "cuda":
+        return Warm(measure_gpu(engine, text, settings, packed=packed), text, engine.embed([text])[0])
     cost = measure(engine, text, packed=packed)
     pace = plan_pace(cost, settings, engine.max_tokens, device)
     if pace.batch_tokens >= 2 * engine.max_tokens:
@@ -65,13 +72,30 @@ def measure(engine: Engine, text: Ids, *, packed: bool) -> CostModel:
     long, middle, short = engine.max_tokens, max(1, engine.max_tokens // 8), min(SHORT, engine.max_tokens)
     times = {long: _seconds(engine, np.resize(text, long), 1)}
     times |= {length: _seconds(engine, np.resize(text, length), 2) for length in (middle, short)}
-    return fit(list(times), list(times.values()), packed=packed)
+    return fit([Load().plus(length) for length in times], list(times.values()), packed=packed)
+
+
+def measure_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> Pace:
+    """Time a GPU's batches from the largest down, fit their cost, and take the smallest that is fast enough.
+
+    One text does not fill a GPU, so nothing can be told from its time but what a run costs.
+    """
+    timed = growth.largest_first(engine, text, settings.max_batch_tokens or MOST_TOKENS["cuda"])
+    most = timed[0].load.tokens
+    batch = most if settings.max_batch_tokens else growth.enough(timed, FULL_SPEED)
+    runs = [*timed, *growth.shorter(engine, text, most)]
+    cost = fit([run.load for run in runs], [run.seconds for run in runs], packed=packed)
+    return pace_of(cost, settings, batch)
 
 
 def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: DeviceName) -> Pace:
     """Resolve MAX_BATCH_TOKENS and MAX_QUEUE_TOKENS for a model that reads `max_tokens`."""
     enough = min(cost.tokens_for(FULL_SPEED), MOST_TOKENS[device])
-    batch = settings.max_batch_tokens or max(enough, max_tokens)
+    return pace_of(cost, settings, settings.max_batch_tokens or max(enough, max_tokens))
+
+
+def pace_of(cost: CostModel, settings: Settings, batch: int) -> Pace:
+    """Resolve what follows from the batch: slices and MAX_QUEUE_TOKENS."""
     part = min(batch, max(LEAST_SLICE_TOKENS, cost.tokens_for(SLICED_SPEED)))
     queue = max(LEAST_QUEUE_BATCHES * batch, round(QUEUE_S * cost.tokens_per_s(batch)))
     return Pace(cost, batch, part, settings.max_queue_tokens or queue)

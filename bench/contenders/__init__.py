@@ -20,7 +20,7 @@ class Task:
     """What to load and how: it travels to the worker as JSON, so all fields are plain.
 
     `precision` is the contender's; `source` is the folder of the original weights; `cache` keeps conversions;
-    `batch_tokens` is the server's own limit of a batch.
+    `batch_tokens` is the server's own limit of a batch; `device` is cpu or cuda, for those that know both.
     """
 
     model: str
@@ -32,6 +32,7 @@ class Task:
     pooling: str
     source: str
     cache: str
+    device: str = "cpu"
 
 
 class Contender(Protocol):

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from bench.contenders import Task, Vectors
 from server.artifact import open_artifact
+from server.device import DeviceName, detect
 from server.engine import OnnxEngine, Resources
 from server.manifest import Precision
 
@@ -23,8 +24,9 @@ class Variant:
         return self._engine.embed(sequences)
 
     def notes(self) -> dict[str, Any]:
-        """Nothing that the manifest does not say."""
-        return {}
+        """On a GPU, how many nodes the CPU computes for it, and what the server would print of its use."""
+        told = list(self._engine.report())
+        return {"nodes_on_cpu": self._engine.nodes_on_cpu, "report": told} if told else {}
 
 
 def load(task: Task) -> Variant:
@@ -33,7 +35,11 @@ def load(task: Task) -> Variant:
     Raises:
         StartError: the variant is not built, or a file is not what the manifest says.
     """
-    artifact = open_artifact(Path(task.models_dir), task.model, cast(Precision, task.precision))
-    resources = Resources("cpu", task.threads, task.batch_tokens, artifact.variant.packed)
+    device = cast(DeviceName, task.device)
+    if device == "cuda":
+        detect("cuda", None)  # finds NVIDIA's libraries, or says what is missing
+    precision = cast(Precision, task.precision)
+    artifact = open_artifact(Path(task.models_dir), task.model, precision, cuda=device == "cuda")
+    resources = Resources(device, task.threads, task.batch_tokens, artifact.variant.packed)
     manifest = artifact.manifest
     return Variant(OnnxEngine(artifact.model_path, manifest.dimension, manifest.max_tokens, resources))

@@ -16,6 +16,8 @@ class Layout:
 
     def __init__(self, graph: ir.Graph, mask: ir.Value) -> None:
         self.scope = scope = Scope(graph, "/packing")
+        self.mask = mask
+        """`[batch, sequence]`: ones, then zeros."""
         self.sizes = scope.op("Shape", mask)
         """`[2]`: batch and sequence of the padded input."""
         self._places = scope.op("NonZero", mask)
@@ -23,8 +25,9 @@ class Layout:
         """`[total, 2]`: row and column of each real token in the padded input."""
         self.lengths = scope.op("ReduceSum", mask, scope.ints(1), keepdims=0)
         """`[batch]`: tokens of each text."""
-        ends = scope.op("CumSum", self.lengths, scope.constant("axis", np.array(0, np.int64)))
-        self.starts = scope.op("Sub", ends, self.lengths)
+        self.ends = scope.op("CumSum", self.lengths, scope.constant("axis", np.array(0, np.int64)))
+        """`[batch]`: the packed row after each text's last token."""
+        self.starts = scope.op("Sub", self.ends, self.lengths)
         """`[batch]`: the packed row of each text's first token."""
         self.first = scope.constant("first", np.array(0, np.int64))
         """Scalar 0: the place of the first text, or the first group."""

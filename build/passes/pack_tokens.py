@@ -4,6 +4,10 @@ The layers of an encoder work token by token, whatever the rank of what they rea
 tokens' embeddings alone, to put attention by groups of texts where attention was, and to pool by text.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
@@ -11,6 +15,8 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from build.errors import BuildError
 from build.passes import GraphPass
 from build.passes.attend import Attention, attend, width
+from build.passes.attend_packed import attend_packed, mean_packed
+from build.passes.cuda_layout import CudaLayout
 from build.passes.fuse_attention import MASK, OPERATOR
 from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
 from build.passes.layout import Layout
@@ -19,10 +25,23 @@ from server.manifest import PACKED
 _PER_TOKEN = {"Add", "LayerNormalization", "Gelu"}
 
 
+@dataclass(frozen=True)
+class Kernels:
+    """What computes the tables, attention and mean of packed tokens: the operators of one kind of device."""
+
+    layout: type[Layout]
+    attend: Callable[[ir.Graph, Any, Attention], ir.Value]
+    mean: Callable[[ir.Graph, Any, ir.Value], ir.Value]
+
+
 class PackTokensPass(GraphPass):
     """Needs the attention fused and the output pooled. Holds for every mask of ones followed by zeros."""
 
     name = PACKED
+
+    def __init__(self, kernels: Kernels | None = None) -> None:
+        super().__init__()
+        self._kernels = kernels or PORTABLE
 
     def rewrite(self, model: ir.Model) -> int:
         """Pack every node between the embeddings and the pooling; 0 when no attention is fused.
@@ -35,11 +54,11 @@ class PackTokensPass(GraphPass):
             return 0
         end = pooled(graph)
         hidden = _mean_source(end)
-        layout = Layout(graph, graph_input(graph, MASK))
-        packer = _Packer(graph, layout, _token_wise(graph, end if hidden is None else hidden))
+        layout = self._kernels.layout(graph, graph_input(graph, MASK))
+        packer = _Packer(graph, layout, self._kernels, _token_wise(graph, end if hidden is None else hidden))
         packer.pack(outside=set() if hidden is None else set(hidden.consumers()) - packer.inside)
         if hidden is not None:
-            end.replace_all_uses_with(_mean(graph, layout, hidden))
+            end.replace_all_uses_with(self._kernels.mean(graph, layout, hidden))
         graph.sort()
         RemoveUnusedNodesPass()(model)
         return len(packer.inside)
@@ -81,8 +100,9 @@ def _is_lookup(node: ir.Node) -> bool:
 class _Packer:
     """Rewrites the token-wise nodes in place, in order."""
 
-    def __init__(self, graph: ir.Graph, layout: Layout, nodes: list[ir.Node]) -> None:
+    def __init__(self, graph: ir.Graph, layout: Layout, kernels: Kernels, nodes: list[ir.Node]) -> None:
         self.inside = set(nodes)
+        self._kernels = kernels
         self._graph = graph
         self._layout = layout
         self._nodes = nodes
@@ -135,7 +155,7 @@ class _Packer:
         query, key, value = node.inputs[:3]
         bias = _unexpanded(node.inputs[5]) if len(node.inputs) > 5 else None
         first_only = query in self._per_text
-        result = attend(self._graph, self._layout, Attention(node, query, key, value, bias, first_only))
+        result = self._kernels.attend(self._graph, self._layout, Attention(node, query, key, value, bias, first_only))
         if first_only:
             self._per_text.add(result)
         node.outputs[0].replace_all_uses_with(result)
@@ -169,3 +189,7 @@ def _mean(graph: ir.Graph, layout: Layout, hidden: ir.Value) -> ir.Value:
     total = scope.op("MatMul", scope.op("Cast", member, to=ir.DataType.FLOAT), hidden)
     count = scope.op("Unsqueeze", scope.op("Cast", layout.lengths, to=ir.DataType.FLOAT), scope.ints(1))
     return scope.op("Div", total, count)
+
+
+PORTABLE = Kernels(Layout, attend, _mean)
+CUDA = Kernels(CudaLayout, attend_packed, mean_packed)

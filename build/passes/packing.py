@@ -4,7 +4,8 @@ from build.passes import GraphPass
 from build.passes.fold_attention_biases import FoldAttentionBiasesPass
 from build.passes.fuse_attention import FuseAttentionPass
 from build.passes.fuse_gelu import FuseGeluPass
-from build.passes.pack_tokens import PackTokensPass
+from build.passes.fuse_sums import FuseSumsPass
+from build.passes.pack_tokens import CUDA, PackTokensPass
 from build.passes.pool_output import Pooling
 from build.passes.sort_texts import SortTextsPass
 from build.passes.trim_last_layer import TrimLastLayerPass
@@ -18,3 +19,14 @@ def packing_passes(pooling: Pooling) -> list[GraphPass]:
     """
     trim: list[GraphPass] = [TrimLastLayerPass()] if pooling == "cls" else []
     return [FuseAttentionPass(), FuseGeluPass(), *trim, FoldAttentionBiasesPass(), PackTokensPass(), SortTextsPass()]
+
+
+def cuda_passes(pooling: Pooling) -> list[GraphPass]:
+    """The same for CUDA, by operators that only its provider has; nothing is sorted, for nothing goes in groups.
+
+    They fit the same exports but MPNet's, whose attention has a bias by position.
+    """
+    # The biases go first: they look for the projection right behind attention, and the choice of rows comes between.
+    trim: list[GraphPass] = [TrimLastLayerPass(every_query=True)] if pooling == "cls" else []
+    fused: list[GraphPass] = [FuseAttentionPass(), FuseGeluPass(), FoldAttentionBiasesPass()]
+    return [*fused, *trim, PackTokensPass(CUDA), FuseSumsPass()]

@@ -15,9 +15,16 @@ _PER_TOKEN = {"Add", "MatMul", "LayerNormalization", "Gelu"}
 
 
 class TrimLastLayerPass(GraphPass):
-    """Move CLS pooling's choice of the first token from the end of the last layer to its start."""
+    """Move CLS pooling's choice of the first token from the end of the last layer to its start.
+
+    With `every_query` it moves only to behind attention, for kernels that take as many queries as keys.
+    """
 
     name = "trim-last-layer"
+
+    def __init__(self, *, every_query: bool = False) -> None:
+        super().__init__()
+        self._every_query = every_query
 
     def rewrite(self, model: ir.Model) -> int:
         """Needs the attention fused and its three projections apart; 0 when the pooling is not CLS."""
@@ -29,17 +36,26 @@ class TrimLastLayerPass(GraphPass):
         last = attentions[-1]
         query = _projection(last.inputs[0])
         entering = query.inputs[0]
+        layer = _layer(chosen.inputs[0], {last.outputs[0], entering})
         scope = Scope(graph, "/pooling")
-        first = scope.op("Gather", entering, scope.ints(0), axis=1)
-        for node in [query, *_layer(chosen.inputs[0], {last.outputs[0], entering})]:
-            for index, value in enumerate(node.inputs):
-                if value is entering:
-                    node.replace_input_with(index, first)
-            for value in node.outputs:
-                value.shape = None  # The exporter noted a row per token.
-        _trim_bias(last, scope)
+        if self._every_query:
+            _take_first(scope, layer, [entering, last.outputs[0]])
+        else:
+            _take_first(scope, [query, *layer], [entering])
+            _trim_bias(last, scope)
         graph.sort()
         return 1
+
+
+def _take_first(scope: Scope, nodes: list[ir.Node], values: list[ir.Value]) -> None:
+    """Let the nodes read the first token's row of these values, and forget that they had a row per token."""
+    firsts = {value: scope.op("Gather", value, scope.ints(0), axis=1) for value in values}
+    for node in nodes:
+        for index, value in enumerate(node.inputs):
+            if value in firsts:
+                node.replace_input_with(index, firsts[value])
+        for value in node.outputs:
+            value.shape = None
 
 
 def _projection(value: ir.Value | None) -> ir.Node:

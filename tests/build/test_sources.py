@@ -25,6 +25,7 @@ def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
     assert done.returncode == 0, done.stderr
     made = read(tmp_path / "models")
     assert sorted(path.name for path in (tmp_path / "models").iterdir() if path.name != ".lock") == [
+        "tiny.fp16-cuda.onnx",
         "tiny.fp16.onnx",
         "tiny.int8-static.onnx",
         "tiny.int8.onnx",
@@ -36,6 +37,9 @@ def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
     assert made.prompts == {"query": "the query: "}
     assert made.variants["fp32"].fidelity.to_source.min >= 0.99999
     assert made.variants["fp16"].fidelity.to_fp32.min >= 0.9999
+    assert made.variants["fp16-cuda"].fidelity.to_fp32.min >= 0.9999
+    assert {name for name, variant in made.variants.items() if variant.device == "cuda"} == {"fp16-cuda"}
+    assert made.variants["fp16-cuda"].passes[-3:] == ["pack-tokens", "fuse-sums", "float16"]
     assert made.variants["int8"].fidelity.to_fp32.mean >= 0.99
     assert made.variants["int8-static"].fidelity.to_fp32.mean >= 0.99
     assert "pack-tokens" in made.variants["int8"].passes
@@ -49,12 +53,19 @@ def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
 @pytest.mark.parametrize("architecture", ["roberta", "xlm-roberta", "distilbert", "mpnet"])
 def test_other_encoders_are_packed_too(tmp_path: Path, architecture: str) -> None:
     source = tiny.snapshot(tmp_path / "tiny", architecture, pooling="mean")
-    assert main(["--model", str(source), "--models-dir", str(tmp_path / "models"), "--precisions", "fp32,int8"]) == 0
+    assert (
+        main(["--model", str(source), "--models-dir", str(tmp_path / "models"), "--precisions", "fp32,int8,fp32-cuda"])
+        == 0
+    )
     made = read(tmp_path / "models")
     assert made.architecture == architecture
     assert "pack-tokens" in made.variants["fp32"].passes
     assert made.variants["fp32"].fidelity.to_source.min >= 0.99999
     assert made.variants["int8"].fidelity.to_source.mean >= 0.99
+    if architecture == "mpnet":
+        assert "fp32-cuda cannot be made" in made.notes[0]
+    else:
+        assert made.variants["fp32-cuda"].fidelity.to_source.min >= 0.99999
 
 
 def test_an_unknown_encoder_is_served_as_exported_and_the_build_says_so(

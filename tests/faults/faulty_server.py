@@ -24,6 +24,10 @@ class FaultySession:
         fault = FAULT.read_text()
         if fault == "raise":
             raise RuntimeError("a detail that must not leave the process")
+        if fault == "memory":
+            raise RuntimeError("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);")
+        if fault == "lost":
+            raise RuntimeError("CUDA failure 719: unspecified launch failure ; GPU=0 ; expr=cudaStreamSynchronize(s);")
         if fault == "exit":
             raise SystemExit
         if fault == "crash":

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serving import Served, serve
+from server.errors import INFERENCE_DIED, START_REFUSED
+from tests.serving import Served, serve, start
 
 PROGRAM = "tests.faults.faulty_server"
 
@@ -105,3 +106,34 @@ def test_a_crash_in_the_runtime_ends_the_process(tmp_path: Path) -> None:
         with pytest.raises(httpx.TransportError):
             server.status()
         assert server.served.process.wait(10) == -signal.SIGSEGV
+
+
+def test_a_lost_gpu_makes_the_server_unready_by_ending_it(tmp_path: Path) -> None:
+    with faulty(tmp_path) as server:
+        server("lost")
+        with pytest.raises(httpx.TransportError):
+            server.status()
+        with pytest.raises(httpx.TransportError):
+            server.status("/ready")
+        assert server.served.process.wait(10) == INFERENCE_DIED
+    assert any("the GPU is lost: CUDA failure 719: unspecified launch failure" in line for line in server.served.lines)
+
+
+def test_a_gpu_without_memory_for_a_batch_fails_that_batch_only(tmp_path: Path) -> None:
+    with faulty(tmp_path) as server:
+        server("memory")
+        answer = server.served.client.post("/embed", json={"text": "hello"})
+        assert answer.status_code == 500
+        assert "too little memory" in answer.json()["error"]
+        server("")
+        assert server.status() == 200
+
+
+def test_an_engine_that_fails_from_the_beginning_refuses_the_start(tmp_path: Path) -> None:
+    switch = tmp_path / "fault"
+    switch.write_text("lost")
+    process = start("-m", PROGRAM, quantization="int8", fault=switch)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == START_REFUSED
+    assert "does not compute on cpu: the GPU is lost: CUDA failure 719" in said
+    assert "Traceback" not in said

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.limit import operations_per_token
+from bench.limit import operations_per_pair, operations_per_token
 
 
 def test_bge_large_costs_600_million_operations_a_token() -> None:
@@ -15,3 +15,7 @@ def test_distilbert_names_them_otherwise() -> None:
 def test_another_configuration_is_an_error() -> None:
     with pytest.raises(KeyError, match="num_hidden_layers"):
         operations_per_token({"hidden_size": 8})
+
+
+def test_a_pair_of_tokens_costs_a_score_and_a_share_of_the_value() -> None:
+    assert operations_per_pair({"hidden_size": 1024, "num_hidden_layers": 24}) == 98_304

@@ -21,10 +21,10 @@ def test_the_product_of_bytes_is_whole() -> None:
     assert (out.dtype, out.tolist()) == (np.int32, [[-127 * 255 + 12]])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_the_limit_runs(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     for name in ("ROWS", "INNER", "COLUMNS"):
         monkeypatch.setattr(peak, name, 32)
     contender = peak.load(Task("tiny", precision, 1, "", 16, 8, "cls", "", ""))
     assert contender.run([[1], [2]]).shape == (2, 0)
-    assert contender.notes() == {"rows": 32, "inner": 32, "columns": 32}
+    assert contender.notes() == {"rows": 32, "inner": 32, "columns": 32, "operations": 2 * 32**3}

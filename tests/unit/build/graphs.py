@@ -10,12 +10,14 @@ import onnx_ir as ir
 from build.passes import GraphPass, apply
 from build.passes.fold_token_types import FoldTokenTypesPass, needed
 from build.passes.name_weights import NameWeightsPass
-from build.passes.packing import packing_passes
+from build.passes.packing import cuda_passes, packing_passes
 from build.passes.pool_output import Pooling, PoolOutputPass
 from build.quantize.calibration import Batch
 
 Exported = Callable[[str], Path]
 ARCHITECTURES = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
+# MPNet adds a bias by position to the scores, for which no packed kernel is fast.
+ON_CUDA = [name for name in ARCHITECTURES if name != "mpnet"]
 LONGEST = 64
 
 
@@ -65,3 +67,10 @@ def batches(*lengths: Sequence[int]) -> list[Batch]:
 
 
 CALIBRATION = batches([3, 9, 17, 30], [64, 5, 1], [12] * 6, [40, 22])
+
+
+def for_cuda(path: Path, pooling: Pooling = "mean") -> ir.Model:
+    """The graph for CUDA, in fp32."""
+    model = plain(path, pooling)
+    apply(model, cuda_passes(pooling))
+    return model

@@ -128,6 +128,37 @@ def test_a_precision_not_built_is_refused_with_those_that_are(models_dir: Path) 
         open_artifact(models_dir, tiny.NAME, "int8")
 
 
+def with_cuda(models_dir: Path, **changes: object) -> None:
+    """Add a second graph to the model, for CUDA."""
+    (models_dir / "tiny.fp32-cuda.onnx").write_bytes(tiny.graph(tiny.table() + 1))
+    fields = tiny.describe(models_dir, tiny.NAME)
+    variants: dict[str, dict[str, object]] = fields["variants"]  # type: ignore[assignment]
+    own = variants["fp32"] | tiny.described_file(models_dir / "tiny.fp32-cuda.onnx") | {"device": "cuda"}
+    tiny.write_model(models_dir, changes={"variants": variants | {"fp32-cuda": own | changes}})
+
+
+def test_cuda_gets_the_graph_made_for_it_and_nobody_else_does(models_dir: Path) -> None:
+    with_cuda(models_dir)
+    assert open_artifact(models_dir, tiny.NAME, "fp32", cuda=True).model_path.name == "tiny.fp32-cuda.onnx"
+    assert open_artifact(models_dir, tiny.NAME, "fp32").model_path.name == "tiny.onnx"
+
+
+def test_cuda_gets_the_graph_for_every_device_where_it_has_none_of_its_own(models_dir: Path) -> None:
+    opened = open_artifact(models_dir, tiny.NAME, "fp32", cuda=True)
+    assert (opened.model_path.name, opened.variant.device) == ("tiny.onnx", "any")
+
+
+def test_a_graph_that_says_it_is_another_than_its_name_is_refused(models_dir: Path) -> None:
+    with_cuda(models_dir, device="any")
+    with pytest.raises(StartError, match=r"lists tiny\.fp32-cuda\.onnx under fp32-cuda, but as fp32 for any device"):
+        open_artifact(models_dir, tiny.NAME, "fp32", cuda=True)
+
+
+def test_a_manifest_of_the_version_before_is_still_read(models_dir: Path) -> None:
+    tiny.write_model(models_dir, changes={"schema": 1})
+    assert open_artifact(models_dir, tiny.NAME, "fp32", cuda=True).variant.device == "any"
+
+
 def test_a_finished_build_that_was_killed_while_moving_in_is_completed(models_dir: Path) -> None:
     stage_new_build(models_dir)
     assert open_artifact(models_dir, tiny.NAME, "fp32").manifest.architecture == "Newer"

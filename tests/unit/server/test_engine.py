@@ -102,8 +102,9 @@ def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_session_that_fell_back_to_the_cpu_is_refused(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     session = onnxruntime.InferenceSession
 
-    def fall_back(path: Path, options: object, providers: list[str]) -> object:
-        assert providers == ["CUDAExecutionProvider"]
+    def fall_back(path: Path, options: object, providers: list[tuple[str, object]], enable_fallback: int) -> object:
+        assert [name for name, _ in providers] == ["CUDAExecutionProvider"]
+        assert not enable_fallback
         return session(path, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", fall_back)

@@ -1,0 +1,43 @@
+"""`python -m bench.gpu.instant`: the server with an engine that takes no time, so that all else shows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import server.__main__ as program
+from server.engine import Resources, Tokens, Vectors
+
+_MOST_TEXTS = 4096
+
+
+class InstantEngine:
+    """Answers with random unit vectors of the model's dimension, always the same for the same place in a batch."""
+
+    nodes_on_cpu = 0
+
+    def __init__(self, _path: Path, dimension: int, max_tokens: int, _resources: Resources) -> None:
+        self.dimension = dimension
+        self.max_tokens = max_tokens
+        rows = np.random.default_rng(1).standard_normal((_MOST_TEXTS, dimension), np.float32)
+        self._vectors: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def report(self) -> Iterator[str]:
+        """Nothing is used."""
+        return iter(())
+
+    def embed(self, sequences: Sequence[Tokens]) -> Vectors:
+        """Return vectors of shape [len(sequences), dimension]."""
+        return self._vectors[np.arange(len(sequences)) % _MOST_TEXTS]
+
+
+def main() -> int:
+    """Serve."""
+    settings: dict[str, Any] = vars(program)
+    settings["OnnxEngine"] = InstantEngine
+    return program.main([])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

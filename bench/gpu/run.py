@@ -1,0 +1,192 @@
+"""The measurement: engine, torch and matrix product in turns, fidelity to fp32 on CPU, then the server over HTTP."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import catalog, fidelity, host, progress, rounds
+from bench.catalog import Entry
+from bench.compare import embed
+from bench.contenders import Task
+from bench.gpu import batches
+from bench.gpu.report import Report, Served
+from bench.load.call import MANY, ONE, Dialect
+from bench.load.caller import Caller
+from bench.load.load import Load
+from bench.load.service import Offer, Service
+from bench.load.stage import CLIENTS, MIXED, Stage
+from bench.load.stage import Pace as StagePace
+from bench.process import Worker, WorkerError
+from bench.rounds import LOAD_TIMEOUT_S, Field, Pace
+from bench.subject import Subject
+from bench.workloads import Workload
+from server.warmup import MOST_TOKENS
+
+OURS, REFERENCE, PEAK, TORCH = "ours", "fp32 on CPU", "matrix product", "torch"
+BATCH = 32
+# Texts of the corpus that the bare engine is given at once, to set the server's rate against.
+CORPUS = 1024
+# What a GPU's server would choose for itself: batches and a queue that never are the limit.
+_ROOM = {"MAX_BATCH_TOKENS": "65536", "MAX_QUEUE_TOKENS": "4000000"}
+_PREPARE_TIMEOUT_S = 300.0
+_MOST_TURNS_S = 20.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure: the device, the precision there, the turns of each, and the seconds of each load."""
+
+    device: str
+    precision: str
+    rounds: int
+    seconds: float
+    source: str = ""
+
+
+def run(subject: Subject, plan: Plan, sample: list[str]) -> Report:
+    """Measure all of it; what fails beside our own engine is left out with a word.
+
+    Raises:
+        WorkerError: our own engine, or the server, fails.
+    """
+    origin, skipped = _origin(subject, plan)
+    loads = batches.make(subject.vocabulary, subject.manifest.max_tokens, plan.device)
+    report = Report(subject, host.describe(), plan.device, plan.precision, loads, origin.get("config", {}), skipped)
+    with _started(subject, plan, origin) as contestants:
+        _load(contestants, subject, plan, origin, report)
+        _measure_fidelity(contestants, subject, sample, report)
+        _measure_speed(contestants, loads, plan, report)
+        report.skipped |= contestants.dropped
+        _serve(subject, plan, contestants, report)
+    return report
+
+
+def _origin(subject: Subject, plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
+    """The weights for torch and the configuration that operations are counted by."""
+    entry = Entry("source", "build", "bench.gpu.origin", "fp32")
+    try:
+        if missing := catalog.missing(entry):
+            raise WorkerError(missing)
+        with progress.step("source"), catalog.start(entry, subject.threads) as worker:
+            task = asdict(subject.task("fp32", plan.source))
+            return worker.ask("prepare", _PREPARE_TIMEOUT_S, task=task), {}
+    except WorkerError as error:
+        return {}, {TORCH: str(error)}
+
+
+def _tasks(subject: Subject, plan: Plan, origin: dict[str, Any]) -> dict[str, tuple[Entry, Task]]:
+    """Who is measured, in the order of turns, and what each loads."""
+    half = "fp16" if plan.device == "cuda" else "fp32"
+    tokens = max(MOST_TOKENS["cuda"], subject.batch_tokens) if plan.device == "cuda" else subject.batch_tokens
+    there = replace(subject.task(plan.precision), device=plan.device, batch_tokens=tokens)
+    found = {
+        OURS: (Entry(OURS, "runtime", "bench.contenders.variant", plan.precision, ours=True), there),
+        REFERENCE: (Entry(REFERENCE, "runtime", "bench.contenders.variant", "fp32"), subject.task("fp32")),
+        PEAK: (Entry(PEAK, "runtime", "bench.contenders.peak", half), replace(there, precision=half)),
+    }
+    if origin:
+        entry = Entry(TORCH, "build", "bench.contenders.torch_model", half)
+        found[TORCH] = (entry, replace(there, precision=half, source=str(origin["folder"])))
+    return found
+
+
+@contextmanager
+def _started(subject: Subject, plan: Plan, origin: dict[str, Any]) -> Iterator[Field]:
+    with ExitStack() as stack:
+        workers = {}
+        for name, (entry, _) in _tasks(subject, plan, origin).items():
+            # The runtime's environment is the one this runs in: a machine with a GPU has a runtime of its own.
+            ours = entry.environment == "runtime"
+            program = ("bench.worker", entry.module)
+            made = Worker(name, Path(sys.executable), program, {}) if ours else catalog.start(entry, subject.threads)
+            workers[name] = stack.enter_context(made)
+        yield Field(workers)
+
+
+def _load(contestants: Field, subject: Subject, plan: Plan, origin: dict[str, Any], report: Report) -> None:
+    for name, (_, task) in _tasks(subject, plan, origin).items():
+        with progress.step(f"load {name}"):
+            answer = contestants.ask(name, "load", LOAD_TIMEOUT_S, task=asdict(task))
+        if answer:
+            report.notes[name] = answer["notes"]
+            report.versions[name] = answer["versions"]
+    if OURS in contestants.dropped:
+        raise WorkerError(contestants.dropped[OURS])
+
+
+def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], report: Report) -> None:
+    sequences = subject.encode(sample)
+    with progress.step(f"fidelity, {len(sequences)} texts"):
+        found = {name: embed(contestants, name, sequences, "fidelity") for name in (OURS, REFERENCE)}
+    ours, reference = found[OURS], found[REFERENCE]
+    if ours is None or reference is None:
+        raise WorkerError(contestants.dropped.get(OURS) or contestants.dropped[REFERENCE])
+    report.fidelity = fidelity.compare(ours, reference)
+
+
+def _measure_speed(contestants: Field, loads: list[Workload], plan: Plan, report: Report) -> None:
+    racing = Field({name: runner for name, runner in contestants.runners.items() if name != REFERENCE})
+    racing.dropped = dict(contestants.dropped)
+    for load in loads:
+        with progress.step(f"speed, {load.title}") as show:
+            measured = rounds.measure(racing, load, Pace(plan.rounds, _MOST_TURNS_S), show)
+        for name, turns in measured.items():
+            report.turns.setdefault(name, {})[load.name] = turns
+    contestants.dropped |= racing.dropped
+    if OURS in contestants.dropped:
+        raise WorkerError(contestants.dropped[OURS])
+
+
+def _serve(subject: Subject, plan: Plan, contestants: Field, report: Report) -> None:
+    """Start the server, time that, and put batches and single texts on it; then the same without an engine."""
+    pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0)
+    stage = Stage(subject, plan.precision, pace)
+    texts = [stage.corpora[MIXED].text(number) for number in range(CORPUS if plan.device == "cuda" else BATCH)]
+    engine = _engine_rate(contestants, subject.encode(texts), plan)
+    offer = stage.offer()
+    with stage.caller() as caller:
+        started = time.monotonic()
+        with _service(offer, {"DEVICE": plan.device}) as service:
+            report.ready_s = time.monotonic() - started
+            report.served = list(_loads(caller, service, plan, pace, engine, subject))
+        instant = replace(offer, name="no engine", command=(sys.executable, "-m", "bench.gpu.instant"))
+        with _service(instant, {"QUANTIZATION": "fp32", **_ROOM}) as service:
+            report.ceiling = list(_loads(caller, service, plan, pace, engine, subject))
+
+
+def _service(offer: Offer, settings: dict[str, str]) -> Service:
+    with progress.step(f"start {offer.name}"):
+        return Service(replace(offer, environment={**offer.environment, **settings}))
+
+
+def _loads(
+    caller: Caller, service: Service, plan: Plan, pace: StagePace, engine: float, subject: Subject
+) -> Iterator[Served]:
+    for name, dialect, count in (
+        (f"batches of {BATCH} texts", MANY, BATCH),
+        (f"batches of {BATCH} texts, base64", _base64(subject), BATCH),
+        ("single texts", ONE, 1),
+    ):
+        load = Load(MIXED, plan.seconds, pace.warm_s, texts=count, clients=_clients(plan, count), dialect=dialect)
+        with progress.step(f"http, {service.name}: {name}"):
+            yield Served(name, caller.run(service, load), engine)
+
+
+def _engine_rate(contestants: Field, sequences: list[list[int]], plan: Plan) -> float:
+    """Tokens a second of the bare engine on the texts that the clients send."""
+    answer = contestants.runners[OURS].ask("run", rounds.TIMEOUT_S, sequences=sequences, seconds=plan.seconds, most=50)
+    return sum(map(len, sequences)) / sorted(answer["seconds"])[len(answer["seconds"]) // 2]
+
+
+def _clients(plan: Plan, texts: int) -> int:
+    """Enough that a batch always waits: a GPU takes hundreds of texts at once."""
+    return (CLIENTS if texts > 1 else 16 * CLIENTS) if plan.device == "cuda" else 4
+
+
+def _base64(subject: Subject) -> Dialect:
+    before = f'{{"model":"{subject.manifest.name}","encoding_format":"base64","input":["'
+    return Dialect("/v1/embeddings", before, '"]}')

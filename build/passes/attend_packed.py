@@ -1,0 +1,42 @@
+"""Attention and pooling over packed tokens by ONNX Runtime's operators for CUDA.
+
+`PackedMultiHeadAttention` has no CPU kernel. In fp16, from compute capability 8.0 on, it is FlashAttention over texts
+of any lengths, and with query, key and value apart and without a bias it reads them where they lie; in fp32 it pads.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from build.errors import BuildError
+from build.passes.attend import Attention
+from build.passes.cuda_layout import CudaLayout
+from build.passes.graph import MICROSOFT, Scope, folder
+
+PACKED_ATTENTION = "PackedMultiHeadAttention"
+
+
+def attend_packed(graph: ir.Graph, layout: CudaLayout, attention: Attention) -> ir.Value:
+    """Add the attention and return its result, a row for each token.
+
+    Raises:
+        BuildError: a kind of attention that has no packed kernel.
+    """
+    if attention.bias is not None or attention.first_only:
+        raise BuildError(f"{attention.node.name!r} has a bias by position or a single query: no CUDA kernel packs that")
+    heads = attention.node.attributes["num_heads"].as_int()
+    inputs = (attention.query, attention.key, attention.value, None, layout.offsets, layout.bounds)
+    return Scope(graph, folder(attention.node)).op(PACKED_ATTENTION, *inputs, domain=MICROSOFT, num_heads=heads)
+
+
+def mean_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value) -> ir.Value:
+    """The mean of each text's rows: a product with the matrix `[batch, total]` of 1/length where a token belongs.
+
+    In fp16 the product adds up in fp32, so no sum of many tokens is ever rounded or overflows, only their mean.
+    """
+    scope = Scope(graph, "/packing/mean")  # not under /pooling: that stays in fp32, and so would this product
+    zero, one = (scope.constant(name, np.array(number, np.float32)) for name, number in (("zero", 0), ("one", 1)))
+    member = scope.op("Equal", scope.op("Unsqueeze", layout.starts, scope.ints(1)), layout.owners())
+    lengths = scope.op("Cast", scope.op("Unsqueeze", layout.lengths, scope.ints(1)), to=ir.DataType.FLOAT)
+    mean = scope.op("MatMul", scope.op("Where", member, scope.op("Div", one, lengths), zero), hidden)
+    mean.type = ir.TensorType(ir.DataType.FLOAT)
+    return mean

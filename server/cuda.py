@@ -1,0 +1,158 @@
+"""What CUDA needs on this machine: is it all here, how much memory is there, and what do its failures mean."""
+
+import ctypes
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+DRIVER = "libcuda.so.1"
+INSTALL = "pip uninstall -y onnxruntime && pip install --no-deps --require-hashes -r requirements/runtime-gpu.txt"
+# The oldest GPUs that CUDA 13's libraries have code for, and the attributes that tell what a GPU is.
+LEAST_CAPABILITY = (7, 5)
+_CAPABILITY = (75, 76)
+# The driver branch that is the first to run programs of a CUDA version; NVIDIA's CUDA release notes list them.
+DRIVER_BRANCH = {12: 525, 13: 580}
+_FAILURE = re.compile(r"\b(CUDA|CUBLAS|CUDNN|CURAND|CUFFT)(?:_STATUS|) failure (\d+):? *([^;\n]*)")
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|Failed to allocate memory|smaller than requested bytes|_ALLOC_FAILED|CUDA failure 2\b"
+)
+
+Load = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is here for CUDA: what is missing and the command that fixes it, or else the memory of the GPU in bytes."""
+
+    missing: str = ""
+    memory: int | None = None
+
+
+class PageLocks:
+    """CUDA's page-locking of host memory."""
+
+    def __init__(self, library: Any) -> None:  # noqa: ANN401 - a library has no type
+        self._library = library
+
+    def lock(self, address: int, size: int) -> bool:
+        """Lock these bytes; tell whether they are (a process may be kept from locking so much)."""
+        return not self._library.cudaHostRegister(ctypes.c_void_p(address), ctypes.c_size_t(size), 0)
+
+    def unlock(self, address: int) -> None:
+        """Let go of what was locked at this address."""
+        self._library.cudaHostUnregister(ctypes.c_void_p(address))
+
+
+def page_locks(version: str, load: Load = ctypes.CDLL) -> PageLocks | None:
+    """Page-locking by the runtime library of CUDA `version`, None where that cannot be loaded."""
+    try:
+        return PageLocks(load(libraries(_major(version))[0]))
+    except OSError:
+        return None
+
+
+def libraries(major: int) -> tuple[str, ...]:
+    """The libraries that ONNX Runtime's CUDA provider loads, in the versions that belong to this CUDA version."""
+    return (
+        f"libcudart.so.{major}",
+        f"libcublasLt.so.{major}",
+        f"libcublas.so.{major}",
+        "libcurand.so.10",
+        "libcudnn.so.9",
+    )
+
+
+def look(version: str, load: Load = ctypes.CDLL) -> Found:
+    """Look for the driver, its version, a GPU and NVIDIA's libraries, as CUDA `version` ("13.0") needs them."""
+    try:
+        driver = load(DRIVER)
+    except OSError:
+        return Found(
+            f"NVIDIA's driver is not here ({DRIVER} cannot be loaded): install it (`apt install nvidia-driver`), or "
+            "give the container the GPU with `docker run --gpus all`, which needs the NVIDIA Container Toolkit"
+        )
+    major = _major(version)
+    missing = _wrong_version(driver, major) or _no_gpu(driver) or _too_old(driver) or _no_library(major, load)
+    return Found(missing, None if missing else _memory(driver))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ONNX Runtime failed because the GPU's memory, or the limit that was set on it, did not suffice."""
+    return bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def lost(error: BaseException) -> str:
+    """What the GPU reported if it is lost to this process, or nothing.
+
+    CUDA's errors stick to the process: after one, save for lack of memory, every later call fails as well.
+    """
+    found = _FAILURE.search(str(error))
+    if not found or is_out_of_memory(error):
+        return ""
+    return f"{found[1]} failure {found[2]}: {found[3].strip()}"
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0])
+
+
+def _wrong_version(driver: Any, major: int) -> str:  # noqa: ANN401
+    has = ctypes.c_int()
+    if driver.cuDriverGetVersion(ctypes.byref(has)) or has.value >= 1000 * major:
+        return ""
+    branch = DRIVER_BRANCH.get(major)
+    wanted = f"version {branch} or newer (`apt install nvidia-driver-{branch}`)" if branch else "a newer one"
+    shown = f"{has.value // 1000}.{has.value % 1000 // 10}"
+    return f"NVIDIA's driver supports CUDA {shown}, this ONNX Runtime needs CUDA {major}: install driver {wanted}"
+
+
+def _no_gpu(driver: Any) -> str:  # noqa: ANN401
+    count = ctypes.c_int()
+    status = driver.cuInit(0)
+    if not status and not driver.cuDeviceGetCount(ctypes.byref(count)) and count.value:
+        return ""
+    return (
+        f"the driver shows no GPU (cuInit: {status}): see `nvidia-smi -L` and CUDA_VISIBLE_DEVICES; "
+        "in a container start it with `docker run --gpus all`"
+    )
+
+
+def _too_old(driver: Any) -> str:  # noqa: ANN401
+    parts = []
+    for attribute in _CAPABILITY:
+        value = ctypes.c_int()
+        if driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, 0):
+            return ""
+        parts.append(value.value)
+    if tuple(parts) >= LEAST_CAPABILITY:
+        return ""
+    least = ".".join(map(str, LEAST_CAPABILITY))
+    return (
+        f"the GPU's compute capability is {parts[0]}.{parts[1]}, CUDA 13 runs on {least} and newer: choose another one "
+        "with CUDA_VISIBLE_DEVICES (`nvidia-smi --query-gpu=index,name,compute_cap --format=csv` lists them)"
+    )
+
+
+def _no_library(major: int, load: Load) -> str:
+    absent = [name for name in libraries(major) if not _loads(name, load)]
+    return f"{_listed(absent)} cannot be loaded, of CUDA {major} and cuDNN 9: `{INSTALL}`" if absent else ""
+
+
+def _loads(name: str, load: Load) -> bool:
+    try:
+        load(name)
+    except OSError:
+        return False
+    return True
+
+
+def _memory(driver: Any) -> int | None:  # noqa: ANN401
+    device, total = ctypes.c_int(), ctypes.c_size_t()
+    if driver.cuDeviceGet(ctypes.byref(device), 0) or driver.cuDeviceTotalMem_v2(ctypes.byref(total), device):
+        return None
+    return total.value
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

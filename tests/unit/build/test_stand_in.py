@@ -1,0 +1,46 @@
+"""The CPU stand-in reads both tables of packed attention, so that a wrong one shows in the numbers."""
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from build.errors import BuildError
+from build.passes import apply
+from build.passes.stand_in import StandInPass
+from tests.unit.build.conftest import Run
+from tests.unit.build.graphs import Exported, count, for_cuda, plain, texts
+
+
+def test_structure(exported: Exported) -> None:
+    model = for_cuda(exported("bert"))
+    assert apply(model, [StandInPass()]) == ["stand-in"]
+    found = count(model.graph)
+    assert (found["PackedMultiHeadAttention"], found["MultiHeadAttention"]) == (0, 2)
+
+
+@pytest.mark.parametrize("table", [4, 5], ids=["offsets", "bounds"])
+def test_a_wrong_table_shows(exported: Exported, run: Run, table: int) -> None:
+    model = for_cuda(exported("bert"))
+    for node in model.graph:
+        if node.op_type == "PackedMultiHeadAttention":
+            right = node.inputs[table]
+            break
+    wrong = ir.node("Neg" if table == 5 else "Mul", [right] if table == 5 else [right, _zero(model)], name="/wrong")
+    for node, index in list(right.uses()):
+        node.replace_input_with(index, wrong.outputs[0])
+    model.graph.append(wrong)
+    model.graph.sort()
+    apply(model, [StandInPass()])
+    sequences = texts(5, 1, 12)
+    assert not np.allclose(run(model, sequences), run(plain(exported("bert")), sequences), atol=1e-3, equal_nan=False)
+
+
+def _zero(model: ir.Model) -> ir.Value:
+    value = ir.Value(name="zero", const_value=ir.tensor(np.array(0, np.int32), name="zero"))
+    model.graph.register_initializer(value)
+    return value
+
+
+def test_must_not_fire_on_a_graph_for_every_device(exported: Exported) -> None:
+    with pytest.raises(BuildError, match="'stand-in' found nothing to rewrite"):
+        apply(plain(exported("bert")), [StandInPass()])
