@@ -1,6 +1,8 @@
 """A request that is refused before its body is read: the answer reaches a caller that is still sending."""
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -110,3 +112,27 @@ def test_a_length_beyond_the_limit_is_refused_before_a_byte_comes(int8: Served) 
         answer = caller.answer()
     assert answer
     assert answer.status == 413
+
+
+def test_bodies_that_do_not_end_take_bounded_room_and_leave_small_requests_alone(keyed: Served) -> None:
+    head = b"POST /embed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer one\r\nContent-Length: 4000000\r\n\r\n"
+    moderate = b'{"text": "a"' + b" " * 200_000 + b"}"
+    with ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(Raw(keyed.client.base_url)).send(head + b" " * 3_900_000)
+        assert eventually(keyed, moderate, 429)
+        assert status(keyed, b'{"text": "a"}') == 200
+    assert eventually(keyed, moderate, 200)
+
+
+def status(served: Served, body: bytes) -> int:
+    return served.client.post("/embed", content=body, headers=JSON | KEY).status_code
+
+
+def eventually(served: Served, body: bytes, wanted: int) -> bool:
+    """Whether the answer becomes `wanted`, once the server has read what was sent or seen that it will not come."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if status(served, body) == wanted:
+            return True
+    return False

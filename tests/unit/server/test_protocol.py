@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from server.errors import ServiceError
 from server.protocol import Connection, Terms, bounded
+from server.unread import Unread
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
 SOON_S = 0.2
@@ -333,6 +334,38 @@ def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
         here.app.gate.set()
         for _ in range(3):
             assert await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
+    async def check(here: Here) -> None:
+        here.app.answer = b"x" * 20_000_000
+        silent = [await here.connect() for _ in range(3)]
+        for reader, writer in silent:
+            writer.write(GET + b"\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+        read = await here.exchange(GET + b"Connection: close\r\n\r\n")
+        assert read.endswith(here.app.answer)
+        assert len(here.state.connections) <= 1
+        for _, writer in silent:
+            writer.close()
+
+    run(check, unread=Unread(25_000_000))
+
+
+def test_an_answer_taken_in_crumbs_is_dropped() -> None:
+    async def check(here: Here) -> None:
+        here.app.answer = b"x" * 50_000_000
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        crumbs = 0
+        while here.state.connections and crumbs < 100:
+            await reader.read(1000)
+            await asyncio.sleep(SOON_S / 4)
+            crumbs += 1
+        assert crumbs < 100
         writer.close()
 
     run(check, receive_timeout_s=SOON_S)
