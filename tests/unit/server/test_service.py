@@ -135,7 +135,7 @@ def test_a_full_queue_refuses_before_tokenizing(artifact: Artifact) -> None:
 
 
 class Untouchable(Tokenizer):
-    def encode(self, *_: object, **__: object) -> NoReturn:  # type: ignore[override]
+    def encode(self, *_: object, **__: object) -> NoReturn:
         raise AssertionError("tokenized in vain")
 
 
