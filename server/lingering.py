@@ -12,9 +12,11 @@ class Lingering(asyncio.Transport):
         self._socket = socket
         self._close = close
         self._closing = False
+        self.written_bytes = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data` after what was written before."""
+        """Send `data` after what was written before; `written_bytes` is the length of the last."""
+        self.written_bytes = len(data)
         self._socket.write(data)
 
     def is_closing(self) -> bool:

@@ -83,6 +83,7 @@ class Connection(HttpToolsProtocol):
     """uvicorn's protocol within bounds. `transport` is what answers are written to, `_socket` what it stands on."""
 
     terms: ClassVar[Terms]
+    transport: Lingering
     _socket: asyncio.Transport
     _timer: asyncio.TimerHandle
 
@@ -139,9 +140,9 @@ class Connection(HttpToolsProtocol):
         self.terms.unread.discard(self)
 
     @property
-    def untaken_bytes(self) -> int:
-        """How much of its answers waits in memory."""
-        return self._socket.get_write_buffer_size()
+    def held_bytes(self) -> int:
+        """How much memory the answer holds that the caller is slow to take."""
+        return self.transport.written_bytes
 
     def drop(self) -> None:
         """Close at once, whatever the caller has not taken yet."""
@@ -323,7 +324,7 @@ class Connection(HttpToolsProtocol):
 
     def _stalled(self, now: float) -> bool:
         """Whether an answer waits of which the caller has taken too little for as long as allowed."""
-        untaken = self.untaken_bytes
+        untaken = self._socket.get_write_buffer_size()
         if not untaken or not 0 <= self._untaken_bytes - untaken < LEAST_TAKEN_BYTES:
             self._untaken_bytes, self._taken_at = untaken, now
         return now - self._taken_at >= self.terms.receive_timeout_s

@@ -7,8 +7,8 @@ class Owing(Protocol):
     """A connection with an answer that waits to be taken."""
 
     @property
-    def untaken_bytes(self) -> int:
-        """How much of it is still in memory."""
+    def held_bytes(self) -> int:
+        """How much memory it holds: all of it until the last byte is taken."""
         ...
 
     def drop(self) -> None:
@@ -30,10 +30,10 @@ class Unread:
     def add(self, newest: Owing) -> None:
         """Count a connection from now on, and drop others for it where there is no room."""
         self._owing.pop(newest, None)
-        excess = sum(owing.untaken_bytes for owing in self._owing) + newest.untaken_bytes - self._limit
+        excess = sum(owing.held_bytes for owing in self._owing) + newest.held_bytes - self._limit
         while excess > 0 and self._owing:
             oldest = next(iter(self._owing))
-            excess -= oldest.untaken_bytes
+            excess -= oldest.held_bytes
             self.discard(oldest)
             oldest.drop()
         self._owing[newest] = None

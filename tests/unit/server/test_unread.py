@@ -2,8 +2,8 @@ from server.unread import Unread
 
 
 class Caller:
-    def __init__(self, untaken_bytes: int) -> None:
-        self.untaken_bytes = untaken_bytes
+    def __init__(self, held_bytes: int) -> None:
+        self.held_bytes = held_bytes
         self.dropped = False
 
     def drop(self) -> None:
@@ -34,6 +34,6 @@ def test_what_has_been_taken_makes_room() -> None:
     unread = Unread(100)
     done, halfway = add(unread, 60, 40)
     unread.discard(done)
-    halfway.untaken_bytes = 10
+    halfway.held_bytes = 10
     [newest] = add(unread, 90)
     assert [caller.dropped for caller in (done, halfway, newest)] == [False] * 3
