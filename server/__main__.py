@@ -152,7 +152,9 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
         logger.info(line)
     service = Service(loaded, engine, warmed, _die)
     terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
-    Server(_uvicorn_config(service, terms), service, terms).run(sockets=[listener])
+    server = Server(_uvicorn_config(service, terms), service, terms)
+    process.freeze_heap()
+    server.run(sockets=[listener])
 
 
 def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:

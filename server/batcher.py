@@ -9,7 +9,8 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -149,6 +150,21 @@ class Batcher:
                 f"the queue is full: {self._queue.held} of {self._queue.limit} tokens are taken; try again later",
                 self.retry_after_s(),
             )
+
+    @contextmanager
+    def reserved(self, tokens: int) -> Iterator[None]:
+        """Hold room for about `tokens` during the block, in which a request finds out how many it has.
+
+        Raises:
+            OverloadedError: there is none.
+            UnavailableError: the batcher is closing.
+        """
+        self.check_room(tokens)
+        share = self._queue.take(tokens)
+        try:
+            yield
+        finally:
+            self._queue.release(share)
 
     def retry_after_s(self) -> int:
         """Estimate when today's queue will have drained at the rate measured of late, in whole seconds."""

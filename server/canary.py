@@ -1,5 +1,6 @@
 """Is the engine well? One short text whose vector is known is computed again from time to time."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ class Canary:
         self._clock = clock
         self._checked = clock()
         self._complaint = ""
+        self._comparing: asyncio.Future[None] | None = None
 
     @property
     def well(self) -> bool:
@@ -39,13 +41,22 @@ class Canary:
         Raises:
             UnavailableError: it fails, hangs or gives another vector.
         """
-        if not self.well or self._clock() - self._checked >= EVERY_S:
+        if self._comparing is None and (not self.well or self._clock() - self._checked >= EVERY_S):
             self._checked = self._clock()
-            self._complaint = await self._compare()
+            self._comparing = asyncio.ensure_future(self._compare())
+        if self._comparing is not None:
+            # One for all who ask meanwhile, whoever of them hangs up: an engine that hangs must seem well to none.
+            await asyncio.shield(self._comparing)
         if self._complaint:
             raise UnavailableError(self._complaint)
 
-    async def _compare(self) -> str:
+    async def _compare(self) -> None:
+        try:
+            self._complaint = await self._find_fault()
+        finally:
+            self._comparing = None
+
+    async def _find_fault(self) -> str:
         try:
             embedded = await self._batcher.probe(self._ids, self._clock() + TIMEOUT_S)
         except ServiceError as error:

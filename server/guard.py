@@ -5,13 +5,22 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import errors
-from server.errors import InvalidError, MediaTypeError, ServiceError, TooLargeError, UnauthorizedError
+from server.allowance import Allowance
+from server.errors import (
+    InvalidError,
+    MediaTypeError,
+    OverloadedError,
+    ServiceError,
+    TooLargeError,
+    UnauthorizedError,
+)
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -19,6 +28,9 @@ logger = logging.getLogger(__name__)
 REQUEST_TIMEOUT = "x-request-timeout-ms"
 # An orchestrator's probes carry no key.
 OPEN_PATHS = frozenset({"/health", "/ready"})
+# Bodies larger than the first share the room of so many of the largest.
+SMALL_BODY_BYTES = 65_536
+BODIES = 8
 MILLISECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,17}")
 JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 
@@ -29,6 +41,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._max_body_bytes = settings.max_body_bytes
+        self._bodies = Allowance(BODIES * settings.max_body_bytes)
         self._timeout_s = settings.request_timeout_s
         self._keys = [key.encode() for key in settings.api_key.reveal()]
 
@@ -44,7 +57,8 @@ class Guard:
         try:
             self._check(scope["path"], scope["method"], headers)
             state["deadline"] = started + choose_timeout(headers, self._timeout_s)
-            await self._app(scope, limit_body(receive, self._max_body_bytes), reply)
+            with limited(receive, self._max_body_bytes, self._bodies) as body:
+                await self._app(scope, body, reply)
         except Exception as error:  # noqa: BLE001 - the last resort: a failure without an answer hangs the caller
             await _answer(error, scope, receive, reply)
 
@@ -122,19 +136,32 @@ def check_length(headers: Headers, limit: int) -> None:
         raise _too_large(limit)
 
 
-def limit_body(receive: Receive, limit: int) -> Receive:
-    """Wrap `receive` so that a body without a truthful Content-Length ends at `limit` bytes with TooLargeError."""
-    received = 0
+@contextmanager
+def limited(receive: Receive, limit: int, bodies: Allowance) -> Iterator[Receive]:
+    """Wrap `receive` so that a body ends at `limit` bytes, or where `bodies`, what all may take, is used up.
+
+    The first bytes of a body count for nothing there: whoever sends a few texts must not be kept out by those who send
+    megabytes, or say that they will.
+    """
+    received = held = 0
 
     async def counted() -> Message:
-        nonlocal received
+        nonlocal received, held
         message = await receive()
-        received += len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        received += size
         if received > limit:
             raise _too_large(limit)
+        if received > SMALL_BODY_BYTES:
+            if not bodies.has_room(size):
+                raise OverloadedError("the bodies of other requests take all the room; try again later", 1)
+            held += bodies.take(size)
         return message
 
-    return counted
+    try:
+        yield counted
+    finally:
+        bodies.release(held)
 
 
 async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Reply) -> None:

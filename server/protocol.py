@@ -9,7 +9,7 @@ request only moves the due time.
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, NoReturn
 
@@ -27,7 +27,9 @@ from server.errors import (
     UnavailableError,
     UriTooLongError,
 )
+from server.lingering import Lingering
 from server.settings import Settings
+from server.unread import Unread
 
 MAX_HEADER_FIELDS = 100
 # Requests that may wait on one connection for the answers before theirs.
@@ -36,6 +38,9 @@ MAX_PIPELINED = 64
 WIRE_FACTOR = 4
 # Connections over the bound that may stay until the caller has read why; any others are closed at once.
 MAX_SURPLUS = 32
+# What a caller must take of an answer within RECEIVE_TIMEOUT_S, and how much of all answers may wait in memory.
+LEAST_TAKEN_BYTES = 65_536
+MAX_UNREAD_BYTES = 64_000_000
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
@@ -49,6 +54,7 @@ class Terms:
     receive_timeout_s: float
     refused: Callable[[ServiceError], None]
     draining: bool = False
+    unread: Unread = field(default_factory=lambda: Unread(MAX_UNREAD_BYTES))
 
     @classmethod
     def of(cls, settings: Settings, max_connections: int, refused: Callable[[ServiceError], None]) -> "Terms":
@@ -77,6 +83,7 @@ class Connection(HttpToolsProtocol):
     """uvicorn's protocol within bounds. `transport` is what answers are written to, `_socket` what it stands on."""
 
     terms: ClassVar[Terms]
+    transport: Lingering
     _socket: asyncio.Transport
     _timer: asyncio.TimerHandle
 
@@ -98,6 +105,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._timer.cancel()
+        self.terms.unread.discard(self)
         self._closing = True
         super().connection_lost(exc)
 
@@ -120,6 +128,25 @@ class Connection(HttpToolsProtocol):
         self._ended = True
         if self._awaiting is HEAD or (self._awaiting is BODY and self._owes()):
             self._refuse(MalformedError("the connection was closed before the request was whole"))
+
+    def pause_writing(self) -> None:
+        """Count the answer that the caller is slow to take."""
+        super().pause_writing()
+        self.terms.unread.add(self)
+
+    def resume_writing(self) -> None:
+        """Nearly all of it is taken."""
+        super().resume_writing()
+        self.terms.unread.discard(self)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much memory the answer holds that the caller is slow to take."""
+        return self.transport.written_bytes
+
+    def drop(self) -> None:
+        """Close at once, whatever the caller has not taken yet."""
+        self._socket.abort()
 
     def shutdown(self) -> None:
         """Close an idle connection, and a busy one after its answer, without waiting for the caller to read it."""
@@ -289,16 +316,16 @@ class Connection(HttpToolsProtocol):
     def _tick(self) -> None:
         now = self.loop.time()
         if self._stalled(now):
-            self._socket.abort()
+            self.drop()
             return
         if now >= self._due:
             self._expire(now)
         self._arm(now)
 
     def _stalled(self, now: float) -> bool:
-        """Whether an answer waits of which the caller has taken nothing for as long as allowed."""
+        """Whether an answer waits of which the caller has taken too little for as long as allowed."""
         untaken = self._socket.get_write_buffer_size()
-        if not untaken or untaken != self._untaken_bytes:
+        if not untaken or not 0 <= self._untaken_bytes - untaken < LEAST_TAKEN_BYTES:
             self._untaken_bytes, self._taken_at = untaken, now
         return now - self._taken_at >= self.terms.receive_timeout_s
 
@@ -311,26 +338,3 @@ class Connection(HttpToolsProtocol):
         else:
             self._due = math.inf
             self._socket.close()
-
-
-class Lingering(asyncio.Transport):
-    """A socket's transport, as far as answering needs it; how it closes is the connection's matter."""
-
-    def __init__(self, socket: asyncio.Transport, close: Callable[[], None]) -> None:
-        super().__init__()
-        self._socket = socket
-        self._close = close
-        self._closing = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data` after what was written before."""
-        self._socket.write(data)
-
-    def is_closing(self) -> bool:
-        """Whether no more may be written."""
-        return self._closing or self._socket.is_closing()
-
-    def close(self) -> None:
-        """Write no more, and close once the caller can have read the rest."""
-        self._closing = True
-        self._close()

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -25,7 +26,8 @@ from server.question import Asker, Question
 from server.tokenization import WORKERS, Encoded, Pieces
 from server.warmup import Warm
 
-# Text that may be in tokenization, in characters for each token that the queue may hold.
+# Of English text, rather few than many: what a text's tokens are estimated by before it is tokenized, and how much
+# text may be in tokenization for each token that the queue may hold.
 CHARACTERS_PER_TOKEN = 4
 # Text that is tokenized on the event loop, in characters: about 0.2 ms, where the way to a thread and back costs more.
 INLINE_CHARACTERS = 1024
@@ -74,7 +76,8 @@ class Service:
             ServiceError: they cannot be computed.
         """
         begun = time.monotonic()
-        encoded, sequences = await self._encode(question)
+        with self._batcher.reserved(self._expect_tokens(question)):
+            encoded, sequences = await self._encode(question, deadline)
         tokenization_s = time.monotonic() - begun
         self.metrics.tokenize_seconds.observe(tokenization_s)
         tokens = sum(map(len, sequences))
@@ -98,7 +101,7 @@ class Service:
         Raises:
             ServiceError: the tokenizer is busy or too slow, or they are more tokens than a request may hold.
         """
-        return await self._in_tokenizer(sum(map(len, texts)), partial(self._split, texts, special, deadline))
+        return await self._in_tokenizer(sum(map(len, texts)), deadline, partial(self._split, texts, special, deadline))
 
     def check_room(self) -> None:
         """Refuse a request before its body is read where the queue has no room for even one token.
@@ -113,10 +116,11 @@ class Service:
         """Return if requests can be answered now.
 
         Raises:
-            UnavailableError: the server is draining, inference fails, or its vectors have changed.
+            UnavailableError: the server is draining, inference fails or hangs, or its vectors have changed.
         """
         if self._draining:
             raise UnavailableError("draining: the server is shutting down")
+        self.check_alive()
         await self._canary.check()
 
     def check_alive(self) -> None:
@@ -125,8 +129,8 @@ class Service:
         Raises:
             UnavailableError: a batch has been running for longer than a request may take; only a restart helps.
         """
-        limit = self.settings.request_timeout_s
-        if self._batcher.running_s > limit:
+        if self._hangs:
+            limit = self.settings.request_timeout_s
             raise UnavailableError(f"inference hangs: a batch has been running for more than {limit:g} s")
 
     def drain(self) -> None:
@@ -144,26 +148,48 @@ class Service:
         """Describe model, machine and limits."""
         return describe(self.loaded, self._pace) | {"resident_bytes": machine.resident_bytes()}
 
-    async def _encode(self, question: Question) -> tuple[list[Encoded], list[Ids]]:
-        if question.characters <= INLINE_CHARACTERS:
-            self._batcher.check_room()
-            return self._tokenize(question)
-        return await self._in_tokenizer(question.characters, partial(self._tokenize, question))
+    @property
+    def _hangs(self) -> bool:
+        return self._batcher.running_s > self.settings.request_timeout_s
 
-    async def _in_tokenizer(self, characters: int, work: Callable[[], T]) -> T:
+    @property
+    def _ready(self) -> bool:
+        return not self._draining and not self._hangs and self._canary.well
+
+    def _expect_tokens(self, question: Question) -> int:
+        """Estimate the tokens of `question` from its characters, so that a full queue costs nobody a tokenization."""
+        around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
+        prompt = len(question.prompt)
+        return sum(
+            min(self._tokenizer.max_tokens, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
+            if isinstance(text, str)
+            else min(self._tokenizer.max_tokens, len(text))
+            for text in question.inputs
+        )
+
+    async def _encode(self, question: Question, deadline: float) -> tuple[list[Encoded], list[Ids]]:
+        if question.characters <= INLINE_CHARACTERS:
+            return self._tokenize(question)
+        return await self._in_tokenizer(question.characters, deadline, partial(self._tokenize, question))
+
+    async def _in_tokenizer(self, characters: int, deadline: float, work: Callable[[], T]) -> T:
         self._check_tokenizer_room(characters)
-        share = self._tokenizing.take(characters)
+        running = self._tokenizer_pool.submit(work)
+        # Not before the thread has ended, even where the caller is gone by then: it cannot be interrupted.
+        release = partial(self._tokenizing.release, self._tokenizing.take(characters))
+        running.add_done_callback(partial(_call_on, asyncio.get_running_loop(), release))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._tokenizer_pool, work)
-        finally:
-            self._tokenizing.release(share)
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await asyncio.wrap_future(running)
+        except TimeoutError:
+            raise _too_slow() from None
 
     def _split(self, texts: list[str], special: bool, deadline: float) -> list[Pieces]:
         split: list[Pieces] = []
         tokens = 0
         for text in texts:
             if time.monotonic() > deadline:
-                raise DeadlineError("the texts were not tokenized in time (REQUEST_TIMEOUT_S); send fewer or try later")
+                raise _too_slow()
             split.append(self._tokenizer.split(text, special))
             tokens += len(split[-1].ids)
             self._check_tokens(tokens)
@@ -213,7 +239,7 @@ class Service:
         watch("embedding_queue_tokens", "Tokens admitted and not yet answered.", lambda: batcher.queued_tokens)
         watch("embedding_queue_requests", "Requests admitted and not yet answered.", lambda: batcher.queued_requests)
         watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
-        watch("embedding_ready", "1 while requests can be answered.", lambda: not self._draining and self._canary.well)
+        watch("embedding_ready", "1 while requests can be answered.", lambda: self._ready)
 
     def _count(self, result: Result) -> None:
         metrics = self.metrics
@@ -222,3 +248,12 @@ class Service:
         metrics.inputs.inc(len(result.vectors))
         metrics.input_tokens.inc(result.tokens)
         metrics.truncated.inc(result.truncated)
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None], _done: Future[T]) -> None:
+    with suppress(RuntimeError):  # the loop has ended: there is nothing left to keep count of
+        loop.call_soon_threadsafe(call)
+
+
+def _too_slow() -> DeadlineError:
+    return DeadlineError("the texts were not tokenized in time (REQUEST_TIMEOUT_S); send fewer or try later")

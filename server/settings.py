@@ -258,7 +258,8 @@ SETTINGS: tuple[Setting, ...] = (
         "8000000",
         _whole(1),
         "Bytes in one request body. The default holds 1024 English texts of 512 tokens (about 2.5 MB) even where "
-        r"the client writes many characters as \u escapes of six bytes.",
+        r"the client writes many characters as \u escapes of six bytes. Bodies of more than 64 KiB share the room of "
+        "eight; beyond it: 429.",
     ),
     Setting(
         "MAX_TEXT_CHARS",
@@ -277,8 +278,8 @@ SETTINGS: tuple[Setting, ...] = (
         "RECEIVE_TIMEOUT_S",
         "20",
         _seconds,
-        "Seconds for a request's headers, and again for its body, to arrive whole; and for the caller to take some of "
-        "an answer that waits for it.",
+        "Seconds for a request's headers, and again for its body, to arrive whole; and for the caller to take 64 KiB "
+        "of an answer that waits for it.",
     ),
     Setting(
         "REQUEST_TIMEOUT_S",

@@ -16,13 +16,13 @@ class WaitingTexts:
 
     def __init__(self) -> None:
         self._heap: list[tuple[tuple[float, int], Text]] = []
-        self._alike: defaultdict[bytes, list[Text]] = defaultdict(list)
+        self._alike: defaultdict[bytes, dict[Text, None]] = defaultdict(dict)
         self._settled = 0
 
     def add(self, text: Text) -> None:
         """Let `text` wait for its turn."""
         heapq.heappush(self._heap, (text.turn, text))
-        self._alike[text.key].append(text)
+        self._alike[text.key][text] = None
 
     def in_turn(self) -> Iterator[Text]:
         """Take texts out, first in turn first; those that are not used must be put back."""
@@ -45,9 +45,9 @@ class WaitingTexts:
     def forget(self, texts: Iterable[Text]) -> None:
         """Drop texts whose request has ended."""
         for text in texts:
-            alike = self._alike.get(text.key, [])
+            alike = self._alike.get(text.key, {})
             if text in alike:
-                alike.remove(text)
+                del alike[text]
                 self._settled += 1
             if not alike:
                 self._alike.pop(text.key, None)

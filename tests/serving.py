@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = ROOT / ".venv" / "bin" / "python"
 MODELS = ROOT / "models"
 MINILM = "all-MiniLM-L6-v2"
+_SAMPLE = re.compile(r"^([^#\s]\S*) (\S+)$", re.MULTILINE)
 _READY = re.compile(r"listening on \S+ port (\d+)")
 
 
@@ -39,6 +41,21 @@ class Served:
         assert answer.status_code == 200, answer.text
         rows: list[list[float]] = answer.json()["embeddings"]
         return rows
+
+    def metrics(self) -> dict[str, float]:
+        """Every series and its value, as it stands in `/metrics`."""
+        text = self.client.get("/metrics").text
+        return {name: float(value) for name, value in _SAMPLE.findall(text)}
+
+    def shows(self, **wanted: float) -> bool:
+        """Wait until these metrics have at least these values, or exactly 0; False where that never comes."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = self.metrics()
+            if all(found[name] >= value if value else not found[name] for name, value in wanted.items()):
+                return True
+            time.sleep(0.1)
+        return False
 
 
 def environment(**settings: object) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Request bodies: JSON bytes to the typed body of a route."""
 
+import gc
 import re
 from typing import TypeVar
 
@@ -13,6 +14,10 @@ LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
 FIELD = re.compile(r"(?:field |`\$\.)`?([A-Za-z_.]+)")
 # A message may quote a field's name as sent, and that may be megabytes long.
 LONGEST_MESSAGE = 300
+# The event loop reads bodies, so what costs much for each byte has an end: longer bodies are not searched for the place
+# of a lone surrogate, and so many numbers may be written with a point.
+LONGEST_SEARCHED = 262_144
+MOST_POINTS = 65_536
 
 T = TypeVar("T")
 
@@ -36,7 +41,7 @@ def decode(raw: bytes, body: type[T], example: str) -> T:
         raise MalformedError("the body is not valid UTF-8") from None
     except msgspec.DecodeError as error:
         # Of a string that ends in one, msgspec says that the input was truncated.
-        if lone := LONE_SURROGATE.search(raw):
+        if len(raw) <= LONGEST_SEARCHED and (lone := LONE_SURROGATE.search(raw)):
             raise InvalidError(f"lone surrogate escape at byte {lone.start()}: not valid Unicode") from None
         reason = _first_lower(str(error).removeprefix("JSON is malformed: "))
         raise MalformedError(f"malformed JSON: {reason}") from None
@@ -45,21 +50,30 @@ def decode(raw: bytes, body: type[T], example: str) -> T:
 
 
 def _decode(raw: bytes, body: type[T]) -> T:
+    gc.disable()  # a million small lists on the way to a refusal would be gone through again and again
     try:
         return msgspec.json.decode(raw, type=body)
     except msgspec.ValidationError as error:
         if "got `float`" not in str(error):
             raise
         # In JSON 64.0 is a whole number, and some languages write them so; msgspec takes it for no `int`.
-        return msgspec.convert(_whole_numbers.decode(raw), type=body)
+        return msgspec.convert(msgspec.json.Decoder(float_hook=_WholeNumbers()).decode(raw), type=body)
+    finally:
+        gc.enable()
 
 
-def _number(written: str) -> float:
-    value = float(written)
-    return int(value) if value.is_integer() else value
+class _WholeNumbers:
+    """Reads 64.0 as 64, so many times."""
 
+    def __init__(self) -> None:
+        self._left = MOST_POINTS
 
-_whole_numbers = msgspec.json.Decoder(float_hook=_number)
+    def __call__(self, written: str) -> float:
+        self._left -= 1
+        if self._left < 0:
+            raise InvalidError(f"more than {MOST_POINTS} numbers are written with a point or an exponent")
+        value = float(written)
+        return int(value) if value.is_integer() else value
 
 
 def _invalid(message: str) -> InvalidError:

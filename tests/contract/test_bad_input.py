@@ -47,6 +47,10 @@ CASES = [
     ("dimensions overflow", b'{"text": "a", "dimensions": 99999999999999999999999}', 422, "dimensions"),
     ("truncate junk", body({"text": "a", "truncate": "MIDDLE"}), 422, "truncate must be"),
     ("input type junk", body({"text": "a", "input_type": "essay"}), 422, "input_type must be"),
+    ("millions of points", b'{"inputs": [' + b"1.0," * 1_900_000 + b"1]}", 422, "written with a point"),
+    ("lists of ids", b'{"inputs": [' + b"[101,5,102]," * 600_000 + b"[1]]}", 413, "600001 texts, the limit is 1024"),
+    ("lone after pairs", b'{"text": "' + b"\\ud83d\\ude00" * 600_000 + b'\\ud83d"}', 400, "malformed"),
+    ("invisible for long", b'{"texts": ["%b"]}' % ("\U000f0000" * 130_000).encode(), 422, "index 0"),
     ("prompt name unknown", body({"text": "a", "prompt_name": "query"}), 422, "prompt_name is not one of"),
 ]
 
@@ -77,6 +81,11 @@ HARMLESS = ["a\0b", "\u202eright to left", FAMILY, "a" + "\u0301" * 5000, "x" * 
 @pytest.mark.parametrize("text", HARMLESS, ids=["NUL", "RTL", "ZWJ", "combining", "one long word", "special tokens"])
 def test_strange_but_legal_text_gets_a_vector(int8: Served, text: str) -> None:
     assert len(int8.embed([text])[0]) == 384
+
+
+def test_of_a_key_given_twice_the_last_counts(int8: Served) -> None:
+    twice = int8.client.post("/embed", content=b'{"texts": ["a"], "texts": ["b"]}')
+    assert twice.json() == {"embeddings": int8.embed(["b"])}
 
 
 def test_wrong_method_and_path(int8: Served) -> None:

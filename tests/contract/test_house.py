@@ -16,10 +16,10 @@ from tests.serving import ROOT
 FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
 # Each module may import those before it in this list, never one after it.
 ORDER = [
-    *("settings", "errors", "process", "protocol", "manifest", "staging", "machine", "allowance", "trail", "logs"),
-    *("metrics", "traces", "artifact", "tokenization", "cuda", "device", "session"),
-    *("binding", "engine", "cost", "growth", "plan", "turns", "inference"),
-    *("job", "waiting", "batcher", "warmup", "cache", "canary", "visible", "question", "wire.body", "wire.fields"),
+    *("settings", "errors", "process", "lingering", "unread", "protocol", "manifest", "staging", "machine"),
+    *("allowance", "trail", "logs", "metrics", "traces", "artifact", "tokenization", "cuda", "device", "session"),
+    *("binding", "engine", "cost", "growth", "plan", "turns", "inference", "job", "waiting", "batcher", "warmup"),
+    *("cache", "canary", "visible", "question", "wire.body", "wire.fields"),
     *("wire.embed", "wire.openai", "wire.similarity", "wire.tokens", "loaded", "describe", "service", "guard"),
     *("observe", "schemas", "openapi", "docs_page", "app", "__main__"),
 ]

@@ -1,6 +1,8 @@
 """A request that is refused before its body is read: the answer reaches a caller that is still sending."""
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -110,3 +112,22 @@ def test_a_length_beyond_the_limit_is_refused_before_a_byte_comes(int8: Served) 
         answer = caller.answer()
     assert answer
     assert answer.status == 413
+
+
+def test_bodies_that_do_not_end_take_bounded_room_and_leave_small_requests_alone(keyed: Served) -> None:
+    head = b"POST /embed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer one\r\nContent-Length: 4000000\r\n\r\n"
+    large = b'{"text": "a"' + b" " * 3_000_000 + b"}"
+    with ExitStack() as stack:
+        for _ in range(40):  # eight fill the room, but some may be refused while the large one is read
+            stack.enter_context(Raw(keyed.client.base_url)).send(head + b" " * 3_900_000)
+            if status(keyed, large) == 429:
+                break
+        assert status(keyed, large) == 429
+        assert status(keyed, b'{"text": "a"}') == 200
+    deadline = time.monotonic() + 15
+    while status(keyed, large) != 200:
+        assert time.monotonic() < deadline, "what hung up still takes room"
+
+
+def status(served: Served, body: bytes) -> int:
+    return served.client.post("/embed", content=body, headers=JSON | KEY).status_code

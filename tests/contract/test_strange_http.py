@@ -67,6 +67,10 @@ ANSWERED = {
     "HTTP 0.9": (b"GET /health\r\n\r\n", [200]),
     "no host": (b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n", [200]),
     "the whole address": (b"GET http://x/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [200]),
+    "junk in the query": (
+        b"GET /health?&&;=%00%ff%zz[]=&a=b#c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        [200],
+    ),
     "empty lines first": (b"\r\n\r\n" + GET + b"Connection: close\r\n\r\n", [200]),
     "options for all": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [404]),
     "an unknown method": (b"PURGE /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [405]),

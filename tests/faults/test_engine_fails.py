@@ -75,7 +75,8 @@ def test_a_hanging_engine_costs_its_callers_their_deadline_and_shows_in_liveness
     with faulty(tmp_path, request_timeout_s="0.5") as server:
         server("hang")
         assert [server.status() for _ in range(3)] == [504] * 3
-        assert server.status("/health") == 503
+        assert (server.status("/health"), server.status("/ready")) == (503, 503)
+        assert server.served.metrics()["embedding_ready"] == 0
         server("")
         deadline = time.monotonic() + 30
         while server.status("/health") != 200 and time.monotonic() < deadline:

@@ -3,8 +3,10 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import httpx
+import psutil
 import pytest
 
 from tests.raw import Raw, post
@@ -136,3 +138,17 @@ def test_an_answer_that_is_read_slowly_but_steadily_is_not(hasty: Served) -> Non
                 head, _, received = received.partition(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length: ")[2].split()[0])
     assert received.endswith(b"]]}")
+
+
+def test_answers_that_nobody_reads_take_bounded_memory() -> None:
+    texts = ", ".join(['"the same text"'] * 1000)
+    question = post(f'{{"texts": [{texts}]}}'.encode())
+    with serve(quantization="int8", max_queue_tokens=10_000_000) as served, ExitStack() as open_ones:
+        served.embed(["the same text"] * 1000)
+        process = psutil.Process(served.process.pid)
+        before = process.memory_info().rss
+        for number in range(2, 42):  # of 4.7 MB each, one after the other
+            open_ones.enter_context(Raw(served.client.base_url, receive_buffer=4096)).send(question)
+            assert served.shows(embedding_inputs_total=1000 * number)
+        assert process.memory_info().rss - before < 130_000_000
+        assert served.embed(["a text"])

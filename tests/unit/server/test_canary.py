@@ -44,6 +44,24 @@ def test_a_well_engine_is_asked_only_now_and_then() -> None:
     run(main())
 
 
+def test_while_the_engine_hangs_nobody_is_told_that_it_is_well() -> None:
+    async def main() -> None:
+        engine = FakeEngine()
+        _, canary, clock = make(engine)
+        engine.gate.clear()
+        clock.now += EVERY_S
+        asking = [asyncio.create_task(canary.check()) for _ in range(3)]
+        await asyncio.to_thread(engine.entered.wait, 10)
+        asking[0].cancel()
+        done, _ = await asyncio.wait(asking, timeout=0.05)
+        assert done == {asking[0]}
+        engine.gate.set()
+        await asyncio.gather(*asking[1:])
+        assert len(engine.batches) == 2  # the one at the start, and one for all of them
+
+    run(main())
+
+
 def test_another_vector_than_at_start_is_unready_until_it_is_right_again() -> None:
     async def main() -> None:
         engine = FakeEngine()

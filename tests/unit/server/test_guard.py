@@ -2,12 +2,15 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from server.guard import Guard
+from server.allowance import Allowance
+from server.errors import OverloadedError
+from server.guard import SMALL_BODY_BYTES, Guard, limited
 from server.settings import resolve
 
 JSON = {"content-type": "application/json"}
@@ -151,3 +154,20 @@ def test_a_time_that_is_no_whole_number_is_refused_by_its_header_s_name(given: s
 
 def test_a_time_that_is_given_twice_is_refused() -> None:
     assert call(headers=[("x-request-timeout-ms", "5"), ("x-request-timeout-ms", "5")]).status_code == 422
+
+
+def test_the_first_bytes_of_a_body_need_no_room_and_the_rest_is_given_back() -> None:
+    async def body() -> Message:
+        return {"type": "http.request", "body": b"x" * SMALL_BODY_BYTES, "more_body": True}
+
+    async def main() -> None:
+        room = Allowance(SMALL_BODY_BYTES * 2)
+        with ExitStack() as stack:
+            one, other, small = (stack.enter_context(limited(body, 10**9, room)) for _ in range(3))
+            for receive in (one, one, other, other, small):
+                await receive()
+            with pytest.raises(OverloadedError, match="take all the room"):
+                await one()
+        assert room.held == 0
+
+    asyncio.run(main())

@@ -33,6 +33,12 @@ def test_the_file_limit_becomes_the_hard_one() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+def test_what_stays_is_not_collected_and_what_comes_is() -> None:
+    frozen = "import gc\nprocess.freeze_heap()\nassert gc.get_freeze_count() > 1000\n"
+    done = python(frozen + "circle = []\ncircle.append(circle)\ndel circle\nraise SystemExit(gc.collect())")
+    assert done.returncode == 1
+
+
 def test_dying_says_why_and_waits_for_no_thread() -> None:
     done = python("threading.Thread(target=threading.Event().wait).start()\nprocess.die('the engine is gone')")
     assert done.returncode == 4

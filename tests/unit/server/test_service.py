@@ -1,5 +1,7 @@
 import asyncio
+import threading
 import time
+from typing import Any, NoReturn
 
 import numpy as np
 import orjson
@@ -13,7 +15,7 @@ from server.loaded import Loaded
 from server.question import Question
 from server.service import INLINE_CHARACTERS, Service
 from server.settings import resolve
-from server.tokenization import Tokenizer
+from server.tokenization import Encoded, Tokenizer
 from tests.unit.server import tiny
 from tests.unit.server.fakes import FakeEngine, unexpected, warmed
 
@@ -130,6 +132,54 @@ def test_a_full_queue_refuses_before_tokenizing(artifact: Artifact) -> None:
         await service.close()
 
     asyncio.run(main())
+
+
+class Untouchable(Tokenizer):
+    def encode(self, *_: object, **__: object) -> NoReturn:
+        raise AssertionError("tokenized in vain")
+
+
+@pytest.mark.parametrize("length", [200, 2 * INLINE_CHARACTERS], ids=["inline", "in a thread"])
+def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(artifact: Artifact, length: int) -> None:
+    async def main() -> None:
+        engine = FakeEngine()
+        loaded = load(artifact)
+        service = serving(loaded, engine, queue_tokens=19)
+        engine.gate.clear()
+        first = asyncio.create_task(service.embed(Question(["a " * 20]), soon()))
+        await asyncio.to_thread(engine.entered.wait, 10)
+        service.check_room()
+        service._tokenizer = Untouchable(artifact.tokenizer_path, tiny.MAX_TOKENS)
+        with pytest.raises(OverloadedError):
+            await service.embed(Question(["a" * length]), soon())
+        engine.gate.set()
+        await first
+        await service.close()
+
+    asyncio.run(main())
+
+
+def test_a_deadline_holds_while_texts_are_tokenized(artifact: Artifact) -> None:
+    class Slow(Tokenizer):
+        def encode(self, *given: Any, **named: Any) -> list[Encoded]:
+            gate.wait(10)
+            return super().encode(*given, **named)
+
+    async def main() -> None:
+        service = serving(load(artifact))
+        service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
+        long = Question(["a " * INLINE_CHARACTERS])
+        with pytest.raises(DeadlineError, match="not tokenized in time"):
+            await service.embed(long, time.monotonic() + 0.05)
+        assert service._tokenizing.held > 0  # the thread is still at it
+        gate.set()
+        while service._tokenizing.held:
+            await asyncio.sleep(0.01)
+        assert (await service.embed(long, soon())).tokens == tiny.MAX_TOKENS
+        await service.close()
+
+    gate = threading.Event()
+    asyncio.run(asyncio.wait_for(main(), 20))
 
 
 def test_info_speaks_both_dialects(artifact: Artifact) -> None:

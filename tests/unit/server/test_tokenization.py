@@ -119,9 +119,20 @@ def test_a_text_is_split_without_truncation(tokenizer: Tokenizer) -> None:
     assert len(tokenizer.split("a " * 40, special=False).ids) == 40
 
 
+def test_a_long_text_is_split_like_a_short_one(tokenizer: Tokenizer) -> None:
+    count = tokenization.PARALLEL_CHARACTERS
+    short, long = tokenizer.split("a the "), tokenizer.split("a the " * count)
+    assert long.ids == [CLS, *short.ids[1:-1] * count, SEP]
+    shift = 6 * (count - 1)
+    assert long.offsets[-3:-1] == [(start + shift, end + shift) for start, end in short.offsets[1:3]]
+    assert long.words[-2] == 2 * count - 1
+
+
 def test_a_lone_surrogate_cannot_be_split(tokenizer: Tokenizer) -> None:
     with pytest.raises(InvalidError, match="lone surrogate"):
         tokenizer.split("a \ud800")
+    with pytest.raises(InvalidError, match="lone surrogate"):
+        tokenizer.split("a " * tokenization.PARALLEL_CHARACTERS + "\ud800")
 
 
 @pytest.mark.parametrize(

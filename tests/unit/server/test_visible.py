@@ -1,4 +1,5 @@
 import re
+import sys
 
 import pytest
 
@@ -31,6 +32,13 @@ def test_blank_and_invisible_texts_hold_nothing(text: str) -> None:
 @pytest.mark.parametrize("text", SHOWN)
 def test_one_visible_character_is_enough(text: str) -> None:
     assert has_visible(text)
+
+
+def test_the_pattern_that_is_published_says_the_same_of_every_character() -> None:
+    shown = re.compile(PATTERN).search
+    codes = (*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000), 0xEFFFF, 0xF0000, sys.maxunicode)
+    characters = map(chr, codes)
+    assert not [character for character in characters if has_visible(character) is not bool(shown(character))]
 
 
 def test_what_is_visible_gives_tokens(artifact: Artifact) -> None:

@@ -1,7 +1,9 @@
+import gc
+
 import msgspec
 import pytest
 
-from server.errors import InvalidError
+from server.errors import InvalidError, MalformedError
 from server.wire import body
 
 
@@ -36,3 +38,19 @@ def test_a_field_s_name_is_not_echoed_at_any_length() -> None:
     with pytest.raises(InvalidError) as refused:
         body.decode(b'{"%b": 1}' % (b"x" * 100_000), Body, "")
     assert len(str(refused.value)) < 400
+
+
+def test_not_any_number_of_whole_numbers_may_be_written_with_a_point() -> None:
+    few, many = (b'{"ids": [[%b]]}' % b",".join([b"1.0"] * count) for count in (body.MOST_POINTS, body.MOST_POINTS + 1))
+    assert len(body.decode(few, Body, "").ids[0]) == body.MOST_POINTS
+    with pytest.raises(InvalidError, match="written with a point"):
+        body.decode(many, Body, "")
+
+
+def test_the_place_of_a_lone_surrogate_is_told_where_it_is_found_soon() -> None:
+    short, long = (b'{"name": "%b\\ud800 b"}' % (b"\\ud83d\\ude00" * count) for count in (1, body.LONGEST_SEARCHED))
+    with pytest.raises(InvalidError, match="at byte 22"):
+        body.decode(short, Body, "")
+    with pytest.raises(MalformedError):
+        body.decode(long, Body, "")
+    assert gc.isenabled()
