@@ -1,22 +1,11 @@
-"""Migrations that are killed, starved of disk, or started twice, as real processes."""
+"""Migrations that are starved of disk, interrupted or started twice, as real processes; kills: tests/migrate."""
 
 import resource
 import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
-from tests.faults import migration
-from tests.faults.migration import WINDOW, check_killed, files, finish, start, whole, write_texts
-
-
-@pytest.mark.timeout(3600 if migration.KILLS > 20 else 600)
-@pytest.mark.parametrize(("name", "precision"), [("npy", "fp32"), ("jsonl", "int8")])
-def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
-    tmp_path: Path, name: str, precision: str
-) -> None:
-    check_killed(tmp_path, name, "--quantization", precision)
+from tests.faults.migration import WINDOW, files, finish, start, whole, write_texts
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
