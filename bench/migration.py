@@ -39,7 +39,7 @@ class Turn:
     whole: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Comparison:
     """What was measured."""
 

@@ -34,4 +34,6 @@ def described(fields: Fields, records: Iterable[Record]) -> str:
         entry = [found.id, found.text, found.metadata]
         digest.update(json.dumps(entry, default=str, sort_keys=True, separators=(",", ":")).encode() + b"\n")
         count += 1
+    if count:
+        fields.check_found()
     return f"{count} entries, SHA-256 {digest.hexdigest()}, text from {fields.text}, id from {fields.id or 'the store'}"

@@ -42,6 +42,10 @@ def entries(output: str) -> list[Entry]:
     return read[kind](output)
 
 
+def _vector(values: object) -> Vectors:
+    return np.asarray(values, np.float32)
+
+
 def _client(name: str) -> Any:
     return pytest.importorskip(name, reason="needs requirements/stores.txt")
 
@@ -58,7 +62,7 @@ def _npz(output: str) -> list[Entry]:
 
 
 def _jsonl(output: str) -> list[Entry]:
-    return [Entry(row["id"], row["text"], np.float32(row["embedding"])) for row in _lines(Path(output))]
+    return [Entry(row["id"], row["text"], _vector(row["embedding"])) for row in _lines(Path(output))]
 
 
 def _parquet_or_shards(output: str) -> list[Entry]:
@@ -66,7 +70,7 @@ def _parquet_or_shards(output: str) -> list[Entry]:
         return _shards(output)
     table = _client("pyarrow.parquet").read_table(output)
     rows = table.to_pylist()
-    return [Entry(row["id"], row["text"], np.float32(row["embedding"])) for row in rows]
+    return [Entry(row["id"], row["text"], _vector(row["embedding"])) for row in rows]
 
 
 def _faiss(output: str) -> list[Entry]:
@@ -87,7 +91,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _record(row: Any) -> Entry:
-    return Entry(row["metadata"].get("id", row["id"]), row["metadata"]["text"], np.float32(row["values"]))
+    return Entry(row["metadata"].get("id", row["id"]), row["metadata"]["text"], _vector(row["values"]))
 
 
 def _chroma(output: str) -> list[Entry]:
@@ -102,7 +106,7 @@ def _chroma(output: str) -> list[Entry]:
     found = collection.get(include=["documents", "embeddings"])
     client.close()
     rows = zip(found["ids"], found["documents"], found["embeddings"], strict=True)
-    return [Entry(id_, text, np.float32(vector)) for id_, text, vector in rows]
+    return [Entry(id_, text, _vector(vector)) for id_, text, vector in rows]
 
 
 def _qdrant(output: str) -> list[Entry]:
@@ -112,22 +116,21 @@ def _qdrant(output: str) -> list[Entry]:
     client.close()
     assert rest is None
     return [
-        Entry(point.payload.get("id", str(point.id)), point.payload["text"], np.float32(point.vector))
-        for point in points
+        Entry(point.payload.get("id", str(point.id)), point.payload["text"], _vector(point.vector)) for point in points
     ]
 
 
 def _lancedb(output: str) -> list[Entry]:
     place = parse(output)
     rows = _client("lancedb").connect(place.location).open_table(place.collection).to_arrow().to_pylist()
-    return [Entry(row["id"], row["text"], np.float32(row["vector"])) for row in rows]
+    return [Entry(row["id"], row["text"], _vector(row["vector"])) for row in rows]
 
 
 def _pgvector(output: str) -> list[Entry]:
     place = parse(output)
     with _client("psycopg").connect(place.location) as connection:
         query = f"SELECT id, text, embedding::text FROM {place.collection}"  # noqa: S608 - our own name
-        return [Entry(id_, text, np.float32(json.loads(raw))) for id_, text, raw in connection.execute(query)]
+        return [Entry(id_, text, _vector(json.loads(raw))) for id_, text, raw in connection.execute(query)]
 
 
 def _pinecone(output: str) -> list[Entry]:

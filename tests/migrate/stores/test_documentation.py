@@ -90,7 +90,8 @@ def make_inputs(folder: Path, pgvector: str) -> None:
 
 
 def run(command: list[str], folder: Path) -> None:
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "QDRANT_API_KEY") if name in os.environ}
+    names = ("HOME", "LANG", "QDRANT_API_KEY", "PINECONE_API_KEY")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     environ = {
         **kept,
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",

@@ -44,7 +44,7 @@ PAIRS = (
 )
 SHARE = -(-KILLS // len(PAIRS))
 LONG = KILLS >= 100
-COUNT = 2000 if LONG else 500
+COUNT = 1000 if LONG else 400
 
 
 @dataclass(frozen=True)
