@@ -5,8 +5,6 @@ import os
 import random
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.serving import MINILM, MODELS, ROOT
@@ -57,26 +55,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def whole(source: Path, output: Path, *flags: str) -> tuple[dict[str, bytes], float]:
-    """Run to the end without interruption: the files, and the seconds that it took."""
+def whole(source: Path, output: Path, *flags: str) -> dict[str, bytes]:
+    """Run to the end without interruption: the files."""
     output.parent.mkdir()
-    started = time.monotonic()
     status, _, err = finish(start(source, output, *WINDOW, *flags))
     assert status == 0, err
-    return files(output.parent), time.monotonic() - started
-
-
-def kill_until_done(begin: Callable[[], subprocess.Popen[str]], lasts_s: float, chance: random.Random) -> int:
-    """Run a job to its end through deaths at random moments; return how many there were."""
-    for kills in range(100):
-        process = begin()
-        try:
-            process.wait(chance.uniform(0.2, 0.6) * lasts_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            finish(process)
-        else:
-            status, _, err = finish(process)
-            assert status == 0, err
-            return kills
-    raise AssertionError("the job does not come to an end")
+    return files(output.parent)

@@ -32,7 +32,7 @@ def test_two_runs_of_one_job_the_second_is_refused(tmp_path: Path) -> None:
 
 def test_a_limit_on_disk_space_stops_it_with_the_reason_and_lifted_it_goes_on(tmp_path: Path) -> None:
     source = write_texts(tmp_path / "texts.json", 400)
-    expected, _ = whole(source, tmp_path / "whole" / "out.npy")
+    expected = whole(source, tmp_path / "whole" / "out.npy")
     (tmp_path / "full").mkdir()
     process = start(source, tmp_path / "full" / "out.npy", *WINDOW)
     # 400 vectors of 384 components are 614 KB.

@@ -7,6 +7,7 @@ import csv
 import gzip
 import json
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from server.migrate.address import is_address
-from tests.faults.migration import KILLS, SEED, WINDOW, finish, kill_until_done, start, texts
+from tests.faults.migration import KILLS, SEED, WINDOW, finish, start, texts
 from tests.migrate.stores.clients import entries
 from tests.migrate.stores.conftest import address
 from tests.migrate.stores.fake_pinecone import FakePinecone
@@ -55,6 +56,15 @@ class Input:
     ids: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job that can be started, and started again."""
+
+    output: str
+    journal: Path
+    begin: Callable[[], "subprocess.Popen[str]"]
+
+
 @pytest.mark.timeout(3600 if LONG else 300)
 @pytest.mark.parametrize(("source", "sink", "precision"), PAIRS)
 def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
@@ -63,32 +73,68 @@ def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
     pinecone.dimension = 384
     given = make(request, tmp_path, source)
     flags = ("--quantization", precision, *(("--format", "pinecone") if sink == "shards" else ()))
-    output, begin = job(request, tmp_path / "whole", sink, given, *flags)
-    started = time.monotonic()
-    status, _, err = finish(begin())
-    lasts_s = time.monotonic() - started
-    assert status == 0, err
-    assert sorted(entry.id for entry in entries(output)) == sorted(given.ids)
-    expected = state(output)
+    whole = job(request, tmp_path / "whole", sink, given, *flags)
+    lasts_s = seconds_from_the_first_window_on(whole)
+    assert sorted(entry.id for entry in entries(whole.output)) == sorted(given.ids)
+    expected = state(whole.output)
     chance = random.Random(f"{SEED} {source} {sink}")  # noqa: S311 - the same moments each time
     kills = jobs = 0
     while kills < SHARE:
         jobs += 1
-        output, begin = job(request, tmp_path / f"killed{jobs}", sink, given, *flags)
-        kills += kill_until_done(begin, lasts_s, chance)
-        assert state(output) == expected, f"job {jobs}, after {kills} kills"
+        killed = job(request, tmp_path / f"killed{jobs}", sink, given, *flags)
+        kills += kill_until_done(killed, lasts_s, chance, SHARE - kills)
+        assert state(killed.output) == expected, f"job {jobs}, after {kills} kills"
     sys.stdout.write(f"{source} -> {sink}, {precision}: {kills} kills in {jobs} jobs of {COUNT} rows, all exact\n")
 
 
-def job(
-    request: pytest.FixtureRequest, folder: Path, sink: str, given: Input, *flags: str
-) -> tuple[str, Callable[[], Any]]:
-    """Name a new target and what starts, or goes on with, the job that fills it."""
+def seconds_from_the_first_window_on(whole: Job) -> float:
+    """Run a job to its end without interruption."""
+    process = whole.begin()
+    wait_for_more(whole.journal, process)
+    started = time.monotonic()
+    status, _, err = finish(process)
+    assert status == 0, err
+    return time.monotonic() - started
+
+
+def kill_until_done(killed: Job, lasts_s: float, chance: random.Random, most: int) -> int:
+    """Run a job to its end through at most `most` deaths; return how many there were.
+
+    Three of four come while it works; the others at any moment, its start included.
+    """
+    for kills in range(most):
+        process = killed.begin()
+        if chance.random() < 0.75:
+            wait_for_more(killed.journal, process)
+        try:
+            process.wait(chance.uniform(0, lasts_s))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            finish(process)
+        else:
+            status, _, err = finish(process)
+            assert status == 0, err
+            return kills
+    status, _, err = finish(killed.begin())
+    assert status == 0, err
+    return most
+
+
+def wait_for_more(journal: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until a job has put something on record, or ends."""
+    before = journal.stat().st_size if journal.exists() else 0
+    while process.poll() is None and (not journal.exists() or journal.stat().st_size <= before):
+        time.sleep(0.002)
+
+
+def job(request: pytest.FixtureRequest, folder: Path, sink: str, given: Input, *flags: str) -> Job:
+    """Name a new target, and what starts the job that fills it or goes on with it."""
     folder.mkdir()
     files = ("npy", "npz", "jsonl", "parquet")
     output = str(folder / f"out.{sink}") if sink in files else address(request, folder, sink)
-    journal = ("--journal", str(folder / "journal.migrate"))
-    return output, partial(start, given.where, output, *WINDOW, *journal, *flags)
+    journal = folder / "journal.migrate"
+    begin = partial(start, given.where, output, *WINDOW, "--journal", str(journal), *flags)
+    return Job(output, journal / "journal", begin)
 
 
 def state(output: str) -> object:
