@@ -21,11 +21,11 @@ FULL := synthetic-bge-large
 SBOM ?= sbom.json
 STORES := .venv-stores/bin/python
 # make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores need their clients.
-MIGRATE := $(if $(filter chroma% lancedb% pinecone% postgres% qdrant% %.parquet %.faiss,$(INPUT) $(OUTPUT) $(FORMAT)),.venv-stores,.venv)
+MIGRATE := $(if $(filter chroma% lancedb% pinecone% postgres% qdrant% parquet faiss %.parquet %.faiss %.zst %.zstd,$(INPUT) $(OUTPUT) $(FORMAT)),.venv-stores,.venv)
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test build-models serve smoke compare bench load migrate netron images sbom lint format lock up down clean
+.PHONY: help demo test build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron images sbom lint format lock up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,13 @@ load: .venv/ready .venv-build/ready ## put loads on a server of MODEL= in QUANTI
 
 migrate: $(MIGRATE)/ready ## embed INPUT= into OUTPUT= (a file or a store) in FORMAT=, resumable; MIGRATE_ARGS="--help" tells more
 	$(MIGRATE)/bin/python -m server.migrate $(if $(INPUT),--input "$(INPUT)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FORMAT),--format $(FORMAT)) $(MIGRATE_ARGS)
+
+migrate-bench: .venv/ready ## a migration's speed beside the engine's own, on texts of mixed length: MODEL= QUANTIZATION=int8
+	$(RUN) -m bench migrate $(BENCH_ARGS)
+
+migrate-proof: .venv-stores/ready models/$(DEMO).json ## kill migrations 200 times in all, then migrate 1,000,000 texts; each result must be exact
+	MIGRATE_KILLS=200 $(STORES) -m pytest -s -v tests/migrate/stores/test_killed.py
+	MIGRATE_ROWS=1000000 $(STORES) -m pytest -s -v tests/faults/test_migrate_memory.py
 
 netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
 	@test -f $(GRAPH) || { echo "$(GRAPH) is not built: make build-models MODEL=$(or $(MODEL),BAAI/bge-large-en-v1.5)" >&2; exit 1; }
@@ -116,10 +123,10 @@ clean: ## remove the environments, caches and built models
 	touch $@
 
 # The runtime and the clients of every store that texts are migrated from and to.
-.venv-stores/ready: requirements/runtime.txt requirements/test.txt requirements/stores.txt requirements/stores-test.txt
+.venv-stores/ready: requirements/runtime.txt requirements/test.txt requirements/stores.txt requirements/stores-test.txt requirements/ray.txt
 	$(PYTHON) -m venv --clear .venv-stores
 	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
-	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/stores.txt -r requirements/stores-test.txt
+	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/stores.txt -r requirements/stores-test.txt -r requirements/ray.txt
 	touch $@
 
 # The peers of the benchmark.

@@ -1,4 +1,4 @@
-"""`python -m bench`: compare the variants of a model, race them against others, load a server, plan servers."""
+"""`python -m bench`: compare a model's variants, race them, load a server, time a migration, plan servers."""
 
 import argparse
 import json
@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench import capacity, fidelity, host, race, workloads
+from bench import capacity, fidelity, host, migration, race, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
 from bench.gpu import run as gpu
 from bench.load import report, stage
 from bench.load.stage import Stage
 from bench.process import WorkerError
-from bench.progress import say
+from bench.progress import say, step
 from bench.ranking import REFERENCE
 from bench.rounds import Pace
 from bench.subject import Subject, open_subject
@@ -52,7 +52,7 @@ class Report(Protocol):
 def parser() -> argparse.ArgumentParser:
     """The command line; the model's defaults come from the environment variables that `make` passes on."""
     out = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load|gpu|capacity")
+    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load|migrate|gpu|capacity")
     comparing = commands.add_parser("compare", help="size, memory, speed and fidelity of every variant of a model")
     comparing.add_argument("--pairs", type=Path, help="CSV of sentence, sentence, score: adds rank correlations")
     comparing.add_argument("--texts", type=Path, default=texts.OWN, help="texts for fidelity (.jsonl or lines)")
@@ -72,7 +72,10 @@ def parser() -> argparse.ArgumentParser:
     device.add_argument("--source", default="", help="folder of the original weights, if the build did not keep them")
     device.add_argument("--chart", type=Path, help="write the speeds as SVG")
     capacity.add_arguments(commands.add_parser("capacity", help="servers for a traffic and hours for a corpus"))
-    for command, turns in ((comparing, 5), (racing, 4), (device, 5), (_add_load(commands), None)):
+    migrating = commands.add_parser("migrate", help="a migration's speed beside the engine's own, in turns")
+    migrating.add_argument("--quantization", default=os.environ.get("QUANTIZATION") or "int8", help="the precision")
+    migrating.add_argument("--texts", type=_positive, default=4096, help="texts of mixed length in one turn (4096)")
+    for command, turns in ((comparing, 5), (racing, 4), (migrating, 5), (device, 5), (_add_load(commands), None)):
         _add_common(command, turns)
     return out
 
@@ -86,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "capacity":
             return _plan(given)
         subject = open_subject(given.models_dir, given.model, inference_threads(given.threads).count)
-        return {"compare": _compare, "run": _run, "load": _load, "gpu": _gpu}[given.command](given, subject)
+        work = {"compare": _compare, "run": _run, "load": _load, "migrate": _migrate, "gpu": _gpu}[given.command]
+        return work(given, subject)
     except (StartError, BuildError, WorkerError, ValueError, OSError) as error:
         say(f"error: {error}")
         return 1
@@ -120,8 +124,7 @@ def _run(given: argparse.Namespace, subject: Subject) -> int:
 
 
 def _load(given: argparse.Namespace, subject: Subject) -> int:
-    if given.quantization not in subject.precisions:
-        raise ValueError(f"{given.model} is built in {', '.join(subject.precisions)}, not in {given.quantization}")
+    _check_precision(given, subject)
     pace = stage.SHORT if given.short else stage.FULL
     pace = replace(pace, rounds=given.rounds or pace.rounds, soak_s=60.0 * (given.minutes or pace.soak_s / 60))
     found = report.run(Stage(subject, given.quantization, pace, given.source), given.scenarios)
@@ -138,6 +141,18 @@ def _gpu(given: argparse.Namespace, subject: Subject) -> int:
     if given.chart:
         _write(given.chart, found.chart())
     return _report(given, found, len(found.loads)) or int(not found.sound())
+
+
+def _migrate(given: argparse.Namespace, subject: Subject) -> int:
+    _check_precision(given, subject)
+    with step("a migration and the engine alone, in turns") as show:
+        found = migration.compare(subject, given.quantization, given.texts, given.rounds, show)
+    return _report(given, found, len(found.turns))
+
+
+def _check_precision(given: argparse.Namespace, subject: Subject) -> None:
+    if given.quantization not in subject.precisions:
+        raise ValueError(f"{given.model} is built in {', '.join(subject.precisions)}, not in {given.quantization}")
 
 
 def _plan(given: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import orjson
 
 from server.errors import ServiceError, StartError
 from server.migrate import estimate, options, ray_engine, receipt
-from server.migrate.compare import compare_stores
+from server.migrate.compare import check_stored, compare_stores
 from server.migrate.errors import MigrateError
 from server.migrate.estimate import estimate as estimate_job
 from server.migrate.merge import merge
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
 
 
 def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Iterable[str]]:
+    if asked.compare_with:
+        check_stored(asked.compare_with)  # a wrong name is told before the work, not after
     made, lines = _make(asked, environ) if asked.input or asked.merge else ({}, [])
     if asked.compare_with and not asked.dry_run:
         comparison = compare_stores(asked.compare_with, asked.output)

@@ -53,6 +53,16 @@ class Comparison:
         ]
 
 
+def check_stored(where: str) -> None:
+    """Check that there is something to compare with.
+
+    Raises:
+        MigrateError: it cannot be read.
+    """
+    with closing(open_stored(where)) as stored:
+        next(iter(stored.ids()), None)
+
+
 def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUERIES) -> Comparison:
     """Compare two stores or files by a sample of the ids that both have.
 

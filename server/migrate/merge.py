@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
+from server.artifact import sha256
 from server.migrate import receipt
 from server.migrate.errors import MigrateError
 from server.migrate.options import Options, job_folder
@@ -23,6 +25,7 @@ from server.migrate.sinks.sink import Target
 from server.migrate.workspace import Workspace
 
 ROWS = 2048
+TEXTLESS = ("npy", "npz")
 # What shards of one job may differ in.
 OWN = ("target", "shard")
 
@@ -39,7 +42,8 @@ def merge(options: Options) -> Receipt:
         _check_family(shards)
         workspace.clear()
         rows = _write(options, shards, workspace)
-        made = _receipt(options, shards, rows)
+        _list_rejects(options, shards, workspace)
+        made = _receipt(options, shards, rows) | {"rejects": str(workspace.rejects)}
         receipt.write(workspace.receipt, made)
         workspace.tidy()
         return made
@@ -54,8 +58,10 @@ class _Finished:
         self.workspace = Workspace(job_folder(output))
         if self.format not in READABLE:
             raise MigrateError(f"--merge {output}: shards must be files, such as {', '.join(READABLE)}")
-        if options.format in {"jsonl", "parquet"} and self.format in {"npy", "npz"}:
-            raise MigrateError(f"--merge {output}: {self.format} holds no texts, which {options.format} has")
+        if self.format in TEXTLESS and options.format not in {*TEXTLESS, "faiss"}:
+            raise MigrateError(
+                f"--merge {output}: {self.format} holds no texts, which {options.format} needs; write shards as jsonl"
+            )
         try:
             self.receipt = receipt.read(self.workspace.receipt)
         except (OSError, ValueError):
@@ -63,16 +69,27 @@ class _Finished:
         self.job: dict[str, str] = self.receipt["job"]
         self.shard = Shard.parse(self.job["shard"])
         self.counts: dict[str, Any] = self.receipt["counts"]
+        self._check_files()
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """Yield ordinal and row of each, in order."""
         pairs = zip(self._ordinals(), read(self.output, self.format), strict=True)
         yield from ((ordinal, row) for ordinal, row in pairs)
 
-    def rejected(self) -> Iterator[int]:
-        """Yield the ordinals of the records that it left out, in order."""
+    def rejected(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the ordinals of the records that it left out, in order, each with its line of the list."""
         with self.workspace.rejects.open("rb") as lines:
-            yield from (orjson.loads(line)["record"] for line in lines)
+            yield from ((orjson.loads(line)["record"], line) for line in lines)
+
+    def _check_files(self) -> None:
+        """Check that these are the files which the shard's machine wrote, wherever they were copied to."""
+        for file in self.receipt["files"]:
+            path = Path(self.output).with_name(Path(file["name"]).name)
+            if not path.is_file() or sha256(path) != file["sha256"]:
+                raise MigrateError(f"--merge {self.output}: {path} is not what its receipt describes; copy it again")
+        ordinals = self.workspace.ordinals
+        if self.shard.count > 1 and (not ordinals.is_file() or ordinals.stat().st_size != 8 * self.counts["rows"]):
+            raise MigrateError(f"--merge {self.output}: {ordinals} is not whole; copy the folder again")
 
     def _ordinals(self) -> Iterator[int]:
         path = self.workspace.ordinals if self.shard.count > 1 else None
@@ -116,7 +133,7 @@ def _write(options: Options, shards: list[_Finished], workspace: Workspace) -> i
 def _covered(shards: list[_Finished]) -> Iterator[Row]:
     """Yield all rows in the order of the input, and make sure that no record is missing or comes twice."""
     rows = heapq.merge(*(shard.rows() for shard in shards), key=lambda pair: pair[0])
-    rejected = heapq.merge(*(shard.rejected() for shard in shards))
+    rejected = (ordinal for ordinal, _ in heapq.merge(*(shard.rejected() for shard in shards)))
     left_out = next(rejected, -1)
     expected, last = 0, -1
     for ordinal, row in rows:
@@ -131,6 +148,13 @@ def _covered(shards: list[_Finished]) -> Iterator[Row]:
         expected, left_out = expected + 1, next(rejected, -1)
     if expected != shards[0].counts["input"] or left_out != -1:
         raise MigrateError(f"the shards hold {expected} of {shards[0].counts['input']} records")
+
+
+def _list_rejects(options: Options, shards: list[_Finished], workspace: Workspace) -> None:
+    with workspace.rejects.open("wb") as listed:
+        listed.writelines(line for _, line in heapq.merge(*(shard.rejected() for shard in shards)))
+    if options.rejects:
+        Path(options.rejects).write_bytes(workspace.rejects.read_bytes())
 
 
 def _check_ids(seen: SeenIds, rows: list[Row]) -> None:

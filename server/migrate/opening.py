@@ -10,7 +10,7 @@ from server.migrate.stores.pgvector import PgTable
 from server.migrate.stores.pinecone import PineconeNamespace
 from server.migrate.stores.qdrant import Qdrant
 from server.migrate.stores.stored import Stored
-from server.migrate.vector_file import VectorFile
+from server.migrate.vector_file import RowFile, VectorFile
 
 STORES: dict[str, Callable[[address.Address], Stored]] = {
     "chroma": Chroma,
@@ -28,6 +28,7 @@ def open_stored(where: str) -> Stored:
         MigrateError: it cannot be opened, or a client library is missing.
     """
     if not address.is_address(where):
-        return VectorFile(Path(where))
+        path = Path(where)
+        return RowFile(path) if path.suffix in RowFile.SUFFIXES else VectorFile(path)
     place = address.parse(where)
     return STORES[place.store](place)

@@ -2,11 +2,11 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from server import __version__
 from server.migrate.chunk import Chunking
@@ -40,7 +40,7 @@ class Options:
     prompt_name: str | None
     dimensions: int | None
     on_error: Literal["fail", "skip"]
-    rejects: Path | None
+    rejects: str
     dedupe: bool
     chunk: Chunking | None
     window: int
@@ -107,12 +107,25 @@ def parse(arguments: Sequence[str] | None) -> Options:
     given["format"] = given["format"] or sinks.guess(given["output"])
     given["chunk"] = Chunking.parse(given["chunk"]) if given["chunk"] else None
     given["shard"] = Shard.parse(given["shard"])
+    _check(given)
     return Options(
         **given,
         merge=merge,
         fields={name: value for name, value in fields.items() if value},
         settings={name: value for name, value in settings.items() if value},
     )
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Refuse at the beginning what would show at the end only."""
+    if given["shard"].count > 1 and given["format"] not in sinks.READABLE:
+        raise MigrateError(
+            f"--shard writes files ({', '.join(sinks.READABLE)}), which --merge unites in a file or a store; "
+            f"--format {given['format']} is none of them"
+        )
+    rejects = given["rejects"]
+    if rejects and given["engine"] == "local" and not Path(rejects).resolve().parent.is_dir():
+        raise MigrateError(f"--rejects {rejects}: there is no folder {Path(rejects).parent}; make it first")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,7 +152,7 @@ def _add_ends(group: argparse._ArgumentGroup) -> None:
     add("--id-field", metavar="NAME", help="field or column of the id (default: id where there is one, else the row)")
     add("--metadata-fields", metavar="NAMES", help="fields to carry along, separated by commas")
     add("--on-error", choices=("fail", "skip"), default="fail", help="what a row does that cannot be embedded")
-    add("--rejects", type=Path, metavar="FILE", help="copy the list of skipped rows there at the end")
+    add("--rejects", default="", metavar="FILE", help="copy the list of skipped rows there at the end")
     add("--compare-with", default="", metavar="OLD", help="say how neighbours differ between OLD and --output")
     add("--merge", nargs="+", metavar="SHARD", help="unite the finished outputs of all shards in --output")
 

@@ -188,16 +188,18 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
         embedded.drop_columns([REASON]).write_parquet(options.output, mode=mode)
         return data.read_parquet(options.output).count(), 0
     # Written once as it comes, so that no text is embedded twice to set its neighbours apart.
-    whole, rejects = f"{options.output}.whole", str(options.rejects or f"{options.output}.rejects")
+    whole, rejects = f"{options.output}.whole", _rejects(options)
     embedded.write_parquet(whole, mode=data.SaveMode.OVERWRITE)
     kept = data.read_parquet(whole)
     kept.map_batches(_accepted, batch_format="pyarrow").write_parquet(options.output, mode=mode)
     kept.map_batches(_rejected, batch_format="pyarrow").write_parquet(rejects, mode=data.SaveMode.OVERWRITE)
-    filesystem, path = extra.load("pyarrow.fs").FileSystem.from_uri(
-        whole if "://" in whole else str(Path(whole).resolve())
-    )
+    filesystem, path = _place(whole)
     filesystem.delete_dir(path)
     return data.read_parquet(options.output).count(), data.read_parquet(rejects).count()
+
+
+def _rejects(options: Options) -> str:
+    return options.rejects or f"{options.output}.rejects"
 
 
 def _place(output: str) -> tuple[Any, str]:
@@ -236,6 +238,7 @@ def _receipt(options: Options, model: Model, counts: Mapping[str, int], began: t
     return {
         "job": {**ends, **model.described(), **options.decisive()},
         "counts": {**counts, "embedded": counts["rows"], "input": counts["records"]},
+        "rejects": _rejects(options),
         "verified": {"rows": counts["rows"], "sample": sample, "least_cosine": round(least, 8)},
         "files": [],
         "seconds": round(time.monotonic() - began[0], 3),

@@ -97,6 +97,8 @@ def lines(receipt: Receipt) -> list[str]:
     ]
     if counts.get("truncated"):
         said.append(f"{counts['truncated']:,} texts were longer than the model reads and lost their end; see --chunk")
+    if counts["rejected"] and "rejects" in receipt:
+        said.append(f"what was rejected, and why: {receipt['rejects']}")
     return said + [f"wrote {file['name']}, {file['bytes']:,} bytes" for file in receipt["files"]]
 
 

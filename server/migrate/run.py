@@ -224,8 +224,8 @@ def _finish(job: Job, writer: Writer) -> Receipt:
     job.sink.finish()
     verified = verify(job.sink, last.rows, job.workspace.sample, writer.again, job.model.precision)
     if job.options.rejects:
-        _copy(job.workspace.rejects, job.options.rejects)
-    made = receipt.compose(header, last, verified, job.sink)
+        _copy(job.workspace.rejects, Path(job.options.rejects))
+    made = receipt.compose(header, last, verified, job.sink) | {"rejects": str(job.workspace.rejects)}
     receipt.write(job.workspace.receipt, made)
     writer.journal.append(msgspec.structs.replace(last, window=last.window + 1, finished=True))
     job.workspace.tidy()

@@ -10,7 +10,8 @@ import orjson
 from server.migrate.record import Row
 
 LEAST = 20
-MOST = 1000
+# One in a hundred of a million rows: more would say no more, and each costs an inference.
+MOST = 10_000
 ONE_IN = 100
 SEED = 1
 
@@ -22,7 +23,7 @@ def lines(rows: Iterable[Row]) -> bytes:
 
 
 def draw(path: Path) -> list[tuple[int, str, str]]:
-    """Draw at most MOST of the rows kept at `path`, each as likely as another: place, id, text."""
+    """Draw at most MOST of the rows kept at `path`, each as likely as another, in their order: place, id, text."""
     generator = random.Random(SEED)  # noqa: S311 - the same rows each time
     drawn: list[bytes] = []
     with path.open("rb") as kept:
@@ -31,4 +32,4 @@ def draw(path: Path) -> list[tuple[int, str, str]]:
                 drawn.append(line)
             elif (seat := generator.randrange(number + 1)) < MOST:
                 drawn[seat] = line
-    return [(place, id_, text) for place, id_, text in map(orjson.loads, drawn)]
+    return sorted((place, id_, text) for place, id_, text in map(orjson.loads, drawn))

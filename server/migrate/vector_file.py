@@ -1,5 +1,6 @@
-"""Vectors in a `.npy` or FAISS file with their ids beside it; without ids, rows are called by their number."""
+"""Vectors in a file: `.npy` or FAISS with ids beside it, or a format that holds both."""
 
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,51 @@ import orjson
 
 from server.engine import Vectors
 from server.migrate.errors import MigrateError
-from server.migrate.sinks import faiss, npy
+from server.migrate.record import Row
+from server.migrate.retry import reason
+from server.migrate.sinks import faiss, npy, registry
+
+
+class RowFile:
+    """See `Stored`. A file of rows that is read from its beginning each time."""
+
+    SUFFIXES = tuple(suffix for suffix, name in registry.SUFFIXES.items() if name in ("jsonl", "parquet", "npz"))
+
+    def __init__(self, path: Path) -> None:
+        """Take the rows of `path`, which a migration wrote.
+
+        Raises:
+            MigrateError: there is no such file.
+        """
+        self._path = path
+        if not path.is_file():
+            raise MigrateError(f"{path}: no such file")
+
+    def ids(self) -> Iterator[str]:
+        """Yield every id, in the file's order."""
+        yield from (row.id for row in self._rows())
+
+    def count(self) -> int:
+        """Count the vectors."""
+        return sum(1 for _ in self._rows())
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """Read vectors by id, in one pass."""
+        wanted = set(ids)
+        return {row.id: row.vector.copy() for row in self._rows() if row.id in wanted}
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    def _rows(self) -> Iterator[Row]:
+        try:
+            yield from registry.read(str(self._path), registry.guess(str(self._path)))
+        except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+            raise MigrateError(f"{self._path} holds no rows of a migration: {reason(error)}") from None
 
 
 class VectorFile:
-    """See `Stored`."""
+    """See `Stored`. Rows without a file of ids are called by their number."""
 
     def __init__(self, path: Path) -> None:
         """Open the file without reading it into memory.
@@ -23,7 +64,7 @@ class VectorFile:
         """
         self._faiss = path.suffix == ".faiss"
         if not path.is_file() or path.suffix not in (".npy", ".faiss"):
-            raise MigrateError(f"{path} cannot be compared: give a .npy or .faiss file, or the address of a store")
+            raise MigrateError(f"{path} cannot be compared: give a file that a migration wrote, or a store's address")
         self._ids = faiss.ids_path(path) if self._faiss else npy.ids_path(path)
         opened: Any = faiss.read_index(path) if self._faiss else _load(path)
         self._vectors = opened

@@ -12,10 +12,13 @@ from server.manifest import Precision
 from server.migrate import sample
 from server.migrate.errors import MigrateError
 from server.migrate.sinks.sink import Sink
+from server.migrate.stores.stored import chunks
 
 # How near a text's vector stays to itself in other company, by precision (docs/quantization.md).
 AGREEMENT: dict[Precision, float] = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.999, "int8-static": 0.999}
 SHOWN = 5
+# So much of the sample is in memory at a time.
+AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +40,28 @@ def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vecto
     if found != rows:
         raise MigrateError(f"the target holds {found} rows, {rows} were written to it; run with --restart")
     drawn = sample.draw(kept)
-    if not drawn:
-        return Verified(rows, 0, 1.0)
-    stored = sink.fetch([(place, id_) for place, id_, _ in drawn])
-    lost = [id_ for _, id_, _ in drawn if id_ not in stored]
+    least = 1.0
+    for part in chunks(drawn, AT_ONCE):
+        least = min(least, _nearness(sink, part, again, AGREEMENT[precision]))
+    return Verified(rows, len(drawn), least)
+
+
+def _nearness(
+    sink: Sink, part: list[tuple[int, str, str]], again: Callable[[list[str]], Vectors], agreement: float
+) -> float:
+    """Return the least cosine of stored vectors to their texts (place, id, text) embedded `again`."""
+    stored = sink.fetch([(place, id_) for place, id_, _ in part])
+    lost = [id_ for _, id_, _ in part if id_ not in stored]
     if lost:
-        raise MigrateError(f"{len(lost)} of {len(drawn)} sampled ids are not in the target, such as {lost[:SHOWN]}")
-    expected = again([text for _, _, text in drawn])
-    near = cosines(np.stack([stored[id_] for _, id_, _ in drawn]), expected)
-    least = int(near.argmin())
-    if near[least] < AGREEMENT[precision]:
+        raise MigrateError(f"{len(lost)} of {len(part)} sampled ids are not in the target, such as {lost[:SHOWN]}")
+    near = cosines(np.stack([stored[id_] for _, id_, _ in part]), again([text for _, _, text in part]))
+    worst = int(near.argmin())
+    if near[worst] < agreement:
         raise MigrateError(
-            f"the vector of {drawn[least][1]} in the target has a cosine of {near[least]:.6f} to its text embedded "
-            f"again, expected at least {AGREEMENT[precision]}; run with --restart"
+            f"the vector of {part[worst][1]} in the target has a cosine of {near[worst]:.6f} to its text embedded "
+            f"again, expected at least {agreement}; run with --restart"
         )
-    return Verified(rows, len(drawn), float(near[least]))
+    return float(near[worst])
 
 
 def cosines(stored: Vectors, expected: Vectors) -> Vectors:

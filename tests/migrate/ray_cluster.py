@@ -1,8 +1,12 @@
-"""`python -m tests.migrate.ray_cluster FLAGS`: a migration on a Ray cluster of three nodes, one of which dies.
+"""`python -m tests.migrate.ray_cluster JOBS`: migrations on a Ray cluster of three nodes, one of which dies.
 
-The node is killed when the first vectors are in the output, which is printed with what is left to be written.
+JOBS is a JSON list of the flags of each. A node is killed when the first one's first vectors are written. What became
+of each is a line of JSON.
 """
 
+import contextlib
+import io
+import json
 import sys
 import threading
 import time
@@ -15,33 +19,42 @@ from server.migrate import options
 from server.migrate.__main__ import main
 
 
-def kill_half_way(cluster: Cluster, node: object, output: Path) -> None:
-    """Kill a node as soon as something has been written."""
-    while not list(output.glob("*.parquet")):
-        time.sleep(0.05)
-    sys.stdout.write(f"killed a node when {len(list(output.glob('*.parquet')))} files were written\n")
-    cluster.remove_node(node, allow_graceful=False)
+class Killer(threading.Thread):
+    """Kills a node as soon as something has been written; `written` counts the files that were there then."""
+
+    def __init__(self, cluster: Cluster, node: object, output: Path) -> None:
+        super().__init__(daemon=True)
+        self.written = 0
+        self._cluster, self._node, self._output = cluster, node, output
+
+    def run(self) -> None:
+        """Wait, then kill."""
+        while not (written := len(list(self._output.glob("*.parquet")))):
+            time.sleep(0.05)
+        self._cluster.remove_node(self._node, allow_graceful=False)
+        self.written = written
 
 
-def run(arguments: list[str]) -> int:
-    """Run the migration on a cluster of one head and two workers."""
+def run(jobs: list[list[str]]) -> None:
+    """Run the migrations on a cluster of one head and two workers."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         workers = [cluster.add_node(num_cpus=2) for _ in range(2)]
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False)
-        output = Path(options.parse(arguments).output)
-        killer = threading.Thread(target=kill_half_way, args=(cluster, workers[0], output), daemon=True)
+        killer = Killer(cluster, workers[0], Path(options.parse(jobs[0]).output))
         killer.start()
-        status = main(arguments)
-        killer.join(1)
-        alive = sum(node["Alive"] for node in ray.nodes())
-        sys.stdout.write(f"{alive} of 3 nodes are left\n")
-        return status
+        for flags in jobs:
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                status = main(flags)
+            alive = sum(node["Alive"] for node in ray.nodes())
+            result = {"status": status, "said": said.getvalue(), "alive": alive, "killed_at": killer.written}
+            sys.stdout.write(f"{json.dumps(result)}\n")
     finally:
         ray.shutdown()
         cluster.shutdown()
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(sys.argv[1:]))
+    run(json.loads(sys.argv[1]))

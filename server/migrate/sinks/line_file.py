@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from server.migrate.errors import MigrateError
@@ -56,8 +57,9 @@ def count(path: Path) -> int:
 
 def pick(path: Path, places: Mapping[int, str]) -> Iterator[tuple[str, bytes]]:
     """Yield the lines at `places`, each with what stands for it there."""
+    last = max(places, default=-1)
     with path.open("rb") as stream:
-        yield from ((places[place], line) for place, line in enumerate(stream) if place in places)
+        yield from ((places[place], line) for place, line in enumerate(islice(stream, last + 1)) if place in places)
 
 
 def _end_of_line(descriptor: int, lines: int) -> int | None:

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -99,7 +100,8 @@ class NpzSink:
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
         """Read vectors back by place where the id there is the one asked for."""
         wanted = dict(rows)
-        return {row.id: row.vector.copy() for row in read(self._final) if wanted.get(row.place) == row.id}
+        upto = islice(read(self._final), max(wanted, default=-1) + 1)
+        return {row.id: row.vector.copy() for row in upto if wanted.get(row.place) == row.id}
 
     def close(self) -> None:
         """Let go of the files."""

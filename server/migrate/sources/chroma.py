@@ -24,8 +24,8 @@ class ChromaSource:
         self._store = Chroma(where)
 
     def identity(self) -> str:
-        """Return the address without secrets, and how many entries there are."""
-        return f"{self._address}, {described(self._fields, self.count())}"
+        """Return the address without secrets, and a digest of all entries, which are read for it."""
+        return f"{self._address}, {described(self._fields, self.records(0))}"
 
     def count(self) -> int:
         """Count the entries."""

@@ -26,7 +26,6 @@ def _records(path: Path, fields: Fields) -> Iterator[Record]:
         delimiter = "\t" if plain_name(path).endswith(".tsv") else ","
         reader = csv.DictReader(stream, delimiter=delimiter, strict=True)
         try:
-            for ordinal, row in enumerate(reader):
-                yield fields.record(ordinal, row)
+            yield from fields.records(reader)
         except csv.Error as error:
             raise MigrateError(f"{path}, after line {reader.line_num}: {error}; check the quotes there") from None

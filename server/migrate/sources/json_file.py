@@ -33,8 +33,7 @@ def _records(path: Path, fields: Fields) -> Iterator[Record]:
         try:
             opening = cursor.take("[{")
             entries = _elements(cursor) if opening == "[" else _members(cursor)
-            for ordinal, (key, entry) in enumerate(entries):
-                yield fields.record(ordinal, entry, key)
+            yield from fields.members(entries)
             cursor.end()
         except (ValueError, RecursionError) as error:
             if isinstance(error, UnicodeDecodeError):

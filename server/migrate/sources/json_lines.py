@@ -21,8 +21,7 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 def _records(path: Path, fields: Fields) -> Iterator[Record]:
     # Blank lines are no records, as in other readers of this format.
     filled = ((number, line) for number, line in enumerate(lines(path), 1) if line.strip())
-    for ordinal, (number, line) in enumerate(filled):
-        yield fields.record(ordinal, _decode(number, line))
+    yield from fields.records(_decode(number, line) for number, line in filled)
 
 
 def _decode(number: int, line: bytes) -> object:

@@ -26,7 +26,6 @@ def _records(path: Path, fields: Fields) -> Iterator[Record]:
             wanted = {fields.text, fields.id or ID, *fields.metadata}
             columns = [name for name in file.schema_arrow.names if name in wanted]
             rows = (row for batch in file.iter_batches(ROWS, columns=columns) for row in batch.to_pylist())
-            for ordinal, row in enumerate(rows):
-                yield fields.record(ordinal, row)
+            yield from fields.records(rows)
     except arrow.ArrowException as error:
         raise MigrateError(f"{path} cannot be read as Parquet: {error}") from None

@@ -29,8 +29,8 @@ class PgvectorSource:
         self._table = PgTable(where, fields.id)
 
     def identity(self) -> str:
-        """Return the address without secrets, and how many rows there are."""
-        return f"{self._address}, {described(replace(self._fields, id=self._table.id_column), self.count())}"
+        """Return the address without secrets, and a digest of all rows, which are read for it."""
+        return f"{self._address}, {described(replace(self._fields, id=self._table.id_column), self.records(0))}"
 
     def count(self) -> int:
         """Count the rows."""

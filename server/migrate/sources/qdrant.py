@@ -25,8 +25,8 @@ class QdrantSource:
         self._store = Qdrant(where)
 
     def identity(self) -> str:
-        """Return the address without secrets, and how many points there are."""
-        return f"{self._address}, {described(self._fields, self.count())}"
+        """Return the address without secrets, and a digest of all points, which are read for it."""
+        return f"{self._address}, {described(self._fields, self.records(0))}"
 
     def count(self) -> int:
         """Count the points."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from server.migrate.address import is_address
 from server.migrate.errors import MigrateError
 from server.migrate.sources.source import Source
 from server.migrate.sources.stream import plain_name
@@ -56,6 +57,9 @@ def guess(location: str) -> str:
     scheme = location.partition(":")[0].partition("+")[0]
     if ":" in location and scheme in SCHEMES:
         return SCHEMES[scheme]
+    if is_address(location):
+        readable = ", ".join(sorted(set(SCHEMES.values())))
+        raise MigrateError(f"--input {scheme}: no store that texts are read from; those are {readable}")
     path = Path(location)
     if not path.exists():
         raise MigrateError(f"--input {location}: no such file or folder")

@@ -1,6 +1,8 @@
 """What sources in stores share."""
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from server.migrate.record import Record
@@ -21,6 +23,17 @@ def record(fields: Fields, ordinal: int, entry: Mapping[str, object], key: str) 
     return replace(found, metadata=rest)
 
 
-def described(fields: Fields, rows: int) -> str:
-    """Say what of a store is read, and how much there was: more or fewer entries are another input."""
-    return f"{rows} entries, text from {fields.text}, id from {fields.id or 'the store'}"
+def described(fields: Fields, records: Iterable[Record]) -> str:
+    """Say what of a store is read, with a digest of all of it in order.
+
+    A job goes on at a number in that order: one entry less and another one more would lose a text where only their
+    number is compared.
+    """
+    digest, count = hashlib.sha256(), 0
+    for found in records:
+        entry = [found.id, found.text, found.metadata]
+        digest.update(json.dumps(entry, default=str, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+        count += 1
+    if count:
+        fields.check_found()
+    return f"{count} entries, SHA-256 {digest.hexdigest()}, text from {fields.text}, id from {fields.id or 'the store'}"

@@ -49,6 +49,8 @@ class FakeQdrant:
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Answer one request."""
+        if urlsplit(path).path == "/collections/aliases":
+            return 200, self._alias(body)
         found = ROUTE.fullmatch(urlsplit(path).path)
         if not found:
             return 404, None
@@ -65,6 +67,11 @@ class FakeQdrant:
         }
         work = routes.get(f"{method} {found[2] or ''}")
         return (200, work(found[1], body)) if work else (404, None)
+
+    def _alias(self, asked: dict[str, Any]) -> Any:
+        kinds = {"create_alias": models.CreateAliasOperation, "delete_alias": models.DeleteAliasOperation}
+        actions = [kinds[name](**action) for action in asked["actions"] for name in action]
+        return self.local.update_collection_aliases(actions)
 
     def _create(self, name: str, asked: dict[str, Any]) -> Any:
         size = models.VectorParams(**asked["vectors"])

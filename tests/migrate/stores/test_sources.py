@@ -1,6 +1,7 @@
 """Stores as inputs: every record once, in an order that stays, from any ordinal on."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,20 @@ def test_another_number_of_entries_is_another_input(filled: str) -> None:
     second = source(filled)
     assert second.identity() != before
     second.close()
+
+
+@every_source
+def test_as_many_entries_of_which_one_is_another_are_another_input(filled: str) -> None:
+    with closing(source(filled)) as first:
+        before = first.identity()
+    with closing(source(filled)) as same:
+        assert same.identity() == before
+    changed = replace(rows(COUNT)[20], text="another text")
+    with opened(filled, target(COUNT)) as sink:
+        sink.write([changed])
+    with closing(source(filled)) as second:
+        assert second.identity() != before
+        assert second.count() == COUNT
 
 
 @every_source

@@ -91,3 +91,15 @@ def test_a_wrong_argument_is_refused(wrong: list[str], capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         main(["run", *wrong])
     assert wrong[0] in capsys.readouterr().err
+
+
+def test_migrate(models_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--quantization", "fp32", "--texts", "60", "--json", str(tmp_path / "out.json")]
+    assert main(["migrate", *given(models_dir, *more)]) == 0
+    assert "migration to .npy" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert (report["texts"], len(report["turns"])) == (60, 2)
+    assert report["tokens"] == 60 * 8
+    assert all(0 < turn["windows"] < turn["whole"] for turn in report["turns"])
+    assert main(["migrate", *given(models_dir, "--quantization", "int8")]) == 1
+    assert "tiny is built in fp32, not in int8" in capsys.readouterr().err

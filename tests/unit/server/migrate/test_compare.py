@@ -1,12 +1,16 @@
 """How neighbours change, on spaces that were made for it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.engine import Vectors
-from server.migrate.compare import compare, draw
+from server.migrate.compare import check_stored, compare, compare_stores, draw
+from server.migrate.errors import MigrateError
+from tests.unit.server.migrate.jobs import run, texts, write_input
 
 IDS = [f"id-{number}" for number in range(200)]
 
@@ -63,3 +67,23 @@ def test_a_sample_is_bounded_has_no_id_twice_and_is_always_the_same(count: int, 
 def test_every_id_is_as_likely_to_be_drawn_as_another() -> None:
     drawn = [int(id_) for id_ in draw(map(str, range(10_000)), 1000)]
     assert 4500 < float(np.mean(drawn)) < 5500
+
+
+@pytest.mark.parametrize("name", ["npy", "npz", "jsonl"])
+def test_files_that_a_migration_wrote_are_compared_whatever_their_format(
+    models_dir: Path, tmp_path: Path, name: str
+) -> None:
+    source = write_input(tmp_path / "texts.json", texts(40))
+    run(models_dir, source, tmp_path / "old.npy")
+    run(models_dir, source, tmp_path / f"new.{name}")
+    found = compare_stores(str(tmp_path / f"new.{name}"), str(tmp_path / "old.npy"))
+    assert (found.sample, found.overlap) == (40, 1.0)
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    for name, content in (("a.jsonl", b'{"text": "a"}\n'), ("b.npz", b"no archive"), ("c.jsonl", b"[1]\n")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(MigrateError, match=f"{name} holds no rows of a migration"):
+            check_stored(str(tmp_path / name))
+    with pytest.raises(MigrateError, match=r"d\.jsonl: no such file"):
+        check_stored(str(tmp_path / "d.jsonl"))

@@ -82,3 +82,18 @@ def test_a_full_disk_is_named(
     source = write_input(tmp_path / "texts.json", ["a"])
     assert main(["--input", str(source), "--output", str(tmp_path / "out.npy")], environ) == 1
     assert "out.npy.partial: No space left on device. Nothing is lost" in capsys.readouterr().err
+
+
+def test_what_to_compare_with_is_looked_at_before_the_work(
+    here: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--input", "texts.json", "--output", "new.npy"]
+    assert main([*arguments, "--compare-with", "missing.npy"], here) == 1
+    assert "missing.npy cannot be compared" in capsys.readouterr().err
+    assert not Path("new.npy").exists()
+
+
+def test_a_summary_says_where_rejects_are(here: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    write_input(Path("some.json"), ["a", None])
+    assert main(["--input", "some.json", "--output", "some.npy", "--on-error", "skip"], here) == 0
+    assert "some.npy.migrate/rejects.jsonl" in capsys.readouterr().out

@@ -111,3 +111,36 @@ def test_interrupted_it_is_done_again(models_dir: Path, source: Path, tmp_path: 
         assert snapshot(tmp_path / "a")[name] == snapshot(tmp_path / "b")[name]
     written = orjson.loads((tmp_path / "a" / "united.npy.migrate" / "receipt.json").read_bytes())
     assert written == expected
+
+
+def test_shards_without_texts_cannot_fill_a_store(
+    models_dir: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parts = shards(models_dir, source, tmp_path, "npz", 2)
+    with pytest.raises(MigrateError, match="npz holds no texts, which chroma needs; write shards as jsonl"):
+        merge(options.parse(["--merge", *map(str, parts), "--output", "chroma:stores#docs"]))
+
+
+def test_a_shard_that_was_damaged_on_its_way_is_told(models_dir: Path, source: Path, tmp_path: Path) -> None:
+    parts = shards(models_dir, source, tmp_path, "npy", 2)
+    whole = parts[0].read_bytes()
+    parts[0].write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(MigrateError, match=r"shard1.npy is not what its receipt describes; copy it again"):
+        unite(parts, tmp_path / "united.npy")
+    parts[0].write_bytes(whole)
+    ordinals = tmp_path / "shard2.npy.migrate" / "ordinals"
+    ordinals.write_bytes(ordinals.read_bytes()[:-8])
+    with pytest.raises(MigrateError, match="ordinals is not whole"):
+        unite(parts, tmp_path / "united.npy")
+
+
+def test_the_rejects_of_all_shards_are_listed_in_the_order_of_the_input(
+    models_dir: Path, source: Path, tmp_path: Path
+) -> None:
+    run(models_dir, source, tmp_path / "whole.npy", *FLAGS)
+    parts = shards(models_dir, source, tmp_path, "npy")
+    receipt = unite(parts, tmp_path / "united.npy")
+    expected = (tmp_path / "whole.npy.migrate" / "rejects.jsonl").read_bytes()
+    assert Path(receipt["rejects"]).read_bytes() == expected
+    assert expected.count(b"\n") == 3

@@ -20,6 +20,8 @@ def test_the_output_s_name_tells_its_format() -> None:
         (["--input", "a", "--output", "b"], "say --format"),
         (["--input", "a", "--output", "b.npy", "--chunk", "7"], "--chunk"),
         (["--input", "a", "--output", "b.npy", "--shard", "2/1"], "--shard"),
+        (["--input", "a", "--output", "chroma:stores#docs", "--shard", "1/2"], "--shard writes files"),
+        (["--input", "a", "--output", "b.npy", "--rejects", "missing/b.jsonl"], "there is no folder missing"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_opened(flags: list[str], said: str) -> None:

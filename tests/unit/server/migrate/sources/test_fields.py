@@ -30,6 +30,14 @@ def test_an_id_that_is_none_breaks_the_record(bad: object) -> None:
 
 
 def test_a_wrong_name_is_told_at_the_first_entry_with_the_right_ones() -> None:
-    with pytest.raises(MigrateError, match=r"--text-field text, --metadata-fields lang; it has: body, title"):
-        Fields(metadata=("lang",)).record(0, {"body": "a", "title": "b"})
+    with pytest.raises(MigrateError, match=r"--text-field text, --id-field key; it has: body, title"):
+        Fields(id="key").record(0, {"body": "a", "title": "b"})
     assert Fields().record(1, {"body": "a"}).text is None
+
+
+def test_a_field_to_carry_along_may_lack_in_some_entries_but_not_in_all() -> None:
+    some = [{"text": "a"}, {"text": "b", "lang": "en"}]
+    assert [record.metadata for record in Fields(metadata=("lang",)).records(some)] == [{}, {"lang": "en"}]
+    with pytest.raises(MigrateError, match=r"no entry has the field lnag; see --metadata-fields"):
+        list(Fields(metadata=("lang", "lnag")).records(some))
+    assert list(Fields(metadata=("lang",)).records([])) == []

@@ -30,3 +30,9 @@ def test_what_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
 def test_standard_input_is_refused_since_it_cannot_be_read_again() -> None:
     with pytest.raises(MigrateError, match="save it to a file"):
         open_source("-", "lines", {})
+
+
+@pytest.mark.parametrize("where", ["lancedb:stores/lancedb#docs", "pinecone://index.svc.pinecone.io#docs"])
+def test_a_store_that_is_only_written_is_named_as_such(where: str) -> None:
+    with pytest.raises(MigrateError, match="no store that texts are read from; those are chroma, pgvector, qdrant"):
+        guess(where)

@@ -1,0 +1,195 @@
+"""Jobs that are killed at seeded random moments, from every kind of source into every kind of sink.
+
+`make migrate-proof` kills 200 times; the tests do a few, with fewer rows.
+"""
+
+import csv
+import gzip
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.migrate.address import is_address
+from tests.faults.migration import KILLS, SEED, WINDOW, finish, start, texts
+from tests.migrate.stores.clients import entries
+from tests.migrate.stores.conftest import address
+from tests.migrate.stores.fake_pinecone import FakePinecone
+from tests.migrate.stores.opening import opened
+from tests.migrate.stores.rows import rows, target
+
+pytest.importorskip("chromadb", reason="needs requirements/stores.txt")
+arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
+parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs requirements/stores.txt")
+
+PAIRS = (
+    ("json", "npy", "fp32"),
+    ("json.zst", "jsonl", "int8"),
+    ("jsonl.gz", "parquet", "int8"),
+    ("csv", "npz", "int8"),
+    ("txt", "faiss", "int8"),
+    ("folder", "shards", "int8"),
+    ("parquet", "chroma", "int8"),
+    ("chroma", "pgvector", "fp32"),
+    ("pgvector", "qdrant", "int8"),
+    ("qdrant", "lancedb", "int8"),
+    ("jsonl.gz", "pinecone", "int8"),
+)
+SHARE = -(-KILLS // len(PAIRS))
+LONG = KILLS >= 100
+COUNT = 1000 if LONG else 400
+
+
+@dataclass(frozen=True)
+class Input:
+    """Where texts lie, and their ids in order."""
+
+    where: str
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that can be started, and started again."""
+
+    output: str
+    journal: Path
+    begin: Callable[[], "subprocess.Popen[str]"]
+
+
+@pytest.mark.timeout(3600 if LONG else 300)
+@pytest.mark.parametrize(("source", "sink", "precision"), PAIRS)
+def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
+    request: pytest.FixtureRequest, tmp_path: Path, pinecone: FakePinecone, source: str, sink: str, precision: str
+) -> None:
+    pinecone.dimension = 384
+    given = make(request, tmp_path, source)
+    flags = ("--quantization", precision, *(("--format", "pinecone") if sink == "shards" else ()))
+    whole = job(request, tmp_path / "whole", sink, given, *flags)
+    lasts_s = seconds_from_the_first_window_on(whole)
+    assert sorted(entry.id for entry in entries(whole.output)) == sorted(given.ids)
+    expected = state(whole.output)
+    chance = random.Random(f"{SEED} {source} {sink}")  # noqa: S311 - the same moments each time
+    kills = jobs = 0
+    while kills < SHARE:
+        jobs += 1
+        killed = job(request, tmp_path / f"killed{jobs}", sink, given, *flags)
+        kills += kill_until_done(killed, lasts_s, chance, SHARE - kills)
+        assert state(killed.output) == expected, f"job {jobs}, after {kills} kills"
+    sys.stdout.write(f"{source} -> {sink}, {precision}: {kills} kills in {jobs} jobs of {COUNT} rows, all exact\n")
+
+
+def seconds_from_the_first_window_on(whole: Job) -> float:
+    """Run a job to its end without interruption."""
+    process = whole.begin()
+    wait_for_more(whole.journal, process)
+    started = time.monotonic()
+    status, _, err = finish(process)
+    assert status == 0, err
+    return time.monotonic() - started
+
+
+def kill_until_done(killed: Job, lasts_s: float, chance: random.Random, most: int) -> int:
+    """Run a job to its end through at most `most` deaths; return how many there were.
+
+    Three of four come while it works; the others at any moment, its start included.
+    """
+    for kills in range(most):
+        process = killed.begin()
+        if chance.random() < 0.75:
+            wait_for_more(killed.journal, process)
+        try:
+            process.wait(chance.uniform(0, lasts_s))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            finish(process)
+        else:
+            status, _, err = finish(process)
+            assert status == 0, err
+            return kills
+    status, _, err = finish(killed.begin())
+    assert status == 0, err
+    return most
+
+
+def wait_for_more(journal: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until a job has put something on record, or ends."""
+    before = journal.stat().st_size if journal.exists() else 0
+    while process.poll() is None and (not journal.exists() or journal.stat().st_size <= before):
+        time.sleep(0.002)
+
+
+def job(request: pytest.FixtureRequest, folder: Path, sink: str, given: Input, *flags: str) -> Job:
+    """Name a new target, and what starts the job that fills it or goes on with it."""
+    folder.mkdir()
+    files = ("npy", "npz", "jsonl", "parquet")
+    output = str(folder / f"out.{sink}") if sink in files else address(request, folder, sink)
+    journal = folder / "journal.migrate"
+    begin = partial(start, given.where, output, *WINDOW, "--journal", str(journal), *flags)
+    return Job(output, journal / "journal", begin)
+
+
+def state(output: str) -> object:
+    """All that a target holds, to the bit: in the order of its files, or by id where a store has no order."""
+    if is_address(output):
+        return sorted((entry.id, entry.text, entry.vector.tobytes()) for entry in entries(output))
+    return {
+        str(path.relative_to(Path(output).parent)): path.read_bytes()
+        for path in sorted(Path(output).parent.rglob("*"))
+        if path.is_file() and "journal.migrate" not in path.parts
+    }
+
+
+def make(request: pytest.FixtureRequest, folder: Path, kind: str) -> Input:
+    """Make an input of COUNT texts."""
+    if kind in ("chroma", "qdrant", "pgvector"):
+        written = rows(COUNT)
+        where = address(request, folder, kind)
+        with opened(where, target()) as store:
+            store.write(written)
+            store.finish()
+        return Input(where, [row.id for row in written])
+    made = texts(COUNT)
+    if kind == "folder":
+        return _folder(folder / "texts", made)
+    ids = list(map(str, range(COUNT))) if kind == "txt" else [f"id-{number}" for number in range(COUNT)]
+    path = folder / f"texts.{kind}"
+    entries_ = [{"id": id_, "text": text} for id_, text in zip(ids, made, strict=True)]
+    writers: dict[str, Callable[[], object]] = {
+        "json": lambda: path.write_text(json.dumps(entries_), "utf-8"),
+        "json.zst": lambda: _zstd(path, json.dumps(dict(zip(ids, made, strict=True))).encode()),
+        "jsonl.gz": lambda: path.write_bytes(gzip.compress("\n".join(map(json.dumps, entries_)).encode())),
+        "csv": lambda: _csv(path, entries_),
+        "txt": lambda: path.write_text("\n".join(made), "utf-8"),
+        "parquet": lambda: parquet.write_table(arrow.Table.from_pylist(entries_), path),
+    }
+    writers[kind]()
+    return Input(str(path), ids)
+
+
+def _folder(folder: Path, made: Sequence[str]) -> Input:
+    names = [f"{number % 7}/{number:05}.txt" for number in range(len(made))]
+    for name, text in zip(names, made, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    return Input(str(folder), names)
+
+
+def _csv(path: Path, entries_: Sequence[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.DictWriter(stream, ["id", "text"])
+        writer.writeheader()
+        writer.writerows({**entry, "text": f'{entry["text"]},\n"quoted"'} for entry in entries_)
+
+
+def _zstd(path: Path, data: bytes) -> None:
+    with arrow.CompressedOutputStream(str(path), "zstd") as stream:
+        stream.write(data)
