@@ -15,41 +15,45 @@ from tests.serving import MINILM, MODELS, ROOT
 FULL = synthetic.NAME
 
 
-def of(name: str) -> picture.Outline:
-    return picture.outline(onnx.load(MODELS / f"{name}.onnx", load_external_data=False), name)
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    return onnx.load(MODELS / f"{MINILM}.onnx")
 
 
-def test_minilm_is_pooled_by_mean_and_its_layers_are_alike() -> None:
-    found = of(MINILM)
+@pytest.fixture(scope="module")
+def full() -> picture.Outline:
+    """BGE-large's size, read once."""
+    return picture.outline(onnx.load(MODELS / f"{FULL}.onnx"), FULL)
+
+
+def test_minilm_is_pooled_by_mean_and_its_layers_are_alike(model: onnx.ModelProto) -> None:
+    found = picture.outline(model, MINILM)
     assert [block.name for block in found.blocks if block.layer is None] == [
         *("sorting", "packing", "embeddings", "layer.1 … layer.5", "pooling", "normalize", "restoring"),
     ]
     assert {block.layer for block in found.blocks} == {None, 0}
-    model = onnx.load(MODELS / f"{MINILM}.onnx")
     weights = [one for one in model.graph.initializer if one.data_type == onnx.TensorProto.FLOAT and one.dims]
     assert found.parameters == sum(math.prod(one.dims) for one in weights)
 
 
-def test_bge_large_has_the_size_that_the_documents_tell() -> None:
-    found = of(FULL)
+def test_bge_large_has_the_size_that_the_documents_tell(full: picture.Outline) -> None:
     # 24 layers, hidden 1024, feed-forward 4096; without the pooler, the second token type and the biases that cancel.
     layer = 4 * 1024 * 1024 + 2 * 1024 * 4096 + 4096 + 4 * 1024 + 3 * 1024
-    assert found.parameters == (30522 + 512 + 1 + 2) * 1024 + 24 * (layer)
-    assert f"{found.parameters / 1e6:.0f} M" in (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    last = [block for block in found.blocks if block.layer == 23]
+    assert full.parameters == (30522 + 512 + 1 + 2) * 1024 + 24 * layer
+    assert f"{full.parameters / 1e6:.0f} M" in (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    last = [block for block in full.blocks if block.layer == 23]
     assert any("[CLS] rows alone" in block.about for block in last)
-    assert not any(block.name == "pooling" for block in found.blocks)
+    assert not any(block.name == "pooling" for block in full.blocks)
 
 
-def test_the_documents_show_the_graph_that_is_built(tmp_path: Path) -> None:
-    drawn = tmp_path / "graph.svg"
-    assert picture.main([str(MODELS / f"{FULL}.onnx"), str(drawn)]) == 0
+def test_the_documents_show_the_graph_that_is_built(full: picture.Outline) -> None:
     kept = (ROOT / "docs" / "charts" / "graph.svg").read_text("utf-8")
-    assert kept == drawn.read_text("utf-8"), f"draw it again: make picture MODEL={FULL}"
+    assert kept == picture.draw(full), f"draw it again: make picture MODEL={FULL}"
 
 
-def test_every_word_of_a_box_is_within_the_picture() -> None:
-    drawn = ET.fromstring(picture.draw(of(MINILM)))  # noqa: S314 - made here
+def test_every_word_is_within_the_picture(tmp_path: Path) -> None:
+    assert picture.main([str(MODELS / f"{MINILM}.onnx"), str(tmp_path / "minilm.svg")]) == 0
+    drawn = ET.parse(tmp_path / "minilm.svg").getroot()  # noqa: S314 - made here
     width, height = float(drawn.attrib["width"]), float(drawn.attrib["height"])
     texts = [one for one in drawn.iter() if one.tag.endswith("text")]
     assert len(texts) > 20
