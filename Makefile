@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 8000
-URL ?= http://localhost:$(PORT)
+URL ?= http://127.0.0.1:$(PORT)
 # Where pip finds torch: empty takes the package index's build (with CUDA on Linux), the line below a CPU build.
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -25,7 +25,7 @@ MIGRATE := $(if $(filter chroma% lancedb% pinecone% postgres% qdrant% parquet fa
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron images sbom lint format lock up down clean
+.PHONY: help demo test build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,9 @@ migrate-proof: .venv-stores/ready models/$(DEMO).json ## kill migrations 200 tim
 netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
 	@test -f $(GRAPH) || { echo "$(GRAPH) is not built: make build-models MODEL=$(or $(MODEL),BAAI/bge-large-en-v1.5)" >&2; exit 1; }
 	.venv-build/bin/netron --browse $(GRAPH)
+
+picture: .venv-build/ready ## draw the fp32 graph of MODEL= as docs/charts/graph.svg
+	$(BUILD) -m bench.picture $(GRAPH) $(or $(PICTURE),docs/charts/graph.svg)
 
 images: .venv/ready ## build every image with buildah (root), run them read-only, print the size of the CPU image
 	IMAGES=all $(RUN) -m pytest -v tests/images

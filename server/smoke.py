@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-DEFAULT_URL = "http://localhost:8000"
+DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 60
 
 # (anchor, a text near it in meaning, a text far from it that shares words with it)

@@ -1,5 +1,7 @@
 """compose.yaml: what each profile starts, with which limits and rights; and whether compose itself accepts it."""
 
+import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -156,6 +158,28 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
     assert mounted["./deploy/grafana.json"].rsplit("/", 1)[0] == provider["options"]["path"]
     assert mounted["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
     assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == mounted["./deploy/grafana.json"]
+
+
+def parsed(document: dict[str, Any]) -> Any:
+    """Parse a compose file with an implementation of the Compose Specification, which refuses what it does not know."""
+    if importlib.util.find_spec("compose_spec") is None:
+        pytest.skip("compose-spec is not installed: requirements/test.txt has it")
+    return importlib.import_module("compose_spec").PyCompose.from_yaml(yaml.safe_dump(document))
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu", "monitoring"])
+@pytest.mark.parametrize("precision", ["", *QUANTIZATIONS])
+def test_a_parser_of_the_specification_accepts_every_profile(profile: str, precision: str) -> None:
+    environ = {"QUANTIZATION": precision, "MEMORY_LIMIT": "900m", "PORT": "9000"} if precision else {}
+    whole = filled(yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8")), environ)
+    chosen = {name: one for name, one in services("compose.yaml", environ).items() if profile in one["profiles"]}
+    assert sorted(parsed({**whole, "services": chosen}).service_names()) == sorted(chosen)
+
+
+@pytest.mark.parametrize("wrong", [{"mem_limitt": "1g"}, {"mem_limit": "lots"}, {"ports": ["80:http"]}, {"tmpfs": 3}])
+def test_that_parser_refuses_what_compose_would(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"services\.one"):
+        parsed({"services": {"one": {"image": "a"} | wrong}})
 
 
 @pytest.mark.parametrize("profiles", ["cpu", "gpu", "monitoring", "cpu gpu monitoring"])

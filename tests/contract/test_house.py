@@ -159,9 +159,3 @@ def test_the_first_commands_of_readme_are_the_two_that_set_everything_up() -> No
     readme = (ROOT / "README.md").read_text("utf-8")
     commands = re.findall(r"^make [a-z-]+", readme, re.MULTILINE)
     assert commands[:2] == ["make demo", "make test"]
-
-
-def test_relative_links_resolve() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", page.read_text("utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from itertools import combinations
 
 import promql_parser
@@ -100,6 +102,16 @@ def test_the_dashboard_lies_on_grafana_s_grid_without_overlaps() -> None:
 def test_every_alert_says_what_is_wrong_and_what_to_do(rule: Json) -> None:
     assert rule["labels"]["severity"] in {"warning", "critical"}  # type: ignore[index]
     assert rule["annotations"].keys() == {"summary", "description"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "asked", ["check rules deploy/alerts.yaml", "check config --syntax-only deploy/prometheus.yml"]
+)
+def test_prometheus_itself_accepts_it(asked: str) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed (apt-get install prometheus)")
+    done = subprocess.run(["promtool", *asked.split()], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_answers_are_counted_whoever_gives_them() -> None:

@@ -12,6 +12,8 @@ from tests.serving import ROOT
 
 BASE = "localhost/embedding-base:bookworm"
 PACKAGES = "python3,python3-venv,ca-certificates"
+# pip's options that say where packages come from. Others (a file of constraints, say) are this machine's own business.
+INDEX_OPTIONS = {"cert", "extra-index-url", "find-links", "index-url", "no-index", "timeout", "trusted-host"}
 # What Debian's own slim images leave out too.
 NOT_SLIM = (
     "usr/share/doc",
@@ -77,7 +79,8 @@ class Storage:
         listed = subprocess.run(
             [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
         ).stdout
-        options = dict(re.findall(r"^(?:global|:env:)\.([a-z-]+)='(.*)'$", listed, re.MULTILINE))
+        found = dict(re.findall(r"^(?:global|:env:)\.([a-z-]+)='(.*)'$", listed, re.MULTILINE))
+        options = {name: value for name, value in found.items() if name in INDEX_OPTIONS}
         config = self.folder / "pip.conf"
         config.write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in options.items()), "utf-8")
         words = [word.removeprefix("file://") for value in options.values() for word in value.split()]

@@ -1,0 +1,61 @@
+"""The documents' commands that build models, typed as they stand there; the model is a tiny one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from server import manifest
+from tests.build import fake_hub
+from tests.documents import checkout
+from tests.documents.checkout import Checkout
+from tests.documents.kinds import of_kind
+from tests.documents.pages import Command
+
+COMMANDS = of_kind("build")
+# Minutes each, and `make test` has built them by the same rule before any test runs.
+BUILT_BEFORE = {"MODEL=all-MiniLM-L6-v2", "MODEL=synthetic-bge-large"}
+TEXTS = "".join(f"the cat sat on mat {number} while the server met error {number * 7}\n" for number in range(60))
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    made = checkout.make(tmp_path_factory.mktemp("checkout"), {".venv": ".venv", ".venv-build": ".venv-build"})
+    for name in ("mine.jsonl", "others.jsonl"):
+        (made.folder / name).write_text(TEXTS, "utf-8")
+    return made
+
+
+def words(command: Command) -> set[str]:
+    return set(re.findall(r"\bMODEL=\S+", command.text))
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if not words(one) & BUILT_BEFORE], ids=str)
+def test_a_model_is_built(here: Checkout, snapshot: Path, command: Command) -> None:
+    """From a folder, or from the Hub: its stand-in has `owner/tiny` where the command has BGE-large."""
+    typed = command.text.replace("/path/to/snapshot", str(snapshot))
+    with fake_hub.serve(snapshot) as hub:
+        here.run(typed, MODEL="owner/tiny", MODELS_DIR="models", HF_ENDPOINT=hub.url)
+    made = manifest.decode((here.folder / "models" / "tiny.json").read_bytes())
+    assert made.source.kind == ("folder" if "MODEL=" in typed else "hub")
+    (here.folder / "models" / "tiny.json").unlink()
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if words(one) == {"MODEL=all-MiniLM-L6-v2"}], ids=str)
+def test_the_options_beside_the_embedded_default_are_taken(here: Checkout, snapshot: Path, command: Command) -> None:
+    typed = command.text.replace("MODEL=all-MiniLM-L6-v2", f"MODEL={snapshot}")
+    if "BUILD_ARGS" not in typed:
+        pytest.skip("`make test` has built it by this command's rule, which the next test compares")
+    here.run(typed, MODELS_DIR="models")
+    made = manifest.decode((here.folder / "models" / "tiny.json").read_bytes())
+    assert made.calibration_texts.count == 60
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if words(one) & BUILT_BEFORE], ids=str)
+def test_the_models_of_the_tests_come_from_the_same_command(here: Checkout, command: Command) -> None:
+    (name,) = (word.removeprefix("MODEL=") for word in words(command))
+    plain = f"make build-models MODEL={name}"
+    ran = here.run(f"make --dry-run --always-make -o .venv-build/ready models/{name}.json").splitlines()[-1]
+    typed = here.run(f"make --dry-run {plain.removeprefix('make ')}").splitlines()[-1]
+    assert ran.endswith(typed.strip())
+    assert (checkout.MODELS / f"{name}.json").is_file()

@@ -1,0 +1,32 @@
+"""Which test runs a command of the documents: the first pattern that fits, each with the file that has the test."""
+
+import re
+
+from tests.documents.pages import Command, commands
+
+KINDS = {
+    # tests/documents
+    "serve": r"(OTEL\w+=\S+ )?make (demo|serve)\b",
+    "ask": r"curl |make smoke\b",
+    "check": r"make (test|lint|format|images|sbom|graph)\b",
+    "measure": r"make compare\b",
+    "plan": r"\.venv/bin/python -m bench capacity ",
+    "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|\.venv/bin/pip install -r ",
+    "compose": r"make (up|down)\b|docker compose ",
+    "cluster": r"kubectl ",
+    # tests/build
+    "build": r"make build-models\b",
+    # tests/migrate/stores
+    "migrate": r"make migrate\b|python -m server\.migrate |export PINECONE_API_KEY=",
+}
+
+
+def kind(command: Command) -> str:
+    """The kind of a command; empty where no test would run it."""
+    return next((name for name, pattern in KINDS.items() if re.match(pattern, command.text)), "")
+
+
+def of_kind(name: str, page: str = "") -> list[Command]:
+    """Every command of a kind, or those of one page."""
+    found = [command for command in commands() if kind(command) == name]
+    return [command for command in found if not page or command.block.page == page]

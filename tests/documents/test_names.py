@@ -1,0 +1,124 @@
+"""Names that the documents use: routes, flags, settings, verbs and files are the code's."""
+
+import re
+from pathlib import Path
+
+import promql_parser
+import pytest
+import yaml
+
+from server.errors import ServiceError
+from server.settings import SETTINGS
+from tests.documents.pages import PAGES, blocks, spans
+from tests.serving import ROOT, Served
+
+PARSERS = ("build/__main__.py", "bench/__main__.py", "bench/capacity.py", "server/migrate/options.py")
+# Flags of docker compose and of argparse itself.
+FOREIGN = {"--profile", "--build", "--help"}
+_FOLDERS, _ENDINGS = "server|build|bench|tests|deploy|docs|requirements", "py|txt|in|md|yaml|yml|json|jsonl|conf|sh"
+FILE = re.compile(rf"\b(?:{_FOLDERS})/[\w./-]+\.(?:{_ENDINGS})\b")
+# Read by OpenTelemetry's SDK; and Envoy's word for least requests.
+OF_OTHERS = {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
+OF_OTHERS |= {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_BSP_MAX_QUEUE_SIZE", "LEAST_REQUEST"}
+
+
+def words(page: Path) -> str:
+    """All that a page says in code: its blocks and its spans."""
+    mine = [block.text for block in blocks() if ROOT / block.page == page]
+    return "\n".join([*mine, *spans(page)])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_flags_are_those_of_a_parser(page: Path) -> None:
+    known = {flag for file in PARSERS for flag in re.findall(r'"(--[a-z-]+)"', (ROOT / file).read_text("utf-8"))}
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", words(page)))
+    assert used <= known | FOREIGN
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    named = set(FILE.findall(words(page)))
+    # What a reader is to put there has a name in capitals.
+    wanted = {name for name in named if "NAME" not in name and "OBJECT" not in name}
+    assert [name for name in sorted(wanted) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_verbs_of_make_are_there(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    verbs = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    used = set(re.findall(r"\bmake ([a-z][a-z-]*)\b(?!/)", words(page)))
+    assert used <= verbs
+
+
+def test_every_verb_of_make_is_in_a_document() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    verbs = set(re.findall(r"^([a-z][a-z-]*):.*## ", makefile, re.MULTILINE))
+    said = "\n".join(words(page) for page in PAGES)
+    assert sorted(verb for verb in verbs if f"make {verb}" not in said) == []
+
+
+def test_readme_lists_every_route_and_no_other(int8: Served) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`(?:GET|POST) /.*?) \|", readme, re.MULTILINE)
+    listed = {tuple(route.split()) for row in rows for route in re.findall(r"`((?:GET|POST) /\S*)`", row)}
+    document = int8.client.get("/openapi.json").json()
+    answered = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    # Where a client knows no path; the row of /embed says so in words.
+    assert listed == {route for route in answered if route[0] in {"GET", "POST"}} - {("POST", "/")}
+    assert "`POST /` is the same" in readme
+
+
+def test_the_options_of_a_question_are_those_that_are_taken(int8: Served) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = readme[readme.index("| option | meaning |") :].split("\n\n")[0]
+    listed = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    document = int8.client.get("/openapi.json").json()
+    schema = str(document["paths"]["/embed"]["post"]["requestBody"]) + str(document["components"]["schemas"])
+    assert listed == {"input_type", "prompt_name", "truncate", "dimensions", "normalize"}
+    assert all(f"'{option}'" in schema for option in listed)
+
+
+def test_settings_that_are_named_exist() -> None:
+    known = {row.name for row in SETTINGS}
+    for page in PAGES:
+        for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", page.read_text("utf-8")):
+            assert name in known or name in elsewhere(), f"{page.name}: {name}"
+
+
+def elsewhere() -> set[str]:
+    """Variables that something else than the server reads, by the files that read them."""
+    files = ["Makefile", "compose.yaml", "Dockerfile.cpu", "deploy/memory.yaml", "bench/host.py"]
+    text = "\n".join((ROOT / file).read_text("utf-8") for file in files)
+    text += "\n".join(path.read_text("utf-8") for path in (ROOT / "server" / "migrate").rglob("*.py"))
+    return set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", text)) | OF_OTHERS
+
+
+def test_kinds_of_errors_that_are_named_exist() -> None:
+    kinds = {one.error_type for one in subclasses(ServiceError)}
+    for page in PAGES:
+        for kind in re.findall(r'"error_type": "(\w+)"', page.read_text("utf-8")):
+            assert kind in kinds, f"{page.name}: {kind}"
+
+
+def subclasses(kind: type[ServiceError]) -> set[type[ServiceError]]:
+    return {kind}.union(*(subclasses(one) for one in kind.__subclasses__()))
+
+
+def test_examples_of_queries_and_scrapes_are_valid(int8: Served) -> None:
+    metrics = int8.client.get("/metrics").text
+    for block in blocks("text"):
+        for line in block.text.splitlines():
+            query = re.split(r"(?=\b(?:rate|histogram_quantile)\()", line, maxsplit=1)[1]
+            promql_parser.parse(query)
+            assert all(name in metrics for name in re.findall(r"embedding_\w+", query))
+    (scrape,) = blocks("yaml")
+    (job,) = yaml.safe_load(scrape.text)["scrape_configs"]
+    assert set(job) == {"job_name", "authorization", "static_configs"}
+
+
+def test_what_contributors_are_sent_to_is_there() -> None:
+    page = " ".join((ROOT / "CONTRIBUTING.md").read_text("utf-8").split())
+    sent = re.findall(r"`(\w+)(?:\([^`]*\))?` (?:in|of) `([\w/.]+\.py)`", page)
+    assert len(sent) >= 12
+    assert [where for where in sent if where[0] not in (ROOT / where[1]).read_text("utf-8")] == []
