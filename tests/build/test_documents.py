@@ -11,6 +11,7 @@ from tests.documents import checkout
 from tests.documents.checkout import Checkout
 from tests.documents.kinds import of_kind
 from tests.documents.pages import Command
+from tests.serving import MODELS
 
 COMMANDS = of_kind("build")
 # Minutes each, and `make test` has built them by the same rule before any test runs.
@@ -58,4 +59,4 @@ def test_the_models_of_the_tests_come_from_the_same_command(here: Checkout, comm
     ran = here.run(f"make --dry-run --always-make -o .venv-build/ready models/{name}.json").splitlines()[-1]
     typed = here.run(f"make --dry-run {plain.removeprefix('make ')}").splitlines()[-1]
     assert ran.endswith(typed.strip())
-    assert (checkout.MODELS / f"{name}.json").is_file()
+    assert (MODELS / f"{name}.json").is_file()
