@@ -110,7 +110,7 @@ def test_an_engine_that_hangs_for_ever_does_not_keep_the_process() -> None:
 
 
 def test_a_second_signal_ends_a_process_whose_engine_hangs() -> None:
-    with serve("-c", HANGING, quantization="int8", request_timeout_s=1) as served:
+    with serve("-c", HANGING, quantization="int8") as served:
         with Raw(served.client.base_url) as caller:
             caller.send(post(b'{"text": "a"}'))
             assert served.shows(embedding_queue_requests=1)
