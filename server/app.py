@@ -165,7 +165,7 @@ def _middleware(service: Service, routes: list[Route]) -> list[Middleware]:
     settings, tracer = service.settings, service.loaded.tracer
     paths = [route.path for route in routes]
     observe = Middleware(Observe, routes=paths, metrics=service.metrics, tracer=tracer)
-    guard = Middleware(Guard, settings=settings)
+    guard = Middleware(Guard, settings=settings, check_room=service.check_room)
     if not settings.cors_allow_origin:
         return [observe, guard]
     # Outside the guard: a browser's preflight carries no key, and refusals must be readable by the page.
@@ -206,7 +206,6 @@ async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> t
 
 
 async def _read_body(request: Request, service: Service) -> bytes:
-    service.check_room()
     timeout_s = service.settings.receive_timeout_s
     try:
         async with asyncio.timeout(timeout_s):

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import Headers
@@ -38,8 +38,10 @@ JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 class Guard:
     """Middleware that refuses what no handler should see, and gives every failure an answer in the error shape."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[], None]) -> None:
+        """`check_room` raises where nothing more can be computed: here, since under load most requests end so."""
         self._app = app
+        self._check_room = check_room
         self._max_body_bytes = settings.max_body_bytes
         self._bodies = Allowance(BODIES * settings.max_body_bytes)
         self._timeout_s = settings.request_timeout_s
@@ -68,6 +70,8 @@ class Guard:
         if method == "POST":
             check_media(headers)
         check_length(headers, self._max_body_bytes)
+        if method == "POST":
+            self._check_room()
 
 
 class _Reply:

@@ -1,9 +1,9 @@
 """What is known, counted and logged of every request, whoever answers it. Pure ASGI."""
 
 import logging
+import os
 import re
 import time
-import uuid
 from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -117,7 +117,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def choose_request_id(headers: Mapping[str, str]) -> str:
     """Return the caller's request id if it is short and printable, else a new one."""
     given = headers.get(REQUEST_ID, "")
-    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if ACCEPTED_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 def trace_of(headers: Mapping[str, str]) -> str:

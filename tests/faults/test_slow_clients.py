@@ -18,8 +18,8 @@ HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: "
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Served]:
-    """A server that waits 1 s for what it is sent."""
-    with serve(quantization="int8", receive_timeout_s=1) as served:
+    """A server that waits 2 s for what it is sent: long enough for callers that a busy machine holds up."""
+    with serve(quantization="int8", receive_timeout_s=2) as served:
         yield served
     assert not [line for line in served.lines if "Traceback" in line or "Exception" in line]
 
@@ -118,7 +118,7 @@ def test_an_answer_that_is_not_read_is_dropped(hasty: Served) -> None:
     with Raw(hasty.client.base_url, receive_buffer=4096) as caller:
         caller.send(large_question())
         with httpx.Client(base_url=hasty.client.base_url) as other:
-            for _ in range(20):
+            for _ in range(30):
                 time.sleep(PACE_S)
                 assert other.get("/health").status_code == 200
         answer = caller.answer()
@@ -130,7 +130,7 @@ def test_an_answer_that_is_read_slowly_but_steadily_is_not(hasty: Served) -> Non
         caller.send(large_question())
         length, received = 0, b""
         while not length or len(received) < length:
-            time.sleep(0.02)
+            time.sleep(0.04)
             chunk = caller.socket.recv(65536)
             assert chunk, f"cut off after {len(received)} bytes of {length}"
             received += chunk
@@ -147,8 +147,8 @@ def test_answers_that_nobody_reads_take_bounded_memory() -> None:
         served.embed(["the same text"] * 1000)
         process = psutil.Process(served.process.pid)
         before = process.memory_info().rss
-        for number in range(2, 42):  # of 4.7 MB each, one after the other
+        for number in range(2, 32):  # of 4.7 MB each, one after the other
             open_ones.enter_context(Raw(served.client.base_url, receive_buffer=4096)).send(question)
             assert served.shows(embedding_inputs_total=1000 * number)
-        assert process.memory_info().rss - before < 130_000_000
+        assert process.memory_info().rss - before < 100_000_000
         assert served.embed(["a text"])

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 
 import httpx
@@ -30,11 +30,23 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
 
+def nothing() -> None:
+    """There is room."""
+
+
+def full() -> None:
+    raise OverloadedError("the queue is full", 7)
+
+
 def call(
-    method: str = "POST", path: str = "/embed", environ: dict[str, str] | None = None, **options: object
+    method: str = "POST",
+    path: str = "/embed",
+    environ: dict[str, str] | None = None,
+    check_room: Callable[[], None] = nothing,
+    **options: object,
 ) -> httpx.Response:
     async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(echo, resolve(environ or {})))
+        transport = httpx.ASGITransport(Guard(echo, resolve(environ or {}), check_room))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.request(method, path, **options)  # type: ignore[arg-type]
 
@@ -137,7 +149,7 @@ def test_a_request_may_ask_for_less_time_than_the_limit_but_not_for_more(given: 
         await echo(scope, receive, send)
 
     async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(note, resolve({})))
+        transport = httpx.ASGITransport(Guard(note, resolve({}), nothing))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.post("/embed", headers={"x-request-timeout-ms": given} if given else {})
 
@@ -154,6 +166,17 @@ def test_a_time_that_is_no_whole_number_is_refused_by_its_header_s_name(given: s
 
 def test_a_time_that_is_given_twice_is_refused() -> None:
     assert call(headers=[("x-request-timeout-ms", "5"), ("x-request-timeout-ms", "5")]).status_code == 422
+
+
+def test_a_full_queue_refuses_whoever_has_a_key_before_a_byte_of_the_body_is_read() -> None:
+    async def unread() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    refused = call(check_room=full, content=unread(), headers=JSON)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
+    assert call("GET", check_room=full).status_code == 200
+    assert call(environ={"API_KEY": "key"}, check_room=full, headers=JSON).status_code == 401
 
 
 def test_the_first_bytes_of_a_body_need_no_room_and_the_rest_is_given_back() -> None:
