@@ -3,10 +3,8 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 from tests.serving import MINILM, MODELS, ROOT
@@ -39,16 +37,8 @@ def start(source: Path | str, output: Path | str, *flags: str) -> subprocess.Pop
     # Two jobs are the same to the bit if they measure, or are given, the same budget.
     environ["MAX_BATCH_TOKENS"] = "512"
     command = [sys.executable, "-m", "server.migrate", "--input", str(source), "--output", str(output), *flags]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environ,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Where these tests run in the background of a shell, an interrupt would be ignored.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else happens there
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, env=environ, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
