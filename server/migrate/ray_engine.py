@@ -68,7 +68,8 @@ def _embed(data: Any, source: Any, options: Options, settings: Settings) -> Any:
     threads = settings.threads or 1
     # One CPU is left to whatever reads and writes.
     most = max(1, int(_cpus() - 1) // threads)
-    return source.map_batches(
+    # Small files come as one block, which one worker would get; large ones as few.
+    return source.repartition(target_num_rows_per_block=options.window).map_batches(
         Worker,
         fn_constructor_args=(options, settings),
         batch_size=options.window,

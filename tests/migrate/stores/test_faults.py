@@ -1,8 +1,6 @@
 """Stores that are down, overloaded, or lose their answers; targets that others made; secrets."""
 
 import logging
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,11 +10,10 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from tests.migrate.stores import fake_pinecone, fake_qdrant
-from tests.migrate.stores.conftest import LOCAL, address, free_port
+from tests.migrate.stores.conftest import address, free_port
 from tests.migrate.stores.faulty import Proxy
-from tests.migrate.stores.opening import opened, sink_for
+from tests.migrate.stores.opening import opened
 from tests.migrate.stores.rows import check, rows, target
-from tests.serving import ROOT
 
 chromadb = pytest.importorskip("chromadb", reason="needs requirements/stores.txt")
 KINDS = ("chroma-server", "qdrant-server", "pinecone")
@@ -71,6 +68,7 @@ def test_a_store_that_stays_overloaded_ends_the_job_in_one_line(proxy: tuple[Pro
 @pytest.mark.parametrize("store", DOWN)
 def test_a_store_that_is_down_is_named(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINECONE_API_KEY", fake_pinecone.KEY)
+    monkeypatch.setattr("pinecone._internal.http_client._retry_sleep", lambda _: None)
     output = f"{DOWN[store]}://127.0.0.1:{free_port()}{'/db' if store == 'pgvector' else ''}#docs"
     with (
         pytest.raises(MigrateError, match=rf"^{store}:\w+://127.0.0.1:\d+(/db)?#docs:? cannot be (opened|read): .+"),
@@ -157,28 +155,3 @@ def test_a_missing_client_says_how_to_install_it(
         opened(output, target()),
     ):
         pass
-
-
-@pytest.mark.parametrize("kind", LOCAL)
-def test_a_process_killed_at_any_moment_leaves_a_target_to_go_on_with(
-    request: pytest.FixtureRequest, tmp_path: Path, kind: str
-) -> None:
-    output, journal = address(request, tmp_path, kind), tmp_path / "journal"
-    journal.write_text("0")
-    written = rows(200)
-    for number in range(3):
-        command = [sys.executable, "-m", "tests.migrate.stores.writer", output, str(journal), "200"]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            # Later each time: in the first writes, between them, among the last ones, perhaps at the end.
-            time.sleep(0.02 * 5**number)
-            process.send_signal(signal.SIGKILL)
-    sink = sink_for(output)
-    recorded = int(journal.read_text())
-    sink.open(target(recorded))
-    if recorded < len(written):
-        sink.write(written[recorded:])
-    sink.finish()
-    check(sink, written)
-    sink.close()
