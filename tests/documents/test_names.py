@@ -122,3 +122,10 @@ def test_what_contributors_are_sent_to_is_there() -> None:
     sent = re.findall(r"`(\w+)(?:\([^`]*\))?` (?:in|of) `([\w/.]+\.py)`", page)
     assert len(sent) >= 12
     assert [where for where in sent if where[0] not in (ROOT / where[1]).read_text("utf-8")] == []
+
+
+@pytest.mark.parametrize("folder", ["server", "build"])
+def test_the_architecture_names_every_module(folder: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    modules = {path.stem for path in (ROOT / folder).glob("[a-z]*.py")}
+    assert sorted(module for module in modules if not re.search(rf"\b{module}\b", page)) == []
