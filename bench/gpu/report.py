@@ -169,7 +169,7 @@ class Report:
             flops, share, times = self.flops(load), self.share(load), self.times_torch(load)
             figures = [ours.median, ours.low, ours.high] if ours else [None] * 3
             cells = [load.title, *map(number, figures), number(flops and flops * _TERA, 1)]
-            cells += [percent(share) if share else ABSENT, number(torch and torch.median), number(times, 2)]
+            cells += [percent(share) if share else ABSENT, number(torch.median if torch else None), number(times, 2)]
             rows.append(cells)
         return Table("Useful tokens a second; padding does not count", header, rows)
 

@@ -1,5 +1,6 @@
 """The measurement: engine, torch and matrix product in turns, fidelity to fp32 on CPU, then the server over HTTP."""
 
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -179,7 +180,8 @@ def _loads(
 def _engine_rate(contestants: Field, sequences: list[list[int]], plan: Plan) -> float:
     """Tokens a second of the bare engine on the texts that the clients send."""
     answer = contestants.runners[OURS].ask("run", rounds.TIMEOUT_S, sequences=sequences, seconds=plan.seconds, most=50)
-    return sum(map(len, sequences)) / sorted(answer["seconds"])[len(answer["seconds"]) // 2]
+    seconds: list[float] = answer["seconds"]
+    return sum(map(len, sequences)) / statistics.median(seconds)
 
 
 def _clients(plan: Plan, texts: int) -> int:

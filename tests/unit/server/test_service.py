@@ -7,6 +7,7 @@ import pytest
 
 from server import machine
 from server.artifact import Artifact
+from server.cuda import Found
 from server.device import choose
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.loaded import Loaded
@@ -22,7 +23,7 @@ def load(artifact: Artifact, **environ: str) -> Loaded:
     return Loaded(
         settings=resolve(environ),
         artifact=artifact,
-        choice=choose("cpu", None, [], False),
+        choice=choose("cpu", None, [], Found()),
         threads=machine.Threads(1, "a test"),
         tokenizer=Tokenizer(artifact.tokenizer_path, tiny.MAX_TOKENS),
     )
