@@ -180,8 +180,7 @@ def _loads(
 def _engine_rate(contestants: Field, sequences: list[list[int]], plan: Plan) -> float:
     """Tokens a second of the bare engine on the texts that the clients send."""
     answer = contestants.runners[OURS].ask("run", rounds.TIMEOUT_S, sequences=sequences, seconds=plan.seconds, most=50)
-    seconds: list[float] = answer["seconds"]
-    return sum(map(len, sequences)) / statistics.median(seconds)
+    return sum(map(len, sequences)) / statistics.median(map(float, answer["seconds"]))
 
 
 def _clients(plan: Plan, texts: int) -> int:

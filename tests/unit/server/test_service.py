@@ -5,9 +5,8 @@ import numpy as np
 import orjson
 import pytest
 
-from server import machine
+from server import cuda, machine
 from server.artifact import Artifact
-from server.cuda import Found
 from server.device import choose
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.loaded import Loaded
@@ -23,7 +22,7 @@ def load(artifact: Artifact, **environ: str) -> Loaded:
     return Loaded(
         settings=resolve(environ),
         artifact=artifact,
-        choice=choose("cpu", None, [], Found()),
+        choice=choose("cpu", None, [], cuda.Found("no GPU")),
         threads=machine.Threads(1, "a test"),
         tokenizer=Tokenizer(artifact.tokenizer_path, tiny.MAX_TOKENS),
     )
