@@ -13,7 +13,7 @@ LEAST_CAPABILITY = (7, 5)
 _CAPABILITY = (75, 76)
 # The driver branch that is the first to run programs of a CUDA version; NVIDIA's CUDA release notes list them.
 DRIVER_BRANCH = {12: 525, 13: 580}
-_FAILURE = re.compile(r"\b(CUDA|CUBLAS|CUDNN|CURAND|CUFFT)(?:_STATUS|) failure (\d+):? *([^;\n]*)")
+_FAILURE = re.compile(r"\b(CUDA|CUBLAS|CUDNN|CURAND|CUFFT) failure (\d+):? *([^;\n]*)")
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|Failed to allocate memory|smaller than requested bytes|_ALLOC_FAILED|CUDA failure 2\b"
 )

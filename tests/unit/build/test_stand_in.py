@@ -10,6 +10,8 @@ from build.passes.stand_in import StandInPass
 from tests.unit.build.conftest import Run
 from tests.unit.build.graphs import Exported, count, for_cuda, plain, texts
 
+_OFFSETS, _BOUNDS = 4, 5
+
 
 def test_structure(exported: Exported) -> None:
     model = for_cuda(exported("bert"))
@@ -18,15 +20,18 @@ def test_structure(exported: Exported) -> None:
     assert (found["PackedMultiHeadAttention"], found["MultiHeadAttention"]) == (0, 2)
 
 
-@pytest.mark.parametrize("table", [4, 5], ids=["offsets", "bounds"])
+@pytest.mark.parametrize("table", [_OFFSETS, _BOUNDS], ids=["offsets", "bounds"])
 def test_a_wrong_table_shows(exported: Exported, run: Run, table: int) -> None:
     model = for_cuda(exported("bert"))
     for node in model.graph:
         if node.op_type == "PackedMultiHeadAttention":
             right = node.inputs[table]
             break
-    wrong = ir.node("Neg" if table == 5 else "Mul", [right] if table == 5 else [right, _zero(model)], name="/wrong")
-    for node, index in list(right.uses()):
+    readers = list(right.uses())
+    # Offsets of 0 put every token in one place; bounds turned round leave no text a token.
+    wrong = ir.node("Mul", [right, _zero(model)]) if table == _OFFSETS else ir.node("Neg", [right])
+    wrong.name = "/wrong"
+    for node, index in readers:
         node.replace_input_with(index, wrong.outputs[0])
     model.graph.append(wrong)
     model.graph.sort()
