@@ -20,7 +20,7 @@ arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.tx
 parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs requirements/stores.txt")
 
 FLAGS = ("--format", "parquet", "--engine", "ray", "--threads", "1", "--quantization", "int8")
-PARTS, ROWS = 10, 200
+PARTS, ROWS = 8, 100
 
 
 @dataclass(frozen=True)
