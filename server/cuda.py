@@ -73,7 +73,10 @@ def look(version: str, load: Load = ctypes.CDLL) -> Found:
             "give the container the GPU with `docker run --gpus all`, which needs the NVIDIA Container Toolkit"
         )
     major = _major(version)
-    missing = _wrong_version(driver, major) or _no_gpu(driver) or _too_old(driver) or _no_library(major, load)
+    try:
+        missing = _wrong_version(driver, major) or _no_gpu(driver) or _too_old(driver) or _no_library(major, load)
+    except AttributeError as error:
+        return Found(f"NVIDIA's driver is not whole ({error}): install it anew (`apt install nvidia-driver`)")
     return Found(missing, None if missing else _memory(driver))
 
 

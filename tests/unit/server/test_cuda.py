@@ -80,6 +80,12 @@ def test_what_is_missing_is_named_with_the_command_that_fixes_it(load: cuda.Load
         raise AssertionError(found.missing)
 
 
+def test_a_driver_that_lacks_a_function_is_told_of() -> None:
+    found = cuda.look("13.0", lambda _: object())
+    assert "not whole" in found.missing
+    assert "cuDriverGetVersion" in found.missing
+
+
 def test_libraries_are_those_of_the_cuda_version_that_onnx_runtime_is_built_for() -> None:
     assert "libcublas.so.12" in cuda.look("12.8", machine(Driver(), "libcublas.so.12")).missing
 
