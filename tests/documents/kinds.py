@@ -6,12 +6,13 @@ from tests.documents.pages import Command, commands
 
 KINDS = {
     # tests/documents
+    "gpu": r"\.venv/bin/pip (uninstall|install --no-deps)|make serve DEVICE=cuda|bench/gpu\.sh",
     "serve": r"(OTEL\w+=\S+ )?make (demo|serve)\b",
     "ask": r"curl |make smoke\b",
-    "check": r"make (test|lint|format|images|sbom|graph)\b",
-    "measure": r"make compare\b",
+    "check": r"make (test|lint|format)\b",
+    "load": r"make load\b",
     "plan": r"\.venv/bin/python -m bench capacity ",
-    "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|\.venv/bin/pip install -r ",
+    "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|(\.venv/bin/)?pip install -r ",
     "compose": r"make (up|down)\b|docker compose ",
     "cluster": r"kubectl ",
     # tests/build

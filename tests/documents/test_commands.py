@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 
+from bench import __main__ as bench
 from tests.documents import checkout
 from tests.documents.checkout import Checkout
 from tests.documents.kinds import kind, of_kind
@@ -115,6 +116,28 @@ def test_an_environment_of_that_name_is_made_from_that_file(command: Command) ->
         assert f"\n{named.split('/')[0]}/ready:" in makefile
 
 
+@pytest.mark.parametrize("command", of_kind("load"), ids=str)
+def test_the_harness_takes_the_load_as_written(here: Checkout, command: Command) -> None:
+    ran = here.run(f"make --dry-run -o .venv-peers/ready {command.text.removeprefix('make ')}").splitlines()[-1]
+    arguments = shlex.split(ran)[3:]
+    assert bench.parser().parse_args(arguments).command == "load"
+
+
+@pytest.mark.parametrize("command", of_kind("gpu"), ids=str)
+def test_a_gpu_is_used_by_files_and_flags_that_are_there(here: Checkout, command: Command) -> None:
+    """Where there is no GPU; tests/unit/bench/gpu/test_script.py runs the script on a CPU."""
+    program, *words = shlex.split(command.text)
+    if program == "make":
+        assert here.run(f"make --dry-run {shlex.join(words)}")
+    elif program == "bench/gpu.sh":
+        usage = (ROOT / program).read_text("utf-8")
+        assert [word for word in words if word.startswith("--") and f"#   {word} " not in usage] == []
+    else:
+        named = [word for word in words if word.endswith(".txt")]
+        assert named or "onnxruntime" in words
+        assert all("onnxruntime-gpu==" in (ROOT / name).read_text("utf-8") for name in named)
+
+
 @pytest.mark.parametrize("command", of_kind("compose"), ids=str)
 def test_compose_is_asked_for_profiles_that_are_there(here: Checkout, command: Command) -> None:
     words = shlex.split(command.text)
@@ -146,5 +169,6 @@ def test_commands_in_sentences_exist(here: Checkout, page: str, command: str) ->
         assert {"cpu", "gpu", "monitoring"} & set(words), page
     elif "-m" in words:
         module = words[words.index("-m") + 1]
-        assert module == "pytest" or (ROOT / module.replace(".", "/")).is_dir() or module == "server.smoke"
+        place = ROOT / module.replace(".", "/")
+        assert module == "pytest" or place.is_dir() or place.with_suffix(".py").is_file()
         assert [word for word in words if word.startswith("tests/") and not (ROOT / word).exists()] == []

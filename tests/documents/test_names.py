@@ -12,9 +12,9 @@ from server.settings import SETTINGS
 from tests.documents.pages import PAGES, blocks, spans
 from tests.serving import ROOT, Served
 
-PARSERS = ("build/__main__.py", "bench/__main__.py", "bench/capacity.py", "server/migrate/options.py")
-# Flags of docker compose and of argparse itself.
-FOREIGN = {"--profile", "--build", "--help"}
+PARSERS = ("build/__main__.py", "bench/__main__.py", "bench/capacity.py", "server/migrate/options.py", "bench/gpu.sh")
+# Flags of docker compose, of pip and of argparse itself.
+FOREIGN = {"--profile", "--build", "--help", "--no-deps", "--require-hashes"}
 _FOLDERS, _ENDINGS = "server|build|bench|tests|deploy|docs|requirements", "py|txt|in|md|yaml|yml|json|jsonl|conf|sh"
 FILE = re.compile(rf"\b(?:{_FOLDERS})/[\w./-]+\.(?:{_ENDINGS})\b")
 # Read by OpenTelemetry's SDK; and Envoy's word for least requests.
@@ -30,9 +30,20 @@ def words(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_are_those_of_a_parser(page: Path) -> None:
-    known = {flag for file in PARSERS for flag in re.findall(r'"(--[a-z-]+)"', (ROOT / file).read_text("utf-8"))}
+    known = {flag for file in PARSERS for flag in _flags(file)}
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", words(page)))
     assert used <= known | FOREIGN
+
+
+def _flags(file: str) -> set[str]:
+    """The flags of an argparse parser, each switch's `--no-` among them, or of a script's usage."""
+    text = (ROOT / file).read_text("utf-8")
+    switches = re.findall(r'"--([a-z-]+)", action=argparse\.BooleanOptionalAction', text)
+    return {
+        *re.findall(r'"(--[a-z-]+)"', text),
+        *re.findall(r"^#   (--[a-z-]+) ", text, re.MULTILINE),
+        *(f"--no-{name}" for name in switches),
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -35,13 +35,16 @@ def snapshot(root: Path, weight_bytes: int) -> Snapshot:
     return Snapshot(root, "folder", "m", "r", "mit", {"model.safetensors": ""})
 
 
-@pytest.mark.parametrize(("disk", "memory", "what"), [(10**9, 10**12, "disk"), (10**12, 10**9, "memory")])
+@pytest.mark.parametrize(
+    ("disk", "memory", "what", "needed"),
+    [(10**9, 10**12, "disk", r"6\.7"), (10**12, 10**9, "memory", r"5\.\d")],
+)
 def test_refuses_and_says_how_much_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: int, memory: int, what: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: int, memory: int, what: str, needed: str
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": disk}))
     monkeypatch.setattr(preflight, "free_memory", lambda: memory)
-    with pytest.raises(BuildError, match=rf"not enough {what}.*needs about 5\.\d GB, 1\.0 GB are free"):
+    with pytest.raises(BuildError, match=rf"not enough {what}.*needs about {needed} GB, 1\.0 GB are free"):
         preflight.check(snapshot(tmp_path, 1_340_000_000 if what == "disk" else 900_000_000), tmp_path)
 
 
