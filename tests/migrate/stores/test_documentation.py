@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.documents import checkout
 from tests.migrate.stores import fake_pinecone
 from tests.migrate.stores.fake_pinecone import FakePinecone
 from tests.migrate.stores.fake_qdrant import FakeQdrant
@@ -49,6 +50,7 @@ def test_everything_on_the_page_runs_as_it_is_written(
         "https://docs-bge-abc123.svc.region.pinecone.io": pinecone.url,
         "PINECONE_API_KEY=…": f"PINECONE_API_KEY={fake_pinecone.KEY}",
     }
+    checkout.make(tmp_path, {".venv-stores": ".venv-stores"})
     make_inputs(tmp_path, pgvector)
     runners: dict[str, Callable[[str], None]] = {
         "bash": lambda text: run(["bash", "-euo", "pipefail", "-c", text], tmp_path),
@@ -74,7 +76,6 @@ def make_inputs(folder: Path, pgvector: str) -> None:
     (folder / "your_texts.json").write_text(json.dumps(texts), "utf-8")
     parquet.write_table(arrow.Table.from_pylist(texts), folder / "your_texts.parquet")
     (folder / "stores").mkdir()
-    (folder / "requirements").symlink_to(ROOT / "requirements")
     with opened(f"chroma:{folder / 'stores' / 'chroma'}#docs", target()) as store:
         store.write(written)
         store.finish()
