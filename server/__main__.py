@@ -166,7 +166,7 @@ def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
     manifest, device, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
     most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device], manifest.max_tokens)
     resources = Resources(device, loaded.threads.count, most, packed, gpu_memory(loaded))
-    with verifying(loaded.artifact):
+    with verifying(loaded.artifact, loaded.settings.model):
         engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
     ids = loaded.tokenizer.encode(["warm"])[0].ids
     try:

@@ -36,16 +36,15 @@ def open_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
         StartError: as `find_artifact`, or the graph is not the one that was built.
     """
     artifact = find_artifact(models_dir, model, precision, cuda=cuda)
-    _check_graph(artifact)
+    _check_graph(artifact, model)
     return artifact
 
 
 def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
     """Find `model` (its name or Hub id) in `precision`, finishing an interrupted commit of its build first.
 
-    Everything is verified but the graph's digest: `verifying` does that while the graph is loaded.
-
-    For `cuda` the graph made for it is taken where there is one, else the one that runs everywhere.
+    Everything is verified but the graph's digest: `verifying` does that while the graph is loaded. For `cuda` the graph
+    made for it is taken where there is one, else the one that runs everywhere.
 
     Raises:
         StartError: the model, the precision or a file is missing or not what the manifest says; the message names
@@ -64,14 +63,14 @@ def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
 
 
 @contextmanager
-def verifying(artifact: Artifact) -> Iterator[None]:
-    """Verify the graph while the body loads it; nothing may be computed with it before the body's end.
+def verifying(artifact: Artifact, model: str) -> Iterator[None]:
+    """Verify the graph of `model` while the body loads it; nothing may be computed with it before the body's end.
 
     Raises:
         StartError: it is not the one that was built, whatever became of the body.
     """
     with ThreadPoolExecutor(1, "verify") as pool:
-        check = pool.submit(_check_graph, artifact)
+        check = pool.submit(_check_graph, artifact, model)
         try:
             yield
         finally:
@@ -156,8 +155,8 @@ def _present_whole(models_dir: Path, expected: File, model: str) -> Path:
     return path
 
 
-def _check_graph(artifact: Artifact) -> None:
-    _check_digest(artifact.model_path, artifact.variant.sha256, artifact.manifest.name)
+def _check_graph(artifact: Artifact, model: str) -> None:
+    _check_digest(artifact.model_path, artifact.variant.sha256, model)
 
 
 def _check_digest(path: Path, expected: str, model: str) -> None:

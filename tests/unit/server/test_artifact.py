@@ -75,18 +75,19 @@ def test_a_graph_loaded_while_it_is_verified_is_refused_for_its_bytes_whether_it
     models_dir: Path,
 ) -> None:
     flip_a_byte(models_dir / "tiny.onnx")
-    artifact = find_artifact(models_dir, tiny.NAME, "fp32")
-    with pytest.raises(StartError, match="SHA-256"), verifying(artifact):
+    artifact = find_artifact(models_dir, "some-org/tiny", "fp32")
+    remedy = "SHA-256.*make build-models MODEL=some-org/tiny"
+    with pytest.raises(StartError, match=remedy), verifying(artifact, "some-org/tiny"):
         assert artifact.model_path.exists()
-    with pytest.raises(StartError, match="SHA-256"), verifying(artifact):
+    with pytest.raises(StartError, match=remedy), verifying(artifact, "some-org/tiny"):
         raise StartError("could not be loaded")
 
 
 def test_a_graph_that_is_the_one_built_fails_for_its_own_reasons_only(models_dir: Path) -> None:
     artifact = find_artifact(models_dir, tiny.NAME, "fp32")
-    with verifying(artifact):
+    with verifying(artifact, tiny.NAME):
         assert artifact.model_path.exists()
-    with pytest.raises(StartError, match="could not be loaded"), verifying(artifact):
+    with pytest.raises(StartError, match="could not be loaded"), verifying(artifact, tiny.NAME):
         raise StartError("could not be loaded")
 
 
