@@ -1,6 +1,5 @@
 """The original weights of a built model, and its plain exports for those who run such. In the build environment."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -37,7 +36,12 @@ def prepare(task: Task) -> dict[str, object]:
     if not int8.is_dir():
         with cached.folder(int8) as staged:
             quantize_dynamic(plain / "model.onnx", staged / "model.onnx", weight_type=QuantType.QInt8)
-    return {"folder": str(found.folder.resolve()), "config": json.loads((found.folder / "config.json").read_text())}
+    return described(found)
+
+
+def described(found: Snapshot) -> dict[str, object]:
+    """Return `folder`, where the weights are, and `config`, the model's own config.json."""
+    return {"folder": str(found.folder.resolve()), "config": found.json("config.json")}
 
 
 def snapshot(task: Task) -> Snapshot:

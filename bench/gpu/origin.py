@@ -1,7 +1,5 @@
 """Where a built model's original weights are and what its configuration says. In the build environment."""
 
-import json
-
 from bench import source
 from bench.contenders import Task
 
@@ -12,5 +10,4 @@ def prepare(task: Task) -> dict[str, object]:
     Raises:
         BuildError: they cannot be found.
     """
-    found = source.snapshot(task)
-    return {"folder": str(found.folder.resolve()), "config": json.loads((found.folder / "config.json").read_text())}
+    return source.described(source.snapshot(task))

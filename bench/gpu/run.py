@@ -14,7 +14,7 @@ from bench.catalog import Entry
 from bench.compare import embed
 from bench.contenders import Task
 from bench.gpu import batches
-from bench.gpu.report import Report, Served
+from bench.gpu.report import OURS, PEAK, TORCH, Report, Served
 from bench.load.call import MANY, ONE, Dialect
 from bench.load.caller import Caller
 from bench.load.load import Load
@@ -27,7 +27,7 @@ from bench.subject import Subject
 from bench.workloads import Workload
 from server.warmup import MOST_TOKENS
 
-OURS, REFERENCE, PEAK, TORCH = "ours", "fp32 on CPU", "matrix product", "torch"
+REFERENCE = "fp32 on CPU"
 BATCH = 32
 # Texts of the corpus that the bare engine is given at once, to set the server's rate against.
 CORPUS = 1024
@@ -35,6 +35,8 @@ CORPUS = 1024
 _ROOM = {"MAX_BATCH_TOKENS": "65536", "MAX_QUEUE_TOKENS": "4000000"}
 _PREPARE_TIMEOUT_S = 300.0
 _MOST_TURNS_S = 20.0
+
+Tasks = dict[str, tuple[Entry, Task]]
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ def run(subject: Subject, plan: Plan, sample: list[str]) -> Report:
     origin, skipped = _origin(subject, plan)
     loads = batches.make(subject.vocabulary, subject.manifest.max_tokens, plan.device)
     report = Report(subject, host.describe(), plan.device, plan.precision, loads, origin.get("config", {}), skipped)
-    with _started(subject, plan, origin) as contestants:
-        _load(contestants, subject, plan, origin, report)
+    tasks = _tasks(subject, plan, origin)
+    with _started(subject, tasks) as contestants:
+        _load(contestants, tasks, report)
         _measure_fidelity(contestants, subject, sample, report)
         _measure_speed(contestants, loads, plan, report)
         report.skipped |= contestants.dropped
@@ -79,7 +82,7 @@ def _origin(subject: Subject, plan: Plan) -> tuple[dict[str, Any], dict[str, str
         return {}, {TORCH: str(error)}
 
 
-def _tasks(subject: Subject, plan: Plan, origin: dict[str, Any]) -> dict[str, tuple[Entry, Task]]:
+def _tasks(subject: Subject, plan: Plan, origin: dict[str, Any]) -> Tasks:
     """Who is measured, in the order of turns, and what each loads."""
     half = "fp16" if plan.device == "cuda" else "fp32"
     tokens = max(MOST_TOKENS["cuda"], subject.batch_tokens) if plan.device == "cuda" else subject.batch_tokens
@@ -96,10 +99,10 @@ def _tasks(subject: Subject, plan: Plan, origin: dict[str, Any]) -> dict[str, tu
 
 
 @contextmanager
-def _started(subject: Subject, plan: Plan, origin: dict[str, Any]) -> Iterator[Field]:
+def _started(subject: Subject, tasks: Tasks) -> Iterator[Field]:
     with ExitStack() as stack:
         workers = {}
-        for name, (entry, _) in _tasks(subject, plan, origin).items():
+        for name, (entry, _) in tasks.items():
             # The runtime's environment is the one this runs in: a machine with a GPU has a runtime of its own.
             ours = entry.environment == "runtime"
             program = ("bench.worker", entry.module)
@@ -108,8 +111,8 @@ def _started(subject: Subject, plan: Plan, origin: dict[str, Any]) -> Iterator[F
         yield Field(workers)
 
 
-def _load(contestants: Field, subject: Subject, plan: Plan, origin: dict[str, Any], report: Report) -> None:
-    for name, (_, task) in _tasks(subject, plan, origin).items():
+def _load(contestants: Field, tasks: Tasks, report: Report) -> None:
+    for name, (_, task) in tasks.items():
         with progress.step(f"load {name}"):
             answer = contestants.ask(name, "load", LOAD_TIMEOUT_S, task=asdict(task))
         if answer:
