@@ -2,7 +2,7 @@
 
 import ctypes
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +139,7 @@ def _too_old(driver: Any) -> str:  # noqa: ANN401
 
 def _no_library(major: int, load: Load) -> str:
     absent = [name for name in libraries(major) if not _loads(name, load)]
-    return f"{_listed(absent)} cannot be loaded, of CUDA {major} and cuDNN 9: `{INSTALL}`" if absent else ""
+    return f"{', '.join(absent)} cannot be loaded, of CUDA {major} and cuDNN 9: `{INSTALL}`" if absent else ""
 
 
 def _loads(name: str, load: Load) -> bool:
@@ -155,7 +155,3 @@ def _memory(driver: Any) -> int | None:  # noqa: ANN401
     if driver.cuDeviceGet(ctypes.byref(device), 0) or driver.cuDeviceTotalMem_v2(ctypes.byref(total), device):
         return None
     return total.value
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -42,7 +42,8 @@ def merge(options: Options) -> Receipt:
         _check_family(shards)
         workspace.clear()
         rows = _write(options, shards, workspace)
-        _list_rejects(options, shards, workspace)
+        _list_rejects(shards, workspace)
+        workspace.hand_out_rejects(options.rejects)
         made = _receipt(options, shards, rows) | {"rejects": str(workspace.rejects)}
         receipt.write(workspace.receipt, made)
         workspace.tidy()
@@ -150,11 +151,9 @@ def _covered(shards: list[_Finished]) -> Iterator[Row]:
         raise MigrateError(f"the shards hold {expected} of {shards[0].counts['input']} records")
 
 
-def _list_rejects(options: Options, shards: list[_Finished], workspace: Workspace) -> None:
+def _list_rejects(shards: list[_Finished], workspace: Workspace) -> None:
     with workspace.rejects.open("wb") as listed:
         listed.writelines(line for _, line in heapq.merge(*(shard.rejected() for shard in shards)))
-    if options.rejects:
-        Path(options.rejects).write_bytes(workspace.rejects.read_bytes())
 
 
 def _check_ids(seen: SeenIds, rows: list[Row]) -> None:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -223,8 +222,7 @@ def _finish(job: Job, writer: Writer) -> Receipt:
         )
     job.sink.finish()
     verified = verify(job.sink, last.rows, job.workspace.sample, writer.again, job.model.precision)
-    if job.options.rejects:
-        _copy(job.workspace.rejects, Path(job.options.rejects))
+    job.workspace.hand_out_rejects(job.options.rejects)
     made = receipt.compose(header, last, verified, job.sink) | {"rejects": str(job.workspace.rejects)}
     receipt.write(job.workspace.receipt, made)
     writer.journal.append(msgspec.structs.replace(last, window=last.window + 1, finished=True))
@@ -234,7 +232,3 @@ def _finish(job: Job, writer: Writer) -> Receipt:
 
 def _json_line(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.write_bytes(source.read_bytes())

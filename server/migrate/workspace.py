@@ -50,6 +50,15 @@ class Workspace:
             if path.name != LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    def hand_out_rejects(self, asked: str) -> None:
+        """Copy the list of rejects to where it was asked for, if it was.
+
+        Raises:
+            OSError: it cannot be written there.
+        """
+        if asked:
+            Path(asked).write_bytes(self.rejects.read_bytes())
+
     def tidy(self) -> None:
         """Remove what only a job that goes on would need."""
         for path in (self.memo, self.ids, self.sample):

@@ -1,10 +1,14 @@
 """What sinks in files share: they grow beside their final name and take it when they are complete."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from server import staging
+from server.engine import Vectors
 from server.migrate.errors import MigrateError
+from server.migrate.record import Row
 
 
 @runtime_checkable
@@ -31,6 +35,13 @@ def check_new(final: Path) -> None:
         raise MigrateError(f"{final} exists and is not this job's; choose another --output, or --restart to replace it")
     if not final.parent.is_dir():
         raise MigrateError(f"there is no folder {final.parent}; make it first")
+
+
+def pick_rows(stored: Iterable[Row], rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+    """Read vectors by place where the id there is the one asked for, and no further than the last of them."""
+    wanted = dict(rows)
+    upto = islice(stored, max(wanted, default=-1) + 1)
+    return {row.id: row.vector.copy() for row in upto if wanted.get(row.place) == row.id}
 
 
 def settle(path: Path, final: Path) -> None:

@@ -5,7 +5,6 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from server.engine import Vectors
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.file import check_new, partial, settle
+from server.migrate.sinks.file import check_new, partial, pick_rows, settle
 from server.migrate.sinks.npy import NpySink
 from server.migrate.sinks.sink import Sink, Target
 
@@ -99,9 +98,7 @@ class NpzSink:
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
         """Read vectors back by place where the id there is the one asked for."""
-        wanted = dict(rows)
-        upto = islice(read(self._final), max(wanted, default=-1) + 1)
-        return {row.id: row.vector.copy() for row in upto if wanted.get(row.place) == row.id}
+        return pick_rows(read(self._final), rows)
 
     def close(self) -> None:
         """Let go of the files."""

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from server.engine import Vectors
 from server.migrate import extra
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.file import check_new, partial, settle
+from server.migrate.sinks.file import check_new, partial, pick_rows, settle
 from server.migrate.sinks.sink import Sink, Target
 
 ROWS = 1024
@@ -104,9 +103,7 @@ class ParquetSink:
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
         """Read vectors back by place where the id there is the one asked for."""
-        wanted = dict(rows)
-        upto = islice(read(self._final), max(wanted, default=-1) + 1)
-        return {row.id: row.vector.copy() for row in upto if wanted.get(row.place) == row.id}
+        return pick_rows(read(self._final), rows)
 
     def close(self) -> None:
         """There is nothing to let go of: no file stays open between two writes."""
