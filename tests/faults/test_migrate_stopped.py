@@ -54,10 +54,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_an_interrupt_from_the_keyboard_says_how_to_go_on(tmp_path: Path) -> None:
     source, output = write_texts(tmp_path / "texts.json", 2000), tmp_path / "out.npy"
-    # A shell's background jobs ignore interrupts, and pass that on.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = start(source, output, *WINDOW)
-    signal.signal(signal.SIGINT, before)
     wait_for(tmp_path / "out.npy.partial", process)
     process.send_signal(signal.SIGINT)
     status, _, err = finish(process)
