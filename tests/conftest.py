@@ -12,7 +12,7 @@ from tests.serving import Served, serve
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-# Where a shell runs the tests in the background SIGINT is ignored, by their child processes too unless it is caught here.
+# A shell has its background jobs ignore SIGINT, and so do their child processes unless it is caught here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
