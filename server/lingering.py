@@ -5,19 +5,26 @@ from collections.abc import Callable
 
 
 class Lingering(asyncio.Transport):
-    """A socket's transport, as far as answering needs it; how it closes is the connection's matter."""
+    """A socket's transport, as far as answering needs it; how it closes is the connection's matter.
+
+    uvicorn writes an answer's head and its body apart, and uvloop sends each at once: two packets, for each of which
+    the caller is woken. What is written in one turn of the event loop leaves together here.
+    """
 
     def __init__(self, socket: asyncio.Transport, close: Callable[[], None]) -> None:
         super().__init__()
         self._socket = socket
         self._close = close
         self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[bytes | bytearray | memoryview] = []
         self.written_bytes = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data` after what was written before; `written_bytes` is the length of the last."""
-        self.written_bytes = len(data)
-        self._socket.write(data)
+        """Send `data` after what was written before; `written_bytes` is the length of what left last."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(data)
 
     def is_closing(self) -> bool:
         """Whether no more may be written."""
@@ -25,5 +32,12 @@ class Lingering(asyncio.Transport):
 
     def close(self) -> None:
         """Write no more, and close once the caller can have read the rest."""
+        self._flush()
         self._closing = True
         self._close()
+
+    def _flush(self) -> None:
+        if unsent := self._unsent:
+            self._unsent = []
+            self.written_bytes = sum(map(len, unsent))
+            self._socket.writelines(unsent)
