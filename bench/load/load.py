@@ -16,6 +16,8 @@ LATE_S = 1.0
 # A client that was refused or lost its connection pauses, or it would do nothing but ask.
 _PAUSE_S = 0.05
 _POLL_S = 0.01
+# uvloop's timers count in milliseconds: for what is nearer than one it would spin, on a core that the server needs.
+_TICK_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class OpenLoop(_Loop):
 
     def _wait_for(self, due: float | None) -> None:
         if due is not None:
-            self._timer(self._start + due, self._pump, due)
+            self._timer(max(self._start + due, self._clock() + _TICK_S), self._pump, due)
 
     def _pump(self, due: float | None) -> None:
         while due is not None and self._start + due <= self._clock():
