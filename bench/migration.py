@@ -19,10 +19,11 @@ from bench.spread import spread
 from bench.subject import Subject
 from bench.table import Table, number
 from bench.workloads import SEED, lognormal_lengths
-from server.engine import Engine, Ids, split_packed
+from server.engine import Ids
 from server.migrate import options
 from server.migrate.model import Model, settings_of
 from server.migrate.record import Record
+from server.runner import Runner
 
 # As in the workload of 64 mixed texts.
 MEAN_TOKENS, LONGEST = 42, 250
@@ -99,12 +100,12 @@ def compare(subject: Subject, precision: str, texts: int, rounds: int, show: Cal
         environ = _environment(subject, precision)
         asked = options.parse(["--input", str(source), "--output", str(Path(folder) / "out.npy")])
         model = Model(asked, settings_of(asked, environ))
-        engine, batch_tokens = model.start()
+        runner, batch_tokens = model.start()
         sequences = _encoded(model, json.loads(source.read_bytes()))
         turns: list[Turn] = []
         for number_ in range(rounds):
             show(f"round {number_ + 1} of {rounds}")
-            alone = _engine_s(engine, sequences, batch_tokens)
+            alone = _engine_s(runner, sequences, batch_tokens)
             windows, whole = _migration_s(source, environ | {"MAX_BATCH_TOKENS": str(batch_tokens)})
             turns.append(Turn(alone, windows, whole))
     tokens = sum(map(len, sequences))
@@ -132,10 +133,9 @@ def _encoded(model: Model, texts: list[str]) -> list[Ids]:
     return [piece.ids for piece in model.preparer.prepare(records, {}).pieces]
 
 
-def _engine_s(engine: Engine, sequences: Sequence[Ids], batch_tokens: int) -> float:
+def _engine_s(runner: Runner, sequences: Sequence[Ids], batch_tokens: int) -> float:
     started = time.perf_counter()
-    for run in split_packed([len(ids) for ids in sequences], batch_tokens):
-        engine.embed([sequences[position] for position in run])
+    runner.embed(sequences, batch_tokens)
     return time.perf_counter() - started
 
 

@@ -13,20 +13,17 @@ from typing import Any
 
 import uvicorn
 
-from server import __version__, device, logs, machine, process, traces
+from server import __version__, device, logs, machine, process
 from server.app import create_app
-from server.artifact import find_artifact, verifying
 from server.cost import Pace
 from server.device import PROVIDERS
-from server.engine import OnnxEngine, Resources
-from server.errors import START_REFUSED, DeviceLostError, InferenceError, StartError
+from server.engine import OnnxEngine
+from server.errors import START_REFUSED, DeviceLostError, StartError
 from server.loaded import Loaded
 from server.protocol import Terms, bounded
 from server.service import Service
-from server.session import MEMORY_SHARE
-from server.settings import SETTINGS, Settings, SettingsError, resolve
-from server.tokenization import Tokenizer
-from server.warmup import MOST_TOKENS, Warm, check_batch, warm
+from server.settings import SETTINGS, SettingsError, resolve
+from server.start import load, start_engine
 
 logger = logging.getLogger("server")
 
@@ -114,26 +111,6 @@ def _bind(listener: socket.socket, address: Any) -> socket.socket:  # noqa: ANN4
     return listener
 
 
-def load(settings: Settings) -> Loaded:
-    """Decide what runs and open it.
-
-    Raises:
-        StartError: the model, the device or a limit cannot be used as set.
-    """
-    choice = device.detect(settings.device, settings.quantization)
-    artifact = find_artifact(settings.models_dir, settings.model, choice.precision, cuda=choice.device == "cuda")
-    max_tokens = artifact.manifest.max_tokens
-    check_batch(settings, max_tokens)
-    return Loaded(
-        settings=settings,
-        artifact=artifact,
-        choice=choice,
-        threads=machine.inference_threads(settings.threads),
-        tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens),
-        tracer=traces.connect(settings.otel_exporter_otlp_endpoint),
-    )
-
-
 def serve(loaded: Loaded, listener: socket.socket) -> None:
     """Load the graph, warm it, then listen: whoever can connect gets an answer.
 
@@ -153,36 +130,8 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     service = Service(loaded, engine, warmed, _die)
     terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
     server = Server(_uvicorn_config(service, terms), service, terms)
-    process.freeze_heap()
+    process.settle_heap()
     server.run(sockets=[listener])
-
-
-def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
-    """Load the graph, verified, and warm it.
-
-    Raises:
-        StartError: the graph is not the one that was built, cannot be loaded or does not answer.
-    """
-    manifest, device, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
-    most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device], manifest.max_tokens)
-    resources = Resources(device, loaded.threads.count, most, packed, gpu_memory(loaded))
-    with verifying(loaded.artifact, loaded.settings.model):
-        engine = OnnxEngine(loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
-    ids = loaded.tokenizer.encode(["warm"])[0].ids
-    try:
-        return engine, warm(engine, ids, loaded.settings, device, packed=packed)
-    except InferenceError as error:
-        path = loaded.artifact.model_path
-        raise StartError(f"{path} was loaded but does not compute on {device}: {error}") from error
-
-
-def gpu_memory(loaded: Loaded) -> int | None:
-    """Resolve GPU_MEMORY_MB to bytes; None where there is no GPU, or it does not tell what it has."""
-    if loaded.choice.device != "cuda":
-        return None
-    if loaded.settings.gpu_memory_mb:
-        return loaded.settings.gpu_memory_mb * 2**20
-    return int(MEMORY_SHARE * loaded.choice.gpu_memory) if loaded.choice.gpu_memory else None
 
 
 def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, listener: socket.socket) -> Iterator[str]:
@@ -201,7 +150,8 @@ def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, listener: socket.soc
     for note in manifest.notes:
         yield f"note: {note}"
     yield f"threads {threads.count}: {threads.reason}"
-    yield f"batches of {pace.batch_tokens} tokens, queue of {pace.queue_tokens} tokens"
+    yield f"streams {pace.streams}: so many batches run side by side, of {pace.batch_tokens} tokens each at most"
+    yield f"queue of {pace.queue_tokens} tokens"
     yield f"measured: {pace.cost.run_s * 1e3:.2f} ms a run, {pace.tokens_per_s:.0f} tokens/s in full batches"
     yield f"settings: {' '.join(f'{name}={value}' for name, value in loaded.settings.items())}"
     host, port = listener.getsockname()[:2]

@@ -1,27 +1,26 @@
-"""Requests in, batches out: a thin asyncio shell around the pure plan and the one inference thread.
+"""Requests in, batches out: a thin asyncio shell around the pure plan and the inference threads.
 
 Texts of different requests share batches, and one request's texts may spread over several. Nothing waits for a
-batch to fill: whatever is queued when the thread is about to fall idle is planned then.
+batch to fill: whatever is queued when a thread is about to fall idle is planned then.
 """
 
 import asyncio
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
 import numpy as np
 
 from server.allowance import Allowance
+from server.batch import Batch, InHand
 from server.cost import Load, Pace
 from server.engine import Engine, Ids, Vectors
 from server.errors import DeadlineError, InferenceError, OverloadedError, ServiceError, UnavailableError
-from server.inference import InferenceThread, Run
+from server.inference import InferenceThreads, Run
 from server.job import Embedded, Job, Text
 from server.metrics import Metrics
 from server.plan import Limits, plan
@@ -32,53 +31,37 @@ logger = logging.getLogger(__name__)
 
 RATE_WEIGHT = 0.2
 MAX_RETRY_AFTER_S = 60
-# How long before a batch should end the next one is planned and handed over, so that the thread never waits for the
+# How long before a batch should end the next one is planned and handed over, so that its thread never waits for the
 # event loop. Later arrivals miss that batch, so it is short.
 LEAD_S = 0.003
-# The running batch and the one prepared.
-IN_HAND = 2
 # For how long after a small request large ones are computed in slices.
 SLICED_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Texts that run together, and for each of them all that wait for its vector, itself included."""
-
-    texts: list[Text]
-    sharers: list[list[Text]]
-    load: Load
-
-    def jobs(self) -> set[Job]:
-        """The requests that have a text here."""
-        return {text.job for sharers in self.sharers for text in sharers}
-
-
 class Batcher:
-    """Admits requests within a bound and runs planned batches on one thread. Use from one event loop."""
+    """Admits requests within a bound and runs planned batches on threads. Use from one event loop."""
 
     def __init__(
         self,
         engine: Engine,
+        threads: InferenceThreads,
         pace: Pace,
         metrics: Metrics,
-        on_death: Callable[[BaseException], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Run batches on `engine`; `on_death` is told when the inference thread has ended for good."""
+        """Run batches on `engine` and `threads`, as many at once as `pace` has streams."""
         self._engine = engine
         self._pace = pace
         self._metrics = metrics
         self._clock = clock
         self._queue = Allowance(pace.queue_tokens)
         self._tokens_per_s = pace.tokens_per_s
-        self._thread = InferenceThread(on_death)
+        self._threads = threads
         self._waiting = WaitingTexts()
         self._tickets = count()
         self._turns = Turns()
         self._small_came = -math.inf
-        self._in_hand: deque[Batch] = deque()
-        self._running_since = 0.0
+        self._in_hand = InHand(pace.streams, clock)
         self._jobs = 0
         self._closing = False
         self._idle = asyncio.Event()
@@ -107,8 +90,8 @@ class Batcher:
 
     @property
     def running_s(self) -> float:
-        """How long the thread has been at the present batch; 0 when idle."""
-        return self._clock() - self._running_since if self._in_hand else 0.0
+        """How long a thread has been at its batch, the longest of them; 0 when all are idle."""
+        return self._in_hand.running_s
 
     async def embed(self, sequences: Sequence[Ids], deadline: float) -> Embedded:
         """Compute vectors for one request, in order; all of its texts are admitted or none.
@@ -178,7 +161,7 @@ class Batcher:
                 await self._idle.wait()
         except TimeoutError:
             logger.error("inference did not end within %s s of closing", timeout_s)
-        self._thread.stop()
+        self._threads.stop()
         return self._idle.is_set()
 
     async def _wait_for(self, texts: list[Text], tokens: int) -> Embedded:
@@ -207,35 +190,36 @@ class Batcher:
         return texts
 
     def _dispatch(self) -> None:
-        """Start a batch if the thread is idle."""
-        if not self._in_hand:
-            self._start()
+        """Start batches while a thread is idle and a text waits."""
+        if self._in_hand.idle:
+            limits = self._limits()
+            while self._in_hand.idle and self._start(limits):
+                pass
 
     def _prepare(self) -> None:
-        """Hand the next batch over shortly before the running one ends."""
-        if 0 < len(self._in_hand) < IN_HAND:
-            self._start()
+        """Hand the next batch over shortly before a running one ends."""
+        if self._in_hand.may_prepare:
+            self._start(self._limits())
 
-    def _start(self) -> None:
+    def _start(self, limits: Limits) -> bool:
+        """Hand a batch over; tell whether there was one."""
         now = self._clock()
-        planned = plan(self._waiting.in_turn(), self._pace.cost, self._limits(now), now)
+        planned = plan(self._waiting.in_turn(), self._pace.cost, limits, now)
         self._waiting.put_back(planned.waiting)
         for text in planned.expired:
             text.job.fail(_too_late())
         batch = self._claim(planned.batch)
         if not batch.texts:
-            return
+            return False
         self._turns.serve(batch.load.tokens, self._jobs)
-        self._in_hand.append(batch)
         sequences = [text.ids for text in batch.texts]
-        self._thread.submit(partial(self._engine.embed, sequences), partial(self._finish, batch))
-        if len(self._in_hand) == 1:
-            self._begin(batch)
+        self._threads.submit(partial(self._engine.embed, sequences), partial(self._finish, batch))
+        self._begin(self._in_hand.give(batch))
+        return True
 
-    def _limits(self, now: float) -> Limits:
-        pace = self._pace
-        sliced = now - self._small_came < SLICED_S
-        return Limits(pace.batch_tokens, pace.slice_tokens if sliced else pace.batch_tokens, self._turns.now)
+    def _limits(self) -> Limits:
+        sliced = self._clock() - self._small_came < SLICED_S
+        return Limits.of_pace(self._pace, self._waiting.tokens, self._turns.now, sliced=sliced)
 
     def _claim(self, texts: Iterable[Text]) -> Batch:
         batch = Batch([], [], Load())
@@ -247,16 +231,14 @@ class Batcher:
                 load = load.plus(text.tokens)
         return Batch(batch.texts, batch.sharers, load)
 
-    def _begin(self, batch: Batch) -> None:
-        """Note that the thread is at `batch` now, and prepare the next one in time."""
-        self._running_since = self._clock()
-        left = self._pace.cost.seconds(batch.load) - LEAD_S
-        asyncio.get_running_loop().call_later(max(0.0, left), self._prepare)
+    def _begin(self, batch: Batch | None) -> None:
+        """Where a thread has begun `batch`, prepare the one after it in time."""
+        if batch:
+            left = self._pace.cost.seconds(batch.load) - LEAD_S
+            asyncio.get_running_loop().call_later(max(0.0, left), self._prepare)
 
     def _finish(self, batch: Batch, run: Run) -> None:
-        self._in_hand.popleft()
-        if self._in_hand:
-            self._begin(self._in_hand[0])
+        self._begin(self._in_hand.end(batch))
         if run.vectors is not None:
             self._deliver(batch, run.vectors, run.ended - run.began)
         else:
@@ -277,7 +259,8 @@ class Batcher:
 
     def _measure(self, batch: Batch, seconds: float) -> None:
         load, metrics = batch.load, self._metrics
-        self._tokens_per_s += RATE_WEIGHT * (load.tokens / max(seconds, 1e-6) - self._tokens_per_s)
+        found = self._pace.streams * load.tokens / max(seconds, 1e-6)
+        self._tokens_per_s += RATE_WEIGHT * (found - self._tokens_per_s)
         metrics.batch_seconds.observe(seconds)
         metrics.batch_tokens.observe(load.tokens)
         metrics.batch_texts.observe(load.texts)

@@ -61,7 +61,7 @@ class CostModel:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a batch costs, how many tokens it may compute, and how many may be queued.
+    """What a batch costs, how many tokens it may compute, how many may be queued, and how many batches run at once.
 
     `slice_tokens` is what is computed at once of large requests while small ones are about.
     """
@@ -70,11 +70,12 @@ class Pace:
     batch_tokens: int
     slice_tokens: int
     queue_tokens: int
+    streams: int = 1
 
     @property
     def tokens_per_s(self) -> float:
-        """The speed of full batches of short texts."""
-        return self.cost.tokens_per_s(self.batch_tokens)
+        """The speed of full batches of short texts, of all streams together."""
+        return self.streams * self.cost.tokens_per_s(self.batch_tokens)
 
 
 def fit(loads: Sequence[Load], seconds: Sequence[float], *, packed: bool) -> CostModel:

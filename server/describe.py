@@ -92,6 +92,7 @@ class Decided(TeiInfo):
     cpu_flags: list[str]
     threads: int
     threads_reason: str
+    streams: Annotated[int, Meta(description="Batches that are computed side by side.")]
     limits: Limits
 
 
@@ -123,6 +124,7 @@ def describe(loaded: Loaded, pace: Pace) -> Decided:
         "cpu_flags": list(machine.cpu_flags()),
         "threads": loaded.threads.count,
         "threads_reason": loaded.threads.reason,
+        "streams": pace.streams,
         "limits": _limits(loaded, pace),
         **_tei_info(loaded, pace),
     }

@@ -1,4 +1,4 @@
-"""The one thread that computes, and how its results get back to the event loop."""
+"""The threads that compute, one for each stream, and how their results get back to the event loop."""
 
 import asyncio
 import logging
@@ -31,31 +31,38 @@ Work = Callable[[], Vectors]
 Done = Callable[[Run], None]
 
 
-class InferenceThread:
-    """Runs calls one after another; a daemon, so that one that hangs cannot keep the process.
+class InferenceThreads:
+    """Run calls in the order they came; daemons, so that one that hangs cannot keep the process.
 
-    An exception belongs to its call. Anything worse (SystemExit, the interpreter's own, a lost GPU) ends the thread:
+    An exception belongs to its call. Anything worse (SystemExit, the interpreter's own, a lost GPU) ends its thread:
     then `on_death` is called on the event loop, since a process without it would accept work that nobody does.
     """
 
-    def __init__(self, on_death: Callable[[BaseException], None]) -> None:
+    def __init__(self, count: int, on_death: Callable[[BaseException], None], prepare: Callable[[], None]) -> None:
+        """Have `count` threads, each of which calls `prepare` first; `on_death` is told of one that has ended."""
         self._on_death = on_death
+        self._prepare = prepare
         self._calls: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference-{number}", daemon=True) for number in range(count)
+        ]
 
     def submit(self, work: Work, done: Done) -> None:
-        """Run `work` after all that was submitted before; `done` is called on this event loop."""
+        """Begin `work` after all that was submitted before; `done` is called on this event loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._thread.start()
+            for thread in self._threads:
+                thread.start()
         self._calls.put((work, done))
 
     def stop(self) -> None:
-        """End the thread once it has done what was submitted; does not wait for it."""
-        self._calls.put(None)
+        """End the threads once they have done what was submitted; does not wait for them."""
+        for _ in self._threads:
+            self._calls.put(None)
 
     def _work(self) -> None:
+        self._prepare()
         while (call := self._calls.get()) is not None:
             work, done = call
             run = _run(work)

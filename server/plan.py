@@ -1,10 +1,11 @@
 """Which waiting texts run next. Pure: no clock, no thread, no socket."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from server.cost import CostModel, Load
+from server.cost import CostModel, Load, Pace
 
 # Texts passed over for one batch, so that planning stays short however many wait.
 PASSED = 64
@@ -23,6 +24,17 @@ class Limits:
     tokens: int
     bulk_tokens: int
     horizon: float
+
+    @classmethod
+    def of_pace(cls, pace: Pace, waiting: int, horizon: float, *, sliced: bool) -> "Limits":
+        """Limits for the next batch of one stream while `waiting` tokens wait; `sliced` keeps large requests short.
+
+        Where there are more streams, none takes the others' share of what waits, as long as that costs no speed.
+        """
+        tokens = pace.batch_tokens
+        if pace.streams > 1:
+            tokens = min(tokens, max(pace.slice_tokens, math.ceil(waiting / (FULL * pace.streams))))
+        return cls(tokens, min(tokens, pace.slice_tokens) if sliced else tokens, horizon)
 
     def of(self, first: "Pending") -> int:
         """Return the bound of a batch that begins with this text."""

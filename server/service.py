@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from server import machine
+from server import machine, process
 from server.allowance import Allowance
 from server.batcher import Batcher
 from server.cache import VectorCache
@@ -19,6 +19,7 @@ from server.canary import Canary
 from server.describe import describe
 from server.engine import Engine, Ids, Vectors
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
+from server.inference import InferenceThreads
 from server.job import Embedded
 from server.loaded import Loaded
 from server.metrics import Metrics
@@ -60,7 +61,9 @@ class Service:
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
         self.metrics = Metrics()
         self._pace = warm.pace
-        self._batcher = Batcher(engine, warm.pace, self.metrics, on_death)
+        prepare = process.step_back if loaded.choice.device == "cpu" else _as_it_is
+        threads = InferenceThreads(warm.pace.streams, on_death, prepare)
+        self._batcher = Batcher(engine, threads, warm.pace, self.metrics)
         self._canary = Canary(self._batcher, warm.ids, warm.vector)
         self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
         self._tokenizer = loaded.tokenizer
@@ -103,14 +106,18 @@ class Service:
         """
         return await self._in_tokenizer(sum(map(len, texts)), deadline, partial(self._split, texts, special, deadline))
 
-    def check_room(self) -> None:
-        """Refuse a request before its body is read where the queue has no room for even one token.
+    def check_room(self, body_bytes: int) -> None:
+        """Refuse a request before its body of so many bytes is read, where the queue has no room for what it may be.
+
+        It holds one text at least, of a token for each few bytes, cut to what the model reads; what it holds more is
+        for `embed` to find out.
 
         Raises:
             OverloadedError: it has none.
             UnavailableError: the service is closing.
         """
-        self._batcher.check_room()
+        expected = body_bytes // CHARACTERS_PER_TOKEN
+        self._batcher.check_room(max(1, min(expected, self._tokenizer.max_tokens)))
 
     async def check_ready(self) -> None:
         """Return if requests can be answered now.
@@ -248,6 +255,10 @@ class Service:
         metrics.inputs.inc(len(result.vectors))
         metrics.input_tokens.inc(result.tokens)
         metrics.truncated.inc(result.truncated)
+
+
+def _as_it_is() -> None:
+    """A GPU must not wait for what its thread gives it."""
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None], _done: Future[T]) -> None:

@@ -76,6 +76,7 @@ class Settings:
     port: int
     api_key: Secret
     threads: int | None
+    streams: int | None
     max_batch_tokens: int | None
     max_queue_tokens: int | None
     gpu_memory_mb: int | None
@@ -230,6 +231,14 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("THREADS", "auto", _whole_or_auto(1), "Inference threads. auto: physical cores within quota and affinity."),
+    Setting(
+        "STREAMS",
+        "auto",
+        _whole_or_auto(1),
+        "Batches computed side by side, each with its share of the inference threads; more of them answer more texts "
+        "a second, and each text later. auto: one for each thread where the model is so small that its longest text "
+        "then takes at most a quarter of a second, else one. On a GPU: one.",
+    ),
     Setting(
         "MAX_BATCH_TOKENS",
         "auto",

@@ -11,18 +11,20 @@ class WaitingTexts:
     """A heap by turn, and an index by token ids.
 
     Settled texts stay in the heap until their turn comes or they outnumber the others, so that neither the end of a
-    request nor an engine that hangs makes it slow or large.
+    request nor an engine that hangs makes it slow or large. `tokens` counts those of all that wait.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[tuple[float, int], Text]] = []
         self._alike: defaultdict[bytes, dict[Text, None]] = defaultdict(dict)
         self._settled = 0
+        self.tokens = 0
 
     def add(self, text: Text) -> None:
         """Let `text` wait for its turn."""
         heapq.heappush(self._heap, (text.turn, text))
         self._alike[text.key][text] = None
+        self.tokens += text.tokens
 
     def in_turn(self) -> Iterator[Text]:
         """Take texts out, first in turn first; those that are not used must be put back."""
@@ -36,7 +38,9 @@ class WaitingTexts:
 
     def claim(self, text: Text) -> list[Text]:
         """Mark `text` and all that wait for the same vector as taken; return them, none if it was taken before."""
-        alike = [other for other in self._alike.pop(text.key, ()) if not other.settled]
+        found = self._alike.pop(text.key, {})
+        self.tokens -= text.tokens * len(found)
+        alike = [other for other in found if not other.settled]
         for other in alike:
             other.taken = True
         self._settled += len(alike) - 1
@@ -48,6 +52,7 @@ class WaitingTexts:
             alike = self._alike.get(text.key, {})
             if text in alike:
                 del alike[text]
+                self.tokens -= text.tokens
                 self._settled += 1
             if not alike:
                 self._alike.pop(text.key, None)

@@ -1,6 +1,7 @@
 """The first runs of an engine: they bring memory to its peak and measure what a batch costs here."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,10 @@ FULL_SPEED = 0.97
 SLICED_SPEED = 0.9
 LEAST_SLICE_TOKENS = 64
 SHORT = 8
+# Threads that share a batch wait for the slowest of them at every operator, which costs a small model a quarter of its
+# speed and more where the event loop interrupts them. So each computes batches of its own where the longest text then
+# takes no longer than this; a large model needs them all for one text.
+STREAM_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +50,41 @@ def check_batch(settings: Settings, max_tokens: int) -> None:
         raise StartError(f"MAX_BATCH_TOKENS={batch}: must be at least {max_tokens}, the model's longest text, or auto")
 
 
-def warm(engine: Engine, ids: list[int], settings: Settings, device: DeviceName, *, packed: bool) -> Warm:
-    """Measure `engine` and run the largest batch there will be, made of its longest texts; `ids` is a short text.
+def check_streams(settings: Settings, threads: int, device: DeviceName) -> None:
+    """Check STREAMS before anything slow is done.
+
+    Raises:
+        StartError: there are more than threads, or than the one that a GPU has.
+    """
+    streams = settings.streams or 1
+    if streams > 1 and device == "cuda":
+        raise StartError(f"STREAMS={streams}: must be 1 or auto on a GPU, which computes one batch at a time")
+    if streams > threads:
+        raise StartError(f"STREAMS={streams}: must be at most {threads}, the inference threads (THREADS), or auto")
+
+
+def warm_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> Warm:
+    """Measure `engine` on a GPU from the largest batch down; `text` is a short one.
 
     Raises:
         StartError: the GPU's memory does not hold the longest text.
     """
-    text = np.array(ids, np.int64)
-    if device == "cuda":
-        return Warm(measure_gpu(engine, text, settings, packed=packed), text, engine.embed([text])[0])
-    cost = measure(engine, text, packed=packed)
-    pace = plan_pace(cost, settings, engine.max_tokens, device)
-    if pace.batch_tokens >= 2 * engine.max_tokens:
-        longest = np.resize(text, engine.max_tokens)
-        engine.embed([longest] * (pace.batch_tokens // engine.max_tokens))
+    return Warm(measure_gpu(engine, text, settings, packed=packed), text, engine.embed([text])[0])
+
+
+def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams: int) -> Warm:
+    """Run the largest batch there will be, made of the longest texts, in all streams at once; `text` is a short one."""
+    pace = plan_pace(cost, settings, engine.max_tokens, "cpu", streams)
+    if streams > 1 or pace.batch_tokens >= 2 * engine.max_tokens:
+        largest = [np.resize(text, engine.max_tokens)] * (pace.batch_tokens // engine.max_tokens)
+        with ThreadPoolExecutor(streams, "warming") as pool:
+            list(pool.map(engine.embed, [largest] * streams))
     return Warm(pace, text, engine.embed([text])[0])
+
+
+def worth_streams(cost: CostModel, max_tokens: int, threads: int) -> bool:
+    """Tell whether each of `threads` should compute batches of its own, from what they cost with all on one."""
+    return threads > 1 and threads * cost.seconds(Load().plus(max_tokens)) <= STREAM_S
 
 
 def measure(engine: Engine, text: Ids, *, packed: bool) -> CostModel:
@@ -88,17 +113,17 @@ def measure_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) 
     return pace_of(cost, settings, batch)
 
 
-def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: DeviceName) -> Pace:
+def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: DeviceName, streams: int = 1) -> Pace:
     """Resolve MAX_BATCH_TOKENS and MAX_QUEUE_TOKENS for a model that reads `max_tokens`."""
     enough = min(cost.tokens_for(FULL_SPEED), MOST_TOKENS[device])
-    return pace_of(cost, settings, settings.max_batch_tokens or max(enough, max_tokens))
+    return pace_of(cost, settings, settings.max_batch_tokens or max(enough, max_tokens), streams)
 
 
-def pace_of(cost: CostModel, settings: Settings, batch: int) -> Pace:
+def pace_of(cost: CostModel, settings: Settings, batch: int, streams: int = 1) -> Pace:
     """Resolve what follows from the batch: slices and MAX_QUEUE_TOKENS."""
     part = min(batch, max(LEAST_SLICE_TOKENS, cost.tokens_for(SLICED_SPEED)))
-    queue = max(LEAST_QUEUE_BATCHES * batch, round(QUEUE_S * cost.tokens_per_s(batch)))
-    return Pace(cost, batch, part, settings.max_queue_tokens or queue)
+    queue = streams * max(LEAST_QUEUE_BATCHES * batch, round(QUEUE_S * cost.tokens_per_s(batch)))
+    return Pace(cost, batch, part, settings.max_queue_tokens or queue, streams)
 
 
 def _seconds(engine: Engine, ids: Ids, runs: int) -> float:

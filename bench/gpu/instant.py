@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-import server.__main__ as program
+from server import start
+from server.__main__ import main as serve
 from server.engine import Resources, Tokens, Vectors
 
 _MOST_TEXTS = 4096
@@ -34,9 +35,9 @@ class InstantEngine:
 
 def main() -> int:
     """Serve."""
-    settings: dict[str, Any] = vars(program)
+    settings: dict[str, Any] = vars(start)
     settings["OnnxEngine"] = InstantEngine
-    return program.main([])
+    return serve([])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """`python -m bench.load.engine`: the bare engine on token ids, as the parent asks; see `bench.conversation`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 from bench.contenders import Task, variant
@@ -20,10 +23,12 @@ class Bare:
         operations: dict[str, Callable[..., Answer]] = {"load": self.load, "run": self.run}
         return operations[request.pop("op")](**request)
 
-    def load(self, task: dict[str, Any], batches: list[list[list[int]]]) -> Answer:
-        """Open the model and remember the batches, each a list of texts as token ids."""
-        self._engine = variant.load(Task(**task))
+    def load(self, task: dict[str, Any], batches: list[list[list[int]]], streams: int) -> Answer:
+        """Open the model and remember the batches, each a list of texts as token ids, and how many run at once."""
+        asked = Task(**task)
+        self._engine = variant.load(replace(asked, threads=asked.threads // streams))
         self._batches = batches
+        self._streams = streams
         return {}
 
     def run(self, seconds: float, warm_s: float) -> Answer:
@@ -39,11 +44,19 @@ class Bare:
 
     def _compute(self, seconds: float) -> tuple[int, int]:
         end = time.perf_counter() + seconds
-        done = texts = tokens = 0
+        batches = cycle(self._batches)
+        with ThreadPoolExecutor(self._streams) as pool:
+            done = pool.map(self._stream, [batches] * self._streams, [end] * self._streams)
+            texts, tokens = map(sum, zip(*done, strict=True))
+        return texts, tokens
+
+    def _stream(self, batches: Iterator[list[list[int]]], end: float) -> tuple[int, int]:
+        """Compute one batch after another, whichever no other stream has taken."""
+        texts = tokens = 0
         while time.perf_counter() < end:
-            batch = self._batches[done % len(self._batches)]
+            batch = next(batches)
             self._engine.run(batch)
-            done, texts, tokens = done + 1, texts + len(batch), tokens + sum(map(len, batch))
+            texts, tokens = texts + len(batch), tokens + sum(map(len, batch))
         return texts, tokens
 
 

@@ -5,9 +5,10 @@ from hashlib import blake2b
 
 import numpy as np
 
-from server.engine import Engine, Ids, Vectors, split_packed
+from server.engine import Ids, Vectors
 from server.migrate.memo import Memo
 from server.question import cut
+from server.runner import Runner
 
 KEY_BYTES = 16
 
@@ -15,9 +16,9 @@ KEY_BYTES = 16
 class Computer:
     """An engine, the tokens that it computes in one run, and what it computed already."""
 
-    def __init__(self, engine: Engine, batch_tokens: int, dimensions: int | None, memo: Memo | None) -> None:
+    def __init__(self, runner: Runner, batch_tokens: int, dimensions: int | None, memo: Memo | None) -> None:
         """Keep `dimensions` components (None: all); `memo` None computes each text, repeated or not."""
-        self._engine = engine
+        self._runner = runner
         self._batch_tokens = batch_tokens
         self._dimensions = dimensions
         self._memo = memo
@@ -25,7 +26,7 @@ class Computer:
     @property
     def dimension(self) -> int:
         """Components of a vector."""
-        return self._dimensions or self._engine.dimension
+        return self._dimensions or self._runner.engine.dimension
 
     def vectors(self, sequences: Sequence[Ids]) -> tuple[Vectors, int]:
         """Return unit vectors [len(sequences), dimension], in order, and how many of them were there already.
@@ -44,8 +45,4 @@ class Computer:
         return np.stack([vectors[key] for key in keys]), len(keys) - len(new)
 
     def _compute(self, sequences: Sequence[Ids]) -> Vectors:
-        vectors = np.empty((len(sequences), self.dimension), np.float32)
-        # Every run within the budget that was measured; a graph that pads divides it further by length.
-        for run in split_packed([len(ids) for ids in sequences], self._batch_tokens):
-            vectors[run] = cut(self._engine.embed([sequences[position] for position in run]), self._dimensions, True)
-        return vectors
+        return cut(self._runner.embed(sequences, self._batch_tokens), self._dimensions, True)

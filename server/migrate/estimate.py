@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from server.engine import Engine, Ids
+from server.engine import Ids
 from server.machine import resident_bytes
 from server.migrate.compute import Computer
 from server.migrate.model import Model
@@ -16,6 +16,7 @@ from server.migrate.prepare import Prepared
 from server.migrate.progress import duration
 from server.migrate.sources.registry import open_source
 from server.migrate.window import windows
+from server.runner import Runner
 from server.settings import Settings
 
 SAMPLE = 512
@@ -37,8 +38,8 @@ def estimate(options: Options, settings: Settings) -> Estimate:
     tally = Tally(model.manifest.max_tokens)
     for window in windows(mine, options.bounds):
         tally.add(model.preparer.prepare(window, {}))
-    engine, batch_tokens = model.start()
-    rate = _tokens_per_s(engine, batch_tokens, tally.sample) if tally.sample else 0.0
+    runner, batch_tokens = model.start()
+    rate = _tokens_per_s(runner, batch_tokens, tally.sample) if tally.sample else 0.0
     seconds = tally.tokens / rate if rate else 0.0
     return {
         **tally.summary(),
@@ -100,7 +101,7 @@ def lines(estimate: Estimate) -> Iterator[str]:
         yield f"{estimate['memory_bytes'] / 1e6:,.0f} MB of memory, whatever the size of the input"
 
 
-def _tokens_per_s(engine: Engine, batch_tokens: int, sample: list[Ids]) -> float:
+def _tokens_per_s(runner: Runner, batch_tokens: int, sample: list[Ids]) -> float:
     started = time.perf_counter()
-    Computer(engine, batch_tokens, None, None).vectors(sample)
+    Computer(runner, batch_tokens, None, None).vectors(sample)
     return float(np.sum([len(ids) for ids in sample])) / max(time.perf_counter() - started, 1e-9)

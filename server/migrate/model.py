@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from server.__main__ import load, start_engine
-from server.engine import Engine
 from server.migrate.errors import MigrateError
 from server.migrate.options import Options
 from server.migrate.prepare import Preparer
 from server.question import Asker
+from server.runner import Runner
 from server.settings import Settings, resolve
+from server.start import load, start_engine
 
 
 def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
@@ -57,14 +57,14 @@ class Model:
             "prompt": repr(self.prompt),
         }
 
-    def start(self) -> tuple[Engine, int]:
-        """Load and warm the graph; return the engine and the tokens that a run should compute.
+    def start(self) -> tuple[Runner, int]:
+        """Load and warm the graph; return what runs it and the tokens that a run should compute.
 
         Raises:
             StartError: it cannot be loaded.
         """
         engine, warm = start_engine(self._loaded)
-        return engine, warm.pace.batch_tokens
+        return Runner(engine, warm.pace.streams), warm.pace.batch_tokens
 
     def _check_chunks(self, options: Options) -> None:
         if options.chunk is None:

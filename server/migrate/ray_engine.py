@@ -104,8 +104,8 @@ class Worker:
         self._options = options
         self._fields = Fields.of(options.fields)
         self._model = Model(options, settings)
-        engine, batch_tokens = self._model.start()
-        self._computer = Computer(engine, batch_tokens, self._model.dimensions, None)
+        runner, batch_tokens = self._model.start()
+        self._computer = Computer(runner, batch_tokens, self._model.dimensions, None)
 
     def __call__(self, batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables
         """Embed a table of records: a table of rows, with the reason instead of a vector where there is none."""
@@ -223,9 +223,9 @@ def _verified(model: Model, output: str) -> tuple[int, float]:
     rows = extra.load("ray.data", REQUIREMENTS).read_parquet(output).take(SAMPLE)
     if not rows:
         return 0, 1.0
-    engine, batch_tokens = model.start()
+    runner, batch_tokens = model.start()
     prepared = model.preparer.prepare([Record(at, row["id"], row["text"]) for at, row in enumerate(rows)], {})
-    computer = Computer(engine, batch_tokens, model.dimensions, None)
+    computer = Computer(runner, batch_tokens, model.dimensions, None)
     again, _ = computer.vectors([piece.ids for piece in prepared.pieces])
     least = float(cosines(np.stack([row["embedding"] for row in rows]), again).min())
     if least < AGREEMENT[model.precision]:

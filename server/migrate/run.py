@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import orjson
 
-from server.engine import Engine, Ids, Vectors
+from server.engine import Ids, Vectors
 from server.errors import InferenceError
 from server.migrate import journal, receipt, sample
 from server.migrate.ahead import ahead
@@ -33,6 +33,7 @@ from server.migrate.sources.source import Source
 from server.migrate.verify import verify
 from server.migrate.window import windows
 from server.migrate.workspace import Workspace
+from server.runner import Runner
 from server.settings import Settings
 
 AGAIN = "Nothing is lost: run the same command again, without --restart, to go on"
@@ -66,9 +67,9 @@ def migrate(options: Options, settings: Settings) -> Receipt:
         recovered = _recover(job, wanted := _describe(job))
         if recovered and recovered.last.finished:
             return _finished(job)
-        engine, batch_tokens = job.model.start()
+        runner, batch_tokens = job.model.start()
         with closing(_open_journal(job, recovered, wanted, batch_tokens)) as journal_:
-            return _run(job, journal_, engine)
+            return _run(job, journal_, runner)
 
 
 def _describe(job: Job) -> dict[str, str]:
@@ -102,9 +103,9 @@ def _open_journal(job: Job, recovered: Recovered | None, wanted: dict[str, str],
     return journal.create(job.workspace.journal, header)
 
 
-def _run(job: Job, journal_: Journal, engine: Engine) -> Receipt:
+def _run(job: Job, journal_: Journal, runner: Runner) -> Receipt:
     with ExitStack() as stack:
-        writer = Writer(job, journal_, engine, stack)
+        writer = Writer(job, journal_, runner, stack)
         done = writer.journal.last.records
         progress = stack.enter_context(closing(Progress(_share(job, journal_.header), done)))
         seen = stack.enter_context(closing(SeenIds(job.workspace.ids, job.options.shard)))
@@ -128,7 +129,7 @@ def _share(job: Job, header: Header) -> int | None:
 class Writer:
     """Takes windows to the sink and the journal, in this order."""
 
-    def __init__(self, job: Job, journal_: Journal, engine: Engine, stack: ExitStack) -> None:
+    def __init__(self, job: Job, journal_: Journal, runner: Runner, stack: ExitStack) -> None:
         """Open all that the windows go to; `stack` closes it."""
         self._job = job
         self.journal = journal_
@@ -136,7 +137,7 @@ class Writer:
         self._memo = Memo(workspace.memo, dimension, last.computed) if job.options.dedupe else None
         if self._memo:
             stack.enter_context(closing(self._memo))
-        self._engine = engine
+        self._runner = runner
         self._computer = self._plain(self._memo)
         paths = [workspace.rejects, workspace.sample]
         paths += [workspace.ordinals] if job.options.shard.count > 1 else []
@@ -176,7 +177,7 @@ class Writer:
         return self._vectors(self._plain(None), sequences)[0]
 
     def _plain(self, memo: Memo | None) -> Computer:
-        return Computer(self._engine, self.journal.header.batch_tokens, self._job.model.dimensions, memo)
+        return Computer(self._runner, self.journal.header.batch_tokens, self._job.model.dimensions, memo)
 
     def _vectors(self, computer: Computer, sequences: Sequence[Ids]) -> tuple[Vectors, int]:
         try:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.serving import Served
+from tests.serving import Served, serve
 
 TEXTS = ["A man is eating food.", "A man is eating a piece of bread.", "The girl is carrying a baby."]
 
@@ -106,3 +106,14 @@ def test_health_and_readiness(int8: Served) -> None:
     for route in ("/health", "/ready"):
         assert int8.client.get(route).status_code == 200
         assert int8.client.head(route).status_code == 200
+
+
+def test_vectors_are_the_same_however_many_streams_compute_them() -> None:
+    texts = [" ".join(["word"] * (1 + 37 * number % 90)) + f" {number}" for number in range(60)]
+    with serve(quantization="int8", threads=2, streams=1) as one, serve(quantization="int8", threads=2) as two:
+        assert (one.client.get("/info").json()["streams"], two.client.get("/info").json()["streams"]) == (1, 2)
+        with ThreadPoolExecutor(8) as callers:
+            busy = [rows[0] for rows in callers.map(two.embed, [[text] for text in texts])]
+        alone = [one.embed([text])[0] for text in texts]
+        assert [two.embed([text])[0] for text in texts] == alone
+    assert (np.array(busy) * np.array(alone)).sum(1).min() >= 0.99999

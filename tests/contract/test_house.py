@@ -18,9 +18,10 @@ FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir"
 ORDER = [
     *("settings", "errors", "process", "lingering", "unread", "protocol", "manifest", "staging", "machine"),
     *("allowance", "trail", "logs", "metrics", "traces", "artifact", "tokenization", "cuda", "device", "session"),
-    *("binding", "engine", "cost", "growth", "plan", "turns", "inference", "job", "waiting", "batcher", "warmup"),
+    *("binding", "engine", "runner", "cost", "growth", "plan", "turns", "inference", "job"),
+    *("waiting", "batch", "batcher", "warmup"),
     *("cache", "canary", "visible", "question", "wire.body", "wire.fields"),
-    *("wire.embed", "wire.openai", "wire.similarity", "wire.tokens", "loaded", "describe", "service", "guard"),
+    *("wire.embed", "wire.openai", "wire.similarity", "wire.tokens", "loaded", "start", "describe", "service", "guard"),
     *("observe", "schemas", "openapi", "docs_page", "app", "__main__"),
 ]
 # The same for migrate/; a star stands for the modules of a folder that are not named, which do not import each other.

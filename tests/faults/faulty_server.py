@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import server.__main__ as program
+from server import start
+from server.__main__ import main
 from server.engine import OnnxEngine
 
 FAULT = Path(os.environ["FAULT"])
@@ -55,5 +56,5 @@ def faulty_engine(*arguments: Any) -> OnnxEngine:
 
 
 if __name__ == "__main__":
-    vars(program)["OnnxEngine"] = faulty_engine
-    raise SystemExit(program.main([]))
+    vars(start)["OnnxEngine"] = faulty_engine
+    raise SystemExit(main([]))

@@ -7,7 +7,7 @@ from tests.raw import Raw, post
 
 
 def test_what_waited_is_not_computed_and_nothing_is_left_in_the_queue(tmp_path: Path) -> None:
-    with faulty(tmp_path) as server:
+    with faulty(tmp_path, streams=1) as server:
         server("hang")
         running = Raw(server.served.client.base_url)
         running.send(post(b'{"text": "the one that runs"}'))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from server.engine import Engine, Tokens, Vectors
+from server.engine import Tokens, Vectors
 from server.migrate.__main__ import main
 from server.migrate.model import Model
+from server.runner import Runner
 
 
 class Instant:
@@ -24,8 +25,8 @@ class Instant:
         return vectors
 
 
-def start(_model: Model) -> tuple[Engine, int]:
-    return Instant(), 1024
+def start(_model: Model) -> tuple[Runner, int]:
+    return Runner(Instant(), 2), 1024
 
 
 if __name__ == "__main__":

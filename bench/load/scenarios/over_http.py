@@ -63,7 +63,7 @@ def run(stage: Stage) -> Finding:
     pace = stage.pace
     load = Load(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS)
     pairs: list[Pair] = []
-    with _engine(stage) as engine, stage.serve() as service, stage.caller() as caller:
+    with stage.serve() as service, _engine(stage, service.info()["streams"]) as engine, stage.caller() as caller:
         for number_ in range(pace.rounds):
             with progress.step(f"http: round {number_ + 1} of {pace.rounds}"):
                 alone = Engine(**engine.ask("run", TIMEOUT_S, seconds=pace.seconds, warm_s=pace.warm_s))
@@ -111,13 +111,15 @@ def bound(pairs: Sequence[Pair]) -> float:
     return found["engine alone"][1] / (found["server, whole"][1] + found["client"][1])
 
 
-def _engine(stage: Stage) -> Worker:
+def _engine(stage: Stage, streams: int) -> Worker:
+    """The engine as the server has it, in so many streams."""
     texts = [stage.corpora[MIXED].text(number_) for number_ in range(BATCH * _BATCHES)]
     sequences = stage.subject.encode(texts)
     batches = [sequences[start : start + BATCH] for start in range(0, len(sequences), BATCH)]
     worker = Worker("engine", Path(sys.executable), ("bench.load.engine",), {})
     try:
-        worker.ask("load", LOAD_TIMEOUT_S, task=asdict(stage.subject.task(stage.precision)), batches=batches)
+        task = asdict(stage.subject.task(stage.precision))
+        worker.ask("load", LOAD_TIMEOUT_S, task=task, batches=batches, streams=streams)
     except BaseException:
         worker.close()
         raise

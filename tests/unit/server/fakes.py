@@ -9,6 +9,7 @@ import numpy as np
 from server.batcher import Batcher
 from server.cost import CostModel, Pace
 from server.engine import Tokens, Vectors
+from server.inference import InferenceThreads
 from server.metrics import Metrics
 from server.warmup import Warm
 
@@ -55,11 +56,15 @@ def batcher(
     queue_tokens: int = 1000,
     clock: Callable[[], float] = lambda: 0.0,
     metrics: Metrics | None = None,
+    streams: int = 1,
 ) -> Batcher:
-    """A batcher whose machine computes ten tokens a second, on a clock that stands still."""
-    return Batcher(
-        engine, Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens), metrics or Metrics(), unexpected, clock
-    )
+    """A batcher whose machine computes ten tokens a second and stream, on a clock that stands still."""
+    pace = Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens, streams)
+    return Batcher(engine, InferenceThreads(streams, unexpected, nothing), pace, metrics or Metrics(), clock)
+
+
+def nothing() -> None:
+    """What a thread does first in most tests."""
 
 
 def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:

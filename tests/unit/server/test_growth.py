@@ -13,7 +13,7 @@ from server.engine import Tokens, Vectors
 from server.errors import GpuMemoryError, StartError
 from server.growth import Timed, enough, largest_first
 from server.settings import resolve
-from server.warmup import warm
+from server.warmup import warm_gpu
 from tests.unit.server.fakes import FakeEngine
 
 TEXT = np.array([1, 3, 2], np.int64)
@@ -75,7 +75,7 @@ def test_the_smallest_batch_that_is_nearly_as_fast_as_the_fastest_is_enough() ->
 
 def test_warming_a_gpu_fits_run_token_and_attention(gpu: Gpu) -> None:
     gpu.costs = 0.01, 1e-4, 1e-5
-    pace = warm(gpu, [1, 3, 2], resolve({}), "cuda", packed=True).pace
+    pace = warm_gpu(gpu, TEXT, resolve({}), packed=True).pace
     assert (pace.cost.run_s, pace.cost.token_s, pace.cost.pair_s) == pytest.approx(gpu.costs, rel=1e-6)
     # 0.01 s a run beside 2.6e-4 s a token: 97 % of the speed takes 1,250 tokens or more, in texts of 16.
     assert 1250 <= pace.batch_tokens <= 4096
@@ -83,9 +83,9 @@ def test_warming_a_gpu_fits_run_token_and_attention(gpu: Gpu) -> None:
 
 def test_a_batch_that_was_asked_for_is_kept_where_memory_holds_it(gpu: Gpu) -> None:
     settings = resolve({"MAX_BATCH_TOKENS": "64"})
-    assert warm(gpu, [1, 3, 2], settings, "cuda", packed=True).pace.batch_tokens == 64
+    assert warm_gpu(gpu, TEXT, settings, packed=True).pace.batch_tokens == 64
     gpu.most = 40
-    assert warm(gpu, [1, 3, 2], settings, "cuda", packed=True).pace.batch_tokens == 32
+    assert warm_gpu(gpu, TEXT, settings, packed=True).pace.batch_tokens == 32
 
 
 def test_any_other_failure_is_no_lack_of_memory(gpu: Gpu) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -30,11 +31,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
 
-def nothing() -> None:
+def nothing(_body_bytes: int) -> None:
     """There is room."""
 
 
-def full() -> None:
+def full(_body_bytes: int) -> None:
     raise OverloadedError("the queue is full", 7)
 
 
@@ -42,7 +43,7 @@ def call(
     method: str = "POST",
     path: str = "/embed",
     environ: dict[str, str] | None = None,
-    check_room: Callable[[], None] = nothing,
+    check_room: Callable[[int], None] = nothing,
     **options: object,
 ) -> httpx.Response:
     async def main() -> httpx.Response:
@@ -177,6 +178,36 @@ def test_a_full_queue_refuses_whoever_has_a_key_before_a_byte_of_the_body_is_rea
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
     assert call("GET", check_room=full).status_code == 200
     assert call(environ={"API_KEY": "key"}, check_room=full, headers=JSON).status_code == 401
+
+
+def test_room_is_asked_for_by_the_length_that_the_body_will_have() -> None:
+    asked: list[int] = []
+    assert call(check_room=asked.append, content=b"x" * 17).status_code == 200
+    assert call(check_room=asked.append, content=in_chunks(5, 2)).status_code == 200
+    assert asked == [17, 0]
+
+
+def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
+    async def refuse(count: int) -> None:
+        guard = Guard(echo, resolve({}), full)
+        for _ in range(count):
+            scope = {"type": "http", "method": "POST", "path": "/embed", "headers": []}
+            await guard(scope, unread, ignored)
+
+    async def unread() -> Message:
+        raise AssertionError("read")
+
+    async def ignored(_message: Message) -> None:
+        """Nobody looks at the answer."""
+
+    asyncio.run(refuse(1))
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(refuse(50))
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
 
 
 def test_the_first_bytes_of_a_body_need_no_room_and_the_rest_is_given_back() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from server.engine import Vectors
-from server.inference import InferenceThread, Run
+from server.inference import InferenceThreads, Run
+from tests.unit.server.fakes import nothing
 
 ONE: Vectors = np.ones((1, 4), np.float32)
 
@@ -16,7 +17,7 @@ def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[Run], list[BaseExc
     async def main() -> tuple[list[Run], list[BaseException]]:
         runs: list[Run] = []
         deaths: list[BaseException] = []
-        thread = InferenceThread(deaths.append)
+        thread = InferenceThreads(1, deaths.append, nothing)
         for work in works:
             thread.submit(work, runs.append)
         until = time.monotonic() + 10

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.cost import CostModel, Load
+from server.cost import CostModel, Load, Pace
 from server.plan import PASSED, Limits, Plan, plan
 
 LONGEST = 64
@@ -137,3 +137,16 @@ def test_a_batch_that_begins_with_a_large_request_has_its_own_limit() -> None:
     large, small = [Text(10) for _ in range(5)], [Text(10, small=True) for _ in range(5)]
     assert plan(iter(large), PACKED, bounds, 0.0).batch == large[:2]
     assert plan(iter(small), PACKED, bounds, 0.0).batch == small
+
+
+def test_one_stream_takes_all_that_a_batch_holds() -> None:
+    pace = Pace(PACKED, batch_tokens=256, slice_tokens=64, queue_tokens=9999)
+    assert Limits.of_pace(pace, 10, 5.0, sliced=False) == Limits(256, 256, 5.0)
+    assert Limits.of_pace(pace, 10, 5.0, sliced=True) == Limits(256, 64, 5.0)
+
+
+@pytest.mark.parametrize(("waiting", "tokens"), [(10, 64), (180, 100), (10_000, 256)])
+def test_several_streams_share_what_waits_where_that_costs_no_speed(waiting: int, tokens: int) -> None:
+    pace = Pace(PACKED, batch_tokens=256, slice_tokens=64, queue_tokens=9999, streams=2)
+    assert Limits.of_pace(pace, waiting, 5.0, sliced=False) == Limits(tokens, tokens, 5.0)
+    assert Limits.of_pace(pace, waiting, 5.0, sliced=True) == Limits(tokens, 64, 5.0)

@@ -34,7 +34,7 @@ def test_the_file_limit_becomes_the_hard_one() -> None:
 
 
 def test_what_stays_is_not_collected_and_what_comes_is() -> None:
-    frozen = "import gc\nprocess.freeze_heap()\nassert gc.get_freeze_count() > 1000\n"
+    frozen = "import gc\nprocess.settle_heap()\nassert gc.get_freeze_count() > 1000\n"
     done = python(frozen + "circle = []\ncircle.append(circle)\ndel circle\nraise SystemExit(gc.collect())")
     assert done.returncode == 1
 
@@ -73,3 +73,24 @@ def test_what_cannot_be_written_changes_no_exit_status() -> None:
             [sys.executable, "-c", command], env=buffered, stdout=full, stderr=full, timeout=60, check=False
         )
     assert done.returncode == 0
+
+
+def test_a_thread_that_steps_back_takes_its_own_threads_with_it_and_nobody_else() -> None:
+    program = (
+        "def nice(): return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())\n"
+        "before, found = nice(), []\n"
+        "def inner(): found.append(nice())\n"
+        "def outer():\n"
+        "    process.step_back()\n"
+        "    one = threading.Thread(target=inner)\n"
+        "    one.start()\n"
+        "    one.join()\n"
+        "    inner()\n"
+        "thread = threading.Thread(target=outer)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "assert found == [min(19, before + process.NICENESS)] * 2, found\n"
+        "assert nice() == before\n"
+    )
+    done = python(program)
+    assert done.returncode == 0, done.stderr

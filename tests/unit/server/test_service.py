@@ -148,7 +148,7 @@ def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(artifact:
         engine.gate.clear()
         first = asyncio.create_task(service.embed(Question(["a " * 20]), soon()))
         await asyncio.to_thread(engine.entered.wait, 10)
-        service.check_room()
+        service.check_room(0)
         service._tokenizer = Untouchable(artifact.tokenizer_path, tiny.MAX_TOKENS)
         with pytest.raises(OverloadedError):
             await service.embed(Question(["a" * length]), soon())

@@ -63,3 +63,15 @@ def test_texts_of_ended_requests_do_not_pile_up(text: Callable[..., Text]) -> No
         waiting.forget([dead])
     assert len(waiting) <= 3
     assert [one for one in waiting.in_turn() if not one.settled] == [alive]
+
+
+def test_tokens_count_what_waits_whatever_became_of_the_rest(text: Callable[..., Text]) -> None:
+    waiting = WaitingTexts()
+    one, same, gone, other = text(ids=(5, 6)), text(ids=(5, 6)), text(ids=(7, 8, 9)), text(ids=(1,))
+    for each in (one, same, gone, other):
+        waiting.add(each)
+    assert waiting.tokens == 8
+    waiting.forget([gone])
+    waiting.claim(one)
+    waiting.forget([one])
+    assert waiting.tokens == 1

@@ -1,13 +1,19 @@
+import threading
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
 
 from server.cost import CostModel
+from server.device import DeviceName
+from server.engine import Tokens, Vectors
 from server.errors import StartError
 from server.settings import resolve
-from server.warmup import MOST_TOKENS, check_batch, plan_pace, warm
+from server.warmup import MOST_TOKENS, check_batch, check_streams, measure, plan_pace, warm, worth_streams
 from tests.unit.server.fakes import FakeEngine
 
 SLOW = CostModel(run_s=0.01, token_s=0.001, pair_s=0.0, packed=True)
+TEXT = np.array([1, 3, 2], np.int64)
 
 
 def test_a_batch_that_cannot_hold_the_longest_text_is_refused_by_name() -> None:
@@ -45,9 +51,50 @@ def test_settings_overrule_what_was_measured() -> None:
 
 def test_warming_runs_the_longest_text_first_and_the_largest_batch_before_serving() -> None:
     engine = FakeEngine(max_tokens=16)
-    warmed = warm(engine, [1, 3, 2], resolve({"MAX_BATCH_TOKENS": "64"}), "cpu", packed=True)
+    settings = resolve({"MAX_BATCH_TOKENS": "64"})
+    warmed = warm(engine, TEXT, settings, measure(engine, TEXT, packed=True), 1)
     shapes = [(len(batch), len(batch[0])) for batch in engine.batches]
     assert shapes[0] == (1, 16)
     assert max(shapes) == (4, 16)
     assert warmed.pace.batch_tokens == 64
     np.testing.assert_array_equal(warmed.vector, engine.embed([warmed.ids])[0])
+
+
+def test_the_largest_batches_of_all_streams_run_at_once_before_serving() -> None:
+    engine = FakeEngine(max_tokens=16)
+    meet = threading.Barrier(3)
+    engine.embed = _met(engine.embed, meet, 4)  # type: ignore[method-assign]
+    pace = warm(engine, TEXT, resolve({"MAX_BATCH_TOKENS": "64"}), SLOW, 3).pace
+    assert [len(batch) for batch in engine.batches] == [4, 4, 4, 1]
+    assert (pace.streams, pace.tokens_per_s) == (3, 3 * SLOW.tokens_per_s(64))
+    assert pace.queue_tokens == 3 * round(10 * SLOW.tokens_per_s(64))
+
+
+def _met(embed: Callable[..., Vectors], meet: threading.Barrier, size: int) -> Callable[..., Vectors]:
+    """Have calls with so many texts wait until as many are under way as the barrier asks for."""
+
+    def call(sequences: Sequence[Tokens]) -> Vectors:
+        if len(sequences) == size:
+            meet.wait(10)
+        return embed(sequences)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("token_s", "threads", "worth"), [(1e-4, 2, True), (1e-3, 2, False), (1e-4, 1, False), (1e-4, 8, False)]
+)
+def test_each_thread_computes_batches_of_its_own_where_the_longest_text_stays_quick(
+    token_s: float, threads: int, worth: bool
+) -> None:
+    assert worth_streams(CostModel(0.0, token_s, 0.0, packed=True), 512, threads) is worth
+
+
+@pytest.mark.parametrize(
+    ("streams", "device", "message"), [("3", "cpu", "at most 2, the inference threads"), ("2", "cuda", "on a GPU")]
+)
+def test_more_streams_than_can_run_are_refused_by_name(streams: str, device: DeviceName, message: str) -> None:
+    with pytest.raises(StartError, match=f"STREAMS={streams}: .*{message}"):
+        check_streams(resolve({"STREAMS": streams}), 2, device)
+    check_streams(resolve({"STREAMS": "1"}), 2, device)
+    check_streams(resolve({}), 2, device)

@@ -4,6 +4,7 @@ import numpy as np
 
 from server.migrate.compute import Computer
 from server.migrate.memo import Memo
+from server.runner import Runner
 from tests.unit.server.fakes import FakeEngine, first_ids
 
 
@@ -13,7 +14,7 @@ def sequences(*lengths: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int
 
 def test_vectors_come_in_order_from_runs_of_like_length_within_the_budget() -> None:
     engine = FakeEngine()
-    vectors, repeated = Computer(engine, 10, None, None).vectors(sequences(2, 7, 3, 8))
+    vectors, repeated = Computer(Runner(engine, 1), 10, None, None).vectors(sequences(2, 7, 3, 8))
     assert first_ids(vectors) == [2, 7, 3, 8]
     assert [[len(ids) for ids in batch] for batch in engine.batches] == [[8], [7, 3], [2]]
     assert repeated == 0
@@ -22,7 +23,7 @@ def test_vectors_come_in_order_from_runs_of_like_length_within_the_budget() -> N
 def test_equal_texts_are_computed_once_in_a_window_and_after_it(tmp_path: Path) -> None:
     engine = FakeEngine()
     memo = Memo(tmp_path / "memo", 8, 0)
-    computer = Computer(engine, 100, None, memo)
+    computer = Computer(Runner(engine, 1), 100, None, memo)
     vectors, repeated = computer.vectors(sequences(2, 3, 2))
     assert (first_ids(vectors), repeated) == ([2, 3, 2], 1)
     vectors, repeated = computer.vectors(sequences(3, 4, 2))
@@ -32,12 +33,12 @@ def test_equal_texts_are_computed_once_in_a_window_and_after_it(tmp_path: Path) 
 
 
 def test_fewer_dimensions_are_unit_vectors_again() -> None:
-    computer = Computer(FakeEngine(), 100, 1, None)
+    computer = Computer(Runner(FakeEngine(), 1), 100, 1, None)
     vectors, _ = computer.vectors(sequences(2, 3))
     assert computer.dimension == 1
     assert np.allclose(vectors, 1)
 
 
 def test_without_texts_there_are_no_vectors() -> None:
-    vectors, repeated = Computer(FakeEngine(), 100, None, None).vectors([])
+    vectors, repeated = Computer(Runner(FakeEngine(), 1), 100, None, None).vectors([])
     assert (vectors.shape, repeated) == ((0, 8), 0)

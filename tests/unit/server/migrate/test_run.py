@@ -17,6 +17,7 @@ from server.migrate.model import Model
 from server.migrate.record import Row
 from server.migrate.sinks.npy import NpySink
 from server.migrate.sinks.registry import read
+from server.runner import Runner
 from tests.unit.server.migrate.crash import Killed, killing
 from tests.unit.server.migrate.jobs import run, texts, write_input
 from tests.unit.server.migrate.sinks.rows import snapshot
@@ -42,12 +43,12 @@ class Sociable:
 @pytest.fixture(autouse=True)
 def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure the engine once, since a test runs a job a hundred times."""
-    started: list[Engine] = []
+    started: list[Runner] = []
     start = Model.start
 
-    def once(model: Model) -> tuple[Engine, int]:
+    def once(model: Model) -> tuple[Runner, int]:
         if not started:
-            started.append(Sociable(start(model)[0]))
+            started.append(Runner(Sociable(start(model)[0].engine), 1))
         return started[0], 24
 
     monkeypatch.setattr(Model, "start", once)
