@@ -38,8 +38,8 @@ JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 class Guard:
     """Middleware that refuses what no handler should see, and gives every failure an answer in the error shape."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[int], None]) -> None:
-        """`check_room` raises where no body of so many bytes can be computed: here, since under load most end so."""
+    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[], None]) -> None:
+        """`check_room` raises where nothing more can be computed: here, since under load most requests end so."""
         self._app = app
         self._check_room = check_room
         self._max_body_bytes = settings.max_body_bytes
@@ -69,9 +69,9 @@ class Guard:
             check_key(headers, self._keys)
         if method == "POST":
             check_media(headers)
-        length = check_length(headers, self._max_body_bytes)
+        check_length(headers, self._max_body_bytes)
         if method == "POST":
-            self._check_room(length)
+            self._check_room()
 
 
 class _Reply:
@@ -129,17 +129,15 @@ def check_media(headers: Headers) -> None:
         raise MediaTypeError(f"Content-Encoding {_shown(encoding)} is not supported; send the body uncompressed")
 
 
-def check_length(headers: Headers, limit: int) -> int:
-    """Return a body's Content-Length in bytes, 0 where it is not told, or refuse it before a byte is read.
+def check_length(headers: Headers, limit: int) -> None:
+    """Refuse a body by its Content-Length, before a byte of it is read.
 
     Raises:
         TooLargeError: it is longer than `limit` bytes.
     """
-    given = headers.get("content-length", "0")
-    length = int(given) if given.isdecimal() else 0
-    if length > limit:
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
         raise _too_large(limit)
-    return length
 
 
 @contextmanager

@@ -106,18 +106,14 @@ class Service:
         """
         return await self._in_tokenizer(sum(map(len, texts)), deadline, partial(self._split, texts, special, deadline))
 
-    def check_room(self, body_bytes: int) -> None:
-        """Refuse a request before its body of so many bytes is read, where the queue has no room for what it may be.
-
-        It holds one text at least, of a token for each few bytes, cut to what the model reads; what it holds more is
-        for `embed` to find out.
+    def check_room(self) -> None:
+        """Refuse a request before its body is read where the queue has no room for a text of any length.
 
         Raises:
             OverloadedError: it has none.
             UnavailableError: the service is closing.
         """
-        expected = body_bytes // CHARACTERS_PER_TOKEN
-        self._batcher.check_room(max(1, min(expected, self._tokenizer.max_tokens)))
+        self._batcher.check_room(self._tokenizer.max_tokens)
 
     async def check_ready(self) -> None:
         """Return if requests can be answered now.
@@ -164,15 +160,19 @@ class Service:
         return not self._draining and not self._hangs and self._canary.well
 
     def _expect_tokens(self, question: Question) -> int:
-        """Estimate the tokens of `question` from its characters, so that a full queue costs nobody a tokenization."""
+        """Estimate the tokens of `question` from its characters, so that a full queue costs nobody a tokenization.
+
+        No fewer than the longest text's: else short texts would take the room that long ones wait for in vain.
+        """
         around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
-        prompt = len(question.prompt)
-        return sum(
-            min(self._tokenizer.max_tokens, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
+        prompt, longest = len(question.prompt), self._tokenizer.max_tokens
+        expected = sum(
+            min(longest, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
             if isinstance(text, str)
-            else min(self._tokenizer.max_tokens, len(text))
+            else min(longest, len(text))
             for text in question.inputs
         )
+        return max(longest, expected)
 
     async def _encode(self, question: Question, deadline: float) -> tuple[list[Encoded], list[Ids]]:
         if question.characters <= INLINE_CHARACTERS:

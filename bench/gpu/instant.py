@@ -1,5 +1,6 @@
 """`python -m bench.gpu.instant`: the server with an engine that takes no time, so that all else shows."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def main() -> int:
     """Serve."""
     settings: dict[str, Any] = vars(start)
     settings["OnnxEngine"] = InstantEngine
-    return serve([])
+    return serve([], {**os.environ, "STREAMS": "1"})  # as a GPU has
 
 
 if __name__ == "__main__":

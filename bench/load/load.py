@@ -37,7 +37,7 @@ class Load:
     rate: float = 0.0
     clients: int = 0
     seed: int = 1
-    connections: int = 4096
+    connections: int = 9500
     dialect: Dialect = ONE
 
 

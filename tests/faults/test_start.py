@@ -118,6 +118,8 @@ def test_cuda_is_never_replaced_by_the_cpu() -> None:
         ("QUANTIZATION", "int4"),
         ("DEVICE", "tpu"),
         ("THREADS", "0"),
+        ("STREAMS", "0"),
+        ("STREAMS", "4096"),
         ("MAX_BATCH_TOKENS", "100"),
         ("MAX_QUEUE_TOKENS", "-1"),
         ("REQUEST_TIMEOUT_S", "0"),

@@ -143,8 +143,8 @@ def _speeds(pairs: Sequence[Pair]) -> Table:
 def _split(pairs: Sequence[Pair]) -> Table:
     rows = [[name, number(busy, 2), number(each)] for name, (busy, each) in cores(pairs).items()]
     shares = [pair.served.busy_s / pair.served.seconds for pair in pairs if pair.served.busy_s is not None]
-    known = percent(statistics.median(shares)) if shares else ABSENT
-    title = f"CPU; batches ran {known} of the time; with every core busy, HTTP could reach {percent(bound(pairs))}"
+    known = number(statistics.median(shares), 2) if shares else ABSENT
+    title = f"CPU; {known} batches ran at a time; with every core busy, HTTP could reach {percent(bound(pairs))}"
     return Table(title, ("process", "cores busy", "µs a text"), rows)
 
 

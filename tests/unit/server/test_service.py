@@ -134,6 +134,25 @@ def test_a_full_queue_refuses_before_tokenizing(artifact: Artifact) -> None:
     asyncio.run(main())
 
 
+def test_a_short_text_finds_no_room_where_a_long_one_finds_none(artifact: Artifact) -> None:
+    async def main() -> None:
+        engine = FakeEngine()
+        service = serving(load(artifact), engine, queue_tokens=tiny.MAX_TOKENS * 3 - 1)
+        engine.gate.clear()
+        held = [asyncio.create_task(service.embed(Question(["a " * 20]), soon())) for _ in range(2)]
+        await asyncio.to_thread(engine.entered.wait, 10)
+        with pytest.raises(OverloadedError):
+            service.check_room()
+        with pytest.raises(OverloadedError):
+            await service.embed(Question(["a"]), soon())
+        engine.gate.set()
+        await asyncio.gather(*held)
+        service.check_room()
+        await service.close()
+
+    asyncio.run(main())
+
+
 class Untouchable(Tokenizer):
     def encode(self, *_: object, **__: object) -> NoReturn:
         raise AssertionError("tokenized in vain")
@@ -144,16 +163,16 @@ def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(artifact:
     async def main() -> None:
         engine = FakeEngine()
         loaded = load(artifact)
-        service = serving(loaded, engine, queue_tokens=19)
+        service = serving(loaded, engine, queue_tokens=100)
         engine.gate.clear()
-        first = asyncio.create_task(service.embed(Question(["a " * 20]), soon()))
+        held = [asyncio.create_task(service.embed(Question(["a " * 20] * count), soon())) for count in (5, 1)]
         await asyncio.to_thread(engine.entered.wait, 10)
-        service.check_room(0)
+        service.check_room()
         service._tokenizer = Untouchable(artifact.tokenizer_path, tiny.MAX_TOKENS)
         with pytest.raises(OverloadedError):
-            await service.embed(Question(["a" * length]), soon())
+            await service.embed(Question(["a" * length] * 4), soon())
         engine.gate.set()
-        await first
+        await asyncio.gather(*held)
         await service.close()
 
     asyncio.run(main())
