@@ -117,7 +117,7 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     Raises:
         StartError: the graph cannot be loaded or does not answer, or the port was lost.
     """
-    engine, warmed = start_engine(loaded)
+    engine, warmed = start_engine(loaded, process.step_back)
     max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     # Accepted connections inherit this, and so a restart may bind the port while they linger.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -178,7 +178,7 @@ def _uvicorn_config(service: Service, terms: Terms) -> uvicorn.Config:
 def _die(error: BaseException) -> None:
     if isinstance(error, DeviceLostError):
         process.die(f"{error}. See `nvidia-smi` and `dmesg`; start the server again")
-    process.die(f"the inference thread died: {type(error).__name__}")
+    process.die(f"an inference thread died: {type(error).__name__}")
 
 
 def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:

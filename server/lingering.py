@@ -23,7 +23,7 @@ class Lingering(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data` after what was written before; `written_bytes` is the length of what left last."""
         if not self._unsent:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._unsent.append(data)
 
     def is_closing(self) -> bool:
@@ -32,12 +32,14 @@ class Lingering(asyncio.Transport):
 
     def close(self) -> None:
         """Write no more, and close once the caller can have read the rest."""
-        self._flush()
+        self.flush()
         self._closing = True
         self._close()
 
-    def _flush(self) -> None:
-        if unsent := self._unsent:
-            self._unsent = []
+    def flush(self) -> None:
+        """Send now what this turn's end would have sent."""
+        unsent, self._unsent = self._unsent, []
+        # In the same turn the connection may have been lost or dropped.
+        if unsent and not self._socket.is_closing():
             self.written_bytes = sum(map(len, unsent))
             self._socket.writelines(unsent)

@@ -125,6 +125,7 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> None:
         """Answer what can no longer become a request. After a whole one, the caller has hung up, as uvicorn has it."""
+        self.transport.flush()  # uvloop closes the socket next
         self._ended = True
         if self._awaiting is HEAD or (self._awaiting is BODY and self._owes()):
             self._refuse(MalformedError("the connection was closed before the request was whole"))

@@ -21,7 +21,7 @@ class Runner:
         A graph that pads divides a run further by length.
 
         Raises:
-            InferenceError: a run failed; the others are waited for.
+            InferenceError: a run failed; those under way are waited for.
         """
         vectors = np.empty((len(sequences), self.engine.dimension), np.float32)
 

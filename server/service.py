@@ -79,6 +79,7 @@ class Service:
             ServiceError: they cannot be computed.
         """
         begun = time.monotonic()
+        self.check_room()
         with self._batcher.reserved(self._expect_tokens(question)):
             encoded, sequences = await self._encode(question, deadline)
         tokenization_s = time.monotonic() - begun
@@ -107,7 +108,9 @@ class Service:
         return await self._in_tokenizer(sum(map(len, texts)), deadline, partial(self._split, texts, special, deadline))
 
     def check_room(self) -> None:
-        """Refuse a request before its body is read where the queue has no room for a text of any length.
+        """Refuse a request, if possible before its body is read, where the queue has no room for a text of any length.
+
+        Were it asked for its own length alone, short texts would take the room that long ones wait for in vain.
 
         Raises:
             OverloadedError: it has none.
@@ -160,19 +163,15 @@ class Service:
         return not self._draining and not self._hangs and self._canary.well
 
     def _expect_tokens(self, question: Question) -> int:
-        """Estimate the tokens of `question` from its characters, so that a full queue costs nobody a tokenization.
-
-        No fewer than the longest text's: else short texts would take the room that long ones wait for in vain.
-        """
+        """Estimate the tokens of `question` from its characters, so that a full queue costs nobody a tokenization."""
         around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
-        prompt, longest = len(question.prompt), self._tokenizer.max_tokens
-        expected = sum(
-            min(longest, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
+        prompt = len(question.prompt)
+        return sum(
+            min(self._tokenizer.max_tokens, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
             if isinstance(text, str)
-            else min(longest, len(text))
+            else min(self._tokenizer.max_tokens, len(text))
             for text in question.inputs
         )
-        return max(longest, expected)
 
     async def _encode(self, question: Question, deadline: float) -> tuple[list[Encoded], list[Ids]]:
         if question.characters <= INLINE_CHARACTERS:

@@ -1,10 +1,11 @@
 """From the settings to a warm engine: what runs is decided, opened, verified and measured."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from server import device, machine, process, traces
+from server import device, machine, traces
 from server.artifact import find_artifact, verifying
 from server.engine import Ids, OnnxEngine, Resources
 from server.errors import InferenceError, StartError
@@ -37,14 +38,16 @@ def load(settings: Settings) -> Loaded:
     )
 
 
-def start_engine(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
-    """Load the graph, verified, and warm it.
+def start_engine(loaded: Loaded, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warm]:
+    """Load the graph, verified, and warm it; on CPU `prepare` is called by the thread that opens the session.
+
+    ONNX Runtime's own threads have the priority of that thread.
 
     Raises:
         StartError: the graph is not the one that was built, cannot be loaded or does not answer.
     """
     try:
-        return _start_on_gpu(loaded) if loaded.choice.device == "cuda" else _start_on_cpu(loaded)
+        return _start_on_gpu(loaded) if loaded.choice.device == "cuda" else _start_on_cpu(loaded, prepare)
     except InferenceError as error:
         path = loaded.artifact.model_path
         raise StartError(f"{path} was loaded but does not compute on {loaded.choice.device}: {error}") from error
@@ -60,29 +63,28 @@ def gpu_memory(loaded: Loaded) -> int | None:
 
 
 def _start_on_gpu(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
-    engine = _open(loaded, 1)
+    engine = _open(loaded, 1, None)
     return engine, warm_gpu(engine, _short_text(loaded), loaded.settings, packed=loaded.artifact.variant.packed)
 
 
-def _start_on_cpu(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
+def _start_on_cpu(loaded: Loaded, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
     """Open the graph for as many streams as are set, or for one, and anew where one for each thread is better."""
     settings, packed, text = loaded.settings, loaded.artifact.variant.packed, _short_text(loaded)
-    streams = settings.streams or 1
-    engine = _open(loaded, streams)
-    cost = measure(engine, text, packed=packed)
-    if settings.streams is None and worth_streams(cost, engine.max_tokens, loaded.threads.count):
-        streams = loaded.threads.count
-        engine = _open(loaded, streams)
-        cost = measure(engine, text, packed=packed)
+    streams, threads = settings.streams or 1, loaded.threads.count
+    engine = _open(loaded, streams, prepare)
+    cost = measure(engine, text, packed=packed, streams=streams)
+    if settings.streams is None and worth_streams(cost, engine.max_tokens, threads):
+        streams = threads
+        del engine  # so that no two are in memory
+        engine = _open(loaded, streams, prepare)
+        cost = measure(engine, text, packed=packed, streams=streams)
     return engine, warm(engine, text, settings, cost, streams)
 
 
-def _open(loaded: Loaded, streams: int) -> OnnxEngine:
+def _open(loaded: Loaded, streams: int, prepare: Callable[[], None] | None) -> OnnxEngine:
     manifest, device_name, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
     most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device_name], manifest.max_tokens)
     resources = Resources(device_name, loaded.threads.count // streams, most, packed, gpu_memory(loaded))
-    # ONNX Runtime's own threads compute like the one that opens the session: behind the event loop.
-    prepare = process.step_back if device_name == "cpu" else None
     with verifying(loaded.artifact, loaded.settings.model), ThreadPoolExecutor(1, "open", prepare) as pool:
         opened = pool.submit(OnnxEngine, loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
         return opened.result()

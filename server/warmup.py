@@ -1,8 +1,9 @@
 """The first runs of an engine: they bring memory to its peak and measure what a batch costs here."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +29,8 @@ SHORT = 8
 # speed and more where the event loop interrupts them. So each computes batches of its own where the longest text then
 # takes no longer than this; a large model needs them all for one text.
 STREAM_S = 0.25
+# The longest text is timed again where that costs the start no more than this.
+QUICK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,16 @@ def check_streams(settings: Settings, threads: int, device: DeviceName) -> None:
     """Check STREAMS before anything slow is done.
 
     Raises:
-        StartError: there are more than threads, or than the one that a GPU has.
+        StartError: they are no divisor of the threads, or more than the one that a GPU has.
     """
     streams = settings.streams or 1
     if streams > 1 and device == "cuda":
         raise StartError(f"STREAMS={streams}: must be 1 or auto on a GPU, which computes one batch at a time")
-    if streams > threads:
-        raise StartError(f"STREAMS={streams}: must be at most {threads}, the inference threads (THREADS), or auto")
+    if threads % streams:
+        raise StartError(
+            f"STREAMS={streams}: {threads} inference threads (THREADS) cannot be shared out evenly among so many; "
+            "set a divisor of it, or auto"
+        )
 
 
 def warm_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> Warm:
@@ -74,9 +80,11 @@ def warm_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> 
 
 def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams: int) -> Warm:
     """Run the largest batch there will be, made of the longest texts, in all streams at once; `text` is a short one."""
-    pace = plan_pace(cost, settings, engine.max_tokens, "cpu", streams)
+    pace = plan_pace(cost, settings, engine.max_tokens, streams)
     if streams > 1 or pace.batch_tokens >= 2 * engine.max_tokens:
-        largest = [np.resize(text, engine.max_tokens)] * (pace.batch_tokens // engine.max_tokens)
+        texts, rest = divmod(pace.batch_tokens, engine.max_tokens)
+        largest = [np.resize(text, engine.max_tokens)] * texts
+        largest += [np.resize(text, rest)] if rest and cost.packed else []
         with ThreadPoolExecutor(streams, "warming") as pool:
             list(pool.map(engine.embed, [largest] * streams))
     return Warm(pace, text, engine.embed([text])[0])
@@ -87,16 +95,21 @@ def worth_streams(cost: CostModel, max_tokens: int, threads: int) -> bool:
     return threads > 1 and threads * cost.seconds(Load().plus(max_tokens)) <= STREAM_S
 
 
-def measure(engine: Engine, text: Ids, *, packed: bool) -> CostModel:
-    """Time runs of one text of three lengths and fit their cost.
+def measure(engine: Engine, text: Ids, *, packed: bool, streams: int = 1) -> CostModel:
+    """Time runs of one text of three lengths, in all streams at once, and fit their cost.
 
-    The longest goes first, while memory is still to be had, and once: at the size of BGE-large on two cores it takes
-    a third of a second. What that adds to its time is taken for attention's, on which no decision hangs but when to
-    prepare the next batch; the short ones, which give the cost of a run and of a token, go twice.
+    The longest goes first, while memory is still to be had, and again only where it is quick: at the size of BGE-large
+    on two cores it takes half a second. What a first run adds to its time is there taken for attention's, on which
+    nothing hangs but when to prepare the next batch.
     """
     long, middle, short = engine.max_tokens, max(1, engine.max_tokens // 8), min(SHORT, engine.max_tokens)
-    times = {long: _seconds(engine, np.resize(text, long), 1)}
-    times |= {length: _seconds(engine, np.resize(text, length), 2) for length in (middle, short)}
+    with ThreadPoolExecutor(streams, "measuring") as pool:
+        seconds = partial(_seconds, engine, pool, streams)
+        times = {long: seconds(np.resize(text, long))}
+        if times[long] <= QUICK_S:
+            times[long] = min(times[long], seconds(np.resize(text, long)))
+        for length in (middle, short):
+            times[length] = min(seconds(np.resize(text, length)) for _ in range(2))
     return fit([Load().plus(length) for length in times], list(times.values()), packed=packed)
 
 
@@ -113,9 +126,9 @@ def measure_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) 
     return pace_of(cost, settings, batch)
 
 
-def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, device: DeviceName, streams: int = 1) -> Pace:
-    """Resolve MAX_BATCH_TOKENS and MAX_QUEUE_TOKENS for a model that reads `max_tokens`."""
-    enough = min(cost.tokens_for(FULL_SPEED), MOST_TOKENS[device])
+def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, streams: int = 1) -> Pace:
+    """Resolve MAX_BATCH_TOKENS and MAX_QUEUE_TOKENS on a CPU, for a model that reads `max_tokens`."""
+    enough = min(cost.tokens_for(FULL_SPEED), MOST_TOKENS["cpu"])
     return pace_of(cost, settings, settings.max_batch_tokens or max(enough, max_tokens), streams)
 
 
@@ -126,11 +139,8 @@ def pace_of(cost: CostModel, settings: Settings, batch: int, streams: int = 1) -
     return Pace(cost, batch, part, settings.max_queue_tokens or queue, streams)
 
 
-def _seconds(engine: Engine, ids: Ids, runs: int) -> float:
-    """Time one text, the fastest of some runs: the first may find caches cold."""
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        engine.embed([ids])
-        times.append(time.perf_counter() - started)
-    return min(times)
+def _seconds(engine: Engine, pool: Executor, streams: int, ids: Ids) -> float:
+    """Time one text in each stream."""
+    started = time.perf_counter()
+    list(pool.map(engine.embed, [[ids]] * streams))
+    return time.perf_counter() - started

@@ -1,6 +1,7 @@
 """`POST /embed` on a real socket with real weights: shapes, options and headers as the contract has them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,10 +111,28 @@ def test_health_and_readiness(int8: Served) -> None:
 
 def test_vectors_are_the_same_however_many_streams_compute_them() -> None:
     texts = [" ".join(["word"] * (1 + 37 * number % 90)) + f" {number}" for number in range(60)]
-    with serve(quantization="int8", threads=2, streams=1) as one, serve(quantization="int8", threads=2) as two:
+    with (
+        serve(quantization="int8", threads=2, streams=1) as one,
+        serve(quantization="int8", threads=2, streams=2) as two,
+    ):
         assert (one.client.get("/info").json()["streams"], two.client.get("/info").json()["streams"]) == (1, 2)
         with ThreadPoolExecutor(8) as callers:
             busy = [rows[0] for rows in callers.map(two.embed, [[text] for text in texts])]
         alone = [one.embed([text])[0] for text in texts]
         assert [two.embed([text])[0] for text in texts] == alone
     assert (np.array(busy) * np.array(alone)).sum(1).min() >= 0.99999
+
+
+def test_what_computes_is_nicer_than_the_event_loop() -> None:
+    def niceness(process: int, thread: str) -> int:
+        return int(
+            (Path("/proc") / str(process) / "task" / thread / "stat").read_text().rpartition(") ")[2].split()[16]
+        )
+
+    with serve(quantization="int8", threads=2, streams=1) as served:
+        served.embed(["begin"])
+        process = served.process.pid
+        loop = niceness(process, str(process))
+        others = [niceness(process, path.name) for path in Path(f"/proc/{process}/task").iterdir()]
+    # The inference thread, and the one that ONNX Runtime has beside it.
+    assert others.count(min(19, loop + 5)) >= 2

@@ -98,7 +98,7 @@ def test_a_dead_inference_thread_ends_the_process(tmp_path: Path) -> None:
         with pytest.raises(httpx.TransportError):
             server.status()
         assert server.served.process.wait(10) > 0
-    assert any("inference thread died" in line for line in server.served.lines)
+    assert any("an inference thread died" in line for line in server.served.lines)
 
 
 def test_a_crash_in_the_runtime_ends_the_process(tmp_path: Path) -> None:

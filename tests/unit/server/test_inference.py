@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 
@@ -6,7 +7,7 @@ import numpy as np
 
 from server.engine import Vectors
 from server.inference import InferenceThreads, Run
-from tests.unit.server.fakes import nothing
+from tests.unit.server.fakes import nothing, unexpected
 
 ONE: Vectors = np.ones((1, 4), np.float32)
 
@@ -56,3 +57,26 @@ def test_a_thread_that_dies_says_so() -> None:
     assert isinstance(deaths[0], SystemExit)
     assert len(runs) == 1
     assert isinstance(runs[0].error, SystemExit)
+
+
+def test_as_many_run_at_once_as_there_are_threads_and_all_end_when_told_to() -> None:
+    meet, prepared = threading.Barrier(2), []
+
+    def together() -> Vectors:
+        meet.wait(10)
+        return ONE
+
+    async def main() -> None:
+        runs: list[Run] = []
+        threads = InferenceThreads(2, unexpected, lambda: prepared.append(threading.current_thread()))
+        for _ in range(4):
+            threads.submit(together, runs.append)
+        while len(runs) < 4:
+            await asyncio.sleep(0.001)
+        threads.stop()
+
+    asyncio.run(main())
+    assert len(prepared) == 2
+    for thread in prepared:
+        thread.join(10)
+        assert not thread.is_alive()

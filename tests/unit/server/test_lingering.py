@@ -38,6 +38,19 @@ def test_what_is_written_in_one_turn_leaves_together_and_what_comes_later_after_
     asyncio.run(main())
 
 
+def test_what_was_written_to_a_connection_that_is_lost_meanwhile_goes_nowhere() -> None:
+    async def main() -> None:
+        socket = Socket()
+        transport = Lingering(socket, lambda: None)
+        transport.write(b"head")
+        socket.closed = True
+        transport.close()
+        await asyncio.sleep(0)
+        assert socket.sent == []
+
+    asyncio.run(main())
+
+
 def test_closing_sends_what_was_written_first() -> None:
     async def main() -> None:
         socket, order = Socket(), []

@@ -286,3 +286,17 @@ def test_an_answer_taken_in_crumbs_is_dropped() -> None:
         writer.close()
 
     run(check, receive_timeout_s=SOON_S)
+
+
+def test_an_answer_that_is_written_as_the_caller_ends_its_side_still_leaves() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        await asyncio.sleep(SOON_S)
+        here.app.gate.set()
+        writer.write_eof()
+        assert statuses(await reader.read()) == [200]
+        writer.close()
+
+    run(check)

@@ -153,6 +153,21 @@ def test_a_short_text_finds_no_room_where_a_long_one_finds_none(artifact: Artifa
     asyncio.run(main())
 
 
+def test_texts_that_are_tokenized_together_take_no_more_room_than_they_need(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.service.INLINE_CHARACTERS", 1)
+
+    async def main() -> None:
+        # Each text has 10 tokens, and the longest that the model reads 16: at that, the last two would find no room.
+        service = serving(load(artifact), FakeEngine(), queue_tokens=6 * 10 + tiny.MAX_TOKENS)
+        results = await asyncio.gather(*(service.embed(Question(["a " * 8]), soon()) for _ in range(6)))
+        assert [result.tokens for result in results] == [10] * 6
+        await service.close()
+
+    asyncio.run(main())
+
+
 class Untouchable(Tokenizer):
     def encode(self, *_: object, **__: object) -> NoReturn:
         raise AssertionError("tokenized in vain")
