@@ -124,15 +124,10 @@ def test_vectors_are_the_same_however_many_streams_compute_them() -> None:
 
 
 def test_what_computes_is_nicer_than_the_event_loop() -> None:
-    def niceness(process: int, thread: str) -> int:
-        return int(
-            (Path("/proc") / str(process) / "task" / thread / "stat").read_text().rpartition(") ")[2].split()[16]
-        )
-
     with serve(quantization="int8", threads=2, streams=1) as served:
         served.embed(["begin"])
-        process = served.process.pid
-        loop = niceness(process, str(process))
-        others = [niceness(process, path.name) for path in Path(f"/proc/{process}/task").iterdir()]
+        stats = Path(f"/proc/{served.process.pid}/task").glob("*/stat")
+        niceness = {path.parent.name: int(path.read_text().rpartition(") ")[2].split()[16]) for path in stats}
+    loop = niceness.pop(str(served.process.pid))
     # The inference thread, and the one that ONNX Runtime has beside it.
-    assert others.count(min(19, loop + 5)) >= 2
+    assert list(niceness.values()).count(min(19, loop + 5)) >= 2
