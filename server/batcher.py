@@ -240,21 +240,21 @@ class Batcher:
     def _finish(self, batch: Batch, run: Run) -> None:
         self._begin(self._in_hand.end(batch))
         if run.vectors is not None:
-            self._deliver(batch, run.vectors, run.ended - run.began)
+            self._deliver(batch, run.vectors, run.began, run.ended)
         else:
             self._fail(batch, run.error)
         self._dispatch()
         self._note_idle()
 
-    def _deliver(self, batch: Batch, vectors: Vectors, seconds: float) -> None:
+    def _deliver(self, batch: Batch, vectors: Vectors, began: float, ended: float) -> None:
         self.failures_in_a_row = 0
-        self._measure(batch, seconds)
+        self._measure(batch, ended - began)
         for sharers, vector in zip(batch.sharers, vectors, strict=True):
             for text in sharers:
                 text.job.receive(text.position, vector)
         now = self._clock()
         for job in batch.jobs():
-            job.inference_s += seconds
+            job.spend(began, ended)
             job.complete(now)
 
     def _measure(self, batch: Batch, seconds: float) -> None:

@@ -30,6 +30,7 @@ class Job:
     small: bool
     done: asyncio.Future[Embedded]
     inference_s: float = 0.0
+    computed_until: float = 0.0
 
     def fail(self, error: ServiceError) -> None:
         """End the request with `error`, unless it has ended already."""
@@ -40,6 +41,11 @@ class Job:
         """Take the vector of one text."""
         self.vectors[position] = vector
         self.remaining -= 1
+
+    def spend(self, began: float, ended: float) -> None:
+        """Count a batch that had texts of this request; time in which another one had, too, counts once."""
+        self.inference_s += max(0.0, ended - max(began, self.computed_until))
+        self.computed_until = max(self.computed_until, ended)
 
     def complete(self, now: float) -> None:
         """Hand over the vectors once all are here, unless nobody waits any more."""
