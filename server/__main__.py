@@ -19,6 +19,7 @@ from server.cost import Pace
 from server.device import PROVIDERS
 from server.engine import OnnxEngine
 from server.errors import START_REFUSED, DeviceLostError, StartError
+from server.inference import InferenceThreads
 from server.loaded import Loaded
 from server.protocol import Terms, bounded
 from server.service import Service
@@ -117,7 +118,9 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     Raises:
         StartError: the graph cannot be loaded or does not answer, or the port was lost.
     """
-    engine, warmed = start_engine(loaded, process.step_back)
+    # A GPU must not wait for what its thread gives it.
+    prepare = process.step_back if loaded.choice.device == "cpu" else None
+    engine, warmed = start_engine(loaded, prepare)
     max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     # Accepted connections inherit this, and so a restart may bind the port while they linger.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -127,7 +130,7 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
         raise StartError(f"PORT={loaded.settings.port}: cannot listen there: {error.strerror}") from None
     for line in summary(loaded, engine, warmed.pace, listener):
         logger.info(line)
-    service = Service(loaded, engine, warmed, _die)
+    service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare))
     terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
     server = Server(_uvicorn_config(service, terms), service, terms)
     process.settle_heap()

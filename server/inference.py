@@ -38,7 +38,9 @@ class InferenceThreads:
     then `on_death` is called on the event loop, since a process without it would accept work that nobody does.
     """
 
-    def __init__(self, count: int, on_death: Callable[[BaseException], None], prepare: Callable[[], None]) -> None:
+    def __init__(
+        self, count: int, on_death: Callable[[BaseException], None], prepare: Callable[[], None] | None = None
+    ) -> None:
         """Have `count` threads, each of which calls `prepare` first; `on_death` is told of one that has ended."""
         self._on_death = on_death
         self._prepare = prepare
@@ -62,7 +64,8 @@ class InferenceThreads:
             self._calls.put(None)
 
     def _work(self) -> None:
-        self._prepare()
+        if self._prepare:
+            self._prepare()
         while (call := self._calls.get()) is not None:
             work, done = call
             run = _run(work)

@@ -1,4 +1,4 @@
-"""The end of a connection: what is written last must reach the caller."""
+"""Writing to a connection: what belongs together leaves together, and what is written last reaches the caller."""
 
 import asyncio
 from collections.abc import Callable

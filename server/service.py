@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from server import machine, process
+from server import machine
 from server.allowance import Allowance
 from server.batcher import Batcher
 from server.cache import VectorCache
@@ -54,15 +54,13 @@ class Result:
 class Service:
     """Answers questions. Belongs to one event loop."""
 
-    def __init__(self, loaded: Loaded, engine: Engine, warm: Warm, on_death: Callable[[BaseException], None]) -> None:
-        """Serve on a warm `engine`; `on_death` is told when nothing can be computed any more."""
+    def __init__(self, loaded: Loaded, engine: Engine, warm: Warm, threads: InferenceThreads) -> None:
+        """Serve on a warm `engine` and `threads`, one for each of its streams."""
         self.settings = loaded.settings
         self.loaded = loaded
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
         self.metrics = Metrics()
         self._pace = warm.pace
-        prepare = process.step_back if loaded.choice.device == "cpu" else _as_it_is
-        threads = InferenceThreads(warm.pace.streams, on_death, prepare)
         self._batcher = Batcher(engine, threads, warm.pace, self.metrics)
         self._canary = Canary(self._batcher, warm.ids, warm.vector)
         self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
@@ -254,10 +252,6 @@ class Service:
         metrics.inputs.inc(len(result.vectors))
         metrics.input_tokens.inc(result.tokens)
         metrics.truncated.inc(result.truncated)
-
-
-def _as_it_is() -> None:
-    """A GPU must not wait for what its thread gives it."""
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None], _done: Future[T]) -> None:

@@ -39,7 +39,7 @@ def load(settings: Settings) -> Loaded:
 
 
 def start_engine(loaded: Loaded, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warm]:
-    """Load the graph, verified, and warm it; on CPU `prepare` is called by the thread that opens the session.
+    """Load the graph, verified, and warm it; the thread that opens the session calls `prepare` first.
 
     ONNX Runtime's own threads have the priority of that thread.
 
@@ -47,7 +47,7 @@ def start_engine(loaded: Loaded, prepare: Callable[[], None] | None = None) -> t
         StartError: the graph is not the one that was built, cannot be loaded or does not answer.
     """
     try:
-        return _start_on_gpu(loaded) if loaded.choice.device == "cuda" else _start_on_cpu(loaded, prepare)
+        return (_start_on_gpu if loaded.choice.device == "cuda" else _start_on_cpu)(loaded, prepare)
     except InferenceError as error:
         path = loaded.artifact.model_path
         raise StartError(f"{path} was loaded but does not compute on {loaded.choice.device}: {error}") from error
@@ -62,8 +62,8 @@ def gpu_memory(loaded: Loaded) -> int | None:
     return int(MEMORY_SHARE * loaded.choice.gpu_memory) if loaded.choice.gpu_memory else None
 
 
-def _start_on_gpu(loaded: Loaded) -> tuple[OnnxEngine, Warm]:
-    engine = _open(loaded, 1, None)
+def _start_on_gpu(loaded: Loaded, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
+    engine = _open(loaded, 1, prepare)
     return engine, warm_gpu(engine, _short_text(loaded), loaded.settings, packed=loaded.artifact.variant.packed)
 
 

@@ -39,7 +39,7 @@ class Measured:
 
     @property
     def goodput(self) -> tuple[float, float]:
-        """What the flood left of the capacity in texts and in tokens: short texts find room where long ones do not."""
+        """What the flood left of the capacity, in texts and in tokens, which differ where short texts are favoured."""
         tokens = statistics.mean((self.before.tokens_per_s, self.after.tokens_per_s))
         return self.flood.texts_per_s / self.capacity, self.flood.tokens_per_s / tokens if tokens else 0.0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from server.batcher import Batcher
 from server.cost import CostModel, Pace
-from server.engine import Tokens, Vectors
+from server.engine import Ids, Tokens, Vectors
 from server.inference import InferenceThreads
 from server.metrics import Metrics
 from server.warmup import Warm
@@ -40,6 +40,25 @@ class FakeEngine:
         return vectors
 
 
+class MeetingEngine(FakeEngine):
+    """Calls with as many texts as `size` (0: any) compute nothing until so many of them are under way."""
+
+    def __init__(self, calls: int, size: int = 0, max_tokens: int = 16) -> None:
+        super().__init__(max_tokens=max_tokens)
+        self._meet = threading.Barrier(calls)
+        self._size = size
+
+    def embed(self, sequences: Sequence[Tokens]) -> Vectors:
+        if self._size in (0, len(sequences)):
+            self._meet.wait(10)
+        return super().embed(sequences)
+
+
+def sequences(*lengths: int) -> list[Ids]:
+    """Token ids of texts of these lengths, each of which holds its length."""
+    return [np.full(length, length, np.int64) for length in lengths]
+
+
 def first_ids(vectors: Vectors) -> list[int]:
     """Read back the first ids from a FakeEngine's vectors."""
     return [int(value) for value in np.rint(np.arctan2(vectors[:, 1], vectors[:, 0]) * 100)]
@@ -60,11 +79,7 @@ def batcher(
 ) -> Batcher:
     """A batcher whose machine computes ten tokens a second and stream, on a clock that stands still."""
     pace = Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens, streams)
-    return Batcher(engine, InferenceThreads(streams, unexpected, nothing), pace, metrics or Metrics(), clock)
-
-
-def nothing() -> None:
-    """What a thread does first in most tests."""
+    return Batcher(engine, InferenceThreads(streams, unexpected), pace, metrics or Metrics(), clock)
 
 
 def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:

@@ -7,7 +7,7 @@ import numpy as np
 
 from server.engine import Vectors
 from server.inference import InferenceThreads, Run
-from tests.unit.server.fakes import nothing, unexpected
+from tests.unit.server.fakes import unexpected
 
 ONE: Vectors = np.ones((1, 4), np.float32)
 
@@ -18,7 +18,7 @@ def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[Run], list[BaseExc
     async def main() -> tuple[list[Run], list[BaseException]]:
         runs: list[Run] = []
         deaths: list[BaseException] = []
-        thread = InferenceThreads(1, deaths.append, nothing)
+        thread = InferenceThreads(1, deaths.append)
         for work in works:
             thread.submit(work, runs.append)
         until = time.monotonic() + 10

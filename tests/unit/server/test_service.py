@@ -11,6 +11,7 @@ from server import cuda, machine
 from server.artifact import Artifact
 from server.device import choose
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
+from server.inference import InferenceThreads
 from server.loaded import Loaded
 from server.question import Question
 from server.service import INLINE_CHARACTERS, Service
@@ -32,7 +33,7 @@ def load(artifact: Artifact, **environ: str) -> Loaded:
 
 def serving(loaded: Loaded, engine: FakeEngine | None = None, queue_tokens: int = 1000) -> Service:
     made = engine or FakeEngine()
-    return Service(loaded, made, warmed(made, queue_tokens=queue_tokens), unexpected)
+    return Service(loaded, made, warmed(made, queue_tokens=queue_tokens), InferenceThreads(1, unexpected))
 
 
 def soon() -> float:

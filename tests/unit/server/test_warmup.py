@@ -1,6 +1,5 @@
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from server.engine import Tokens, Vectors
 from server.errors import StartError
 from server.settings import resolve
 from server.warmup import MOST_TOKENS, QUICK_S, check_batch, check_streams, measure, plan_pace, warm, worth_streams
-from tests.unit.server.fakes import FakeEngine
+from tests.unit.server.fakes import FakeEngine, MeetingEngine
 
 SLOW = CostModel(run_s=0.01, token_s=0.001, pair_s=0.0, packed=True)
 TEXT = np.array([1, 3, 2], np.int64)
@@ -62,24 +61,11 @@ def test_warming_runs_the_longest_text_first_and_the_largest_batch_before_servin
 
 
 def test_the_largest_batches_of_all_streams_run_at_once_before_serving() -> None:
-    engine = FakeEngine(max_tokens=16)
-    meet = threading.Barrier(3)
-    engine.embed = _met(engine.embed, meet, 4)  # type: ignore[method-assign]
+    engine = MeetingEngine(3, size=4)
     pace = warm(engine, TEXT, resolve({"MAX_BATCH_TOKENS": "64"}), SLOW, 3).pace
     assert [len(batch) for batch in engine.batches] == [4, 4, 4, 1]
     assert (pace.streams, pace.tokens_per_s) == (3, 3 * SLOW.tokens_per_s(64))
     assert pace.queue_tokens == 3 * round(10 * SLOW.tokens_per_s(64))
-
-
-def _met(embed: Callable[..., Vectors], meet: threading.Barrier, size: int) -> Callable[..., Vectors]:
-    """Have calls with so many texts wait until as many are under way as the barrier asks for."""
-
-    def call(sequences: Sequence[Tokens]) -> Vectors:
-        if len(sequences) == size:
-            meet.wait(10)
-        return embed(sequences)
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -125,7 +111,6 @@ def test_the_longest_text_is_timed_again_where_it_is_quick() -> None:
 
 
 def test_the_cost_is_that_beside_the_other_streams() -> None:
-    engine = FakeEngine(max_tokens=64)
-    engine.embed = _met(engine.embed, threading.Barrier(2), 1)  # type: ignore[method-assign]
+    engine = MeetingEngine(2, max_tokens=64)
     measure(engine, TEXT, packed=True, streams=2)
     assert len(engine.batches) == 12

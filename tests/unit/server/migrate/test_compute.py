@@ -5,11 +5,7 @@ import numpy as np
 from server.migrate.compute import Computer
 from server.migrate.memo import Memo
 from server.runner import Runner
-from tests.unit.server.fakes import FakeEngine, first_ids
-
-
-def sequences(*lengths: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
-    return [np.full(length, length, np.int64) for length in lengths]
+from tests.unit.server.fakes import FakeEngine, first_ids, sequences
 
 
 def test_vectors_come_in_order_from_runs_of_like_length_within_the_budget() -> None:
