@@ -21,10 +21,11 @@ from server.engine import OnnxEngine
 from server.errors import START_REFUSED, DeviceLostError, StartError
 from server.inference import InferenceThreads
 from server.loaded import Loaded
-from server.protocol import Terms, bounded
+from server.protocol import bounded
 from server.service import Service
 from server.settings import SETTINGS, SettingsError, resolve
 from server.start import load, start_engine
+from server.terms import Terms
 
 logger = logging.getLogger("server")
 

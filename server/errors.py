@@ -6,8 +6,9 @@
     │   ├── UnauthorizedError 401       ├── MediaTypeError 415
     │   ├── NotFoundError 404           ├── InvalidError 422
     │   ├── UnknownModelError 404       ├── HeadTooLargeError 431
-    │   ├── MethodNotAllowedError 405   └── ClientGoneError 499 (nobody is left to read it)
-    │   └── SlowRequestError 408
+    │   ├── MethodNotAllowedError 405   ├── ClientGoneError 499 (nobody is left to read it)
+    │   ├── SlowRequestError 408        ├── UnsupportedCodingError 501
+    │   └── ForbiddenError 403          └── UnsupportedVersionError 505
     └── OurError        the same request may succeed later
         ├── OverloadedError 429         ├── UnavailableError 503
         └── InferenceError 500          └── DeadlineError 504
@@ -97,6 +98,13 @@ class UnauthorizedError(CallerError):
         super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
 
 
+class ForbiddenError(CallerError):
+    """A page of an origin that may not call has sent it."""
+
+    status = 403
+    error_type = "forbidden"
+
+
 class NotFoundError(CallerError):
     """No such route."""
 
@@ -171,6 +179,20 @@ class ClientGoneError(CallerError):
 
     status = 499
     error_type = "client_gone"
+
+
+class UnsupportedCodingError(CallerError):
+    """The body is sent in a transfer coding other than chunked."""
+
+    status = 501
+    error_type = "not_implemented"
+
+
+class UnsupportedVersionError(CallerError):
+    """A version of HTTP that is not spoken here."""
+
+    status = 505
+    error_type = "http_version"
 
 
 class OurError(ServiceError):

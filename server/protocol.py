@@ -7,60 +7,36 @@ request only moves the due time.
 """
 
 import asyncio
+import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, NoReturn
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from server import errors
+from server import errors, head
 from server.errors import (
-    HeadTooLargeError,
     MalformedError,
     OverloadedError,
     ServiceError,
     SlowRequestError,
     TooLargeError,
     UnavailableError,
-    UriTooLongError,
 )
+from server.head import MAX_HEADER_FIELDS, Head
 from server.lingering import Lingering
-from server.settings import Settings
-from server.unread import Unread
+from server.terms import Terms
 
-MAX_HEADER_FIELDS = 100
+logger = logging.getLogger(__name__)
+
 # Requests that may wait on one connection for the answers before theirs.
 MAX_PIPELINED = 64
-# On the wire a body may take this many times its bound: chunks have frames, and what was refused is read to its end.
-WIRE_FACTOR = 4
 # Connections over the bound that may stay until the caller has read why; any others are closed at once.
 MAX_SURPLUS = 32
-# What a caller must take of an answer within RECEIVE_TIMEOUT_S, and how much of all answers may wait in memory.
+# What a caller must take of an answer within RECEIVE_TIMEOUT_S.
 LEAST_TAKEN_BYTES = 65_536
-MAX_UNREAD_BYTES = 64_000_000
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
-
-
-@dataclass(slots=True)
-class Terms:
-    """What holds for every connection of a server."""
-
-    max_header_bytes: int
-    max_wire_bytes: int
-    max_connections: int
-    receive_timeout_s: float
-    refused: Callable[[ServiceError], None]
-    draining: bool = False
-    unread: Unread = field(default_factory=lambda: Unread(MAX_UNREAD_BYTES))
-
-    @classmethod
-    def of(cls, settings: Settings, max_connections: int, refused: Callable[[ServiceError], None]) -> "Terms":
-        """Terms by the settings; `refused` hears of every request that never reaches the application."""
-        max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
-        return cls(settings.max_header_bytes, max_wire_bytes, max_connections, settings.receive_timeout_s, refused)
 
 
 class Awaiting(Enum):
@@ -110,16 +86,15 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, within the bounds on heads and bodies."""
+        """Parse what arrived, within the bounds on heads and bodies; whatever that raises, the caller is answered."""
         self._chunk_bytes = len(data)
         if not self._closing and not self._refusal:
             try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                self._read_without_upgrade(data[upgrade.args[0] :])
-                return
-            except httptools.HttpParserError as error:
-                self._refuse(self._refusal or MalformedError(f"this is not an HTTP/1.1 request: {error}"))
+                self._parse(data)
+            except Exception as error:  # noqa: BLE001 - without an answer the caller would wait for nothing
+                self._refuse(self._refusal or _not_http(error))
+            if self._refusal:  # Kept until the caller has gone, it must not keep the frames that it came through.
+                self._refusal.__traceback__ = self._refusal.__context__ = None
         if self._awaiting is not REQUEST or self._closing:
             self._count()
 
@@ -165,13 +140,19 @@ class Connection(HttpToolsProtocol):
             self._due = self.loop.time() + self.terms.receive_timeout_s
 
     def on_headers_complete(self) -> None:
-        """Start the request, unless its head breaks a bound."""
+        """Start the request, unless its head breaks a rule or a bound."""
         self._check_head()
         if self.parser.should_upgrade():
-            return  # The parser would skip the body; `data_received` lets it read the request again.
+            return  # The parser would skip the body; `_parse` lets it read the request again.
+        self.url = head.with_path(self.url)
+        before = self.cycle
+        try:
+            super().on_headers_complete()
+        except Exception:
+            self.cycle = before  # It has begun nothing, and the answers before it are still owed.
+            raise
         self._awaiting = BODY
         self._due = math.inf
-        super().on_headers_complete()
         self.headers = []  # for trailers, which nothing reads
         if self.terms.draining:
             self.cycle.keep_alive = False
@@ -209,24 +190,18 @@ class Connection(HttpToolsProtocol):
             self._socket.close()
 
     def _check_head(self) -> None:
-        limit = self.terms.max_header_bytes
-        if self._received_bytes + self._chunk_bytes > limit and self._head_bytes() > limit:
-            self._stop(self._head_too_large())
-        if len(self.headers) > MAX_HEADER_FIELDS:
-            self._stop(HeadTooLargeError(f"{len(self.headers)} header fields, the limit is {MAX_HEADER_FIELDS}"))
-        if self.parser.get_method() == b"CONNECT":
-            self._stop(MalformedError("CONNECT is for proxies, which this is not"))
+        seen, limit = self._head(), self.terms.max_header_bytes
+        if self._received_bytes + self._chunk_bytes > limit and seen.size > limit:
+            self._stop(head.too_large(seen, limit))
+        try:
+            head.check(seen)
+        except ServiceError as error:
+            self._stop(error)
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop(OverloadedError(f"{MAX_PIPELINED} requests wait on this connection; read their answers", 1))
 
-    def _head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
-
-    def _head_too_large(self) -> ServiceError:
-        limit = f"the limit is {self.terms.max_header_bytes} bytes (MAX_HEADER_BYTES)"
-        if len(self.url) > self.terms.max_header_bytes:
-            return UriTooLongError(f"the address is too long; with the headers {limit}")
-        return HeadTooLargeError(f"the request line and the headers are too long; {limit}")
+    def _head(self) -> Head:
+        return Head(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
 
     def _stop(self, error: ServiceError) -> NoReturn:
         """End parsing from within a callback; the parser turns this into its own error."""
@@ -242,23 +217,31 @@ class Connection(HttpToolsProtocol):
                 self._socket.close()
         elif self._awaiting is HEAD:
             if self._received_bytes > self.terms.max_header_bytes:
-                self._refuse(self._head_too_large())
+                self._refuse(head.too_large(self._head(), self.terms.max_header_bytes))
         elif self._received_bytes > self.terms.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
             self._refuse(TooLargeError("the body's chunks or trailers take too much beside it (MAX_BODY_BYTES)"))
 
-    def _read_without_upgrade(self, rest: bytes) -> None:
-        """Read the request again as if it asked for no other protocol (RFC 9110, 7.8: a server may ignore that).
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            again = self._without_upgrade() + data[upgrade.args[0] :]
+            self._chunk_bytes = len(again)
+            self._parse(again)
+
+    def _without_upgrade(self) -> bytes:
+        """Return the head as if it asked for no other protocol (RFC 9110, 7.8: a server may ignore that), to be parsed.
 
         Java's HttpClient and `curl --http2` ask for h2c with whatever they post.
         """
-        version = self.parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-        lines += [b"%b: %b" % header for header in self.headers if header[0] not in HOP_BY_HOP]
+        method, target, version, fields = self._head()
+        lines = [b"%b %b HTTP/%b" % (method, target, version.encode())]
+        lines += [b"%b: %b" % field for field in fields if field[0] not in HOP_BY_HOP]
         if not self.parser.should_keep_alive():
             lines.append(b"connection: close")
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _owes(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -339,3 +322,10 @@ class Connection(HttpToolsProtocol):
         else:
             self._due = math.inf
             self._socket.close()
+
+
+def _not_http(error: Exception) -> MalformedError:
+    cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+    if not isinstance(cause, httptools.HttpParserError):
+        logger.warning("a request could not be taken: %s", type(cause).__name__)
+    return MalformedError(f"this is not an HTTP/1.1 request: {error}")

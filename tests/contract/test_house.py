@@ -16,7 +16,19 @@ from tests.serving import ROOT
 FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
 # Each module may import those before it in this list, never one after it.
 ORDER = [
-    *("settings", "errors", "process", "lingering", "unread", "protocol", "manifest", "staging", "machine"),
+    *(
+        "settings",
+        "errors",
+        "process",
+        "head",
+        "lingering",
+        "unread",
+        "terms",
+        "protocol",
+        "manifest",
+        "staging",
+        "machine",
+    ),
     *("allowance", "trail", "logs", "metrics", "traces", "artifact", "tokenization", "cuda", "device", "session"),
     *("binding", "engine", "runner", "cost", "growth", "plan", "turns", "inference", "job"),
     *("waiting", "batch", "batcher", "warmup"),

@@ -11,6 +11,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /embed HTTP/1.1\r\nHost: x\r\n"
 TEXT = b'{"text": "a"}'
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
+GZIP = b"Transfer-Encoding: gzip, chunked\r\n"
 CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(TEXT), TEXT)
 
 
@@ -47,6 +48,20 @@ NOT_HTTP = {
     "TLS hello": bytes.fromhex("16030100f1010000ed0303") + b"\x5a" * 230,
     "SSH": b"SSH-2.0-OpenSSH_9.6\r\n",
     "noise": bytes(range(256)) * 8,
+    "HTTP 0.9": b"GET /health\r\n\r\n",
+    "HTTP 0.9 by name": b"GET /health HTTP/0.9\r\n\r\n",
+    "no host": b"GET /health HTTP/1.1\r\n\r\n",
+    "two hosts": GET + b"Host: x\r\n\r\n",
+    "two hosts in HTTP 1.0": b"GET /health HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
+    "a host with a path": b"GET /health HTTP/1.1\r\nHost: x/y\r\n\r\n",
+    "a host with a user": b"GET /health HTTP/1.1\r\nHost: a@x\r\n\r\n",
+    "a host with a space": b"GET /health HTTP/1.1\r\nHost: x y\r\n\r\n",
+    "a host with no number for a port": b"GET /health HTTP/1.1\r\nHost: x:http\r\n\r\n",
+    "an authority with no valid port": b"GET http://x:99999/health HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an authority without a host": b"GET http:///health HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an authority with two users": b"GET http://a@@/health HTTP/1.1\r\nHost: x\r\n\r\n",
+    "chunked twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "chunked in HTTP 1.0": b"POST /embed HTTP/1.0\r\n" + CHUNKED + b"\r\n" + CHUNKS,
 }
 
 
@@ -62,11 +77,41 @@ def test_what_is_not_http_is_a_400_and_the_connection_ends(int8: Served, sent: b
     assert answer.error["error_type"] == "malformed"
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (POST + GZIP + b"\r\n" + CHUNKS, 501),
+        (POST + b"Transfer-Encoding: gzip\r\n" + CHUNKED + b"\r\n" + CHUNKS, 501),
+        (b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+    ],
+    ids=["a coding before chunked", "a coding in a header of its own", "HTTP 2 in words"],
+)
+def test_what_http_1_1_leaves_out_is_said_to_be_unknown(int8: Served, sent: bytes, status: int) -> None:
+    with Raw(int8.client.base_url) as caller:
+        caller.send(sent)
+        (answer,) = caller.answers()
+    assert answer.status == status
+    assert answer.headers["connection"] == "close"
+    assert answer.error.keys() == {"error", "error_type"}
+
+
 ANSWERED = {
     "HTTP 1.0": (b"GET /health HTTP/1.0\r\n\r\n", [200]),
-    "HTTP 0.9": (b"GET /health\r\n\r\n", [200]),
-    "no host": (b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n", [200]),
     "the whole address": (b"GET http://x/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [200]),
+    "an address without a path": (b"GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [405]),
+    "a query without a path": (b"GET http://x?a=/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [405]),
+    "an empty host": (b"GET /health HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n", [200]),
+    "an IPv6 host": (b"GET /health HTTP/1.1\r\nHost: [::1]:80 \t\r\nConnection: close\r\n\r\n", [200]),
+    "a bad authority behind a good request": (
+        post(TEXT) + b"GET http://x:99999/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        [200, 400],
+    ),
+    "no path behind a good request": (
+        post(TEXT) + b"GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        [200, 405],
+    ),
+    "no host behind a good request": (post(TEXT) + b"GET /health HTTP/1.1\r\n\r\n", [200, 400]),
+    "a coding behind a good request": (post(TEXT) + POST + GZIP + b"\r\n" + CHUNKS, [200, 501]),
     "junk in the query": (
         b"GET /health?&&;=%00%ff%zz[]=&a=b#c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         [200],
@@ -168,7 +213,7 @@ def test_more_requests_than_may_wait_on_a_connection_are_refused_after_those_bef
 
 def test_openai_s_routes_get_their_shape(int8: Served) -> None:
     with Raw(int8.client.base_url) as caller:
-        caller.send(b"GET /v1/models HTTP/1.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n")
+        caller.send(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n")
         (answer,) = caller.answers()
     assert answer.error["error"]["code"] == "too_large"
 

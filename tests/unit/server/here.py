@@ -10,7 +10,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from server.errors import ServiceError
-from server.protocol import Connection, Terms, bounded
+from server.protocol import Connection, bounded
+from server.terms import Terms
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
 SOON_S = 0.2

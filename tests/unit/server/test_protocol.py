@@ -125,7 +125,7 @@ def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
 
 def test_trailers_do_not_become_headers() -> None:
     async def check(here: Here) -> None:
-        head = b"POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         assert statuses(await here.exchange(head + b"0\r\nAuthorization: Bearer x\r\n\r\n")) == [200]
         assert b"authorization" not in dict(here.app.scopes[0]["headers"])
 
@@ -172,7 +172,8 @@ def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
 
 def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
     async def check(here: Here) -> None:
-        head = b"POST /b?q=1 HTTP/1.1\r\nUpgrade: h2c\r\nX-Mine: 1\r\nConnection: Upgrade\r\nContent-Length: 3\r\n\r\n"
+        head = b"POST /b?q=1 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nX-Mine: 1\r\n"
+        head += b"Connection: Upgrade\r\nContent-Length: 3\r\n\r\n"
         reader, writer = await here.connect()
         for cut in (len(head), 30):
             writer.write(head[:cut])
@@ -180,7 +181,7 @@ def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
             writer.write(head[cut:] + b"abc" + GET + b"\r\n")
             assert await reader.readuntil(b"/b 3")
             assert await reader.readuntil(b"/a 0")
-        assert dict(here.app.scopes[0]["headers"]) == {b"x-mine": b"1", b"content-length": b"3"}
+        assert dict(here.app.scopes[0]["headers"]) == {b"host": b"x", b"x-mine": b"1", b"content-length": b"3"}
         assert here.app.scopes[0]["query_string"] == b"q=1"
         writer.close()
 
@@ -190,7 +191,7 @@ def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
 def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
     async def check(here: Here) -> None:
         reader, writer = await here.connect()
-        writer.write(b"POST /early HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
         await reader.readuntil(b"/early 0")
         writer.write(b"abc")
         await asyncio.sleep(3 * SOON_S)
@@ -205,7 +206,7 @@ def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCapt
     async def check(here: Here) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
-        writer.write(b"POST /early HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         await asyncio.sleep(0.01)
         writer.write(b"zz\r\n")
         await asyncio.sleep(0.01)
@@ -220,7 +221,7 @@ def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCapt
 def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> None:
     async def check(here: Here) -> None:
         reader, writer = await here.connect()
-        writer.write(b"POST /b HTTP/1.1\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000 + GET)
+        writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000 + GET)
         await reader.readuntil(b"/b 3000")
         writer.write(b"\r\n")
         assert await reader.readuntil(b"/a 0")
@@ -232,7 +233,9 @@ def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> N
 def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on() -> None:
     async def check(here: Here) -> None:
         async with asyncio.timeout(5):
-            said = await here.exchange(b"POST /early HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+            said = await here.exchange(
+                b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+            )
         assert statuses(said) == [200]
 
     run(check)

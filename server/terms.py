@@ -1,0 +1,32 @@
+"""What holds for every connection of a server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from server.errors import ServiceError
+from server.settings import Settings
+from server.unread import Unread
+
+# On the wire a body may take this many times its bound: chunks have frames, and what was refused is read to its end.
+WIRE_FACTOR = 4
+# How much of all answers may wait in memory for callers who do not take them.
+MAX_UNREAD_BYTES = 64_000_000
+
+
+@dataclass(slots=True)
+class Terms:
+    """Bounds in bytes and seconds, and what connections share."""
+
+    max_header_bytes: int
+    max_wire_bytes: int
+    max_connections: int
+    receive_timeout_s: float
+    refused: Callable[[ServiceError], None]
+    draining: bool = False
+    unread: Unread = field(default_factory=lambda: Unread(MAX_UNREAD_BYTES))
+
+    @classmethod
+    def of(cls, settings: Settings, max_connections: int, refused: Callable[[ServiceError], None]) -> "Terms":
+        """Terms by the settings; `refused` hears of every request that never reaches the application."""
+        max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
+        return cls(settings.max_header_bytes, max_wire_bytes, max_connections, settings.receive_timeout_s, refused)
