@@ -34,6 +34,8 @@ class Computer:
         Raises:
             InferenceError: the engine failed.
         """
+        if not sequences:
+            return np.empty((0, self.dimension), np.float32), 0
         if self._memo is None:
             return self._compute(sequences), 0
         keys = [blake2b(ids.tobytes(), digest_size=KEY_BYTES).digest() for ids in sequences]

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from server.migrate.options import Options
 from server.migrate.prepare import Prepared
 from server.migrate.progress import duration
 from server.migrate.sources.registry import open_source
+from server.migrate.sources.source import checked
 from server.migrate.window import windows
 from server.runner import Runner
 from server.settings import Settings
@@ -33,6 +35,7 @@ def estimate(options: Options, settings: Settings) -> Estimate:
         StartError, InvalidError: the model cannot be used as asked.
     """
     source = open_source(options.input, options.input_format, options.fields)
+    checked(len(list(islice(source.records(0), 1))), options.input)
     model = Model(options, settings)
     mine = (record for record in source.records(0) if options.shard.takes(record.ordinal))
     tally = Tally(model.manifest.max_tokens)

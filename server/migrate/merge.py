@@ -167,10 +167,11 @@ def _receipt(options: Options, shards: list[_Finished], rows: int) -> Receipt:
     names = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
     counts = {name: sum(shard.counts[name] for shard in shards) for name in names}
     sink = open_sink(options.output, options.format, options.fields)
+    cosines = (shard.receipt["verified"]["least_cosine"] for shard in shards)
     verified = {
         "rows": rows,
         "sample": sum(shard.receipt["verified"]["sample"] for shard in shards),
-        "least_cosine": min(shard.receipt["verified"]["least_cosine"] for shard in shards),
+        "least_cosine": min((cosine for cosine in cosines if cosine is not None), default=None),
     }
     return {
         **shards[0].receipt,

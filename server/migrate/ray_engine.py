@@ -27,6 +27,7 @@ from server.migrate.receipt import Receipt
 from server.migrate.record import Record, Row
 from server.migrate.sinks import parquet
 from server.migrate.sources.fields import ID, Fields
+from server.migrate.sources.source import checked
 from server.migrate.verify import AGREEMENT, cosines
 from server.migrate.workspace import Workspace
 from server.settings import Settings
@@ -55,7 +56,7 @@ def migrate(options: Options, settings: Settings) -> Receipt:
         model = Model(options, settings)
         began = time.monotonic(), receipt.now()
         source = _read(data, options)
-        counts = {"records": source.count()}
+        counts = {"records": checked(source.count(), options.input)}
         counts["rows"], counts["rejected"] = _write(data, _embed(data, source, options, settings), options)
         if counts["records"] != counts["rows"] + counts["rejected"]:
             raise MigrateError(f"what came in is not what went out: {counts}; run with --restart")
@@ -218,11 +219,11 @@ def _rejected(batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables
     return batch.filter(extra.load("pyarrow.compute").is_valid(batch[REASON])).select(["id", REASON])
 
 
-def _verified(model: Model, output: str) -> tuple[int, float]:
+def _verified(model: Model, output: str) -> tuple[int, float | None]:
     """Embed SAMPLE rows of the output again, here; return how many, and the least cosine."""
     rows = extra.load("ray.data", REQUIREMENTS).read_parquet(output).take(SAMPLE)
     if not rows:
-        return 0, 1.0
+        return 0, None
     runner, batch_tokens = model.start()
     prepared = model.preparer.prepare([Record(at, row["id"], row["text"]) for at, row in enumerate(rows)], {})
     computer = Computer(runner, batch_tokens, model.dimensions, None)
@@ -230,7 +231,7 @@ def _verified(model: Model, output: str) -> tuple[int, float]:
     least = float(cosines(np.stack([row["embedding"] for row in rows]), again).min())
     if least < AGREEMENT[model.precision]:
         raise MigrateError(f"a vector in {output} has a cosine of {least:.6f} to its text embedded again")
-    return len(rows), least
+    return len(rows), round(least, 8)
 
 
 def _receipt(options: Options, model: Model, counts: Mapping[str, int], began: tuple[float, str]) -> Receipt:
@@ -240,7 +241,7 @@ def _receipt(options: Options, model: Model, counts: Mapping[str, int], began: t
         "job": {**ends, **model.described(), **options.decisive()},
         "counts": {**counts, "embedded": counts["rows"], "input": counts["records"]},
         "rejects": _rejects(options),
-        "verified": {"rows": counts["rows"], "sample": sample, "least_cosine": round(least, 8)},
+        "verified": {"rows": counts["rows"], "sample": sample, "least_cosine": least},
         "files": [],
         "seconds": round(time.monotonic() - began[0], 3),
         "started": began[1],

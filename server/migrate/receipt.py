@@ -35,7 +35,7 @@ def compose(header: Header, entry: Entry, verified: Verified, sink: Sink) -> Rec
         "verified": {
             "rows": verified.rows,
             "sample": verified.sample,
-            "least_cosine": round(verified.least_cosine, 8),
+            "least_cosine": None if verified.least_cosine is None else round(verified.least_cosine, 8),
         },
         "files": files(sink) if isinstance(sink, FileSink) else [],
         "batch_tokens": header.batch_tokens,
@@ -92,14 +92,22 @@ def lines(receipt: Receipt) -> list[str]:
         f"{counts['records']:,} records in: {counts['embedded']:,} embedded as {counts['rows']:,} rows, "
         f"{counts['rejected']:,} rejected",
         f"took {receipt['seconds']:,.1f} s" + _tokens(counts, receipt["seconds"]),
-        f"verified: {verified['rows']:,} rows counted, {verified['sample']:,} embedded again, least cosine "
-        f"{verified['least_cosine']:.6f}",
+        _verified(verified),
     ]
     if counts.get("truncated"):
         said.append(f"{counts['truncated']:,} texts were longer than the model reads and lost their end; see --chunk")
     if counts["rejected"] and "rejects" in receipt:
         said.append(f"what was rejected, and why: {receipt['rejects']}")
     return said + [f"wrote {file['name']}, {file['bytes']:,} bytes" for file in receipt["files"]]
+
+
+def _verified(verified: Mapping[str, Any]) -> str:
+    if verified["least_cosine"] is None:
+        return "nothing was embedded: no row was written, and there was none to verify"
+    return (
+        f"verified: {verified['rows']:,} rows counted, {verified['sample']:,} embedded again, least cosine "
+        f"{verified['least_cosine']:.6f}"
+    )
 
 
 def _tokens(counts: Mapping[str, int], seconds: float) -> str:

@@ -29,7 +29,7 @@ from server.migrate.sinks.file import FileSink
 from server.migrate.sinks.registry import open_sink
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sources.registry import open_source
-from server.migrate.sources.source import Source
+from server.migrate.sources.source import Source, checked
 from server.migrate.verify import verify
 from server.migrate.window import windows
 from server.migrate.workspace import Workspace
@@ -99,7 +99,8 @@ def _finished(job: Job) -> Receipt:
 def _open_journal(job: Job, recovered: Recovered | None, wanted: dict[str, str], batch_tokens: int) -> Journal:
     if recovered:
         return Journal(job.workspace.journal, recovered)
-    header = Header(journal.VERSION, wanted, batch_tokens, job.source.count(), job.options.restart, receipt.now())
+    records = checked(job.source.count(), job.options.input)
+    header = Header(journal.VERSION, wanted, batch_tokens, records, job.options.restart, receipt.now())
     return journal.create(job.workspace.journal, header)
 
 

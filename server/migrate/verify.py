@@ -23,11 +23,14 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was looked at: all rows counted, some read back; the least cosine to the same text embedded again."""
+    """What was looked at: all rows counted, some read back; the least cosine to the same text embedded again.
+
+    `least_cosine` is None where there is no row, so that nothing was compared.
+    """
 
     rows: int
     sample: int
-    least_cosine: float
+    least_cosine: float | None
 
 
 def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vectors], precision: Precision) -> Verified:
@@ -43,7 +46,7 @@ def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vecto
     least = 1.0
     for part in chunks(drawn, AT_ONCE):
         least = min(least, _nearness(sink, part, again, AGREEMENT[precision]))
-    return Verified(rows, len(drawn), least)
+    return Verified(rows, len(drawn), least if drawn else None)
 
 
 def _nearness(

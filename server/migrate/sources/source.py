@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.migrate.errors import MigrateError
 from server.migrate.record import Record
 
 
@@ -25,8 +26,8 @@ class Source(Protocol):
         """
         ...
 
-    def count(self) -> int | None:
-        """Count the records, those that cannot be embedded included; None where that is not known beforehand."""
+    def count(self) -> int:
+        """Count the records, those that cannot be embedded included."""
         ...
 
     def records(self, start: int) -> Iterator[Record]:
@@ -40,3 +41,14 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of what is open."""
         ...
+
+
+def checked(records: int, where: str) -> int:
+    """Return the number of records in the input `where`.
+
+    Raises:
+        MigrateError: there is none, which a wrong path or an export that failed looks like.
+    """
+    if not records:
+        raise MigrateError(f"--input {where} has no records: nothing to embed, and nothing was written")
+    return records

@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ def test_fewer_dimensions_are_unit_vectors_again() -> None:
     assert np.allclose(vectors, 1)
 
 
-def test_without_texts_there_are_no_vectors() -> None:
-    vectors, repeated = Computer(Runner(FakeEngine(), 1), 100, None, None).vectors([])
-    assert (vectors.shape, repeated) == ((0, 8), 0)
+def test_without_texts_there_are_no_vectors(tmp_path: Path) -> None:
+    with closing(Memo(tmp_path / "memo", 8, 0)) as memo:
+        for remembered in (None, memo):
+            vectors, repeated = Computer(Runner(FakeEngine(), 1), 100, None, remembered).vectors([])
+            assert (vectors.shape, repeated) == ((0, 8), 0)

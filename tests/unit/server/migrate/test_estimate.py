@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from server.migrate import estimate, options
+from server.migrate.errors import MigrateError
 from tests.unit.server.migrate.jobs import settings, write_input
 
 
@@ -21,7 +24,11 @@ def test_everything_is_counted_and_nothing_written(models_dir: Path, tmp_path: P
     assert "at the price given" in said
 
 
-def test_an_input_without_records_takes_no_time(models_dir: Path, tmp_path: Path) -> None:
-    asked = options.parse(["--input", str(write_input(tmp_path / "texts.json", [])), "--dry-run"])
+def test_an_input_without_records_is_refused_and_one_of_rejects_takes_no_time(models_dir: Path, tmp_path: Path) -> None:
+    source = write_input(tmp_path / "texts.json", [])
+    asked = options.parse(["--input", str(source), "--dry-run"])
+    with pytest.raises(MigrateError, match="has no records"):
+        estimate.estimate(asked, settings(models_dir, asked))
+    write_input(source, [None])
     found = estimate.estimate(asked, settings(models_dir, asked))
-    assert (found["records"], found["seconds"], found["cost"]) == (0, 0, None)
+    assert (found["records"], found["seconds"], found["cost"]) == (1, 0, None)

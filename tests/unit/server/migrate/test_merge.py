@@ -52,6 +52,13 @@ def test_chunks_of_one_record_stay_together(models_dir: Path, tmp_path: Path) ->
     assert ids == ["0#0", "0#1", "0#2", "1#0", "2#0", "2#1", "2#2", "3#0"]
 
 
+def test_more_shards_than_records_leave_some_empty(models_dir: Path, tmp_path: Path) -> None:
+    source = write_input(tmp_path / "texts.json", ["cat", "dog"])
+    receipt = unite(shards(models_dir, source, tmp_path, "npy"), tmp_path / "united.npy")
+    assert [row.id for row in read(str(tmp_path / "united.npy"), "npy")] == ["0", "1"]
+    assert receipt["verified"]["least_cosine"] == pytest.approx(1, abs=1e-6)
+
+
 def test_a_shard_that_is_missing_or_comes_twice_is_told(models_dir: Path, source: Path, tmp_path: Path) -> None:
     parts = shards(models_dir, source, tmp_path, "npy")
     for wrong in (parts[:2], [*parts, parts[0]]):

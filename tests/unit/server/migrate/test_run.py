@@ -11,6 +11,7 @@ import pytest
 
 from server.engine import Engine, Ids, Tokens, Vectors
 from server.errors import InferenceError
+from server.migrate import receipt
 from server.migrate.compute import Computer
 from server.migrate.errors import MigrateError
 from server.migrate.model import Model
@@ -215,6 +216,27 @@ def test_records_that_cannot_be_embedded_are_left_out_and_listed(models_dir: Pat
     assert [(entry["record"], entry["id"]) for entry in listed] == [(1, "1"), (3, "3"), (4, "4")]
     assert all(entry["reason"] for entry in listed)
     assert [row.id for row in read(str(tmp_path / "out.npy"), "npy")] == ["0", "2", "5"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--shard", "1/2")])
+def test_an_input_without_records_is_refused_and_nothing_is_written(
+    models_dir: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    source = write_input(tmp_path / "texts.json", [])
+    with pytest.raises(MigrateError, match=r"texts.json has no records: nothing to embed"):
+        run(models_dir, source, tmp_path / "out.npy", *flags)
+    assert not (tmp_path / "out.npy").exists()
+
+
+@pytest.mark.parametrize(("entries", "flags"), [([None], ("--on-error", "skip")), (["a"], ("--shard", "2/2"))])
+def test_a_job_that_embeds_nothing_claims_no_cosine(
+    models_dir: Path, tmp_path: Path, entries: list[object], flags: tuple[str, ...]
+) -> None:
+    made = run(models_dir, write_input(tmp_path / "texts.json", entries), tmp_path / "out.npy", *flags)
+    assert made["verified"] == {"rows": 0, "sample": 0, "least_cosine": None}
+    said = "\n".join(receipt.lines(made))
+    assert "nothing was embedded" in said
+    assert "cosine" not in said
 
 
 def test_an_id_that_comes_twice_is_refused_with_both_records(models_dir: Path, tmp_path: Path) -> None:
