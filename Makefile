@@ -60,7 +60,7 @@ load: .venv/ready .venv-build/ready ## put loads on a server of MODEL= in QUANTI
 	$(RUN) -m bench load $(LOAD_ARGS)
 
 migrate: $(MIGRATE)/ready ## embed INPUT= into OUTPUT= (a file or a store) in FORMAT=, resumable; MIGRATE_ARGS="--help" tells more
-	$(MIGRATE)/bin/python -m server.migrate $(if $(INPUT),--input "$(INPUT)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FORMAT),--format $(FORMAT)) $(MIGRATE_ARGS)
+	@$(MIGRATE)/bin/python -m server.migrate $(if $(INPUT),--input "$(INPUT)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FORMAT),--format $(FORMAT)) $(MIGRATE_ARGS)
 
 migrate-bench: .venv/ready ## a migration's speed beside the engine's own, on texts of mixed length: MODEL= QUANTIZATION=int8
 	$(RUN) -m bench migrate $(BENCH_ARGS)

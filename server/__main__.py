@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from server import __version__, device, logs, machine, process
+from server import __version__, device, logs, machine, process, secret
 from server.app import create_app
 from server.cost import Pace
 from server.device import PROVIDERS
@@ -66,6 +66,7 @@ class Server(uvicorn.Server):
 
 def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the server until it is told to stop; return the exit status."""
+    secret.remember_given(environ, arguments)
     _parse(arguments)
     process.hold_standard_streams()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -193,7 +194,7 @@ def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
 
 def _parse(arguments: list[str] | None) -> None:
     rows = (f"{row.name}={row.default}\n{textwrap.indent(textwrap.fill(row.help, 92), '    ')}" for row in SETTINGS)
-    parser = argparse.ArgumentParser(
+    parser = secret.Parser(
         prog="python -m server",
         description="Serve text embeddings over HTTP. Every setting is an environment variable:",
         epilog="\n".join(rows),

@@ -1,7 +1,7 @@
 """Log lines: text for people or JSON for machines, all through the standard library.
 
-No line can be forged: control characters of a message are shown as escapes. A line written while a request is served
-names it.
+No line can be forged: control characters of a message are shown as escapes. No line shows a secret that the process
+was told of, whoever wrote it. A line written while a request is served names it.
 """
 
 import json
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal
 
+from server.secret import scrub, scrubbed
 from server.trail import CURRENT
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -35,7 +36,7 @@ class TextFormatter(logging.Formatter):
         line = self.formatMessage(_with_message(record))
         marks = "".join(f" {name}={value}" for name, value in _ids().items())
         trace = "".join(f"\n  | {escape(row)}" for row in _traceback(self, record).split("\n") if row)
-        return escape(line + marks) + trace
+        return escape(scrub(line + marks)) + trace
 
 
 class JsonFormatter(logging.Formatter):
@@ -47,9 +48,9 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": scrub(record.getMessage()),
         }
-        line |= getattr(record, "fields", {}) | _ids()
+        line |= {name: scrubbed(value) for name, value in getattr(record, "fields", {}).items()} | _ids()
         if trace := _traceback(self, record):
             line["traceback"] = trace
         return json.dumps(line, default=repr)
@@ -107,8 +108,8 @@ def _ids() -> dict[str, str]:
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     # `traceback` is set where the exception's own message must not be logged, since it may quote a user's text.
     if record.exc_info:
-        return formatter.formatException(record.exc_info)
-    return str(getattr(record, "traceback", ""))
+        return scrub(formatter.formatException(record.exc_info))
+    return scrub(str(getattr(record, "traceback", "")))
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from server.errors import INFERENCE_DIED
+from server.secret import scrub
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,9 @@ def hold_standard_streams() -> None:
 
 
 def complain(text: str) -> None:
-    """Write to standard error, if that can be written."""
+    """Write to standard error, if that can be written, without any secret that is known."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(text)
+        sys.stderr.write(scrub(text))
         sys.stderr.flush()
 
 

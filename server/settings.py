@@ -1,10 +1,13 @@
 """Every setting of the server: one table, read once from the environment, checked whole, then frozen."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from server.secret import MASK, Location, Secret, mask
 
 Quantization = Literal["fp32", "fp16", "int8", "int8-static"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -21,23 +24,6 @@ class SettingsError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-class Secret:
-    """Secret strings that no log, repr or traceback shows."""
-
-    def __init__(self, values: Iterable[str] = ()) -> None:
-        self._values = tuple(values)
-
-    def reveal(self) -> tuple[str, ...]:
-        """Hand out the secrets themselves, for comparing only."""
-        return self._values
-
-    def __bool__(self) -> bool:
-        return bool(self._values)
-
-    def __repr__(self) -> str:
-        return f"*** ({len(self._values)} set)" if self._values else "(none)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,7 @@ class Setting:
         try:
             return self.parse(raw)
         except ValueError as error:
-            shown = "***" if self.secret else repr(raw)
+            shown = MASK if self.secret else repr(mask(raw))
             raise ValueError(f"{self.name}={shown}: {error}") from None
 
 
@@ -91,7 +77,7 @@ class Settings:
     auto_truncate: bool
     cache_entries: int
     cors_allow_origin: tuple[str, ...]
-    otel_exporter_otlp_endpoint: str
+    otel_exporter_otlp_endpoint: Location
     log_format: Literal["text", "json"]
     log_level: str
 
@@ -125,8 +111,8 @@ def _printable(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(value) or "(none)"
-    return str(value)
+        return ",".join(map(mask, value)) or "(none)"
+    return mask(str(value))
 
 
 def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -204,10 +190,16 @@ def _origins(raw: str) -> tuple[str, ...]:
     return origins
 
 
-def _collector(raw: str) -> str:
-    if raw and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", raw):
+def _collector(raw: str) -> Location:
+    try:
+        parts = urlsplit(raw)
+        known = not raw or bool(re.fullmatch(r"https?://[^/\s]+(/\S*)?", raw) and parts.hostname)
+        _ = parts.port
+    except ValueError:
+        known = False
+    if not known:
         raise ValueError("must be the address of a collector, such as http://collector:4318")
-    return raw
+    return Location(raw)
 
 
 SETTINGS: tuple[Setting, ...] = (

@@ -10,10 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from server import __version__
 from server.errors import ServiceError, StartError
 from server.logs import Sparse
+from server.secret import Location, scrub
 from server.trail import Answer, Trail
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ FLUSH_TIMEOUT_S = 3.0
 FAILURES_LOGGED_EVERY_S = 60.0
 
 
-def connect(endpoint: str) -> "Tracer | None":
+def connect(endpoint: Location) -> "Tracer | None":
     """Begin to export to the collector at `endpoint`, its base address; None where it is empty.
 
     OpenTelemetry's own variables apply too: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_BSP_MAX_QUEUE_SIZE and more.
@@ -52,7 +54,7 @@ def connect(endpoint: str) -> "Tracer | None":
         ) from None
     except ValueError as error:
         raise StartError(
-            f"OpenTelemetry cannot be set up: {error}. Correct the variable OTEL_... it speaks of"
+            f"OpenTelemetry cannot be set up: {scrub(str(error))}. Correct the variable OTEL_... it speaks of"
         ) from None
 
 
@@ -121,7 +123,7 @@ class Span:
 class Exporter:
     """Exports through `exporter`, and says at most once a minute that it could not."""
 
-    def __init__(self, exporter: "SpanExporter", endpoint: str) -> None:
+    def __init__(self, exporter: "SpanExporter", endpoint: Location) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
         self._failures = Sparse(FAILURES_LOGGED_EVERY_S)
@@ -142,7 +144,7 @@ class Exporter:
         self._exporter.shutdown()
 
 
-def _provider(endpoint: str) -> "TracerProvider":
+def _provider(endpoint: Location) -> "TracerProvider":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
@@ -150,7 +152,8 @@ def _provider(endpoint: str) -> "TracerProvider":
 
     resource = Resource({"service.name": SERVICE, "service.version": __version__})
     provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-    otlp = OTLPSpanExporter(endpoint.rstrip("/") + PATH, timeout=EXPORT_TIMEOUT_S)
+    base = urlsplit(endpoint.reveal())
+    otlp = OTLPSpanExporter(base._replace(path=base.path.rstrip("/") + PATH).geturl(), timeout=EXPORT_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(Exporter(otlp, endpoint)))
     # It logs every failure and every lost span; `Exporter` does so once a minute.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

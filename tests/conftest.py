@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from server import secret
 from tests.serving import Served, serve
 
 # A busy machine is no fault of the code.
@@ -14,6 +15,13 @@ hypothesis.settings.load_profile("untimed")
 
 # A shell has its background jobs ignore SIGINT, and so do their child processes unless it is caught here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_secrets() -> Iterator[None]:
+    """Forget the secrets of each test, which would be masked in the texts of the next ones."""
+    yield
+    secret.forget()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from server import logs, process, secret
 from server.errors import ServiceError, StartError
 from server.migrate import estimate, options, ray_engine, receipt
 from server.migrate.compare import check_stored, compare_stores
@@ -26,6 +27,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Do what the command line asks for; return the exit status."""
+    secret.remember_given(environ, arguments)
     try:
         asked = options.parse(arguments)
         summary, lines = _do(asked, environ)
@@ -36,16 +38,17 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         return _say(FAILED, [f"{name}{error.strerror or error}. {AGAIN}, when that is mended"])
     except (MigrateError, SettingsError, StartError, ServiceError) as error:
         return _say(FAILED, str(error).splitlines())
-    sys.stdout.write(orjson.dumps(summary).decode() + "\n" if asked.json else "".join(f"{line}\n" for line in lines))
+    said = [orjson.dumps(secret.scrubbed(summary)).decode()] if asked.json else map(secret.scrub, lines)
+    sys.stdout.write("".join(f"{line}\n" for line in said))
     return DONE
 
 
 def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Iterable[str]]:
     if asked.compare_with:
-        check_stored(asked.compare_with)  # a wrong name is told before the work, not after
+        check_stored(asked.compare_with.reveal())  # a wrong name is told before the work, not after
     made, lines = _make(asked, environ) if asked.input or asked.merge else ({}, [])
     if asked.compare_with and not asked.dry_run:
-        comparison = compare_stores(asked.compare_with, asked.output)
+        comparison = compare_stores(asked.compare_with.reveal(), asked.output.reveal())
         return {**made, "comparison": asdict(comparison)}, [*lines, *comparison.lines()]
     return made, lines
 
@@ -63,9 +66,10 @@ def _make(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], I
 
 
 def _say(status: int, lines: Iterable[str]) -> int:
-    sys.stderr.write("".join(f"migrate: {line}\n" for line in lines))
+    process.complain("".join(f"migrate: {line}\n" for line in lines))
     return status
 
 
 if __name__ == "__main__":
+    logs.configure("text", "warning")
     raise SystemExit(main())

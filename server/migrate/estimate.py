@@ -34,7 +34,7 @@ def estimate(options: Options, settings: Settings) -> Estimate:
         MigrateError: the input cannot be read.
         StartError, InvalidError: the model cannot be used as asked.
     """
-    source = open_source(options.input, options.input_format, options.fields)
+    source = open_source(options.input.reveal(), options.input_format, options.fields)
     checked(len(list(islice(source.records(0), 1))), options.input)
     model = Model(options, settings)
     mine = (record for record in source.records(0) if options.shard.takes(record.ordinal))

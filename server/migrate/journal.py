@@ -14,6 +14,7 @@ import msgspec
 
 from server import staging
 from server.migrate.errors import MigrateError
+from server.secret import mask
 
 VERSION = 1
 RESTART = "Run with --restart to start over"
@@ -155,7 +156,7 @@ def differences(recorded: Mapping[str, str], asked: Mapping[str, str]) -> list[s
     """Name what the job on record and the one asked for do not share."""
     names = {**recorded, **asked}
     return [
-        f"{name} was {recorded.get(name, '(none)')}, is {asked.get(name, '(none)')}"
+        f"{name} was {mask(recorded.get(name, '(none)'))}, is {asked.get(name, '(none)')}"
         for name in names
         if recorded.get(name) != asked.get(name)
     ]

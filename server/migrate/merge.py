@@ -23,6 +23,7 @@ from server.migrate.sinks.file import FileSink
 from server.migrate.sinks.registry import READABLE, guess, open_sink, read
 from server.migrate.sinks.sink import Target
 from server.migrate.workspace import Workspace
+from server.secret import Location
 
 ROWS = 2048
 TEXTLESS = ("npy", "npz")
@@ -36,14 +37,15 @@ def merge(options: Options) -> Receipt:
     Raises:
         MigrateError: they are not all the shards of one job, or do not hold every record exactly once.
     """
-    workspace = Workspace(options.folder(options.output))
+    target = open_sink(options.output.reveal(), options.format, options.fields).identity()
+    workspace = Workspace(options.folder(target))
     with workspace.lock():
         shards = sorted((_Finished(output, options) for output in options.merge), key=lambda shard: shard.shard.index)
         _check_family(shards)
         workspace.clear()
         rows = _write(options, shards, workspace)
         _list_rejects(shards, workspace)
-        workspace.hand_out_rejects(options.rejects)
+        workspace.hand_out_rejects(options.rejects.reveal())
         made = _receipt(options, shards, rows) | {"rejects": str(workspace.rejects)}
         receipt.write(workspace.receipt, made)
         workspace.tidy()
@@ -53,10 +55,11 @@ def merge(options: Options) -> Receipt:
 class _Finished:
     """One shard's finished output."""
 
-    def __init__(self, output: str, options: Options) -> None:
+    def __init__(self, output: Location, options: Options) -> None:
         self.output = output
-        self.format = guess(output)
-        self.workspace = Workspace(job_folder(output))
+        self.path = Path(output.reveal())
+        self.format = guess(output.reveal())
+        self.workspace = Workspace(job_folder(output.reveal()))
         if self.format not in READABLE:
             raise MigrateError(f"--merge {output}: shards must be files, such as {', '.join(READABLE)}")
         if self.format in TEXTLESS and options.format not in {*TEXTLESS, "faiss"}:
@@ -74,7 +77,7 @@ class _Finished:
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """Yield ordinal and row of each, in order."""
-        pairs = zip(self._ordinals(), read(self.output, self.format), strict=True)
+        pairs = zip(self._ordinals(), read(str(self.path), self.format), strict=True)
         yield from ((ordinal, row) for ordinal, row in pairs)
 
     def rejected(self) -> Iterator[tuple[int, bytes]]:
@@ -85,7 +88,7 @@ class _Finished:
     def _check_files(self) -> None:
         """Check that these are the files which the shard's machine wrote, wherever they were copied to."""
         for file in self.receipt["files"]:
-            path = Path(self.output).with_name(Path(file["name"]).name)
+            path = self.path.with_name(Path(file["name"]).name)
             if not path.is_file() or sha256(path) != file["sha256"]:
                 raise MigrateError(f"--merge {self.output}: {path} is not what its receipt describes; copy it again")
         ordinals = self.workspace.ordinals
@@ -114,7 +117,7 @@ def _check_family(shards: list[_Finished]) -> None:
 
 
 def _write(options: Options, shards: list[_Finished], workspace: Workspace) -> int:
-    sink = open_sink(options.output, options.format, options.fields)
+    sink = open_sink(options.output.reveal(), options.format, options.fields)
     first = next((row for shard in shards for _, row in shard.rows()), None)
     dimension = len(first.vector) if first else 1
     job = shards[0].job
@@ -166,7 +169,7 @@ def _check_ids(seen: SeenIds, rows: list[Row]) -> None:
 def _receipt(options: Options, shards: list[_Finished], rows: int) -> Receipt:
     names = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
     counts = {name: sum(shard.counts[name] for shard in shards) for name in names}
-    sink = open_sink(options.output, options.format, options.fields)
+    sink = open_sink(options.output.reveal(), options.format, options.fields)
     cosines = (shard.receipt["verified"]["least_cosine"] for shard in shards)
     verified = {
         "rows": rows,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from server import __version__
+from server.migrate.address import is_address
 from server.migrate.chunk import Chunking
 from server.migrate.errors import MigrateError
 from server.migrate.shard import Shard
@@ -16,6 +17,7 @@ from server.migrate.sinks import registry as sinks
 from server.migrate.sources import registry as sources
 from server.migrate.window import Bounds
 from server.question import PROMPTS_OF
+from server.secret import Location, Parser, mask
 from server.settings import QUANTIZATIONS
 
 OVERRIDES = ("model", "models_dir", "quantization", "threads")
@@ -30,8 +32,8 @@ server's settings (python -m server --help), such as DEVICE and MAX_BATCH_TOKENS
 class Options:
     """The flags, parsed. `settings` are those that stand for a setting of the server."""
 
-    input: str
-    output: str
+    input: Location
+    output: Location
     format: str
     input_format: str | None
     fields: dict[str, str]
@@ -40,7 +42,7 @@ class Options:
     prompt_name: str | None
     dimensions: int | None
     on_error: Literal["fail", "skip"]
-    rejects: str
+    rejects: Location
     dedupe: bool
     chunk: Chunking | None
     window: int
@@ -49,8 +51,8 @@ class Options:
     restart: bool
     dry_run: bool
     price_per_hour: float | None
-    merge: tuple[str, ...]
-    compare_with: str
+    merge: tuple[Location, ...]
+    compare_with: Location
     engine: Literal["local", "ray"]
     json: bool
 
@@ -76,8 +78,9 @@ class Options:
         """Where the journal is: beside a file; for a store, under a name made of its identity `target`."""
         if self.journal:
             return self.journal
-        if not sinks.is_address(self.output) and "://" not in self.output:
-            return job_folder(self.output)
+        output = self.output.reveal()
+        if not is_address(output) and "://" not in output:
+            return job_folder(output)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", target).strip("-.")[:60]
         return Path(".migrate") / f"{name}-{sha256(target.encode()).hexdigest()[:8]}"
 
@@ -97,7 +100,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     given = vars(_parser().parse_args(arguments))
     fields = {name: given.pop(name) for name in FIELDS}
     settings = {name.upper(): given.pop(name) for name in OVERRIDES}
-    merge = tuple(given.pop("merge") or ())
+    merge = tuple(map(Location, given.pop("merge") or ()))
     if bool(given["input"]) == bool(merge) and (merge or not given["compare_with"]):
         raise MigrateError("say either --input, what to embed, or --merge, which shards to unite")
     if given["dry_run"] and not given["output"]:
@@ -108,6 +111,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     given["chunk"] = Chunking.parse(given["chunk"]) if given["chunk"] else None
     given["shard"] = Shard.parse(given["shard"])
     _check(given)
+    given |= {name: Location(given[name]) for name in ("input", "output", "rejects", "compare_with")}
     return Options(
         **given,
         merge=merge,
@@ -123,13 +127,16 @@ def _check(given: Mapping[str, Any]) -> None:
             f"--shard writes files ({', '.join(sinks.READABLE)}), which --merge unites in a file or a store; "
             f"--format {given['format']} is none of them"
         )
+    for flag in ("input", "output"):
+        if "://" in given[flag] and given["engine"] == "local" and not is_address(given[flag]):
+            raise MigrateError(f"--{flag} {mask(given[flag])}: neither a file nor the address of a store that is known")
     rejects = given["rejects"]
     if rejects and given["engine"] == "local" and not Path(rejects).resolve().parent.is_dir():
         raise MigrateError(f"--rejects {rejects}: there is no folder {Path(rejects).parent}; make it first")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m server.migrate",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

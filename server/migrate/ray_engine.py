@@ -30,6 +30,7 @@ from server.migrate.sources.fields import ID, Fields
 from server.migrate.sources.source import checked
 from server.migrate.verify import AGREEMENT, cosines
 from server.migrate.workspace import Workspace
+from server.secret import Location, scrub
 from server.settings import Settings
 
 REQUIREMENTS = "requirements/ray.txt"
@@ -51,7 +52,7 @@ def migrate(options: Options, settings: Settings) -> Receipt:
     """
     _check(options)
     settings = replace(settings, threads=settings.threads or 1)
-    workspace = Workspace(options.folder(options.output))
+    workspace = Workspace(options.folder(str(options.output)))
     with workspace.lock(), _told(options), _cluster() as data:
         model = Model(options, settings)
         began = time.monotonic(), receipt.now()
@@ -129,7 +130,7 @@ class Worker:
 def _check(options: Options) -> None:
     if options.format != "parquet" or options.chunk or options.shard.count > 1:
         raise MigrateError("--engine ray writes Parquet (--format parquet), without --chunk and --shard")
-    filesystem, path = _place(options.output)
+    filesystem, path = _place(options.output.reveal())
     if filesystem.get_file_info(path).type.name != "NotFound" and not options.restart:
         raise MigrateError(f"{options.output} exists; choose another --output, or --restart to replace it")
 
@@ -157,10 +158,10 @@ def _cpus() -> float:
 def _read(data: Any, options: Options) -> Any:  # noqa: ANN401 - Ray's dataset
     fields = Fields.of(options.fields)
     try:
-        source = data.read_parquet(options.input)
+        source = data.read_parquet(options.input.reveal())
         names = source.schema().names
     except (OSError, ValueError) as error:
-        raise MigrateError(f"--input {options.input} cannot be read as Parquet: {error}") from None
+        raise MigrateError(f"--input {options.input} cannot be read as Parquet: {scrub(str(error))}") from None
     wanted = [fields.text, fields.id or ID, *fields.metadata]
     if missing := [name for name in wanted if name not in names]:
         # Rows have no numbers here, since many workers read at once.
@@ -187,21 +188,21 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
     """Write rows and rejects apart; return how many of each there are now."""
     mode = data.SaveMode.OVERWRITE if options.restart else data.SaveMode.ERROR
     if options.on_error == "fail":
-        embedded.drop_columns([REASON]).write_parquet(options.output, mode=mode)
-        return data.read_parquet(options.output).count(), 0
+        embedded.drop_columns([REASON]).write_parquet(options.output.reveal(), mode=mode)
+        return data.read_parquet(options.output.reveal()).count(), 0
     # Written once as it comes, so that no text is embedded twice to set its neighbours apart.
-    whole, rejects = f"{options.output}.whole", _rejects(options)
+    whole, rejects = f"{options.output.reveal()}.whole", _rejects(options).reveal()
     embedded.write_parquet(whole, mode=data.SaveMode.OVERWRITE)
     kept = data.read_parquet(whole)
-    kept.map_batches(_accepted, batch_format="pyarrow").write_parquet(options.output, mode=mode)
+    kept.map_batches(_accepted, batch_format="pyarrow").write_parquet(options.output.reveal(), mode=mode)
     kept.map_batches(_rejected, batch_format="pyarrow").write_parquet(rejects, mode=data.SaveMode.OVERWRITE)
     filesystem, path = _place(whole)
     filesystem.delete_dir(path)
-    return data.read_parquet(options.output).count(), data.read_parquet(rejects).count()
+    return data.read_parquet(options.output.reveal()).count(), data.read_parquet(rejects).count()
 
 
-def _rejects(options: Options) -> str:
-    return options.rejects or f"{options.output}.rejects"
+def _rejects(options: Options) -> Location:
+    return options.rejects or Location(f"{options.output.reveal()}.rejects")
 
 
 def _place(output: str) -> tuple[Any, str]:
@@ -219,9 +220,9 @@ def _rejected(batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables
     return batch.filter(extra.load("pyarrow.compute").is_valid(batch[REASON])).select(["id", REASON])
 
 
-def _verified(model: Model, output: str) -> tuple[int, float | None]:
+def _verified(model: Model, output: Location) -> tuple[int, float | None]:
     """Embed SAMPLE rows of the output again, here; return how many, and the least cosine."""
-    rows = extra.load("ray.data", REQUIREMENTS).read_parquet(output).take(SAMPLE)
+    rows = extra.load("ray.data", REQUIREMENTS).read_parquet(output.reveal()).take(SAMPLE)
     if not rows:
         return 0, None
     runner, batch_tokens = model.start()
@@ -236,11 +237,11 @@ def _verified(model: Model, output: str) -> tuple[int, float | None]:
 
 def _receipt(options: Options, model: Model, counts: Mapping[str, int], began: tuple[float, str]) -> Receipt:
     sample, least = _verified(model, options.output)
-    ends = {"input": options.input, "target": f"parquet {options.output}"}
+    ends = {"input": str(options.input), "target": f"parquet {options.output}"}
     return {
         "job": {**ends, **model.described(), **options.decisive()},
         "counts": {**counts, "embedded": counts["rows"], "input": counts["records"]},
-        "rejects": _rejects(options),
+        "rejects": str(_rejects(options)),
         "verified": {"rows": counts["rows"], "sample": sample, "least_cosine": least},
         "files": [],
         "seconds": round(time.monotonic() - began[0], 3),

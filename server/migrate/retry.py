@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from server.migrate import extra
 from server.migrate.errors import MigrateError
+from server.secret import scrub
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ def persist(what: str, work: Callable[[], ResultT], passing: Passing = never) ->
 
 
 def reason(error: BaseException) -> str:
-    """Say in one bounded line what went wrong."""
-    lines = str(error).strip().splitlines()
+    """Say in one bounded line what went wrong, without any secret that the client put there."""
+    lines = scrub(str(error)).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:LONGEST_REASON]
 
 

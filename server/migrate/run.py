@@ -57,10 +57,10 @@ def migrate(options: Options, settings: Settings) -> Receipt:
         MigrateError: it is refused, or cannot go on.
         StartError, InvalidError: the model cannot be used as asked.
     """
-    sink = open_sink(options.output, options.format, options.fields)
+    sink = open_sink(options.output.reveal(), options.format, options.fields)
     workspace = Workspace(options.folder(sink.identity()))
     with workspace.lock(), closing(sink), ExitStack() as stack:
-        source = stack.enter_context(closing(open_source(options.input, options.input_format, options.fields)))
+        source = stack.enter_context(closing(open_source(options.input.reveal(), options.input_format, options.fields)))
         job = Job(options, Model(options, settings), source, sink, workspace)
         if options.restart:
             workspace.clear()
@@ -224,7 +224,7 @@ def _finish(job: Job, writer: Writer) -> Receipt:
         )
     job.sink.finish()
     verified = verify(job.sink, last.rows, job.workspace.sample, writer.again, job.model.precision)
-    job.workspace.hand_out_rejects(job.options.rejects)
+    job.workspace.hand_out_rejects(job.options.rejects.reveal())
     made = receipt.compose(header, last, verified, job.sink) | {"rejects": str(job.workspace.rejects)}
     receipt.write(job.workspace.receipt, made)
     writer.journal.append(msgspec.structs.replace(last, window=last.window + 1, finished=True))

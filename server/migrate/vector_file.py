@@ -13,6 +13,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.retry import reason
 from server.migrate.sinks import faiss, npy, registry
+from server.secret import mask
 
 
 class RowFile:
@@ -64,7 +65,9 @@ class VectorFile:
         """
         self._faiss = path.suffix == ".faiss"
         if not path.is_file() or path.suffix not in (".npy", ".faiss"):
-            raise MigrateError(f"{path} cannot be compared: give a file that a migration wrote, or a store's address")
+            raise MigrateError(
+                f"{mask(str(path))} cannot be compared: give a file that a migration wrote, or a store's address"
+            )
         self._ids = faiss.ids_path(path) if self._faiss else npy.ids_path(path)
         opened: Any = faiss.read_index(path) if self._faiss else _load(path)
         self._vectors = opened

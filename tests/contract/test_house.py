@@ -17,6 +17,7 @@ FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir"
 # Each module may import those before it in this list, never one after it.
 ORDER = [
     *(
+        "secret",
         "settings",
         "errors",
         "process",

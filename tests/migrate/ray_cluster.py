@@ -42,7 +42,7 @@ def run(jobs: list[list[str]]) -> None:
         workers = [cluster.add_node(num_cpus=2) for _ in range(2)]
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False)
-        killer = Killer(cluster, workers[0], Path(options.parse(jobs[0]).output))
+        killer = Killer(cluster, workers[0], Path(options.parse(jobs[0]).output.reveal()))
         killer.start()
         for flags in jobs:
             said = io.StringIO()

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from server.migrate.address import is_address, store_of
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink
+from server.secret import mask
 
 HERE = "server.migrate.sinks"
 
@@ -30,15 +32,6 @@ SUFFIXES = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".faiss": "faiss",
-}
-# What an address of a store begins with, before `:` or `+`.
-SCHEMES: dict[str, str] = {
-    "chroma": "chroma",
-    "lancedb": "lancedb",
-    "pinecone": "pinecone",
-    "postgres": "pgvector",
-    "postgresql": "pgvector",
-    "qdrant": "qdrant",
 }
 # Formats whose finished rows can be read again (`read`), as --merge does.
 READABLE = ("npy", "npz", "jsonl", "parquet")
@@ -65,17 +58,8 @@ def guess(location: str) -> str:
         MigrateError: it cannot be told.
     """
     if is_address(location):
-        return SCHEMES[_scheme(location)]
+        return store_of(location)
     suffix = Path(location).suffix.lower()
     if suffix not in SUFFIXES:
-        raise MigrateError(f"--output {location}: its name does not tell its format; say --format")
+        raise MigrateError(f"--output {mask(location)}: its name does not tell its format; say --format")
     return SUFFIXES[suffix]
-
-
-def is_address(location: str) -> bool:
-    """Tell a store's address from the name of a file."""
-    return ":" in location and _scheme(location) in SCHEMES
-
-
-def _scheme(location: str) -> str:
-    return location.partition(":")[0].partition("+")[0]

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from server.migrate.address import is_address
+from server.migrate.address import is_address, store_of
 from server.migrate.errors import MigrateError
 from server.migrate.sources.source import Source
 from server.migrate.sources.stream import plain_name
+from server.secret import mask
 
 HERE = "server.migrate.sources"
 
@@ -32,8 +33,7 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".txt": "lines",
 }
-# What an address of a store begins with, before `:` or `+`.
-SCHEMES: dict[str, str] = {"chroma": "chroma", "postgres": "pgvector", "postgresql": "pgvector", "qdrant": "qdrant"}
+STORES = ("chroma", "pgvector", "qdrant")
 
 
 def open_source(location: str, name: str | None, options: Mapping[str, str]) -> Source:
@@ -54,18 +54,17 @@ def guess(location: str) -> str:
     Raises:
         MigrateError: it cannot be told, or there is no such file.
     """
-    scheme = location.partition(":")[0].partition("+")[0]
-    if ":" in location and scheme in SCHEMES:
-        return SCHEMES[scheme]
     if is_address(location):
-        readable = ", ".join(sorted(set(SCHEMES.values())))
-        raise MigrateError(f"--input {scheme}: no store that texts are read from; those are {readable}")
+        store = store_of(location)
+        if store not in STORES:
+            raise MigrateError(f"--input {store}: no store that texts are read from; those are {', '.join(STORES)}")
+        return store
     path = Path(location)
     if not path.exists():
-        raise MigrateError(f"--input {location}: no such file or folder")
+        raise MigrateError(f"--input {mask(location)}: no such file or folder")
     if path.is_dir():
         return "folder"
     suffix = Path(plain_name(path)).suffix
     if suffix not in SUFFIXES:
-        raise MigrateError(f"--input {location}: its name does not tell its format; say --input-format")
+        raise MigrateError(f"--input {mask(location)}: its name does not tell its format; say --input-format")
     return SUFFIXES[suffix]

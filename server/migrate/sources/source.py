@@ -6,6 +6,7 @@ from typing import Protocol
 
 from server.migrate.errors import MigrateError
 from server.migrate.record import Record
+from server.secret import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Source(Protocol):
         ...
 
 
-def checked(records: int, where: str) -> int:
+def checked(records: int, where: Location) -> int:
     """Return the number of records in the input `where`.
 
     Raises:

@@ -12,7 +12,7 @@ from server.engine import Vectors
 from server.migrate import extra
 from server.migrate.address import KEYS, Address
 from server.migrate.errors import MigrateError
-from server.migrate.retry import never, persist
+from server.migrate.retry import never, persist, reason
 from server.migrate.stores.stored import chunks
 
 PAGE = 1000
@@ -86,7 +86,7 @@ class Chroma:
             return None
         # Chroma's own check of names answers with a ValueError or one of its own errors.
         except Exception as error:
-            raise MigrateError(f"{self._where} cannot be opened: {error}") from error
+            raise MigrateError(f"{self._where} cannot be opened: {reason(error)}") from error
 
     def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
         return persist(f"{self._where} cannot be read", work, self.passing)
@@ -106,8 +106,8 @@ def _connect(address: Address) -> Any:  # noqa: ANN401 - the client's own
     chromadb = extra.load("chromadb")
     settings = extra.load("chromadb.config").Settings(anonymized_telemetry=False)
     if not address.remote:
-        return chromadb.PersistentClient(path=address.location, settings=settings)
-    url = urlsplit(address.location)
+        return chromadb.PersistentClient(path=address.location.reveal(), settings=settings)
+    url = urlsplit(address.location.reveal())
     key = os.environ.get(KEYS["chroma"])
     return chromadb.HttpClient(
         host=url.hostname,

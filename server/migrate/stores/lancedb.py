@@ -30,7 +30,7 @@ class Lance:
         self._where = str(address)
         self.pyarrow = extra.load("pyarrow")
         lancedb = extra.load("lancedb")
-        self.database = persist(f"{self._where} cannot be opened", lambda: lancedb.connect(address.location))
+        self.database = persist(f"{self._where} cannot be opened", lambda: lancedb.connect(address.location.reveal()))
         self.table = persist(f"{self._where} cannot be opened", self._find)
 
     def ids(self) -> Iterator[str]:

@@ -11,6 +11,7 @@ from server.migrate.address import Address
 from server.migrate.errors import MigrateError
 from server.migrate.retry import persist, reason
 from server.migrate.stores.stored import chunks
+from server.secret import SECRET_NAME, remember
 
 PAGE = 1000
 CONNECT_TIMEOUT_S = 10
@@ -31,6 +32,7 @@ class PgTable:
         self._address = address
         self.id_column = id_column or ID
         self._psycopg = extra.load("psycopg")
+        self._check_readable()
         self.sql = extra.load("psycopg.sql")
         self.table = self.sql.Identifier(*address.collection.split("."))
         self._connection: Any = None
@@ -40,7 +42,7 @@ class PgTable:
         """Return the connection, made again where it was lost."""
         if self._connection is None or self._connection.closed:
             self._connection = self._psycopg.connect(
-                self._address.location, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
+                self._address.location.reveal(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
             )
             self.register()
         return self._connection
@@ -117,6 +119,18 @@ class PgTable:
         """Let go of the connection."""
         if self._connection is not None:
             self._connection.close()
+
+    def _check_readable(self) -> None:
+        """Have the client's own parser read the address: what it takes for a secret is known from here on."""
+        try:
+            found = extra.load("psycopg.conninfo").conninfo_to_dict(self._address.location.reveal())
+        # Its words quote the part that it stumbled over, which may be the password.
+        except self._psycopg.Error:
+            raise MigrateError(
+                f"{self._address} is no address that PostgreSQL's client reads; percent-encode user and password, "
+                f"or leave the password to PGPASSWORD or ~/.pgpass"
+            ) from None
+        remember(*(str(value) for name, value in found.items() if SECRET_NAME.search(name)))
 
     def _column(self) -> str:
         found = [name for name, kind in self.columns().items() if kind in VECTORS]

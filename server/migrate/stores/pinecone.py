@@ -40,7 +40,7 @@ class PineconeNamespace:
         if not os.environ.get(KEYS["pinecone"]):
             raise MigrateError(f"{self._where} needs an API key; set {KEYS['pinecone']} in the environment")
         client = extra.load("pinecone")
-        self.index = persist(f"{self._where} cannot be opened", lambda: client.Index(host=address.location))
+        self.index = persist(f"{self._where} cannot be opened", lambda: client.Index(host=address.location.reveal()))
 
     def stats(self) -> tuple[int | None, int]:
         """Return the index's dimension and the number of records in the namespace, which lags behind writes."""

@@ -32,7 +32,7 @@ class Qdrant:
         self.name = address.collection
         self._where = str(address)
         self.passing = is_passing if address.remote else never
-        self._folder = "" if address.remote else address.location
+        self._folder = "" if address.remote else address.location.reveal()
         self.models = extra.load("qdrant_client.models")
         self.client = persist(f"{self._where} cannot be opened", lambda: _connect(address))
 
@@ -111,10 +111,11 @@ def is_passing(error: BaseException) -> bool:
 
 def _connect(address: Address) -> Any:  # noqa: ANN401 - the client's own
     client = extra.load("qdrant_client").QdrantClient
+    place = address.location.reveal()
     if not address.remote:
-        opened, users = _folders.get(address.location) or (client(path=address.location), 0)
-        _folders[address.location] = opened, users + 1
+        opened, users = _folders.get(place) or (client(path=place), 0)
+        _folders[place] = opened, users + 1
         return opened
     key = os.environ.get(KEYS["qdrant"])
     # The check of versions asks the server during construction and only warns when it is down.
-    return client(url=address.location, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)
+    return client(url=place, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)

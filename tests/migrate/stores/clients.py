@@ -98,10 +98,10 @@ def _chroma(output: str) -> list[Entry]:
     chromadb, place = _client("chromadb"), parse(output)
     settings = chromadb.config.Settings(anonymized_telemetry=False)
     if place.remote:
-        url = httpx.URL(place.location)
+        url = httpx.URL(place.location.reveal())
         client = chromadb.HttpClient(url.host, url.port, settings=settings)
     else:
-        client = chromadb.PersistentClient(place.location, settings)
+        client = chromadb.PersistentClient(place.location.reveal(), settings)
     collection = client.get_collection(place.collection, embedding_function=None)
     found = collection.get(include=["documents", "embeddings"])
     client.close()
@@ -111,7 +111,7 @@ def _chroma(output: str) -> list[Entry]:
 
 def _qdrant(output: str) -> list[Entry]:
     place = parse(output)
-    client = _client("qdrant_client").QdrantClient(path=place.location)
+    client = _client("qdrant_client").QdrantClient(path=place.location.reveal())
     points, rest = client.scroll(place.collection, limit=100_000, with_vectors=True)
     client.close()
     assert rest is None
@@ -122,20 +122,20 @@ def _qdrant(output: str) -> list[Entry]:
 
 def _lancedb(output: str) -> list[Entry]:
     place = parse(output)
-    rows = _client("lancedb").connect(place.location).open_table(place.collection).to_arrow().to_pylist()
+    rows = _client("lancedb").connect(place.location.reveal()).open_table(place.collection).to_arrow().to_pylist()
     return [Entry(row["id"], row["text"], _vector(row["vector"])) for row in rows]
 
 
 def _pgvector(output: str) -> list[Entry]:
     place = parse(output)
-    with _client("psycopg").connect(place.location) as connection:
+    with _client("psycopg").connect(place.location.reveal()) as connection:
         query = f"SELECT id, text, embedding::text FROM {place.collection}"  # noqa: S608 - our own name
         return [Entry(id_, text, _vector(json.loads(raw))) for id_, text, raw in connection.execute(query)]
 
 
 def _pinecone(output: str) -> list[Entry]:
     place = parse(output)
-    with _client("pinecone").Index(host=place.location) as index:
+    with _client("pinecone").Index(host=place.location.reveal()) as index:
         pages = index.list(namespace=place.collection)
         ids = [getattr(one, "id", one) for page in pages for one in getattr(page, "vectors", page)]
         found = [index.fetch(ids=ids[at : at + 100], namespace=place.collection) for at in range(0, len(ids), 100)]

@@ -27,7 +27,7 @@ def test_an_address_names_a_store_a_place_and_a_collection(
     text: str, store: str, location: str, collection: str
 ) -> None:
     found = parse(text)
-    assert (found.store, found.location, found.collection) == (store, location, collection)
+    assert (found.store, found.location.reveal(), found.collection) == (store, location, collection)
     assert is_address(text)
 
 

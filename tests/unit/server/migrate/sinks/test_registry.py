@@ -1,7 +1,8 @@
 import pytest
 
+from server.migrate.address import is_address
 from server.migrate.errors import MigrateError
-from server.migrate.sinks.registry import guess, is_address
+from server.migrate.sinks.registry import guess
 
 
 @pytest.mark.parametrize(("name", "format_"), [("a.npy", "npy"), ("x/a.NPZ", "npz"), ("a.ndjson", "jsonl")])
