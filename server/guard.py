@@ -1,11 +1,11 @@
-"""What every request passes before a handler sees it: key, headers and size. Pure ASGI."""
+"""What every request passes before a handler sees it: key, origin, headers and size. Pure ASGI."""
 
 import hmac
 import logging
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import Headers
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server import errors
 from server.allowance import Allowance
 from server.errors import (
+    ForbiddenError,
     InvalidError,
     MediaTypeError,
     OverloadedError,
@@ -32,6 +33,9 @@ OPEN_PATHS = frozenset({"/health", "/ready"})
 SMALL_BODY_BYTES = 65_536
 BODIES = 8
 MILLISECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,17}")
+# JSON is UTF-8 (RFC 8259, 8.1), and so is ASCII.
+CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
+DEFAULT_PORTS = (":80", ":443")
 JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 
 
@@ -45,6 +49,7 @@ class Guard:
         self._max_body_bytes = settings.max_body_bytes
         self._bodies = Allowance(BODIES * settings.max_body_bytes)
         self._timeout_s = settings.request_timeout_s
+        self._origins = frozenset(settings.cors_allow_origin)
         self._keys = [key.encode() for key in settings.api_key.reveal()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +73,7 @@ class Guard:
         if self._keys and path not in OPEN_PATHS:
             check_key(headers, self._keys)
         if method == "POST":
+            check_origin(headers, self._origins)
             check_media(headers)
         check_length(headers, self._max_body_bytes)
         if method == "POST":
@@ -115,18 +121,54 @@ def check_key(headers: Headers, keys: Iterable[bytes]) -> None:
         raise UnauthorizedError("send a valid API key, once, as the header `Authorization: Bearer KEY`")
 
 
+def check_origin(headers: Headers, allowed: Collection[str]) -> None:
+    """Refuse what a page of another site posts, which a browser sends without asking where the body is called text.
+
+    A page of this server's own may post: its browser says so in `Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/),
+    or its Origin is the host that was asked for. Behind a proxy that is `X-Forwarded-Host`, which no page can set.
+
+    Raises:
+        ForbiddenError: an Origin is given that is neither this server's nor in `allowed`.
+    """
+    origins = headers.getlist("origin")
+    if not origins or "*" in allowed or all(origin in allowed for origin in origins):
+        return
+    if headers.get("sec-fetch-site") == "same-origin":
+        return
+    hosts = {_authority(host) for name in ("host", "x-forwarded-host") for host in headers.getlist(name) if host}
+    if len(origins) > 1 or _authority(origins[0].partition("://")[2]) not in hosts:
+        raise ForbiddenError("pages of this origin may not call: name it in CORS_ALLOW_ORIGIN, or send no Origin")
+
+
 def check_media(headers: Headers) -> None:
-    """Accept a JSON body that is not compressed. Without a Content-Type the body is taken for JSON.
+    """Accept a JSON body in UTF-8 that is not compressed. Without a Content-Type the body is taken for JSON.
 
     Raises:
         MediaTypeError: the headers say that the body is something else.
     """
-    media = headers.get("content-type", "application/json").partition(";")[0].strip()
-    if not JSON_TYPE.fullmatch(media):
-        raise MediaTypeError(f"the body is {_shown(media)}; send JSON with the header `Content-Type: application/json`")
+    for given in headers.getlist("content-type"):
+        media, *parameters = (part.strip() for part in given.split(";"))
+        if not JSON_TYPE.fullmatch(media):
+            shown = _shown(media)
+            raise MediaTypeError(f"the body is {shown}; send JSON with the header `Content-Type: application/json`")
+        for charset in _charsets(parameters):
+            if charset not in CHARSETS:
+                raise MediaTypeError(f"the body's charset is {_shown(charset)}; send JSON in UTF-8")
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise MediaTypeError(f"Content-Encoding {_shown(encoding)} is not supported; send the body uncompressed")
+
+
+def _charsets(parameters: Iterable[str]) -> Iterator[str]:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            yield value.strip().strip('"').lower()
+
+
+def _authority(host: str) -> str:
+    host = host.strip().lower()
+    return host.rpartition(":")[0] if host.endswith(DEFAULT_PORTS) else host
 
 
 def check_length(headers: Headers, limit: int) -> None:

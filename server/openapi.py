@@ -30,6 +30,7 @@ READ_ERRORS = (errors.UnauthorizedError, ServiceError)
 BODY_ERRORS = (
     errors.MalformedError,
     errors.UnauthorizedError,
+    errors.ForbiddenError,
     errors.SlowRequestError,
     errors.TooLargeError,
     errors.MediaTypeError,

@@ -302,7 +302,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Vectors kept for texts that come again, least recently used out first. 0: none. One takes about 4 KB for "
         "each 1024 dimensions, and its token ids.",
     ),
-    Setting("CORS_ALLOW_ORIGIN", "", _origins, "Origins whose pages may call, separated by commas. Unset: none."),
+    Setting(
+        "CORS_ALLOW_ORIGIN",
+        "",
+        _origins,
+        "Origins whose pages may call, separated by commas; what pages of others post is refused. Unset: none but the "
+        "server's own.",
+    ),
     Setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "",

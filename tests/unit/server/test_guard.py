@@ -89,9 +89,55 @@ def test_probes_need_no_key(path: str) -> None:
     assert call("GET", path, {"API_KEY": "secret"}).status_code == 200
 
 
-@pytest.mark.parametrize("media", ["application/json", "Application/JSON; charset=utf-8", "application/ld+json"])
+@pytest.mark.parametrize(
+    "media",
+    [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/ld+json",
+        'application/json;charset="UTF-8"',
+        "application/json; charset=utf8;",
+    ],
+)
 def test_json_is_taken(media: str) -> None:
     assert call(headers={"content-type": media}).status_code == 200
+
+
+OWN = [
+    {"origin": "http://test"},
+    {"origin": "https://TEST"},
+    {"origin": "http://test:80"},
+    {"origin": "https://page.org", "x-forwarded-host": "page.org"},
+    {"origin": "https://page.org", "sec-fetch-site": "same-origin"},
+]
+FOREIGN = [
+    {"origin": "http://other"},
+    {"origin": "http://test:8000"},
+    {"origin": "http://test.other"},
+    {"origin": "null"},
+    {"origin": ""},
+    {"origin": "http://other", "sec-fetch-site": "same-site"},
+    [("origin", "http://test"), ("origin", "http://other")],
+]
+
+
+@pytest.mark.parametrize("headers", [{}, *OWN])
+def test_pages_of_the_server_s_own_may_post(headers: dict[str, str]) -> None:
+    assert call(headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_pages_of_others_may_not_unless_they_are_named(headers: dict[str, str]) -> None:
+    refused = call(headers=headers)
+    assert (refused.status_code, refused.json()["error_type"]) == (403, "forbidden")
+    assert call("GET", "/info", headers=headers).status_code == 200
+    assert call(environ={"CORS_ALLOW_ORIGIN": "*"}, headers=headers).status_code == 200
+
+
+def test_an_origin_that_is_named_is_taken_and_no_other() -> None:
+    named = {"CORS_ALLOW_ORIGIN": "https://a.org,https://b.org"}
+    assert call(environ=named, headers={"origin": "https://b.org"}).status_code == 200
+    assert call(environ=named, headers={"origin": "http://b.org"}).status_code == 403
 
 
 def test_a_body_without_a_type_is_taken_for_json() -> None:
@@ -104,6 +150,10 @@ def test_a_body_without_a_type_is_taken_for_json() -> None:
         {"content-type": "application/x-www-form-urlencoded"},
         {"content-type": ""},
         {"content-type": "text/json"},
+        {"content-type": "application/json; charset=utf-16"},
+        {"content-type": 'application/json; a=b; Charset="UTF-32"'},
+        {"content-type": "application/json; charset=utf-8; charset=latin-1"},
+        {"content-type": "application/json; charset="},
         JSON | {"content-encoding": "gzip"},
     ],
 )
