@@ -22,6 +22,7 @@ from server.errors import START_REFUSED, DeviceLostError, StartError
 from server.inference import InferenceThreads
 from server.loaded import Loaded
 from server.protocol import bounded
+from server.room import Room
 from server.service import Service
 from server.settings import SETTINGS, SettingsError, resolve
 from server.start import load, start_engine
@@ -133,7 +134,8 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     for line in summary(loaded, engine, warmed.pace, listener):
         logger.info(line)
     service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare))
-    terms = Terms.of(loaded.settings, max_connections, service.metrics.refuse)
+    room = Room(max_connections, lambda use: service.metrics.close_for_room(use.value))
+    terms = Terms.of(loaded.settings, room, service.metrics.refuse)
     server = Server(_uvicorn_config(service, terms), service, terms)
     process.settle_heap()
     server.run(sockets=[listener])

@@ -22,13 +22,14 @@ from server.errors import (
     TooLargeError,
     UnauthorizedError,
 )
+from server.head import PROBES
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = "x-request-timeout-ms"
-# An orchestrator's probes carry no key.
-OPEN_PATHS = frozenset({"/health", "/ready"})
+# Probes carry no key.
+OPEN_PATHS = frozenset(path.decode() for path in PROBES)
 # Bodies larger than the first share the room of so many of the largest.
 SMALL_BODY_BYTES = 65_536
 BODIES = 8

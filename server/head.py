@@ -21,6 +21,10 @@ OLDEST, NEWEST = "1.0", "1.1"
 HOST = re.compile(rb"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9]{0,5})?")
 WHITESPACE = b" \t"
 
+# An orchestrator's probes: what they ask for is answered when nothing else is.
+PROBES = frozenset({b"/health", b"/ready"})
+HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
+
 Fields = Sequence[tuple[bytes, bytes]]
 
 
@@ -36,6 +40,22 @@ class Head(NamedTuple):
     def size(self) -> int:
         """Bytes of the target and the fields, line ends included."""
         return len(self.target) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.fields)
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether an orchestrator asks how the server is."""
+        return self.method in (b"GET", b"HEAD") and self.target.partition(b"?")[0] in PROBES
+
+    def without_upgrade(self, keep_alive: bool) -> bytes:
+        """Return the head, to be parsed, as if it asked for no other protocol (RFC 9110, 7.8: servers may ignore it).
+
+        Java's HttpClient and `curl --http2` ask for h2c with whatever they post.
+        """
+        lines = [b"%b %b HTTP/%b" % (self.method, self.target, self.version.encode())]
+        lines += [b"%b: %b" % field for field in self.fields if field[0] not in HOP_BY_HOP]
+        if not keep_alive:
+            lines.append(b"connection: close")
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def check(head: Head) -> None:

@@ -85,6 +85,7 @@ class Metrics:
         self.shared_texts = count("embedding_shared_texts", "Texts answered by an identical one in their batch.")
         self.cache_hits = count("embedding_cache_hits", "Texts answered from the cache.")
         self.cache_misses = count("embedding_cache_misses", "Texts that the cache did not hold.")
+        self.closed_for_room = count("embedding_connections_closed", "Connections closed for others.", ["state"])
         self.model = Info("embedding_model", "What is served.", registry=registry)
         if limit := machine.memory_limit():
             self.watch("embedding_memory_limit_bytes", "Memory that the process may take.", lambda: limit)
@@ -108,6 +109,10 @@ class Metrics:
     def refuse(self, error: ServiceError) -> None:
         """Count a request that ended in `error`."""
         self.refused.labels(error.error_type).inc()
+
+    def close_for_room(self, state: str) -> None:
+        """Count a connection that was closed for another; `state` is what it was used for."""
+        self.closed_for_room.labels(state).inc()
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format: as it is now, unless that was asked for too often."""

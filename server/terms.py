@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from server.errors import ServiceError
+from server.room import Room
 from server.settings import Settings
 from server.unread import Unread
 
@@ -19,14 +20,14 @@ class Terms:
 
     max_header_bytes: int
     max_wire_bytes: int
-    max_connections: int
     receive_timeout_s: float
+    room: Room
     refused: Callable[[ServiceError], None]
     draining: bool = False
     unread: Unread = field(default_factory=lambda: Unread(MAX_UNREAD_BYTES))
 
     @classmethod
-    def of(cls, settings: Settings, max_connections: int, refused: Callable[[ServiceError], None]) -> "Terms":
+    def of(cls, settings: Settings, room: Room, refused: Callable[[ServiceError], None]) -> "Terms":
         """Terms by the settings; `refused` hears of every request that never reaches the application."""
         max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
-        return cls(settings.max_header_bytes, max_wire_bytes, max_connections, settings.receive_timeout_s, refused)
+        return cls(settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s, room, refused)

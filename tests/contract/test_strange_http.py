@@ -146,6 +146,27 @@ def test_a_request_that_ends_halfway_is_a_400(int8: Served, head: bytes) -> None
     assert "closed" in answer.error["error"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (post(TEXT), [200]),
+        (post(TEXT) + GET + b"\r\n" + post(TEXT), [200, 200, 200]),
+        (post(TEXT) + b"and more", [200, 400]),
+        (post(TEXT).replace(b"HTTP/1.1", b"HTTP/1.0"), [200]),
+        (
+            post(TEXT, "Transfer-Encoding: chunked").replace(b"Content-Length: 13\r\n", b"")[: -len(TEXT)] + CHUNKS,
+            [200],
+        ),
+    ],
+    ids=["one", "three", "garbage behind", "HTTP 1.0", "chunked"],
+)
+def test_a_caller_that_sends_no_more_gets_every_answer(int8: Served, sent: bytes, statuses: list[int]) -> None:
+    with Raw(int8.client.base_url) as caller:
+        caller.send(sent)
+        caller.half_close()
+        assert [answer.status for answer in caller.answers() if answer.status != 100] == statuses
+
+
 @pytest.mark.parametrize("protocol", ["websocket", "h2c"])
 def test_an_upgrade_is_declined_by_answering_and_the_body_is_read(int8: Served, protocol: str) -> None:
     upgrade = (

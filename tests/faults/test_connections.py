@@ -9,27 +9,85 @@ import httpx
 import psutil
 import pytest
 
-from tests.raw import Raw
+from tests.raw import Answer, Raw, post
 from tests.serving import Served, serve
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def test_one_more_than_the_limit_is_told_so_and_closed() -> None:
-    with serve(quantization="int8", max_connections=10) as served, ExitStack() as open_ones:
-        callers = [open_ones.enter_context(Raw(served.client.base_url)) for _ in range(10)]
-        for caller in callers:
+LIMIT = 10
+UPLOAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+BODY = b'{"text": "a sentence"}'[:20]
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Served]:
+    """A server for ten connections."""
+    with serve(quantization="int8", max_connections=LIMIT) as served:
+        served.client.close()  # It would keep one of them.
+        yield served
+    assert not [line for line in served.lines if "Traceback" in line or "Exception" in line]
+
+
+@contextmanager
+def callers(served: Served, count: int, say: bytes = b"") -> Iterator[list[Raw]]:
+    """So many open connections, each of which has sent `say`."""
+    with ExitStack() as open_ones:
+        opened = [open_ones.enter_context(Raw(served.client.base_url)) for _ in range(count)]
+        for caller in opened:
+            caller.send(say)
+        yield opened
+
+
+def once(served: Served, request: bytes) -> Answer:
+    with Raw(served.client.base_url) as caller:
+        caller.send(request)
+        answer = caller.answer()
+    assert answer
+    return answer
+
+
+def test_idle_connections_give_way_the_one_that_is_idle_longest_first(small: Served) -> None:
+    with callers(small, LIMIT) as idle:
+        for caller in idle:
             assert health(caller) == 200
-        with Raw(served.client.base_url) as one_more:
-            one_more.send(GET)
-            (answer,) = one_more.answers()
-        assert answer.status == 503
-        assert answer.headers["retry-after"] == "1"
-        assert answer.headers["connection"] == "close"
-        assert "MAX_CONNECTIONS" in answer.error["error"]
-        assert [health(caller) for caller in callers] == [200] * 10
-        callers[0].socket.shutdown(2)
-        assert eventually_healthy(served)
+        for path in (b"/health", b"/ready"):
+            assert once(small, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path).status == 200
+        assert once(small, post(b'{"text": "a"}')).status == 200
+        assert idle[0].closed()
+        assert [health(caller) for caller in idle[1:]] == [200] * (LIMIT - 1)
+    counted = once(small, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").body.decode()
+    assert 'embedding_connections_closed_total{state="idle"} 1.0' in counted
+
+
+def test_probes_get_in_where_every_connection_is_busy_and_none_of_these_is_closed(small: Served) -> None:
+    with callers(small, LIMIT, UPLOAD) as busy:
+        for _ in range(50):  # More than the reserve holds.
+            for path in (b"/health", b"/ready"):
+                assert once(small, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path).status == 200
+            refused = once(small, post(b'{"text": "a"}'))
+            assert refused.status == 503
+            assert refused.headers["retry-after"] == "1"
+            assert refused.headers["connection"] == "close"
+            assert "MAX_CONNECTIONS" in refused.error["error"]
+        for caller in busy:
+            caller.send(BODY)
+        assert [answer.status for caller in busy if (answer := caller.answer())] == [400] * LIMIT
+
+
+@pytest.mark.parametrize("say", [b"", GET[:20]], ids=["nothing", "half a head"])
+def test_connections_that_say_nothing_keep_nobody_out(small: Served, say: bytes) -> None:
+    with callers(small, LIMIT + 100, say):
+        for _ in range(10):
+            assert once(small, GET).status == 200
+        time.sleep(1.2)
+        assert once(small, post(b'{"text": "a"}')).status == 200
+
+
+def test_a_connection_in_the_reserve_that_is_slow_does_not_keep_probes_out(small: Served) -> None:
+    with callers(small, LIMIT, UPLOAD), callers(small, 100, GET[:20]):
+        for _ in range(10):
+            assert once(small, GET).status == 200
 
 
 @contextmanager
@@ -77,8 +135,7 @@ def test_a_limit_on_open_files_lowers_the_bound_and_says_so() -> None:
             for caller in callers:
                 caller.send(GET)
             statuses = [answer.status for caller in callers if (answer := caller.answer())]
-        assert statuses.count(200) == 16
-        assert 503 in statuses
+        assert set(statuses) == {200}
         assert eventually_healthy(served)
     assert any("MAX_CONNECTIONS=10000 is lowered to 16" in line and "80 files" in line for line in served.lines)
 

@@ -115,8 +115,10 @@ def large_question() -> bytes:
 
 
 def test_an_answer_that_is_not_read_is_dropped(hasty: Served) -> None:
+    before = hasty.metrics()["embedding_inputs_total"]
     with Raw(hasty.client.base_url, receive_buffer=4096) as caller:
         caller.send(large_question())
+        assert hasty.shows(embedding_inputs_total=before + 1000)  # However long a busy machine takes for them.
         with httpx.Client(base_url=hasty.client.base_url) as other:
             for _ in range(30):
                 time.sleep(PACE_S)

@@ -9,8 +9,10 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from server.connection import Connection
 from server.errors import ServiceError
-from server.protocol import Connection, bounded
+from server.protocol import bounded
+from server.room import Room
 from server.terms import Terms
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
@@ -68,8 +70,9 @@ class Here:
 def run(check: Callable[[Here], Awaitable[None]], keep_alive_s: float = 10, **changes: object) -> None:
     async def main() -> None:
         refused: list[ServiceError] = []
-        limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "max_connections": 50, "receive_timeout_s": 10.0}
-        terms = Terms(**limits | changes, refused=refused.append)  # type: ignore[arg-type]
+        room = Room(int(str(changes.pop("max_connections", 50))), lambda _use: None)
+        limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "receive_timeout_s": 10.0}
+        terms = Terms(**limits | changes, room=room, refused=refused.append)  # type: ignore[arg-type]
         app, state = App(), ServerState()
         app.gate.set()
         config = Config(app, http=bounded(terms), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]

@@ -2,16 +2,9 @@ import asyncio
 import contextlib
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.unread import Unread
 from tests.unit.server.here import GET, SOON_S, Here, run, statuses
-
-
-def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
-    async def check(here: Here) -> None:
-        assert await here.exchange(b"") == b""
-
-    run(check, receive_timeout_s=SOON_S)
 
 
 def test_a_head_that_does_not_end_is_a_408() -> None:
@@ -20,34 +13,6 @@ def test_a_head_that_does_not_end_is_a_408() -> None:
         assert [error.status for error in here.refused] == [408]
 
     run(check, receive_timeout_s=SOON_S)
-
-
-def test_an_idle_connection_is_closed_in_its_own_time_whatever_empty_lines_come() -> None:
-    async def check(here: Here) -> None:
-        reader, writer = await here.connect()
-        writer.write(GET + b"\r\n")
-        await reader.readuntil(b"/a 0")
-        reading = asyncio.create_task(reader.read())
-        while not reading.done():
-            writer.write(b"\r\n")
-            await asyncio.sleep(SOON_S / 4)
-        assert await reading == b""
-        writer.close()
-
-    run(check, keep_alive_s=SOON_S)
-
-
-def test_a_request_in_progress_is_not_timed() -> None:
-    async def check(here: Here) -> None:
-        here.app.gate.clear()
-        reader, writer = await here.connect()
-        writer.write(GET + b"\r\n")
-        await asyncio.sleep(4 * SOON_S)
-        here.app.gate.set()
-        assert await reader.readuntil(b"/a 0")
-        writer.close()
-
-    run(check, keep_alive_s=SOON_S, receive_timeout_s=SOON_S)
 
 
 def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
@@ -132,40 +97,29 @@ def test_trailers_do_not_become_headers() -> None:
     run(check)
 
 
-def test_an_answer_of_which_nothing_is_taken_is_dropped() -> None:
-    async def check(here: Here) -> None:
-        here.app.answer = b"x" * 50_000_000
-        reader, writer = await here.connect()
-        writer.write(GET + b"\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(4 * SOON_S)
-        assert not here.state.connections
-        writer.close()
+@pytest.mark.parametrize("behind", [b"", GET + b"\r\n"], ids=["alone", "behind another"])
+def test_whatever_uvicorn_raises_is_a_400_and_costs_no_other_request_its_answer(
+    behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise AttributeError("a detail")
 
-    run(check, receive_timeout_s=SOON_S)
-
-
-def test_one_connection_too_many_is_a_503_and_closed() -> None:
     async def check(here: Here) -> None:
         reader, writer = await here.connect()
+        writer.write(behind)
+        if behind:
+            await reader.readuntil(b"/a 0")
+            here.app.gate.clear()
+            writer.write(behind)
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(HttpToolsProtocol, "on_headers_complete", fail)
         writer.write(GET + b"\r\n")
-        await reader.readuntil(b"/a 0")
-        said = await here.exchange(GET + b"\r\n")
-        assert statuses(said) == [503]
-        assert b"retry-after: 1" in said
-        writer.write(GET + b"\r\n")
-        await reader.readuntil(b"/a 0")
+        await asyncio.sleep(0.01)
+        here.app.gate.set()
+        said = await reader.read()
+        assert statuses(said) == ([200, 400] if behind else [400])
+        assert b"detail" not in said
         writer.close()
-
-    run(check, max_connections=1)
-
-
-def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
-    async def check(here: Here) -> None:
-        here.terms.draining = True
-        said = await here.exchange(GET + b"\r\n" + GET + b"\r\n")
-        assert statuses(said) == [200]
-        assert b"connection: close" in said
 
     run(check)
 
@@ -237,69 +191,5 @@ def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on(
                 b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
             )
         assert statuses(said) == [200]
-
-    run(check)
-
-
-def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
-    async def check(here: Here) -> None:
-        here.app.gate.clear()
-        reader, writer = await here.connect()
-        writer.write(GET + b"\r\n")
-        await asyncio.sleep(0.01)
-        writer.write(GET + b"\r\n" + GET)
-        await asyncio.sleep(0.01)
-        writer.write(b"\r\n")
-        await asyncio.sleep(3 * SOON_S)
-        here.app.gate.set()
-        for _ in range(3):
-            assert await reader.readuntil(b"/a 0")
-        writer.close()
-
-    run(check, receive_timeout_s=SOON_S)
-
-
-def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
-    async def check(here: Here) -> None:
-        here.app.answer = b"x" * 20_000_000
-        silent = [await here.connect() for _ in range(3)]
-        for reader, writer in silent:
-            writer.write(GET + b"\r\n")
-            await reader.readuntil(b"\r\n\r\n")
-        read = await here.exchange(GET + b"Connection: close\r\n\r\n")
-        assert read.endswith(here.app.answer)
-        assert len(here.state.connections) <= 1
-        for _, writer in silent:
-            writer.close()
-
-    run(check, unread=Unread(25_000_000))
-
-
-def test_an_answer_taken_in_crumbs_is_dropped() -> None:
-    async def check(here: Here) -> None:
-        here.app.answer = b"x" * 50_000_000
-        reader, writer = await here.connect()
-        writer.write(GET + b"\r\n")
-        crumbs = 0
-        while here.state.connections and crumbs < 100:
-            await reader.read(1000)
-            await asyncio.sleep(SOON_S / 4)
-            crumbs += 1
-        assert crumbs < 100
-        writer.close()
-
-    run(check, receive_timeout_s=SOON_S)
-
-
-def test_an_answer_that_is_written_as_the_caller_ends_its_side_still_leaves() -> None:
-    async def check(here: Here) -> None:
-        here.app.gate.clear()
-        reader, writer = await here.connect()
-        writer.write(GET + b"\r\n")
-        await asyncio.sleep(SOON_S)
-        here.app.gate.set()
-        writer.write_eof()
-        assert statuses(await reader.read()) == [200]
-        writer.close()
 
     run(check)
