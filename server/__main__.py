@@ -134,7 +134,7 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     for line in summary(loaded, engine, warmed.pace, listener):
         logger.info(line)
     service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare))
-    room = Room(max_connections, lambda use: service.metrics.close_for_room(use.value))
+    room = Room(max_connections, service.metrics.close_for_room)
     terms = Terms.of(loaded.settings, room, service.metrics.refuse)
     server = Server(_uvicorn_config(service, terms), service, terms)
     process.settle_heap()

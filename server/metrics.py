@@ -21,6 +21,7 @@ from prometheus_client import (
 
 from server import machine
 from server.errors import ServiceError
+from server.room import PATIENCE_S, Use
 from server.trail import CURRENT, Step
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -86,6 +87,8 @@ class Metrics:
         self.cache_hits = count("embedding_cache_hits", "Texts answered from the cache.")
         self.cache_misses = count("embedding_cache_misses", "Texts that the cache did not hold.")
         self.closed_for_room = count("embedding_connections_closed", "Connections closed for others.", ["state"])
+        for use in PATIENCE_S:
+            self.closed_for_room.labels(use.value)
         self.model = Info("embedding_model", "What is served.", registry=registry)
         if limit := machine.memory_limit():
             self.watch("embedding_memory_limit_bytes", "Memory that the process may take.", lambda: limit)
@@ -110,9 +113,9 @@ class Metrics:
         """Count a request that ended in `error`."""
         self.refused.labels(error.error_type).inc()
 
-    def close_for_room(self, state: str) -> None:
-        """Count a connection that was closed for another; `state` is what it was used for."""
-        self.closed_for_room.labels(state).inc()
+    def close_for_room(self, use: Use) -> None:
+        """Count a connection of some `use` that was closed for another."""
+        self.closed_for_room.labels(use.value).inc()
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format: as it is now, unless that was asked for too often."""

@@ -273,8 +273,8 @@ SETTINGS: tuple[Setting, ...] = (
         "MAX_CONNECTIONS",
         "10000",
         _whole(1),
-        "Open connections. One more takes the place of one that is idle, and is answered 503 where none is; probes always "
-        "get an answer. Lowered at start to what the process may open.",
+        "Open connections. One more takes the place of one that is idle, and is answered 503 where none is; probes "
+        "always get an answer. Lowered at start to what the process may open.",
     ),
     Setting(
         "RECEIVE_TIMEOUT_S",
