@@ -65,7 +65,7 @@ class Connection(HttpToolsProtocol):
             self._socket.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock, and tell the request that is served."""
+        """Stop the clock, tell the request that is served, and leave nothing for the garbage collector to find."""
         if self._timer:
             self._timer.cancel()
         if self._half_closed:
@@ -77,6 +77,9 @@ class Connection(HttpToolsProtocol):
         self.terms.unread.discard(self)
         self._closing = True
         super().connection_lost(exc)
+        self.pipeline.clear()
+        self.cycle = self._running = self._half_closed = None  # type: ignore[assignment]  # as uvicorn begins
+        self.transport.detach()
 
     def pause_writing(self) -> None:
         """Count the answer that the caller is slow to take."""
@@ -120,6 +123,14 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _forget_request(self) -> None:
+        """Let go of an answered request: the connection may idle for long after it, and has a body's first part."""
+        self._running = None
+        self.cycle.body = bytearray()
+        if self._awaiting is REQUEST:
+            self.scope = self.cycle.scope = None  # type: ignore[assignment]  # as uvicorn begins
+            self.url = b""
 
     def _watch_caller(self) -> None:
         """Find out whether the caller, who sends no more, has hung up."""

@@ -238,6 +238,15 @@ class DeadlineError(OurError):
     error_type = "timeout"
 
 
+def alone(error: ServiceError) -> ServiceError:
+    """Return `error` without its traceback and the exceptions behind it: their frames hold the request and its body.
+
+    Where the request in turn holds its error, nothing of it is freed before the garbage collector comes by.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
+
+
 def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
     """Turn Starlette's own 404 and 405 into ours, so that every error has one shape."""
     if error.status_code == MethodNotAllowedError.status:

@@ -215,9 +215,7 @@ async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Repl
     if not isinstance(error, ServiceError):
         _log(error)
         error = ServiceError("internal error; the log holds more under this answer's x-request-id")
-    # Its traceback holds this request's frames, and they hold the scope: a cycle, which would wait for the garbage
-    # collector, and under load keep it at work on everything else that waits.
-    scope["state"]["error"] = error.with_traceback(None)
+    scope["state"]["error"] = errors.alone(error)
     if reply.begun:
         raise error from None  # the server then cuts the connection, and the caller sees that the answer is not whole
     await errors.to_response(error, scope["path"])(scope, receive, reply)

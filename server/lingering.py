@@ -36,6 +36,10 @@ class Lingering(asyncio.Transport):
         self._closing = True
         self._close()
 
+    def detach(self) -> None:
+        """Forget the connection, which is lost: the two refer to each other."""
+        self._closing, self._close = True, _nothing
+
     def flush(self) -> None:
         """Send now what this turn's end would have sent."""
         unsent, self._unsent = self._unsent, []
@@ -43,3 +47,7 @@ class Lingering(asyncio.Transport):
         if unsent and not self._socket.is_closing():
             self.written_bytes = sum(map(len, unsent))
             self._socket.writelines(unsent)
+
+
+def _nothing() -> None:
+    """Close nothing: all is closed."""

@@ -60,7 +60,8 @@ class Observe:
         # An answer that was cut off counts as the server's failure, whatever its first line said.
         code = reply.code if reply.whole else ServiceError.status
         seconds = time.monotonic() - trail.started
-        answer = Answer(scope["method"], self._route(scope), code, seconds, scope["state"].get("error"))
+        # Taken out: an error that is raised on has this request's frames, which hold the scope.
+        answer = Answer(scope["method"], self._route(scope), code, seconds, scope["state"].pop("error", None))
         self._metrics.answered(answer.route, code, seconds)
         if answer.error:
             self._metrics.refuse(answer.error)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import httptools
 
-from server import head
+from server import errors, head
 from server.connection import BODY, HEAD, REQUEST, Connection
 from server.errors import MalformedError, OverloadedError, ServiceError, TooLargeError
 from server.head import MAX_HEADER_FIELDS, Head
@@ -44,7 +44,7 @@ class Protocol(Connection):
             except Exception as error:  # noqa: BLE001 - without an answer the caller would wait for nothing
                 self._refuse(self._refusal or _not_http(error))
             if self._refusal:  # Kept until the caller has gone, it must not keep the frames that it came through.
-                self._refusal.__traceback__ = self._refusal.__context__ = None
+                errors.alone(self._refusal)
         if self._awaiting is not REQUEST or self._closing:
             self._count()
         self._note_use()
@@ -99,6 +99,7 @@ class Protocol(Connection):
         super().on_message_complete()
         self._awaiting = REQUEST
         if self.cycle.response_complete:
+            self._forget_request()
             self._due = self.loop.time() + self.timeout_keep_alive
 
     def on_response_complete(self) -> None:
@@ -108,6 +109,7 @@ class Protocol(Connection):
         self._unset_keepalive_if_required()  # There is one clock here.
         if not last or self.transport.is_closing():
             return
+        self._forget_request()
         if self._refusal:
             self._say(self._refusal)
         elif self._ended:
