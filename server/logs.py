@@ -90,6 +90,7 @@ def configure(log_format: Literal["text", "json"], level: str) -> None:
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_thread
+    sys.unraisablehook = _log_unraisable
 
 
 def _with_message(record: logging.LogRecord) -> logging.LogRecord:
@@ -114,6 +115,12 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     logging.getLogger("server").critical("uncaught %s", kind.__name__, exc_info=(kind, error, trace))
+
+
+def _log_unraisable(raised: "sys.UnraisableHookArgs") -> None:
+    if raised.exc_value is not None:
+        what = (raised.exc_type, raised.exc_value, raised.exc_traceback)
+        logging.getLogger("server").error("ignored %s", raised.exc_type.__name__, exc_info=what)
 
 
 def _log_thread(raised: threading.ExceptHookArgs) -> None:

@@ -11,8 +11,8 @@ import re
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NoReturn
-from urllib.parse import quote, quote_plus, unquote
+from typing import Any, NoReturn
+from urllib.parse import unquote
 
 MASK = "***"
 # A secret shorter than this is taken out where it stands as a word only: within words it says nothing.
@@ -24,7 +24,8 @@ SECRET_VARIABLE = re.compile(r"(?:KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CR
 # Of OpenTelemetry: `name=value` pairs, separated by commas.
 HEADERS_VARIABLE = re.compile(r"OTEL_\w*_HEADERS")
 SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)
-PARAMETER = re.compile(r"(?:^|[?&;\s])([^=&?;\s]+)\s*=\s*")
+PARAMETER = re.compile(r"(?:^|[?&;\s])([^=&?;\s/]+)\s*=\s*")
+BACKSLASHES = re.compile(r"\\+")
 DELIMITERS = re.compile(r"[@/?#&=:;\[\]\s'\"]+")
 
 
@@ -58,6 +59,10 @@ class Location:
     def reveal(self) -> str:
         """Hand out the text itself, for what opens it only."""
         return self._text
+
+    def holds_secret(self) -> bool:
+        """Tell whether something in it may be a secret."""
+        return bool(secrets_in(self._text))
 
     def __str__(self) -> str:
         return mask(self._text)
@@ -100,8 +105,8 @@ class _Known:
             return
         self.values |= fresh
         # The longest first: another secret may begin in the same way.
-        forms = sorted({form for value in self.values for form in _forms(value)}, key=len, reverse=True)
-        self.pattern = re.compile("|".join(map(_expression, forms)), re.IGNORECASE)
+        readings = sorted({one for value in self.values for one in _readings(value)}, key=len, reverse=True)
+        self.pattern = re.compile("|".join(map(_expression, readings)), re.IGNORECASE)
 
 
 _known = _Known()
@@ -120,15 +125,15 @@ def forget() -> None:
 def remember_given(environ: Mapping[str, str], arguments: Sequence[str] | None = None) -> None:
     """Remember what is secret in the environment, by the variables' names, and on the command line (`sys.argv`)."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    for name, value in environ.items():
-        remember(*(found for found in _secrets_of(name, value) if len(found) >= SHORTEST))
+    found = {value for name, text in environ.items() for value in _secrets_of(name, text) if len(value) >= SHORTEST}
     for before, argument in zip(["", *arguments], arguments, strict=False):
         flag, _, value = argument.partition("=")
-        remember(*secrets_in(argument), *secrets_in(value))
+        found |= secrets_in(argument) | secrets_in(value)
         if before.startswith("-") and SECRET_NAME.search(before):
-            remember(argument)
+            found.add(argument)
         elif flag.startswith("-") and SECRET_NAME.search(flag):
-            remember(value)
+            found.add(value)
+    remember(*found)
 
 
 def scrub(text: str) -> str:
@@ -137,7 +142,7 @@ def scrub(text: str) -> str:
     return pattern.sub(MASK, text) if pattern else text
 
 
-def scrubbed(value: object) -> object:
+def scrubbed(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
     """Return a value of JSON whose texts hold no known secret; names and numbers stay."""
     if isinstance(value, str):
         return scrub(value)
@@ -153,12 +158,12 @@ def mask(text: str) -> str:
     returned as it is.
     """
     head = SCHEME.match(text)
+    names = (found for found in PARAMETER.finditer(text) if SECRET_NAME.search(unquote(found[1])))
+    end = next((found.end() for found in names), len(text))
+    shown, rest = text[:end], text[end:]
     if head and _user(text, head):
-        text = f"{head[0]}{MASK}@{text.rpartition('@')[2]}"
-    for found in PARAMETER.finditer(text):
-        if SECRET_NAME.search(unquote(found[1])):
-            return text[: found.end()] + MASK
-    return text
+        shown = head[0] + MASK + (f"@{shown.rpartition('@')[2]}" if "@" in shown else "")
+    return shown + MASK if rest else shown
 
 
 def secrets_in(text: str) -> set[str]:
@@ -167,8 +172,8 @@ def secrets_in(text: str) -> set[str]:
     head = SCHEME.match(text)
     user = _user(text, head) if head else ""
     name, colon, password = user.partition(":")
-    if head and user and (colon or not head[1].lower().startswith("postgres")):
-        secret = password if colon else name
+    secret = password if colon or (head and head[1].lower().startswith("postgres")) else name
+    if secret:
         found |= {secret, b64encode(unquote(user).encode(errors="surrogateescape")).decode()} | _pieces(secret)
     for parameter in PARAMETER.finditer(text):
         if SECRET_NAME.search(unquote(parameter[1])):
@@ -204,18 +209,28 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
         yield from (value, *value.split(","))
 
 
-def _forms(value: str) -> set[str]:
-    """Return `value` as it is, percent-decoded, percent-encoded, and as JSON and Python write it."""
-    found: set[str] = set()
-    for one in (value, unquote(value)):
-        encoded = (quote(one, "", errors="replace"), quote(one, errors="replace"), quote_plus(one, errors="replace"))
-        written = (json.dumps(one)[1:-1], json.dumps(one, ensure_ascii=False)[1:-1], repr(one)[1:-1])
-        found |= {one, *encoded, *written, *(line for line in one.splitlines() if len(line) >= SHORTEST)}
-    return {form for form in found if form.strip()}
+def _readings(value: str) -> set[str]:
+    """Return `value`, its percent-decoded reading, and the lines of both."""
+    found = {value, unquote(value)}
+    found |= {line for one in found for line in one.splitlines() if len(line) >= SHORTEST}
+    return {one for one in found if one.strip()}
 
 
-def _expression(form: str) -> str:
-    if len(form) >= WORD:
-        return re.escape(form)
-    before = r"(?<!\w)" if form[0].isalnum() else ""
-    return before + re.escape(form) + (r"(?!\w)" if form[-1].isalnum() else "")
+def _expression(value: str) -> str:
+    """Return what finds a value as it is and as URLs, JSON and Python write it, once or several times over."""
+    found = "".join(map(_character, BACKSLASHES.sub(r"\\", value)))
+    if len(value) >= WORD:
+        return found
+    before = r"(?<!\w)" if value[0].isalnum() else ""
+    return before + found + (r"(?!\w)" if value[-1].isalnum() else "")
+
+
+def _character(character: str) -> str:
+    if character.isascii() and character.isalnum():
+        return character
+    octets = "".join(f"%(?:25)*{octet:02x}" for octet in character.encode(errors="surrogatepass"))
+    if character == "\\":
+        return rf"(?:{octets}|\\)++"
+    escapes = {re.escape(form[1:-1]).replace(r"\\", r"\\+") for form in (json.dumps(character), repr(character))}
+    space = [r"\+"] if character == " " else []
+    return f"(?:{'|'.join([octets, *sorted(escapes), *space])}|" + r"\\*+" + f"{re.escape(character)})"

@@ -23,6 +23,10 @@ from server.settings import SettingsError
 DONE = 0
 FAILED = 1
 INTERRUPTED = 130
+VISIBLE = (
+    "holds a secret, which every user of this machine can read in the list of processes; leave a password to "
+    "PGPASSWORD or ~/.pgpass, and a key to the environment"
+)
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -30,6 +34,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     secret.remember_given(environ, arguments)
     try:
         asked = options.parse(arguments)
+        _warn_of_secrets(asked)
         summary, lines = _do(asked, environ)
     except KeyboardInterrupt:
         return _say(INTERRUPTED, [f"interrupted. {AGAIN}"])
@@ -37,9 +42,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         name = f"{error.filename}: " if error.filename else ""
         return _say(FAILED, [f"{name}{error.strerror or error}. {AGAIN}, when that is mended"])
     except (MigrateError, SettingsError, StartError, ServiceError) as error:
-        return _say(FAILED, str(error).splitlines())
-    said = [orjson.dumps(secret.scrubbed(summary)).decode()] if asked.json else map(secret.scrub, lines)
-    sys.stdout.write("".join(f"{line}\n" for line in said))
+        return _say(FAILED, secret.scrub(str(error)).splitlines())
+    sys.stdout.write(orjson.dumps(summary).decode() + "\n" if asked.json else "".join(f"{line}\n" for line in lines))
     return DONE
 
 
@@ -55,14 +59,19 @@ def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Ite
 
 def _make(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Iterable[str]]:
     if asked.merge:
-        made = merge(asked)
+        made = secret.scrubbed(merge(asked))
         return made, receipt.lines(made)
     settings = settings_of(asked, environ)
     if asked.dry_run:
         found = estimate_job(asked, settings)
         return found, estimate.lines(found)
-    made = ray_engine.migrate(asked, settings) if asked.engine == "ray" else migrate(asked, settings)
+    made = secret.scrubbed((ray_engine.migrate if asked.engine == "ray" else migrate)(asked, settings))
     return made, receipt.lines(made)
+
+
+def _warn_of_secrets(asked: Options) -> None:
+    ends = {"--input": asked.input, "--output": asked.output, "--compare-with": asked.compare_with}
+    process.complain("".join(f"migrate: {flag} {VISIBLE}\n" for flag, where in ends.items() if where.holds_secret()))
 
 
 def _say(status: int, lines: Iterable[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from server import __version__
-from server.migrate.address import is_address
+from server.migrate.address import is_address, store_of
 from server.migrate.chunk import Chunking
 from server.migrate.errors import MigrateError
 from server.migrate.shard import Shard
@@ -21,6 +21,7 @@ from server.secret import Location, Parser, mask
 from server.settings import QUANTIZATIONS
 
 OVERRIDES = ("model", "models_dir", "quantization", "threads")
+URL = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 FIELDS = ("text_field", "id_field", "metadata_fields")
 DESCRIPTION = """Embed every text of a file, a folder or a store into a file or a store.
 
@@ -127,12 +128,24 @@ def _check(given: Mapping[str, Any]) -> None:
             f"--shard writes files ({', '.join(sinks.READABLE)}), which --merge unites in a file or a store; "
             f"--format {given['format']} is none of them"
         )
-    for flag in ("input", "output"):
-        if "://" in given[flag] and given["engine"] == "local" and not is_address(given[flag]):
-            raise MigrateError(f"--{flag} {mask(given[flag])}: neither a file nor the address of a store that is known")
+    for flag in ("input", "output", "rejects", "journal"):
+        _check_place(flag, str(given[flag] or ""), given)
     rejects = given["rejects"]
     if rejects and given["engine"] == "local" and not Path(rejects).resolve().parent.is_dir():
         raise MigrateError(f"--rejects {rejects}: there is no folder {Path(rejects).parent}; make it first")
+
+
+def _check_place(flag: str, where: str, given: Mapping[str, Any]) -> None:
+    """Refuse what cannot be a file's name without a secret in it, since names are shown and kept."""
+    formats = {"input": "input_format", "output": "format"}
+    if is_address(where) and flag in formats:
+        if (named := given[formats[flag]]) not in (None, store_of(where)):
+            raise MigrateError(f"--{flag} is the address of {store_of(where)}, which is not of the format {named}")
+    elif given["engine"] == "local" and (is_address(where) or URL.match(where) or mask(where) != where):
+        raise MigrateError(
+            f"--{flag} {mask(where)}: neither the address of a store that is known nor a file; if it is one, write its "
+            "name as ./NAME"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ import gzip
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.serving import Served, serve
 PYTHON = Path(sys.executable)
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET = "my private sentence"
+PASSWORD = "correct-horse"
 
 
 class Collector(ThreadingHTTPServer):
@@ -27,6 +29,7 @@ class Collector(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Export)
         self.bodies: list[bytes] = []
         self.paths: set[str] = set()
+        self.authorized: set[str | None] = set()
 
     @property
     def url(self) -> str:
@@ -52,6 +55,7 @@ class Export(BaseHTTPRequestHandler):
         zipped = self.headers.get("content-encoding") == "gzip"
         self.server.bodies.append(gzip.decompress(body) if zipped else body)
         self.server.paths.add(self.path)
+        self.server.authorized.add(self.headers["authorization"])
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -159,17 +163,22 @@ def test_what_is_exported_names_the_service_and_no_text_key_or_path(collector: C
 
 def test_the_last_spans_are_exported_before_the_server_ends(collector: Collector) -> None:
     trace = "e" * 32
-    with serve(python=PYTHON, quantization="int8", otel_exporter_otlp_endpoint=collector.url + "/") as served:
+    endpoint = collector.url.replace("://", f"://user:{PASSWORD}@") + "/"
+    with serve(python=PYTHON, quantization="int8", otel_exporter_otlp_endpoint=endpoint) as served:
         assert ask(served, {"text": "a"}, trace).status_code == 200
     assert "POST /embed" in collector.of_trace(trace)
+    assert "Basic " + b64encode(f"user:{PASSWORD}".encode()).decode() in collector.authorized
+    assert not [line for line in served.lines if PASSWORD in line]
 
 
 def test_a_collector_that_is_down_costs_one_line_and_no_answer() -> None:
-    settings = {"otel_exporter_otlp_endpoint": "http://127.0.0.1:9", "otel_bsp_schedule_delay": 50}
+    endpoint = f"http://user:{PASSWORD}@127.0.0.1:9/?api_key={PASSWORD}"
+    settings = {"otel_exporter_otlp_endpoint": endpoint, "otel_bsp_schedule_delay": 50}
     with serve(python=PYTHON, quantization="int8", **settings) as served:
         for _ in range(5):
             assert served.client.get("/info").status_code == 200
+        assert PASSWORD not in "".join(served.client.get(path).text for path in ("/info", "/metrics", "/openapi.json"))
         until(lambda: any("traces do not reach" in line for line in served.lines))
-    assert len([line for line in served.lines if "traces do not reach http://127.0.0.1:9" in line]) == 1
-    assert not [line for line in served.lines if "opentelemetry" in line or "Traceback" in line]
+    assert len([line for line in served.lines if "traces do not reach http://***@127.0.0.1:9" in line]) == 1
+    assert not [line for line in served.lines if "opentelemetry" in line or "Traceback" in line or PASSWORD in line]
     assert served.process.returncode == 0

@@ -4,6 +4,7 @@ import sys
 import threading
 import warnings
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,11 +86,13 @@ def test_what_nobody_caught_is_logged_in_the_same_format(capsys: pytest.CaptureF
     worker = threading.Thread(target=int, args=("no number",), name="worker")
     worker.start()
     worker.join()
+    sys.unraisablehook(SimpleNamespace(exc_type=OSError, exc_value=OSError("on closing"), exc_traceback=None))
     warnings.showwarning("old", DeprecationWarning, "file.py", 1)
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [event["message"] for event in events[:2]] == ["uncaught ValueError", "uncaught ValueError in worker"]
     assert "no number" in events[1]["traceback"]
-    assert "old" in events[2]["message"]
+    assert "on closing" in events[2]["traceback"]
+    assert "old" in events[3]["message"]
 
 
 def test_a_stream_that_takes_nothing_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,15 @@ def test_every_wrong_setting_is_a_line_and_the_status_is_3(capsys: pytest.Captur
     ]
 
 
+def test_no_complaint_about_the_command_line_shows_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--api-key", "hunter2-hunter2", "--otel=http://user:hidden-word@collector"])
+    shown = capsys.readouterr().err
+    assert "--api-key" in shown
+    assert "hunter2" not in shown
+    assert "hidden" not in shown
+
+
 def test_a_port_in_use_is_refused_at_once_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

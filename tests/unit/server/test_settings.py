@@ -75,6 +75,22 @@ def test_keys_rotate_and_are_never_shown() -> None:
     assert "old-key" not in repr(chosen) + repr(dict(chosen.items()))
 
 
+@pytest.mark.parametrize("address", ["http://user:hidden@collector:4318", "http://collector:4318/?api_key=hidden"])
+def test_a_collector_s_password_is_never_shown(address: str) -> None:
+    chosen = resolve({"OTEL_EXPORTER_OTLP_ENDPOINT": address})
+    assert chosen.otel_exporter_otlp_endpoint.reveal() == address
+    assert "hidden" not in f"{chosen!r} {dict(chosen.items())}"
+    assert "collector:4318" in dict(chosen.items())["OTEL_EXPORTER_OTLP_ENDPOINT"]
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "MODEL", "HOST", "PORT"])
+@pytest.mark.parametrize("address", ["ftp://user:hidden@collector/x y", "http://user:hidden]@[collector"])
+def test_an_address_in_a_wrong_place_is_refused_without_its_password(name: str, address: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}=") as caught:
+        resolve({name: address})
+    assert "hidden" not in str(caught.value)
+
+
 def test_a_wrong_key_is_refused_without_showing_it() -> None:
     with pytest.raises(SettingsError) as caught:
         resolve({"API_KEY": "hunter2,with space"})
