@@ -4,10 +4,10 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import socket
 import textwrap
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -15,6 +15,7 @@ import uvicorn
 
 from server import __version__, device, logs, machine, process, secret
 from server.app import create_app
+from server.connection import Connection
 from server.cost import Pace
 from server.device import PROVIDERS
 from server.engine import OnnxEngine
@@ -36,6 +37,8 @@ KEEP_ALIVE_S = 75
 # Told to stop, the server listens on while it answers what it had accepted, so long at most: readiness probes and
 # balancers that have not heard of it yet must find it.
 LISTEN_ON_S = 3
+# From then on callers that are slow to send or to take are looked for so often.
+HASTEN_EVERY_S = 0.5
 # Beside REQUEST_TIMEOUT_S, what stopping may take in all before the process is ended.
 STOP_MARGIN_S = 8
 
@@ -58,11 +61,29 @@ class Server(uvicorn.Server):
         process.die_after(seconds, f"it did not stop within {seconds:g} s of signal {sig}")
         super().handle_exit(sig, frame)
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGHUP like SIGTERM, too."""
+        with super().capture_signals():
+            process.on_signals(self.handle_exit)
+            yield
+            process.on_signals(_exit_cleanly)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what was accepted before the listener closes, then stop."""
+        """Answer what was accepted before the listener closes, then stop; callers must not keep it waiting."""
+        hastening = asyncio.create_task(self._hasten())
         if self.server_state.tasks:
             await asyncio.wait(set(self.server_state.tasks), timeout=LISTEN_ON_S)
         await super().shutdown(sockets)
+        hastening.cancel()
+
+    async def _hasten(self) -> None:
+        await asyncio.sleep(LISTEN_ON_S)
+        while True:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.hasten()
+            await asyncio.sleep(HASTEN_EVERY_S)
 
 
 def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -70,8 +91,7 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
     secret.remember_given(environ, arguments)
     _parse(arguments)
     process.hold_standard_streams()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit_cleanly)
+    process.on_signals(_exit_cleanly)
     try:
         settings = resolve(environ)
         logs.configure(settings.log_format, settings.log_level)

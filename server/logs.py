@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal
 
+from server.lines import Lines
 from server.secret import scrub, scrubbed
 from server.trail import CURRENT
 
@@ -79,18 +80,26 @@ def escape(text: str) -> str:
 
 
 def configure(log_format: Literal["text", "json"], level: str) -> None:
-    """Send every logger's records from `level` up to stderr in `log_format`, and what nobody caught too."""
+    """Send every logger's records from `level` up to stderr in `log_format`, and what nobody caught too.
+
+    A thread writes them (`Lines`); `logging.shutdown`, which ends every program, waits a second for it.
+    """
     # A full disk or a closed pipe must not add a traceback, or worse, to every line that cannot be written.
     logging.raiseExceptions = False
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name, least in QUIET.items():
         logging.getLogger(name).setLevel(least)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
-    threading.excepthook = _log_thread
     sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_thread
+
+
+def lost_lines() -> int:
+    """How many lines found the queue full, and were not written."""
+    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, Lines))
 
 
 def _with_message(record: logging.LogRecord) -> logging.LogRecord:

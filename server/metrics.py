@@ -18,8 +18,10 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
-from server import machine
+from server import logs, machine
 from server.errors import ServiceError
 from server.room import PATIENCE_S, Use
 from server.trail import CURRENT, Step
@@ -58,6 +60,16 @@ class Stage:
         self.observe(time.monotonic() - begun)
 
 
+class _Total(Collector):
+    """A counter that is kept elsewhere."""
+
+    def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        self._name, self._help, self._read = name, help_text, read
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(self._name, self._help, value=self._read())
+
+
 class Metrics:
     """One server's counters, in a registry of their own."""
 
@@ -89,6 +101,7 @@ class Metrics:
         self.closed_for_room = count("embedding_connections_closed", "Connections closed for others.", ["state"])
         for use in PATIENCE_S:
             self.closed_for_room.labels(use.value)
+        self.watch_total("embedding_log_lines_lost", "Log lines that nobody read in time.", logs.lost_lines)
         self.model = Info("embedding_model", "What is served.", registry=registry)
         if limit := machine.memory_limit():
             self.watch("embedding_memory_limit_bytes", "Memory that the process may take.", lambda: limit)
@@ -103,6 +116,10 @@ class Metrics:
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when it is scraped."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a counter, kept elsewhere, that is read when it is scraped."""
+        self.registry.register(_Total(name, help_text, read))
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count an answer; `route` is the path of a route, or `other`."""

@@ -8,9 +8,11 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+from server import lines
 from server.errors import INFERENCE_DIED
 from server.secret import scrub
 
@@ -18,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 # What the process opens besides connections: model files, event loop, threads, and connections that are being refused.
 OWN_FILES = 64
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# What the last line of a process that has to end may take.
+LAST_WORDS_S = 2.0
+T = TypeVar("T")
 STANDARD_STREAMS = 3
 # Added to a thread's niceness: where both want a core it gets a quarter of it, the event loop the rest.
 NICENESS = 5
@@ -41,10 +47,11 @@ def hold_standard_streams() -> None:
 
 
 def complain(text: str) -> None:
-    """Write to standard error, if that can be written, without any secret that is known."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(scrub(text))
-        sys.stderr.flush()
+    """Write to standard error after the log's lines, if that is read, without any secret that is known."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    with contextlib.suppress(OSError, ValueError):
+        lines.write(sys.stderr, scrub(text), LAST_WORDS_S)
 
 
 def drop_unwritten() -> None:
@@ -97,7 +104,9 @@ def step_back() -> None:
 
 
 def die(reason: str) -> NoReturn:
-    """End the process at once with a status that is not 0, whatever its threads are doing."""
+    """End the process at once with a status that is not 0, whatever its threads do, whether or not its log is read."""
+    with contextlib.suppress(RuntimeError):  # No thread can be started: then the log is trusted.
+        _in_background(LAST_WORDS_S, os._exit, INFERENCE_DIED)
     logger.critical("the process ends: %s", reason)
     logging.shutdown()
     os._exit(INFERENCE_DIED)
@@ -105,15 +114,28 @@ def die(reason: str) -> NoReturn:
 
 def die_after(seconds: float, reason: str) -> None:
     """End the process like `die` if it is still there after `seconds`."""
-    watchdog = threading.Timer(seconds, die, [reason])
-    watchdog.daemon = True
-    watchdog.start()
+    _in_background(seconds, die, reason)
+
+
+def on_signals(handle: Callable[[int, FrameType | None], object]) -> None:
+    """Call `handle` for every signal that asks the process to stop.
+
+    A terminal that is closed sends SIGHUP; who started the process so that it outlives its terminal (nohup) ignores it.
+    """
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN or number is not signal.SIGHUP:
+            signal.signal(number, handle)
 
 
 def insist_on_signals() -> None:
-    """From now on SIGTERM and SIGINT end the process at once, with the status that shells give to a signal."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit_at_once)
+    """From now on these signals end the process at once, with the status that shells give to a signal."""
+    on_signals(_exit_at_once)
+
+
+def _in_background(seconds: float, do: Callable[[T], object], argument: T) -> None:
+    timer = threading.Timer(seconds, do, [argument])
+    timer.daemon = True
+    timer.start()
 
 
 def _exit_at_once(number: int, _frame: FrameType | None) -> NoReturn:

@@ -92,7 +92,7 @@ def _session_options(device: DeviceName, threads: int, packed: bool) -> onnxrunt
     options.intra_op_num_threads = threads if device == "cpu" else 1  # a GPU's nodes use none of them
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # a pattern is planned per input shape, and here nearly every shape is new
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # What fails is raised, and logged here: its own lines would wait for who reads them
     # Spinning inside a run makes short texts 20 to 30 % faster; between runs it would only burn the cores that
     # the tokenizer and the event loop need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")

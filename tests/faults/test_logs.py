@@ -1,17 +1,21 @@
 """Logs that cannot be written stop nothing: a full disk, a pipe that nobody reads any more, no standard streams."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.faults.test_stop import HANGING
+from tests.raw import Raw
 from tests.serving import ROOT, RUNTIME, environment, refused
 
 
@@ -65,6 +69,78 @@ def test_serving_goes_on_and_stopping_is_clean(ruin: Callable[[], None]) -> None
             assert process.wait(20) == 0
         finally:
             process.kill()
+
+
+@contextmanager
+def unread(program: list[str], **settings: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server whose standard error is a pipe that is full from the start and that nobody reads, and its URL."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"." * 4096)
+    os.set_blocking(writer, True)
+    port = free_port()
+    python = str(RUNTIME if RUNTIME.is_file() else sys.executable)
+    asked = environment(**{"quantization": "int8", "port": port} | settings)
+    with subprocess.Popen([python, *program], cwd=ROOT, env=asked, stdout=writer, stderr=writer) as process:
+        try:
+            yield process, f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            os.close(reader)
+            os.close(writer)
+
+
+def test_a_log_that_nobody_reads_stops_neither_serving_nor_the_end() -> None:
+    with unread(["-m", "server"], log_level="debug") as (process, url):
+        assert started(process, url)
+        with Raw(httpx.URL(url)) as caller:
+            for _ in range(50):  # In all more lines than may wait.
+                caller.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+                assert [answer.status for _ in range(50) if (answer := caller.answer())] == [200] * 50
+        assert httpx.post(f"{url}/embed", json={"text": "a"}).status_code == 200
+        counted = httpx.get(f"{url}/metrics").text
+        assert re.search(r"^embedding_log_lines_lost_total [1-9]", counted, re.MULTILINE)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_a_watchdog_ends_a_process_whose_log_nobody_reads() -> None:
+    with unread(["-c", HANGING], request_timeout_s=1) as (process, url):
+        assert started(process, url)
+        assert httpx.post(f"{url}/embed", json={"text": "a"}).status_code == 504
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 4
+
+
+def test_a_start_that_is_refused_ends_where_nobody_reads_why() -> None:
+    with unread(["-m", "server"], model="none-of-that-name") as (process, _):
+        assert process.wait(20) == 3
+
+
+def test_lines_that_were_lost_are_told_once_the_log_is_read() -> None:
+    program = (
+        "import logging, sys, time\n"
+        "from server import lines, logs\n"
+        "logs.configure('text', 'info')\n"
+        "for number in range(lines.MAX_QUEUED + 500): logging.info('x' * 200)\n"
+        "lost = logs.lost_lines()\n"
+        "print('logged', flush=True)\n"
+        "while logging.getLogger().handlers[0].queue.qsize(): time.sleep(0.01)\n"
+        "logging.info('the last line of %d', lost)\n"
+    )
+    python = str(RUNTIME if RUNTIME.is_file() else sys.executable)
+    with subprocess.Popen([python, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"logged\n"  # though nobody has read a line
+        said = process.stderr.read().decode().splitlines()
+        assert process.wait(20) == 0
+    lost = int(said[-2 if "the last line" in said[-2] else -1].rpartition(" ")[2])
+    assert 0 < lost <= 500
+    assert sum(line.endswith("x" * 200) for line in said) == 2_500 - lost
+    assert f"{lost} log lines were lost" in "".join(said[-2:])
 
 
 def test_a_start_that_is_refused_keeps_its_status_where_nobody_can_read_why() -> None:

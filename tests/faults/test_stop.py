@@ -76,7 +76,7 @@ def ready(caller: Raw) -> int:
     return answer.status if answer else 0
 
 
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_second_signal_ends_the_process_at_once(second: signal.Signals) -> None:
     with serve("-c", SLOW, quantization="int8") as served:
         with in_flight(served) as callers:
@@ -87,7 +87,52 @@ def test_a_second_signal_ends_the_process_at_once(second: signal.Signals) -> Non
         assert served.process.wait(10) == 128 + second
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+UPLOAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_upload_that_does_not_end_is_told_so_and_does_not_keep_the_process(number: signal.Signals) -> None:
+    with serve(quantization="int8") as served, ExitStack() as open_ones:
+        alone, behind, halfway = (open_ones.enter_context(Raw(served.client.base_url)) for _ in range(3))
+        alone.send(UPLOAD)
+        behind.send(post(b'{"text": "a"}') + UPLOAD)
+        halfway.send(UPLOAD[:30])
+        answer = behind.answer()
+        assert answer
+        assert answer.status == 200
+        served.process.send_signal(number)
+        refused = [alone.answer(), behind.answer()]
+        assert {answer.status for answer in refused if answer} == {503}
+        assert None not in refused
+        assert all(answer.headers["connection"] == "close" for answer in refused if answer)
+        assert halfway.answer() is None
+        assert served.process.wait(10) == 0  # REQUEST_TIMEOUT_S is 60, RECEIVE_TIMEOUT_S 20.
+        assert not [line for line in served.lines if "Traceback" in line or "Exception" in line]
+
+
+def test_an_answer_that_nobody_takes_does_not_keep_the_process() -> None:
+    texts = ", ".join(['"the same text"'] * 1000)
+    with serve(quantization="int8") as served, Raw(served.client.base_url, receive_buffer=4096) as caller:
+        caller.send(post(f'{{"texts": [{texts}]}}'.encode()))
+        assert served.shows(embedding_inputs_total=1000)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(18) == 0
+
+
+def test_what_is_in_flight_is_answered_after_sighup_unless_it_is_to_be_ignored() -> None:
+    with serve("-c", SLOW, quantization="int8") as served:
+        with in_flight(served) as callers:
+            served.process.send_signal(signal.SIGHUP)
+            assert {answer.status for caller in callers if (answer := caller.answer())} == {200}
+        assert served.process.wait(60) == 0
+    ignoring = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SLOW
+    with serve("-c", ignoring, quantization="int8") as served:  # as nohup starts it
+        served.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert served.client.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_server_ends_at_once_though_connections_are_open(number: signal.Signals) -> None:
     with (
         serve(quantization="int8") as served,

@@ -19,6 +19,13 @@ def emit(capsys: pytest.CaptureFixture[str], log_format: str, message: str, **op
     """What one line at warning becomes."""
     logs.configure("json" if log_format == "json" else "text", "info")
     logging.getLogger("server").warning("%s", message, **options)  # type: ignore[arg-type]
+    return said(capsys)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """All that was logged, once the thread that writes it has done so."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     return capsys.readouterr().err
 
 
@@ -29,7 +36,7 @@ def test_json_lines_hold_one_event_each(capsys: pytest.CaptureFixture[str]) -> N
     except ValueError:
         logging.getLogger("server").exception("request %s failed", "r1")
     logging.getLogger("server").debug("not shown")
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = said(capsys).splitlines()
     event = json.loads(line)
     assert (event["level"], event["message"]) == ("error", "request r1 failed")
     assert "ValueError" in event["traceback"]
@@ -38,7 +45,7 @@ def test_json_lines_hold_one_event_each(capsys: pytest.CaptureFixture[str]) -> N
 def test_text_lines_say_level_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("text", "warning")
     logging.getLogger("server").warning("careful")
-    assert "WARNING server: careful" in capsys.readouterr().err
+    assert "WARNING server: careful" in said(capsys)
 
 
 def test_control_characters_cannot_forge_a_line_or_reach_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +95,7 @@ def test_what_nobody_caught_is_logged_in_the_same_format(capsys: pytest.CaptureF
     worker.join()
     sys.unraisablehook(SimpleNamespace(exc_type=OSError, exc_value=OSError("on closing"), exc_traceback=None))
     warnings.showwarning("old", DeprecationWarning, "file.py", 1)
-    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    events = [json.loads(line) for line in said(capsys).splitlines()]
     assert [event["message"] for event in events[:2]] == ["uncaught ValueError", "uncaught ValueError in worker"]
     assert "no number" in events[1]["traceback"]
     assert "on closing" in events[2]["traceback"]
