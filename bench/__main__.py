@@ -126,7 +126,9 @@ def _run(given: argparse.Namespace, subject: Subject) -> int:
 def _load(given: argparse.Namespace, subject: Subject) -> int:
     _check_precision(given, subject)
     pace = stage.SHORT if given.short else stage.FULL
-    pace = replace(pace, rounds=given.rounds or pace.rounds, soak_s=60.0 * (given.minutes or pace.soak_s / 60))
+    pace = replace(pace, rounds=given.rounds or pace.rounds)
+    if given.minutes:
+        pace = replace(pace, **dict.fromkeys(stage.LONG_ONES, 60.0 * given.minutes))
     found = report.run(Stage(subject, given.quantization, pace, given.source), given.scenarios)
     if given.chart and found.findings:
         _write(given.chart, found.chart())
@@ -193,7 +195,7 @@ def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     out.add_argument("--scenarios", type=_scenarios, default=report.NAMES, help=",".join(report.NAMES))
     out.add_argument("--quantization", default=os.environ.get("QUANTIZATION") or "int8", help="the served precision")
     out.add_argument("--short", action="store_true", help="seconds instead of minutes: shows that it works")
-    out.add_argument("--minutes", type=float, help="how long the soak lasts (10)")
+    out.add_argument("--minutes", type=float, help="of the load in steady, overload and soak (10, 5 and 10)")
     out.add_argument("--source", default="", help="folder of the original weights for the peers, if not kept")
     out.add_argument("--chart", type=Path, help="write the latencies as SVG")
     return out

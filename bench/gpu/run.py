@@ -147,7 +147,7 @@ def _measure_speed(contestants: Field, loads: list[Workload], plan: Plan, report
 
 def _serve(subject: Subject, plan: Plan, contestants: Field, report: Report) -> None:
     """Start the server, time that, and put batches and single texts on it; then the same without an engine."""
-    pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0)
+    pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0, 0.0)
     stage = Stage(subject, plan.precision, pace)
     texts = [stage.corpora[MIXED].text(number) for number in range(CORPUS if plan.device == "cuda" else BATCH)]
     engine = _engine_rate(contestants, subject.encode(texts), plan)

@@ -8,15 +8,22 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a service wants to be asked: the path, and the JSON before and after the texts."""
+    """How a service wants to be asked: the path, the JSON before and after the texts, and what the body is said to be.
+
+    Without a `media` the request is a GET and has no body.
+    """
 
     path: str
     before: str
     after: str
+    media: str = "application/json"
 
 
 ONE = Dialect("/embed", '{"text":"', '"}')
 MANY = Dialect("/embed", '{"texts":["', '"]}')
+# As long as ONE, and refused by its headers alone, as a request is for which the queue has no room.
+REFUSED = Dialect("/embed", '{"text":"', '"}', "text/plain")
+HEALTH = Dialect("/health", "", "", "")
 
 
 @dataclass(slots=True)
@@ -29,11 +36,16 @@ class Call:
     sent: float = 0.0
 
 
-def post(dialect: Dialect, texts: Sequence[str]) -> bytes:
+def request(dialect: Dialect, texts: Sequence[str]) -> bytes:
     """Return a whole request; texts hold nothing that JSON would escape."""
+    return post(dialect, texts) if dialect.media else get(dialect.path)
+
+
+def post(dialect: Dialect, texts: Sequence[str]) -> bytes:
+    """Return a whole request with a body; texts hold nothing that JSON would escape."""
     body = dialect.before + '","'.join(texts) + dialect.after
     return (
-        f"POST {dialect.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        f"POST {dialect.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {dialect.media}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode("ascii")
 

@@ -59,7 +59,7 @@ class Caller:
         Raises:
             WorkerError: the client or the service failed.
         """
-        limit = max(load.warm_s + load.seconds + load.drain_s for load in loads) + _SLACK_S
+        limit = max(load.delay_s + load.warm_s + load.seconds + load.drain_s for load in loads) + _SLACK_S
         before, busy = service.usage(), service.busy_seconds()
         asked = [asdict(load) for load in loads]
         answer = self._worker.ask("run", limit, port=service.port, loads=asked, idle=idle)

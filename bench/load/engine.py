@@ -24,12 +24,15 @@ class Bare:
         return operations[request.pop("op")](**request)
 
     def load(self, task: dict[str, Any], batches: list[list[list[int]]], streams: int) -> Answer:
-        """Open the model and remember the batches, each a list of texts as token ids, and how many run at once."""
-        asked = Task(**task)
+        """Open the model and remember the batches, each a list of texts as token ids, and how many run at once.
+
+        The answer has the seconds that opening took.
+        """
+        asked, started = Task(**task), time.perf_counter()
         self._engine = variant.load(replace(asked, threads=asked.threads // streams))
         self._batches = batches
         self._streams = streams
-        return {}
+        return {"seconds": time.perf_counter() - started}
 
     def run(self, seconds: float, warm_s: float) -> Answer:
         """Compute the batches again and again, first unmeasured, then measured for at least `seconds`.

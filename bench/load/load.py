@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.load.answer import Answer
-from bench.load.call import ONE, Call, Dialect, post
+from bench.load.call import ONE, Call, Dialect, request
 from bench.load.figures import Figures
 from bench.load.pool import Pool
 from bench.load.tally import Tally
@@ -25,14 +25,15 @@ class Load:
     """What one load asks, and for how long.
 
     `corpus` names the texts, of which `texts` go into one request. Either `rate` (requests a second, Poisson by
-    `seed`, the open loop) or `clients` (the closed loop) is set. Counting begins after `warm_s` and lasts `seconds`;
-    answers are awaited for `drain_s` more. `connections` bounds the open loop's.
+    `seed`, the open loop) or `clients` (the closed loop) is set. It begins after `delay_s`, is counted after `warm_s`
+    more, and lasts `seconds` from there; answers are awaited for `drain_s` more. `connections` bounds the open loop's.
     """
 
     corpus: str
     seconds: float
     warm_s: float = 1.0
     drain_s: float = 90.0
+    delay_s: float = 0.0
     texts: int = 1
     rate: float = 0.0
     clients: int = 0
@@ -51,7 +52,8 @@ def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
 
 
 async def run(load: Load, port: int, next_text: Callable[[], str]) -> Figures:
-    """Put one load on a service and count what becomes of it."""
+    """Put one load on a service, once its delay has passed, and count what becomes of it."""
+    await asyncio.sleep(load.delay_s)
     return await (OpenLoop if load.rate else ClosedLoop)(load, port, next_text).run()
 
 
@@ -84,7 +86,7 @@ class _Loop:
 
     def _launch(self, planned: float) -> None:
         texts = [self._next_text() for _ in range(self._load.texts)]
-        call = Call(post(self._load.dialect, texts), len(texts), planned)
+        call = Call(request(self._load.dialect, texts), len(texts), planned)
         self._tally.plan(call)
         if self._clock() - planned < LATE_S and self._pool.send(call):
             self._under_way += 1

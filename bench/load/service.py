@@ -24,7 +24,7 @@ from bench.process import ROOT, WorkerError
 
 START_S = 300.0
 _STOP_S = 20.0
-_POLL_S = 0.1
+_POLL_S = 0.02
 _ASK_S = 30.0
 _BUSY_SECONDS = re.compile(r"^embedding_batch_seconds_sum(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
@@ -40,7 +40,10 @@ class Offer:
 
 
 class Service:
-    """A service on a port of this machine. A context manager."""
+    """A service on a port of this machine. A context manager.
+
+    `ready_s` is how long its first good answer took, and `early` how many other answers came before.
+    """
 
     def __init__(self, offer: Offer) -> None:
         """Start it and wait until it answers a text.
@@ -50,6 +53,7 @@ class Service:
         """
         self.name, self.dialect = offer.name, offer.dialect
         self.port = _free_port()
+        self.ready_s, self.early = 0.0, 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the service
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.load.launch", *(self._filled(part) for part in offer.command)],
@@ -119,20 +123,23 @@ class Service:
         self.close()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + START_S
+        started = time.monotonic()
         while not self._answers():
             if self._process.poll() is not None:
                 raise WorkerError(f"{self.name}: {self._epitaph()}")
-            if time.monotonic() > deadline:
+            if time.monotonic() > started + START_S:
                 raise WorkerError(f"{self.name}: did not answer within {START_S:g} s; {self._last_words()}")
             time.sleep(_POLL_S)
+        self.ready_s = time.monotonic() - started
 
     def _answers(self) -> bool:
         body = f"{self.dialect.before}warm{self.dialect.after}"
         try:
-            return self._ask("POST", self.dialect.path, body)[0] == http.HTTPStatus.OK
+            good = self._ask("POST", self.dialect.path, body)[0] == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
+        self.early += not good
+        return good
 
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=_ASK_S)

@@ -1,8 +1,11 @@
 """What every scenario is given: the model, the texts, the times, and how to start a server."""
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from bench import workloads
 from bench.load import corpus
@@ -11,7 +14,8 @@ from bench.load.caller import Caller, Run
 from bench.load.corpus import MOST_WORDS, Corpus
 from bench.load.load import Load
 from bench.load.service import Offer, Service
-from bench.process import WorkerError
+from bench.process import Worker, WorkerError
+from bench.rounds import LOAD_TIMEOUT_S
 from bench.subject import Subject
 
 MIXED, SHORT_QUERIES, LONG = "mixed", "short", "long"
@@ -22,6 +26,8 @@ _LENGTHS = {
     LONG: (100,),
 }
 CLIENTS = 32
+# What the bare engine computes again and again: so many texts at once, so many times.
+BATCH, BATCHES = 32, 32
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,15 @@ class Pace:
     warm_s: float
     overload_s: float
     soak_s: float
+    steady_s: float
     queue_tokens: int = 0
     idle: int = 5000
 
 
-FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0)
-SHORT = Pace(rounds=2, seconds=3.0, warm_s=1.0, overload_s=10.0, soak_s=20.0, queue_tokens=8192)
+# The times of scenarios that last for minutes.
+LONG_ONES = ("overload_s", "soak_s", "steady_s")
+FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0, steady_s=600.0)
+SHORT = Pace(rounds=2, seconds=3.0, warm_s=1.0, overload_s=10.0, soak_s=20.0, steady_s=5.0, queue_tokens=8192)
 
 
 @dataclass(frozen=True)
@@ -93,14 +102,28 @@ class Stage:
         offer = self.offer()
         return Service(replace(offer, environment={**offer.environment, **settings}))
 
-    def capacity(self, caller: Caller, service: Service) -> Run:
-        """Measure what a service answers when it always has something to do, on mixed texts.
+    @contextmanager
+    def engine(self, streams: int) -> Iterator[tuple[Worker, float]]:
+        """Open the bare engine as a server of so many streams has it; yield it with the seconds that this took.
+
+        Raises:
+            WorkerError: it cannot be opened.
+        """
+        sequences = self.subject.encode([self.corpora[MIXED].text(number) for number in range(BATCH * BATCHES)])
+        batches = [sequences[start : start + BATCH] for start in range(0, len(sequences), BATCH)]
+        with Worker("engine", Path(sys.executable), ("bench.load.engine",), {}) as worker:
+            task = asdict(self.subject.task(self.precision))
+            opened = worker.ask("load", LOAD_TIMEOUT_S, task=task, batches=batches, streams=streams)
+            yield worker, opened["seconds"]
+
+    def capacity(self, caller: Caller, service: Service, *beside: Load) -> Run:
+        """Measure what a service answers when it always has something to do, on mixed texts, beside other loads.
 
         Raises:
             WorkerError: it answered nothing.
         """
         load = Load(MIXED, self.pace.seconds, self.pace.warm_s, clients=2 * CLIENTS, dialect=service.dialect)
-        run = caller.run(service, load)
+        run = caller.run(service, load, *beside)
         if not run.loads[0].texts_per_s:
             raise WorkerError(f"{service.name}: answered none of {run.loads[0].planned} texts")
         return run

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.load import usage
-from bench.load.figures import Figures
+from bench.load.figures import OK, REFUSALS, Figures
 from bench.table import mega
 
 # Memory that a server may gain between the first third of the time and the last.
@@ -36,6 +36,16 @@ def all_answered(loads: Iterable[Figures]) -> Verdict:
         planned += figures.planned
         bad += figures.planned - figures.good
     return Verdict("every request answered", f"{bad:,} of {planned:,} not", not bad)
+
+
+def refused_well(flooded: Figures) -> Verdict:
+    """Decide on the answers to more than can be answered."""
+    silent = sum(refusal.count - refusal.retry_after for refusal in flooded.refused)
+    return Verdict(
+        f"nothing but {OK} and {' or '.join(REFUSALS)} with Retry-After",
+        f"{flooded.faults} others, {silent} refusals without, {flooded.unsent} unsent",
+        not flooded.faults and not silent and not flooded.unsent,
+    )
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from bench import progress
 from bench.load import files
+from bench.load.call import HEALTH
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
 from bench.load.load import Load
@@ -13,6 +14,9 @@ from bench.load.stage import MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, milliseconds, percent
 
 MOST_SLOWER = 0.10
+HEALTH_S = 0.100
+# A second.
+PROBES = 20.0
 _MODEST = 0.1
 # Files that client and server need for themselves and for the load.
 _OTHER_FILES = 512
@@ -20,10 +24,14 @@ _OTHER_FILES = 512
 
 @dataclass(frozen=True)
 class Pair:
-    """A round without the silent connections, and one with them; how many of them were held to its end."""
+    """A round without the silent connections, and one with them; how many of them were held to its end.
+
+    `health` is of probes beside them.
+    """
 
     alone: Figures
     beside: Figures
+    health: Figures
     held: int
 
     @property
@@ -43,10 +51,12 @@ def run(stage: Stage) -> Finding:
             rate = max(2.0, _MODEST * stage.capacity(caller, service).loads[0].texts_per_s)
         for number in range(pace.rounds):
             load = Load(MIXED, pace.seconds, pace.warm_s, rate=rate, seed=number)
+            probes = Load(MIXED, pace.seconds, pace.warm_s, texts=0, rate=PROBES, dialect=HEALTH)
             with progress.step(f"idle: round {number + 1} of {pace.rounds}"):
                 alone = caller.run(service, load).loads[0]
-                crowded = caller.run(service, load, idle=can)
-            pairs.append(Pair(alone, crowded.loads[0], crowded.idle))
+                crowded = caller.run(service, load, probes, idle=can)
+            beside, health = crowded.loads
+            pairs.append(Pair(alone, beside, health, crowded.idle))
     last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
     raw = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
     title = f"{rate:,.0f} mixed texts a second; last round"
@@ -64,10 +74,12 @@ def judge(pairs: Sequence[Pair], wanted: int, hard_limit: int) -> list[Verdict]:
     held = min(pair.held for pair in pairs)
     short = "" if held >= wanted else f"; a process here may open {hard_limit:,} files"
     fewest = min(figures.good for pair in pairs for figures in (pair.alone, pair.beside))
+    health = max(pair.health.latency.p99 for pair in pairs)
     times = f"{milliseconds(alone)} alone, {milliseconds(beside)} beside; {fewest} requests in a round"
     said = f"{slower * 100:+.1f} % ({times})"
     return [
         Verdict(f"p99 at most {percent(MOST_SLOWER, 0)} above that alone", said, slower <= MOST_SLOWER),
+        Verdict(f"health's p99 within {milliseconds(HEALTH_S)}", milliseconds(health), health < HEALTH_S),
         Verdict(f"{wanted:,} idle connections held", f"{held:,}{short}", held >= wanted),
-        all_answered(figures for pair in pairs for figures in (pair.alone, pair.beside)),
+        all_answered(figures for pair in pairs for figures in (pair.alone, pair.beside, pair.health)),
     ]

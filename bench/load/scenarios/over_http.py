@@ -1,10 +1,8 @@
 """What HTTP costs: closed-loop clients with one text a request, beside the bare engine on the same texts."""
 
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from bench import progress
@@ -12,15 +10,12 @@ from bench.load.caller import Run
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
 from bench.load.load import Load
-from bench.load.stage import CLIENTS, MIXED, Stage
+from bench.load.stage import BATCH, CLIENTS, MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, percent
-from bench.process import Worker
-from bench.rounds import LOAD_TIMEOUT_S, TIMEOUT_S
+from bench.rounds import TIMEOUT_S
 from bench.spread import spread
 from bench.table import ABSENT, Table, number
 
-BATCH = 32
-_BATCHES = 32
 # What is asked of a large model, where inference is all, and of one whose texts take about a millisecond each.
 LARGE_DIMENSION, LARGE_SHARE, SMALL_SHARE = 1024, 0.95, 0.80
 
@@ -63,7 +58,7 @@ def run(stage: Stage) -> Finding:
     pace = stage.pace
     load = Load(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS)
     pairs: list[Pair] = []
-    with stage.serve() as service, _engine(stage, service.info()["streams"]) as engine, stage.caller() as caller:
+    with stage.serve() as service, stage.engine(service.info()["streams"]) as (engine, _), stage.caller() as caller:
         for number_ in range(pace.rounds):
             with progress.step(f"http: round {number_ + 1} of {pace.rounds}"):
                 alone = Engine(**engine.ask("run", TIMEOUT_S, seconds=pace.seconds, warm_s=pace.warm_s))
@@ -109,21 +104,6 @@ def bound(pairs: Sequence[Pair]) -> float:
     """The share of the engine's speed that is left on a machine whose every core is busy: the engine's CPU over all."""
     found = cores(pairs)
     return found["engine alone"][1] / (found["server, whole"][1] + found["client"][1])
-
-
-def _engine(stage: Stage, streams: int) -> Worker:
-    """The engine as the server has it, in so many streams."""
-    texts = [stage.corpora[MIXED].text(number_) for number_ in range(BATCH * _BATCHES)]
-    sequences = stage.subject.encode(texts)
-    batches = [sequences[start : start + BATCH] for start in range(0, len(sequences), BATCH)]
-    worker = Worker("engine", Path(sys.executable), ("bench.load.engine",), {})
-    try:
-        task = asdict(stage.subject.task(stage.precision))
-        worker.ask("load", LOAD_TIMEOUT_S, task=task, batches=batches, streams=streams)
-    except BaseException:
-        worker.close()
-        raise
-    return worker
 
 
 def _speeds(pairs: Sequence[Pair]) -> Table:

@@ -15,8 +15,8 @@ from bench.load.verdict import Verdict, all_answered, flat_memory
 from bench.table import Table, mega, number
 
 SHARE = 0.5
-# Of the time, until the allocator has seen every shape of batch.
-_WARM = 0.2
+# Until the allocator has seen every shape of batch: of the time, and seconds at most.
+_WARM, _MOST_WARM_S = 0.2, 3600.0
 _CLOSE_S = 1.0
 
 
@@ -38,7 +38,8 @@ def run(stage: Stage) -> Finding:
         with progress.step("soak: capacity"):
             rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
         files_before = _files(service)
-        load = Load(MIXED, seconds * (1 - _WARM), seconds * _WARM, rate=rate)
+        warm_s = min(_WARM * seconds, _MOST_WARM_S)
+        load = Load(MIXED, seconds - warm_s, warm_s, rate=rate)
         with progress.step(f"soak: {seconds / 60:g} minutes"), usage.watch(service.pid, load.warm_s, seconds) as track:
             figures = caller.run(service, load).loads[0]
         found = Measured(figures, track, files_before, _files(service))

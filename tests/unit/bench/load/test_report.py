@@ -9,6 +9,7 @@ import pytest
 from bench.__main__ import main
 from bench.load import report, stage
 from bench.load.finding import Finding
+from bench.load.scenarios import burst
 from bench.process import WorkerError
 from tests.unit.bench.conftest import drawn
 from tests.unit.server import tiny
@@ -17,7 +18,9 @@ from tests.unit.server import tiny
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> list[str]:
     """The command line of a run of seconds."""
-    pace = replace(stage.SHORT, rounds=1, seconds=0.4, warm_s=0.1, overload_s=0.5, soak_s=1.0, idle=20)
+    pace = replace(stage.SHORT, rounds=1, seconds=0.4, warm_s=0.1, overload_s=0.5, soak_s=1.0, steady_s=0.5, idle=20)
+    monkeypatch.setattr(burst, "BURST_S", 0.3)
+    monkeypatch.setattr(burst, "BACK_S", 0.2)
     monkeypatch.setattr(stage, "SHORT", pace)
     return ["load", "--short", "--models-dir", str(models_dir), "--model", tiny.NAME, "--threads", "1"]
 
@@ -38,7 +41,9 @@ def test_scenarios_measure_and_judge(given: list[str], tmp_path: Path, capsys: p
     assert found["scenarios"]["idle"]["rounds"][0]["held"] == 20
     assert found["scenarios"]["http"]["rounds"][0]["served"]["loads"][0]["outcomes"].keys() == {"200"}
     names = [text.text for text in drawn((tmp_path / "load.svg").read_text()).iter() if text.text]
-    assert {"http", "overload", "bulk, alone", "bulk, beside", "idle, beside", "soak"} <= set(names)
+    assert {"http", "steady", "overload", "burst, after", "bulk, alone", "bulk, beside", "idle, beside", "soak"} <= set(
+        names
+    )
 
 
 def test_a_scenario_that_fails_is_left_out_with_a_word(
@@ -62,4 +67,4 @@ def test_a_precision_that_is_not_built_is_refused(given: list[str], capsys: pyte
 def test_an_unknown_scenario_is_refused(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*given, "--scenarios", "http,picnic"])
-    assert "choose from http, peers, overload" in capsys.readouterr().err
+    assert "choose from http, peers, start" in capsys.readouterr().err

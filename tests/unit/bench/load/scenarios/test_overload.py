@@ -12,7 +12,8 @@ def refused(count: int = 1000, p99: float = 0.005, retry_after: int | None = Non
 
 
 def judged(flooded: Figures, resident: list[int] = FLAT) -> list[bool]:
-    return [verdict.met for verdict in judge(Measured(figures(95), flooded, figures(105), resident))]
+    capacities = [figures(95), figures(105)]
+    return [verdict.met for verdict in judge(Measured(figures(110), capacities, [flooded], resident))]
 
 
 def test_all_is_well() -> None:
@@ -21,6 +22,20 @@ def test_all_is_well() -> None:
 
 def test_goodput_is_set_against_the_capacity_before_and_after() -> None:
     assert judged(figures(94, refused=refused())) == [False, True, True, True]
+
+
+def test_a_drift_of_the_machine_cancels_and_one_bad_round_in_three_does_not_decide() -> None:
+    capacities = [figures(rate) for rate in (100, 80, 60, 60)]
+    floods = [figures(rate, refused=refused()) for rate in (88, 69, 20)]
+    assert judge(Measured(figures(110), capacities, floods, FLAT))[0].met
+    assert Measured(figures(110), capacities, floods, FLAT).goodput[0] == pytest.approx(88 / 90)
+
+
+def test_one_round_with_a_wrong_answer_decides() -> None:
+    wrong = figures(100, refused=refused() | {"500": Outcome(1, 0, latency(0.1))})
+    floods = [figures(100, refused=refused()), wrong, figures(100, refused=refused(p99=0.02))]
+    verdicts = judge(Measured(figures(110), [figures(100)] * 4, floods, FLAT))
+    assert [verdict.met for verdict in verdicts] == [True, False, False, True]
 
 
 @pytest.mark.parametrize(
