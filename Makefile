@@ -25,7 +25,7 @@ MIGRATE := $(if $(filter chroma% lancedb% pinecone% postgres% qdrant% parquet fa
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock up down clean
+.PHONY: help demo test reliability build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,10 @@ test: lint models/$(DEMO).json models/$(FULL).json .venv-clients/ready .venv-sto
 	$(RUN) -m pytest --ignore tests/unit/build --ignore tests/build --ignore tests/clients --ignore tests/migrate
 	$(CLIENTS) -m pytest tests/clients
 	$(STORES) -m pytest tests/migrate
+
+reliability: .venv/ready .venv-clients/ready .venv-stores/ready models/$(DEMO).json models/$(FULL).json ## show every promise of docs/reliability.md and write down what was found
+	-@$(MAKE) --no-print-directory .venv-fuzz/ready   # without it two rows are told to be not run
+	$(RUN) -m tests.reliability $(RELIABILITY_ARGS)
 
 build-models: .venv-build/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large
 	$(BUILD) -m build $(BUILD_ARGS)
@@ -101,7 +105,7 @@ lock: ## pin the requirements again, with hashes
 	./requirements/lock.sh
 
 clean: ## remove the environments, caches and built models
-	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .cache models/*.onnx models/*.json
+	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .venv-fuzz .cache models/*.onnx models/*.json
 
 # The runtime and the tests: no torch, no transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt
@@ -130,6 +134,13 @@ clean: ## remove the environments, caches and built models
 	$(PYTHON) -m venv --clear .venv-stores
 	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
 	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/stores.txt -r requirements/stores-test.txt -r requirements/ray.txt
+	touch $@
+
+# Coverage-guided fuzzing of what the runtime reads.
+.venv-fuzz/ready: requirements/runtime.txt requirements/fuzz.txt
+	$(PYTHON) -m venv --clear .venv-fuzz
+	.venv-fuzz/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
+	.venv-fuzz/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/fuzz.txt
 	touch $@
 
 # The peers of the benchmark.

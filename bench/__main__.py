@@ -195,7 +195,7 @@ def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     out.add_argument("--scenarios", type=_scenarios, default=report.NAMES, help=",".join(report.NAMES))
     out.add_argument("--quantization", default=os.environ.get("QUANTIZATION") or "int8", help="the served precision")
     out.add_argument("--short", action="store_true", help="seconds instead of minutes: shows that it works")
-    out.add_argument("--minutes", type=float, help="of the load in steady, overload and soak (10, 5 and 10)")
+    out.add_argument("--minutes", type=float, help="of the load in steady, overload and soak (5, 5 and 10)")
     out.add_argument("--source", default="", help="folder of the original weights for the peers, if not kept")
     out.add_argument("--chart", type=Path, help="write the latencies as SVG")
     return out

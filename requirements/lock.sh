@@ -12,6 +12,7 @@ compile clients.in -o clients.txt
 compile stores.in -o stores.txt
 compile stores-test.in -o stores-test.txt
 compile ray.in -o ray.txt
+compile --no-deps fuzz.in -o fuzz.txt
 compile bench.in -o bench.txt --no-emit-package torch --constraint torch.txt
 compile build.in -o build.txt --no-emit-package torch --constraint torch.txt
 compile peers.in -o peers.txt --no-emit-package torch --constraint torch.txt

@@ -50,7 +50,7 @@ class Pace:
 
 # The times of scenarios that last for minutes.
 LONG_ONES = ("overload_s", "soak_s", "steady_s")
-FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0, steady_s=600.0)
+FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0, steady_s=300.0)
 SHORT = Pace(rounds=2, seconds=3.0, warm_s=1.0, overload_s=10.0, soak_s=20.0, steady_s=5.0, queue_tokens=8192)
 
 

@@ -1,19 +1,29 @@
 """schemathesis against a real server: what /openapi.json says is what happens, for good and for bad requests."""
 
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.clients.conftest import KEY
 from tests.serving import Served, serve
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
-SEED, EXAMPLES = 1, 20
+SEED = int(os.environ.get("FAULT_SEED", "1"))
+# Requests that are made up for each route in each phase; `make reliability` asks for more.
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "20"))
+# Beyond the test's own time, for the many.
+TIMEOUT_S = 280 + 2 * EXAMPLES
 # Small enough for requests at the limits and beyond to be made and answered in no time.
 LIMITS = {"max_text_chars": 600, "max_client_batch_size": 12}
 
 
-def test_all_checks_pass(tmp_path: Path) -> None:
+@pytest.mark.timeout(TIMEOUT_S + 20)
+def test_all_checks_pass(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     with serve(quantization="int8", api_key=KEY, **LIMITS) as served:
         served.client.headers["authorization"] = f"Bearer {KEY}"
         document = served.client.get("/openapi.json")
@@ -23,6 +33,8 @@ def test_all_checks_pass(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
         assert f"Tested: {len(document.json()['paths'])}" in done.stdout
         assert not [line for line in served.lines if "Traceback" in line]
+        if cases := re.search(r"Test cases:\s+(\d+) generated", done.stdout):
+            record_property("figures", f"{int(cases[1]):,} cases made up by schemathesis")
 
 
 def schemathesis(served: Served, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -32,4 +44,4 @@ def schemathesis(served: Served, folder: Path) -> "subprocess.CompletedProcess[s
     command += ["--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing,stateful"]
     command += ["--seed", str(SEED), "--max-examples", str(EXAMPLES), "--workers", "1", "--continue-on-failure"]
     command += ["--generation-database", "none"]
-    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)

@@ -1,0 +1,24 @@
+"""The server, with an engine that keeps a megabyte of every run: what a soak must notice."""
+
+from typing import Any
+
+import numpy as np
+
+from server import start
+from server.__main__ import main
+from server.engine import OnnxEngine
+
+KEPT: list[Any] = []
+
+
+class LeakingEngine(OnnxEngine):
+    """An engine that never lets go."""
+
+    def _run(self, sequences: Any) -> Any:
+        KEPT.append(np.ones(1 << 17))
+        return super()._run(sequences)
+
+
+if __name__ == "__main__":
+    vars(start)["OnnxEngine"] = LeakingEngine
+    raise SystemExit(main([]))

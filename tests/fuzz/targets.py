@@ -1,0 +1,103 @@
+"""What is fuzzed: reading request bodies, and opening a built model.
+
+Either it works, or the service's own error says why. Nothing here needs pytest: atheris drives the same functions in an
+environment of its own.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from server.artifact import open_artifact
+from server.errors import ServiceError, StartError
+from server.question import Asker
+from server.settings import resolve
+from server.tokenization import Tokenizer
+from server.wire import embed, openai, similarity, tokens
+from tests.unit.server import tiny
+
+PARSERS = (embed.parse, openai.parse, similarity.parse, tokens.parse)
+Target = Callable[[bytes], bool]
+
+BODIES = (
+    b'{"text": "a"}',
+    b'{"texts": ["a", "b c"], "input_type": "query", "truncate": "END", "normalize": false, "dimensions": 4}',
+    b'{"inputs": [[1, 3, 2], [3.0, 4]], "truncation_direction": "Left", "prompt_name": "query"}',
+    b'{"input": ["a", "\\ud83d\\ude00"], "model": "tiny", "encoding_format": "base64", "user": "u", "dimensions": 8}',
+    b'{"inputs": {"source_sentence": "a", "sentences": ["b", "c"]}, "parameters": {"truncate": true}}',
+    b'{"inputs": "a", "add_special_tokens": false}',
+    b'{"text": "a", "text": null, "x": [1e999, -0, 99999999999999999999, NaN]}',
+)
+
+
+class Bodies:
+    """Every dialect's reader of bodies, on a model of a few words. The first byte chooses the dialect."""
+
+    def __init__(self, folder: Path) -> None:
+        tiny.write_model(folder)
+        manifest = open_artifact(folder, tiny.NAME, "fp32").manifest
+        self._asker = Asker(resolve({"MAX_TEXT_CHARS": "64", "MAX_CLIENT_BATCH_SIZE": "8"}), manifest)
+
+    def __call__(self, data: bytes) -> bool:
+        """Read one body; tell whether it was one. Any other exception than the service's own comes through."""
+        parse = PARSERS[data[0] % len(PARSERS)] if data else PARSERS[0]
+        try:
+            parse(data[1:], self._asker)
+        except ServiceError:
+            return False
+        return True
+
+    def examples(self) -> list[bytes]:
+        """Bodies to begin with, for each dialect."""
+        return [bytes([place]) + body for place in range(len(PARSERS)) for body in BODIES]
+
+
+class Artifacts:
+    """Opening a built model of which one file is other bytes. The first byte chooses the file.
+
+    It is the manifest, the graph, or the tokenizer with a manifest that fits it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        tiny.write_model(folder)
+        self._files = [folder / name for name in (f"{tiny.NAME}.json", f"{tiny.NAME}.onnx", _TOKENIZER)]
+        self._good = [path.read_bytes() for path in self._files]
+        self._changed: set[int] = set()
+
+    def __call__(self, data: bytes) -> bool:
+        """Open the model; tell whether it opened. Any other exception than the refusal of a start comes through."""
+        place = data[0] % len(self._files) if data else 0
+        for other in self._changed - {place}:
+            self._files[other].write_bytes(self._good[other])
+        self._changed = {0, place}
+        self._files[place].write_bytes(data[1:])
+        if self._files[place].name == _TOKENIZER:
+            self._describe(data[1:])
+        try:
+            artifact = open_artifact(self._folder, tiny.NAME, "fp32")
+            Tokenizer(artifact.tokenizer_path, artifact.manifest.max_tokens)
+        except StartError:
+            return False
+        return True
+
+    def examples(self) -> list[bytes]:
+        """Each file as it was built."""
+        return [bytes([place]) + good for place, good in enumerate(self._good)]
+
+    def _describe(self, tokenizer: bytes) -> None:
+        fields = json.loads(self._good[0])
+        fields["tokenizer"] |= {"bytes": len(tokenizer), "sha256": hashlib.sha256(tokenizer).hexdigest()}
+        self._files[0].write_text(json.dumps(fields))
+
+
+_TOKENIZER = f"{tiny.NAME}.tokenizer.json"
+TARGETS: dict[str, type[Bodies] | type[Artifacts]] = {"bodies": Bodies, "artifacts": Artifacts}
+
+
+def folder() -> "tempfile.TemporaryDirectory[str]":
+    """Make a folder for a target's model, in memory where that can be: it is written thousands of times."""
+    memory = Path("/dev/shm")  # noqa: S108 - the name within is unique
+    return tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory if memory.is_dir() else None)

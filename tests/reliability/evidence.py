@@ -1,0 +1,127 @@
+"""What shows that a promise is kept: tests that exist, loads of `bench`, and the fuzzer. Here they become commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.serving import MINILM, MODELS, ROOT
+
+_MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much one kind of run does, and what it is called. Loads in minutes, fuzzing in seconds.
+
+    `runs` is how often each seeded test of a fault is run, `cases` how many requests schemathesis makes up for a route,
+    `examples` how many hypothesis does, `kills` how many migrations are killed in all, and `bound` after how many
+    minutes a piece of evidence is given up.
+    """
+
+    name: str
+    runs: int
+    fuzz: int
+    cases: int
+    examples: int
+    kills: int
+    rounds: int
+    minutes: Mapping[str, float]
+    bound: float
+
+
+SHORT = Sizes("short", 1, 2, 2, 20, 11, 1, {"steady": 0.1, "overload": 0.1, "soak": 0.15}, 5)
+DEFAULT = Sizes("default", 20, 60, 150, 1000, 11, 3, {"steady": 3, "overload": 1.5, "soak": 3}, 10)
+LONG = Sizes("long", 20, 3600, 10_000, 10_000, 200, 5, {"steady": 30, "overload": 10, "soak": 60}, 600)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command with its variables, where its results will be, and after how many seconds it is ended."""
+
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+    results: Path
+    bound_s: float
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Tests of pytest by their ids, in the environment `.venv` or `.venv-NAME`; `seeded` ones are run many times."""
+
+    nodes: tuple[str, ...]
+    environment: str = ""
+    seeded: bool = False
+
+    def words(self) -> list[str]:
+        """What is run, for a table."""
+        return [f"`{node}`" for node in self.nodes]
+
+    def order(self, sizes: Sizes, seed: int, folder: Path) -> Order:
+        """Command pytest; it writes JUnit's XML."""
+        results = folder / "tests.xml"
+        bound_s = sizes.bound * _MINUTE
+        command = [str(python(self.environment)), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command += [f"--hypothesis-seed={seed}", f"--timeout={bound_s:g}", f"--junitxml={results}", *self.nodes]
+        variables = {
+            "FAULT_RUNS": str(sizes.runs if self.seeded else 1),
+            "FAULT_SEED": str(seed),
+            "FUZZ_SECONDS": str(sizes.fuzz),
+            "HYPOTHESIS_EXAMPLES": str(sizes.examples),
+            "MIGRATE_KILLS": str(sizes.kills),
+            "SCHEMATHESIS_EXAMPLES": str(sizes.cases),
+        }
+        return Order(tuple(command), variables, results, bound_s)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario of `python -m bench load`."""
+
+    name: str
+
+    def words(self) -> list[str]:
+        """What is run, for a table."""
+        return [f'`make load LOAD_ARGS="--scenarios {self.name}"`']
+
+    def order(self, sizes: Sizes, _seed: int, folder: Path) -> Order:
+        """Command the load; it writes JSON. Its arrivals are seeded by the round."""
+        results = folder / "load.json"
+        minutes = sizes.minutes.get(self.name, 0)
+        command = [str(python("")), "-m", "bench", "load", "--scenarios", self.name, "--rounds", str(sizes.rounds)]
+        command += ["--model", MINILM, "--models-dir", str(MODELS), "--quantization", "int8", "--json", str(results)]
+        command += ["--minutes", str(minutes)] if minutes else []
+        command += ["--short"] if sizes.name == SHORT.name else []
+        return Order(tuple(command), {}, results, (2 * minutes + sizes.bound) * _MINUTE)
+
+
+@dataclass(frozen=True)
+class Fuzz:
+    """A target of the coverage-guided fuzzer, in its own environment."""
+
+    target: str
+
+    def words(self) -> list[str]:
+        """What is run, for a table."""
+        return [f"`.venv-fuzz/bin/python -m tests.fuzz {self.target}`"]
+
+    def order(self, sizes: Sizes, seed: int, folder: Path) -> Order:
+        """Command the fuzzer; it says at the end how many inputs there were."""
+        command = (
+            str(python("fuzz")),
+            "-m",
+            "tests.fuzz",
+            self.target,
+            "--seconds",
+            str(sizes.fuzz),
+            "--seed",
+            str(seed),
+        )
+        return Order(command, {}, folder / "output", sizes.fuzz + sizes.bound * _MINUTE)
+
+
+Evidence = Checks | Scenario | Fuzz
+
+
+def python(environment: str) -> Path:
+    """The interpreter of `.venv`, or of `.venv-ENVIRONMENT`."""
+    return ROOT / (f".venv-{environment}" if environment else ".venv") / "bin" / "python"

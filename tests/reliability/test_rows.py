@@ -1,0 +1,72 @@
+"""The promises are all there, what shows them exists, and the page says what the results say."""
+
+import re
+import subprocess
+
+import pytest
+
+from bench.load import report
+from tests.fuzz.targets import TARGETS
+from tests.reliability import page, results
+from tests.reliability.evidence import Checks, Fuzz, Scenario, python
+from tests.reliability.outcome import BROKEN, KEPT
+from tests.reliability.results import Result
+from tests.reliability.row import Row, once
+from tests.reliability.rows import PARTS, ROWS
+from tests.serving import ROOT
+
+EVIDENCE = {evidence for row in ROWS for evidence in row.evidence}
+ASKED = {"L": 7, "F": 20, "B": 10, "C": 4, "D": 12}
+# Whose tests are still to come.
+TO_COME = {"F13"}
+
+
+def test_every_row_that_was_asked_for_is_there_once_in_order() -> None:
+    assert [row.id for row in ROWS] == [f"{part}{number + 1}" for part in PARTS for number in range(ASKED[part])]
+    assert all(row.promise for row in ROWS)
+    assert {row.id for row in ROWS if not row.evidence} == TO_COME
+
+
+@pytest.mark.parametrize("environment", sorted({one.environment for one in EVIDENCE if isinstance(one, Checks)}))
+def test_every_test_that_a_row_names_is_there(environment: str) -> None:
+    if not python(environment).exists():
+        pytest.skip(f"there is no {python(environment)}")
+    mine = (one for one in EVIDENCE if isinstance(one, Checks) and one.environment == environment)
+    nodes = sorted({node for one in mine for node in one.nodes})
+    command = [str(python(environment)), "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", *nodes]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_every_load_and_target_that_a_row_names_is_there() -> None:
+    assert {one.name for one in EVIDENCE if isinstance(one, Scenario)} <= set(report.NAMES)
+    assert {one.target for one in EVIDENCE if isinstance(one, Fuzz)} == set(TARGETS)
+
+
+def test_faults_are_run_with_many_seeds() -> None:
+    seeded = {row.id for row in ROWS if any(isinstance(one, Checks) and one.seeded for one in row.evidence)}
+    assert {row.id for row in ROWS if row.id[0] == "F"} - seeded <= TO_COME
+
+
+def test_the_page_s_tables_are_those_of_the_last_results() -> None:
+    text = page.PAGE.read_text("utf-8")
+    shown = text[text.index(page.BEGIN) : text.index(page.END) + len(page.END)]
+    assert shown == page.tables(ROWS, results.load(results.FILE)), "write them: python -m tests.reliability.page"
+
+
+def test_a_table_names_promise_evidence_figures_and_the_run_that_gave_them() -> None:
+    rows = [Row("L1", "all answered", (Scenario("steady"), once("tests/a.py::test_b"))), Row("D2", "no row lost", ())]
+    laid = page.tables(rows, {"L1": Result(BROKEN, "3 not", "long, seed 5", "2 cores", 9)})
+    assert (
+        '| L1 | all answered | `make load LOAD_ARGS="--scenarios steady"`<br>`tests/a.py::test_b` '
+        "| **not kept**: 3 not (long, seed 5; 2 cores) |" in laid
+    )
+    assert "| D2 | no row lost |  | **not run**: not yet run |" in laid
+    assert f"### {PARTS['L']}" in laid
+
+
+def test_no_result_is_of_a_row_that_is_gone() -> None:
+    known = results.load(results.FILE)
+    assert set(known) <= {row.id for row in ROWS}
+    assert all(re.fullmatch(r"(default|long).*, seed \d+", result.run) for result in known.values())
+    assert {result.verdict for result in known.values()} <= {KEPT, BROKEN, "not run"}
