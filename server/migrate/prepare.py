@@ -34,7 +34,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that cannot be embedded, and why."""
+    """A record that cannot be embedded, and why; `id` is empty where none could be read."""
 
     ordinal: int
     id: str
@@ -92,7 +92,7 @@ class Preparer:
         if not isinstance(text, str):
             return _describe(text)
         if not _is_plain(record):
-            return "its id or metadata cannot be written as JSON (a lone surrogate, or a number of more than 64 bits)"
+            return "its id or metadata cannot be written as JSON: a text in it holds a lone surrogate"
         if len(text) > self._longest:
             return (
                 f"the text has {len(text)} characters, the limit is {self._longest}; "
@@ -122,9 +122,13 @@ class Preparer:
 def refusal(rejects: Sequence[Reject]) -> str:
     """Say what is wrong with the first of a window's rejects, a line each, and what can be done."""
     shown = rejects[:SHOWN]
-    lines = [f"record {reject.ordinal} (id {reject.id!r}) cannot be embedded: {reject.reason}" for reject in shown]
+    lines = [f"{_named(reject)} cannot be embedded: {reject.reason}" for reject in shown]
     more = [f"and {len(rejects) - SHOWN} more in this window"] if len(rejects) > SHOWN else []
     return "\n".join([*lines, *more, "run again with --on-error skip to leave such records out and list them"])
+
+
+def _named(reject: Reject) -> str:
+    return f"record {reject.ordinal}" + (f" (id {reject.id!r})" if reject.id else "")
 
 
 def _printable(id_: str) -> str:
@@ -133,7 +137,7 @@ def _printable(id_: str) -> str:
 
 def _is_plain(record: Record) -> bool:
     try:
-        orjson.dumps((record.id, dict(record.metadata)), default=str)
+        orjson.dumps((record.id, dict(record.metadata)))
     except TypeError:
         return False
     return True

@@ -24,11 +24,14 @@ class SeenIds:
         self._shard = shard
 
     def repeats(self, records: Sequence[Record]) -> dict[int, str]:
-        """Return, by ordinal, what is wrong with those of the next `records` whose ids came before."""
+        """Return, by ordinal, what is wrong with those of the next `records` whose ids came before.
+
+        A record without an id could not be read: it takes no other record's.
+        """
         if not self._kept and all(record.id == str(record.ordinal) for record in records):
             return {}
         self._add(records)
-        firsts = ((record.ordinal, self._first(record)) for record in records)
+        firsts = ((record.ordinal, self._first(record)) for record in records if record.id)
         repeated = ((ordinal, first) for ordinal, first in firsts if first != ordinal)
         return {ordinal: f"its id is that of record {first}; ids must differ" for ordinal, first in repeated}
 
@@ -42,7 +45,7 @@ class SeenIds:
         if not self._kept:
             execute("CREATE TABLE ids (id BLOB PRIMARY KEY, first INTEGER) WITHOUT ROWID")
             many(INSERT, ((b"%d" % ordinal, ordinal) for ordinal in self._shard.ordinals(records[0].ordinal)))
-        many(INSERT, ((_key(record), record.ordinal) for record in records))
+        many(INSERT, ((_key(record), record.ordinal) for record in records if record.id))
         execute("COMMIT")
         self._kept = True
 

@@ -28,7 +28,8 @@ ORDER = [
 # The same for migrate/; a star stands for the modules of a folder that are not named, which do not import each other.
 MIGRATE_ORDER = [
     *("errors", "extra", "record", "retry", "shard", "chunk", "window", "address", "keys", "stores.stored", "stores.*"),
-    *("sources.source", "sources.stream", "sources.fields", "sources.file", "sources.store", "sources.lines"),
+    *("sources.source", "sources.stream", "sources.values", "sources.fields", "sources.file", "sources.store"),
+    *("sources.json_decoder", "sources.json_cursor", "sources.lines"),
     *("sources.*", "sources.registry", "prepare", "seen", "memo"),
     *("compute", "journal", "side_file", "workspace", "sinks.sink", "sinks.file", "sinks.line_file", "sinks.npy"),
     *("sinks.claim", "sinks.metadata", "sinks.store", "sinks.pinecone_record", "sinks.pinecone_shards", "sinks.*"),

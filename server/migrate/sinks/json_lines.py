@@ -93,4 +93,4 @@ def _line(row: Row) -> bytes:
     fields = {"id": row.id, "text": row.text}
     metadata = {"metadata": dict(row.metadata)} if row.metadata else {}
     body = {**fields, **metadata, "embedding": np.ascontiguousarray(row.vector)}
-    return orjson.dumps(body, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)

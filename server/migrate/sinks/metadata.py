@@ -9,13 +9,13 @@ from server.migrate.errors import MigrateError
 
 
 def to_json(metadata: Mapping[str, Any], id_: str) -> str:
-    """Write metadata as JSON; dates, decimals and the like become text.
+    """Write metadata as JSON.
 
     Raises:
         MigrateError: it cannot be written; the message names the row.
     """
     try:
-        return orjson.dumps(dict(metadata), default=str).decode()
+        return orjson.dumps(dict(metadata)).decode()
     except TypeError as error:
         raise MigrateError(f"the metadata of {id_} cannot be stored: {error}; leave the field out") from None
 

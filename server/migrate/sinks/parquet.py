@@ -123,7 +123,7 @@ def table(rows: Sequence[Row], dimension: int) -> Any:  # noqa: ANN401 - Arrow's
     """Return rows as an Arrow table of `schema`."""
     arrow = extra.load("pyarrow")
     flat = arrow.array(np.concatenate([np.empty(0, np.float32), *(row.vector for row in rows)]))
-    metadata = [orjson.dumps(dict(row.metadata), default=str).decode() if row.metadata else None for row in rows]
+    metadata = [orjson.dumps(dict(row.metadata)).decode() if row.metadata else None for row in rows]
     columns = [
         arrow.array([row.id for row in rows], arrow.string()),
         arrow.array([row.text for row in rows], arrow.string()),

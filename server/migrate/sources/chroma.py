@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from server.migrate import address
 from server.migrate.record import Record
-from server.migrate.sources.fields import TEXT, Fields
+from server.migrate.sources.fields import Fields
 from server.migrate.sources.source import Source
-from server.migrate.sources.store import described, record
+from server.migrate.sources.store import described, document, record
 from server.migrate.stores.chroma import Chroma
 
 
@@ -35,9 +35,8 @@ class ChromaSource:
         """Yield the records from ordinal `start` on."""
         ordinal = start
         for page in self._store.pages(start, ["documents", "metadatas"]):
-            for id_, document, metadata in zip(page["ids"], page["documents"], page["metadatas"], strict=True):
-                entry = {**(metadata or {}), TEXT: document}
-                yield record(self._fields, ordinal, entry, id_)
+            for id_, text, metadata in zip(page["ids"], page["documents"], page["metadatas"], strict=True):
+                yield record(self._fields, ordinal, document(text, metadata or {}, self._fields), id_)
                 ordinal += 1
 
     def close(self) -> None:

@@ -2,30 +2,59 @@
 
 import csv
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from server.migrate.errors import MigrateError
-from server.migrate.record import Record
-from server.migrate.sources.fields import Fields
+from server.migrate.sources.fields import Entry, Fields, check_names
 from server.migrate.sources.file import FileSource
-from server.migrate.sources.source import Source
+from server.migrate.sources.source import Broken, Source
 from server.migrate.sources.stream import plain_name, text
 
 LONGEST_FIELD = 1 << 26
+# What spreadsheets separate by where the comma is the decimal point, and what databases do.
+OTHERS = (";", "\t", "|")
 
 
 def make(location: str, options: Mapping[str, str]) -> Source:
-    """Open the file at `location`; `options` name the fields. Tabs separate in a file named .tsv."""
-    return FileSource(Path(location), partial(_records, fields=Fields.of(options)))
+    """Open the file at `location`; `options` name the fields."""
+    return FileSource(Path(location), Fields.of(options), _entries)
 
 
-def _records(path: Path, fields: Fields) -> Iterator[Record]:
+def _entries(path: Path) -> Iterator[Entry]:
     csv.field_size_limit(LONGEST_FIELD)
     with text(path, newline="") as stream:
-        delimiter = "\t" if plain_name(path).endswith(".tsv") else ","
-        reader = csv.DictReader(stream, delimiter=delimiter, strict=True)
-        try:
-            yield from fields.records(reader)
-        except csv.Error as error:
-            raise MigrateError(f"{path}, after line {reader.line_num}: {error}; check the quotes there") from None
+        reader = csv.reader(stream, delimiter=_delimiter(path), strict=True)
+        yield from ((None, entry) for entry in _rows(path, reader))
+
+
+def _rows(path: Path, reader: Any) -> Iterator[dict[str, str] | Broken]:  # noqa: ANN401 - it has no public type
+    done = 0
+    try:
+        names: list[str] = next(reader, [])
+        check_names(names)
+        done = reader.line_num
+        for cells in reader:
+            if len(cells) == len(names):
+                yield dict(zip(names, cells, strict=True))
+            elif cells:  # a blank line is no row
+                yield _uneven(done + 1, len(cells), len(names))
+            done = reader.line_num
+    except csv.Error as error:
+        raise MigrateError(f"{path}, after line {done}: {error}; check the quotes there") from None
+
+
+def _uneven(line: int, cells: int, names: int) -> Broken:
+    return Broken(
+        f"line {line} has {cells} cells where the first line names {names}; "
+        "a text with a separator or a quote in it must stand in quotes"
+    )
+
+
+def _delimiter(path: Path) -> str:
+    """Tell the delimiter: a tab in a .tsv; else a comma, unless the line of names has none and another one."""
+    if plain_name(path).endswith(".tsv"):
+        return "\t"
+    with text(path, newline="") as stream:
+        names = stream.readline(LONGEST_FIELD)
+    return next((other for other in OTHERS if other in names and "," not in names), ",")

@@ -1,5 +1,6 @@
-"""A source in one file, whatever its format."""
+"""A source in one file, or in a folder of files of one format, whatever that is."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -8,30 +9,40 @@ from pathlib import Path
 from server.artifact import sha256
 from server.migrate.errors import MigrateError
 from server.migrate.record import Record
+from server.migrate.sources.fields import Entry, Fields
 from server.migrate.sources.stream import reading
+
+# Spark and its like write marks of their own between the parts: _SUCCESS, _metadata, .part-0.crc.
+UNSEEN = (".", "_")
+
+State = tuple[int, int, int]
 
 
 class FileSource:
     """Records of a file, read from its beginning each time by what knows the format."""
 
-    def __init__(self, path: Path, read: Callable[[Path], Iterator[Record]]) -> None:
-        """Take records of `path` from `read`, which yields all of them from ordinal 0."""
+    def __init__(self, path: Path, fields: Fields, read: Callable[[Path], Iterator[Entry]]) -> None:
+        """Take entries of `path`, or of each file in that folder by name, from `read`, and records by `fields`."""
         self._path = path
+        self._fields = fields
         self._read = read
-        self._state: tuple[int, int, int] | None = None
+        self._state: list[State] | None = None
 
     def identity(self) -> str:
-        """Return path, size and SHA-256 of the file.
+        """Return path, size and SHA-256 of the file; of a folder the number of files, and one SHA-256 over all.
 
         Raises:
             MigrateError: it cannot be read.
         """
-        with reading(self._path):
-            self._state = _state(self._path)
-            return f"{self._path.resolve()}, {self._state[0]} bytes, SHA-256 {sha256(self._path)}"
+        paths = self._paths()
+        self._state = _states(paths)
+        size = sum(state[0] for state in self._state)
+        if not self._path.is_dir():
+            return f"{self._path.resolve()}, {size} bytes, SHA-256 {_sha256(self._path)}"
+        return f"{self._path.resolve()}, {len(paths)} files, SHA-256 {digest(self._path, paths)}"
 
     def count(self) -> int:
-        """Read the whole file once: a mistake near its end shows before hours of work, not after.
+        """Read all of it once: a mistake near its end shows before hours of work, not after.
 
         Raises:
             MigrateError: it cannot be read.
@@ -42,17 +53,66 @@ class FileSource:
         """Yield the records from ordinal `start` on.
 
         Raises:
-            MigrateError: the file cannot be read, or is another one since `identity` looked at it.
+            MigrateError: a file cannot be read, or is another one since `identity` looked at it.
         """
-        with reading(self._path):
-            yield from islice(self._read(self._path), start, None)
-            if self._state and _state(self._path) != self._state:
-                raise MigrateError(f"{self._path} changed while it was read; run again with --restart")
+        paths = self._paths()
+        yield from islice(self._fields.records(entry for path in paths for entry in self._entries(path)), start, None)
+        if self._state and _states(self._paths()) != self._state:
+            raise MigrateError(f"{self._path} changed while it was read; run again with --restart")
 
     def close(self) -> None:
         """Nothing stays open between records."""
 
+    def _entries(self, path: Path) -> Iterator[Entry]:
+        with reading(path):
+            yield from self._read(path)
 
-def _state(path: Path) -> tuple[int, int, int]:
-    status = os.stat(path)  # noqa: PTH116 - the times in nanoseconds, in one call
+    def _paths(self) -> list[Path]:
+        return list(files(self._path)) if self._path.is_dir() else [self._path]
+
+
+def files(folder: Path, unseen: tuple[str, ...] = UNSEEN) -> Iterator[Path]:
+    """Yield the files of a folder and of the folders in it in the order of their names, but those of `unseen` names.
+
+    Raises:
+        MigrateError: one cannot be read, or is neither a file nor a folder.
+    """
+    with reading(folder):
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith(unseen))
+    for path in entries:
+        if path.is_dir() and not path.is_symlink():
+            yield from files(path, unseen)
+        elif path.is_file():
+            yield path
+        else:
+            raise MigrateError(
+                f"{path} is no file (a link to a folder, or to nothing); remove it, or copy what is meant"
+            )
+
+
+def digest(folder: Path, paths: list[Path]) -> str:
+    """Return a SHA-256 over the names of `paths` in `folder` and what the files hold.
+
+    Raises:
+        MigrateError: one cannot be read.
+    """
+    whole = hashlib.sha256()
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        whole.update(f"{name}\0{_sha256(path)}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with reading(path):
+        return sha256(path)
+
+
+def _states(paths: list[Path]) -> list[State]:
+    return [_state(path) for path in paths]
+
+
+def _state(path: Path) -> State:
+    with reading(path):
+        status = os.stat(path)  # noqa: PTH116 - the times in nanoseconds, in one call
     return status.st_size, status.st_mtime_ns, status.st_ino

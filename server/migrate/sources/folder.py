@@ -1,17 +1,16 @@
 """A folder of text files, one text a file, with the file's path in the folder as id."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from server.artifact import sha256
-from server.migrate.errors import MigrateError
 from server.migrate.record import Record
+from server.migrate.sources.file import digest, files
 from server.migrate.sources.source import Broken, Source
-from server.migrate.sources.stream import binary, reading
+from server.migrate.sources.stream import binary, encoding_fault
 
 LARGEST_FILE = 1 << 26
+HIDDEN = (".",)
 
 
 def make(location: str, _options: Mapping[str, str]) -> Source:
@@ -31,16 +30,12 @@ class FolderSource:
         Raises:
             MigrateError: a file cannot be read.
         """
-        digest, count = hashlib.sha256(), 0
-        for path in _files(self._folder):
-            with reading(path):
-                digest.update(f"{self._id(path)}\0{sha256(path)}\n".encode("utf-8", "surrogateescape"))
-            count += 1
-        return f"{self._folder.resolve()}, {count} files, SHA-256 {digest.hexdigest()}"
+        paths = list(self._files())
+        return f"{self._folder.resolve()}, {len(paths)} files, SHA-256 {digest(self._folder, paths)}"
 
     def count(self) -> int:
         """Count the files."""
-        return sum(1 for _ in _files(self._folder))
+        return sum(1 for _ in self._files())
 
     def records(self, start: int) -> Iterator[Record]:
         """Yield the records from ordinal `start` on.
@@ -48,31 +43,23 @@ class FolderSource:
         Raises:
             MigrateError: a file cannot be read.
         """
-        for ordinal, path in islice(enumerate(_files(self._folder)), start, None):
-            yield Record(ordinal, self._id(path), _content(path))
+        for ordinal, path in islice(enumerate(self._files()), start, None):
+            yield Record(ordinal, path.relative_to(self._folder).as_posix(), _content(path))
 
     def close(self) -> None:
         """Nothing stays open between records."""
 
-    def _id(self, path: Path) -> str:
-        return path.relative_to(self._folder).as_posix()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    with reading(folder):
-        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    for path in entries:
-        if path.is_dir() and not path.is_symlink():
-            yield from _files(path)
-        elif path.is_file():
-            yield path
+    def _files(self) -> Iterator[Path]:
+        return files(self._folder, HIDDEN)
 
 
 def _content(path: Path) -> str | Broken:
     with binary(path) as stream:
         raw = stream.read(LARGEST_FILE + 1)
     if len(raw) > LARGEST_FILE:
-        raise MigrateError(f"{path} is larger than {LARGEST_FILE} bytes: too large for one text")
+        return Broken(f"the file is larger than {LARGEST_FILE} bytes: too large for one text")
+    if fault := encoding_fault(raw):
+        return Broken(f"the file {fault}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,156 +1,185 @@
-"""A JSON file: a list of texts, a list of objects, or an object of id → text.
+"""A JSON file: a list of texts or objects, an object of id → text, or a store's dump that holds such a list.
 
-Read piece by piece with the standard library's own decoder rather than with a streaming parser: the most common input
-then needs no package that the server does not have, and memory holds one element and one block.
+What an object is, is told from its first members before any of it is read as records: taken for id → text, a dump would
+be a few odd texts, and its list a single one.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
-from typing import TextIO
+from typing import TypeVar
 
 from server.migrate.errors import MigrateError
-from server.migrate.record import Record
-from server.migrate.sources.fields import Fields
+from server.migrate.sources.fields import ID, MISSING, Entry, Fields
 from server.migrate.sources.file import FileSource
-from server.migrate.sources.source import Source
+from server.migrate.sources.json_cursor import Cursor
+from server.migrate.sources.source import Broken, Source
+from server.migrate.sources.store import document
 from server.migrate.sources.stream import text
 
-BLOCK = 1 << 18
-LARGEST_ELEMENT = 1 << 26
-BLANK = " \t\r\n"
+# Members of an object that are looked at to tell what it is.
+LOOKED_AT = 16
+# What dumps and answers of stores call the list of their entries, and the object around it.
+LISTS = (
+    *("data", "points", "vectors", "matches", "records", "rows", "items", "entries", "documents", "texts", "results"),
+    "hits",
+)
+AROUND = ("result", "results", "response", "data", "hits")
+# What chromadb's `collection.get()` returns.
+CHROMA = ("ids", "documents")
+METADATAS = "metadatas"
+
+ItemT = TypeVar("ItemT")
+Names = tuple[str, ...]
 
 
 def make(location: str, options: Mapping[str, str]) -> Source:
     """Open the file at `location`; `options` name the fields."""
-    return FileSource(Path(location), partial(_records, fields=Fields.of(options)))
+    fields = Fields.of(options)
+    return FileSource(Path(location), fields, partial(_entries, fields=fields))
 
 
-def _records(path: Path, fields: Fields) -> Iterator[Record]:
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The first members of an object, and of objects in it that may surround a list: path → first character."""
+
+    opens: Mapping[Names, str]
+
+    def lists(self) -> list[Names]:
+        """Name the lists."""
+        return [path for path, opening in self.opens.items() if opening == "["]
+
+    def columns(self, fields: Fields) -> list[str]:
+        """Name the lists that are columns: Chroma's own, or one a field; none where it is no object of columns."""
+        names = [path[0] for path in self.lists() if len(path) == 1]
+        if set(CHROMA) <= set(names):
+            return [*CHROMA, *(name for name in names if name == METADATAS)]
+        return fields.columns(names) if fields.text in names else []
+
+    def dumped(self) -> Names | None:
+        """Return the path to the one list of entries; None where there is no list.
+
+        Raises:
+            ValueError: it cannot be told which list is meant.
+        """
+        lists = self.lists()
+        known = [path for path in lists if path[-1] in LISTS]
+        if len(known) == 1 or not lists:
+            return known[0] if known else None
+        named = " and ".join(".".join(path) for path in known or lists)
+        raise ValueError(
+            f"it is an object with the lists {named}, and which one holds the entries cannot be told; "
+            "save that list alone"
+        )
+
+
+def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
+    with _explained(path):
+        with text(path) as stream:
+            opening = Cursor(stream).peek()
+        if opening != "{":
+            yield from ((None, entry) for entry in _read(path, Cursor.elements))
+            return
+        outline = Outline(dict(_read(path, _outline, whole=False)))
+        if columns := outline.columns(fields):
+            yield from _rows(path, columns, fields)
+        elif found := outline.dumped():
+            yield from ((None, entry) for entry in _read(path, partial(_under, path=found)))
+        else:
+            _check_map(outline, fields)
+            yield from _read(path, partial(_members, fields=fields))
+
+
+def _read(
+    path: Path, reader: Callable[[Cursor], Iterator[ItemT]], *, whole: bool = True
+) -> Generator[ItemT, None, None]:
+    """Yield what `reader` makes of the file, after which (`whole`) nothing may come."""
     with text(path) as stream:
         cursor = Cursor(stream)
-        try:
-            opening = cursor.take("[{")
-            entries = _elements(cursor) if opening == "[" else _members(cursor)
-            yield from fields.members(entries)
+        yield from reader(cursor)
+        if whole:
             cursor.end()
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, UnicodeDecodeError):
-                raise
-            raise MigrateError(
-                f"{path} is not a JSON list or object of texts: {error}; if it holds one JSON value a line, "
-                "say --input-format jsonl"
-            ) from None
 
 
-def _elements(cursor: "Cursor") -> Iterator[tuple[None, object]]:
-    while not cursor.closes("]"):
-        yield None, cursor.value()
-        cursor.separate("]")
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise
+        raise MigrateError(
+            f"{path} is not a JSON list or object of texts: {error}; if it holds one JSON value a line, "
+            "say --input-format jsonl"
+        ) from None
 
 
-def _members(cursor: "Cursor") -> Iterator[tuple[str, object]]:
-    while not cursor.closes("}"):
-        key = cursor.value()
-        if not isinstance(key, str):
-            raise ValueError(f"a key must be text, at character {cursor.position}")
-        cursor.take(":")
-        yield key, cursor.value()
-        cursor.separate("}")
+def _outline(cursor: Cursor) -> Iterator[tuple[Names, str]]:
+    for number, name in enumerate(cursor.members(), 1):
+        yield (name,), cursor.peek()
+        if cursor.peek() == "{" and name in AROUND:
+            for inner in cursor.members():
+                yield (name, inner), cursor.peek()
+                cursor.skip()
+        else:
+            cursor.skip()
+        if number == LOOKED_AT:
+            return
 
 
-class Cursor:
-    """A place in a stream of JSON, of which one block and the element at hand are in memory."""
+def _check_map(outline: Outline, fields: Fields) -> None:
+    """Check that an object without lists is one of id → text."""
+    opening = outline.opens.get((fields.text,))
+    if opening == "{":
+        raise ValueError(
+            f"its member {fields.text} is an object, as pandas writes columns; write records (orient='records')"
+        )
+    if opening:
+        raise ValueError(f"it is one object with the field {fields.text}; put it, or all of them, in a list [ ]")
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._buffer = ""
-        self._at = 0
-        self._passed = 0
-        self._ended = False
-        self._decode = json.JSONDecoder().raw_decode
 
-    @property
-    def position(self) -> int:
-        """Characters of the file before this place."""
-        return self._passed + self._at
+def _members(cursor: Cursor, fields: Fields) -> Iterator[Entry]:
+    for key in cursor.members():
+        entry = cursor.value()
+        own = entry.get(ID, key) if isinstance(entry, Mapping) and not fields.id else key
+        if not key:
+            entry = Broken("the key that it stands under, its id, is empty")
+        elif str(own) != key:
+            entry = Broken(
+                f"it stands under the key {key!r} and has the id {own!r}; say --id-field id to take that one"
+            )
+        yield key, entry
 
-    def value(self) -> object:
-        """Read the value that begins here, reading on until it is whole.
 
-        Raises:
-            ValueError: it is not JSON, or larger than LARGEST_ELEMENT characters.
-        """
-        self._peek()
-        block = BLOCK
-        while True:
-            try:
-                value, end = self._decode(self._buffer, self._at)
-            except json.JSONDecodeError as error:
-                if not self._more(block):
-                    raise ValueError(f"{error.msg} at character {self._passed + error.pos}") from None
-            else:
-                # A number that ends where the block ends, or ends in `.`, `e` or `e+` there, may go on in the next.
-                if end + len("e+") < len(self._buffer) or not self._more(block):
-                    self._at = end
-                    return value
-            block *= 2
-            if len(self._buffer) - self._at > LARGEST_ELEMENT:
-                raise ValueError(f"the element at character {self.position} does not end, or is too large")
+def _under(cursor: Cursor, path: Names) -> Iterator[object]:
+    """Yield the values of the list at `path`, and go past all else."""
+    if not path:
+        yield from cursor.elements()
+        return
+    for key in cursor.members():
+        if key == path[0]:
+            yield from _under(cursor, path[1:])
+        else:
+            cursor.skip()
 
-    def take(self, allowed: str) -> str:
-        """Read one of the `allowed` characters.
 
-        Raises:
-            ValueError: something else is here.
-        """
-        found = self._peek()
-        if not found or found not in allowed:
-            raise ValueError(f"expected {' or '.join(allowed)} at character {self.position}")
-        self._at += 1
-        return found
+def _rows(path: Path, columns: list[str], fields: Fields) -> Iterator[Entry]:
+    """Yield entries whose columns stand one after the other, each of which a cursor of its own reads."""
+    with ExitStack() as stack:
+        readers = [_read(path, partial(_under, path=(name,))) for name in columns]
+        for values in zip_longest(*(stack.enter_context(closing(reader)) for reader in readers), fillvalue=MISSING):
+            if MISSING in values:
+                raise ValueError(f"its columns {', '.join(columns)} are not of one length")
+            row = dict(zip(columns, values, strict=True))
+            yield _of_chroma(row, fields) if columns[0] == CHROMA[0] else (None, row)
 
-    def closes(self, closing: str) -> bool:
-        """Tell whether `closing` is next."""
-        return self._peek() == closing
 
-    def separate(self, closing: str) -> None:
-        """Go past a comma, after which another value must come; or stay before `closing`.
-
-        Raises:
-            ValueError: neither is here, or the comma is the last.
-        """
-        if not self.closes(closing):
-            self.take(",")
-            if self.closes(closing):
-                raise ValueError(f"nothing after the comma before character {self.position}")
-
-    def end(self) -> None:
-        """Go past what closes the list or object, after which nothing may come.
-
-        Raises:
-            ValueError: something does.
-        """
-        self._at += 1
-        if self._peek():
-            raise ValueError(f"more than one value: the next is at character {self.position}")
-
-    def _peek(self) -> str:
-        while True:
-            while self._at < len(self._buffer):
-                if self._buffer[self._at] not in BLANK:
-                    return self._buffer[self._at]
-                self._at += 1
-            if not self._more(BLOCK):
-                return ""
-
-    def _more(self, characters: int) -> bool:
-        if self._ended:
-            return False
-        block = self._stream.read(characters)
-        self._ended = not block
-        self._passed += self._at
-        self._buffer = self._buffer[self._at :] + block
-        self._at = 0
-        return True
+def _of_chroma(row: Mapping[str, object], fields: Fields) -> Entry:
+    id_, text_ = (row[name] for name in CHROMA)
+    metadata = row.get(METADATAS) or {}
+    if not isinstance(id_, str) or not isinstance(metadata, Mapping):
+        return None, Broken("its id is no text, or its metadata is no object: is this the answer to a query?")
+    return id_, document(text_, metadata, fields)

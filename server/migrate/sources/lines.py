@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from server.migrate.errors import MigrateError
-from server.migrate.record import Record
+from server.migrate.sources.fields import Entry, Fields
 from server.migrate.sources.file import FileSource
 from server.migrate.sources.source import Broken, Source
-from server.migrate.sources.stream import binary
+from server.migrate.sources.stream import characters
 
 LONGEST_LINE = 1 << 26
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -15,7 +15,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def make(location: str, _options: Mapping[str, str]) -> Source:
     """Open the file at `location`; a line has no fields."""
-    return FileSource(Path(location), _records)
+    return FileSource(Path(location), Fields(), _entries)
 
 
 def lines(path: Path) -> Iterator[bytes]:
@@ -24,8 +24,8 @@ def lines(path: Path) -> Iterator[bytes]:
     Raises:
         MigrateError: it cannot be read, or a line is longer than LONGEST_LINE bytes.
     """
-    with binary(path) as stream:
-        if stream.peek(3)[:3] == BYTE_ORDER_MARK:  # type: ignore[attr-defined]  # all that `binary` opens can
+    with characters(path) as stream:
+        if stream.peek(3)[:3] == BYTE_ORDER_MARK:  # type: ignore[attr-defined]  # all that it opens can
             stream.read(3)
         number = 0
         while line := stream.readline(LONGEST_LINE):
@@ -35,12 +35,15 @@ def lines(path: Path) -> Iterator[bytes]:
             yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _records(path: Path) -> Iterator[Record]:
-    for ordinal, line in enumerate(lines(path)):
-        yield Record(ordinal, str(ordinal), _decode(ordinal + 1, line))
+def _entries(path: Path) -> Iterator[Entry]:
+    for number, line in enumerate(lines(path), 1):
+        yield None, _decode(number, line)
 
 
 def _decode(number: int, line: bytes) -> str | Broken:
+    if b"\r" in line:
+        # All lines of a file whose lines end in it, as on old systems, would be one text, cut to what the model reads.
+        return Broken(f"line {number} holds a carriage return: end lines with a line feed, as with tr '\\r' '\\n'")
     try:
         return line.decode()
     except UnicodeDecodeError as error:

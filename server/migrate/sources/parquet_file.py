@@ -1,13 +1,13 @@
-"""A Parquet file, a few thousand rows in memory at a time."""
+"""A Parquet file, or a folder of them, a few thousand rows in memory at a time."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from server.migrate import extra
 from server.migrate.errors import MigrateError
-from server.migrate.record import Record
-from server.migrate.sources.fields import ID, Fields
+from server.migrate.sources.fields import Entry, Fields
 from server.migrate.sources.file import FileSource
 from server.migrate.sources.source import Source
 
@@ -15,17 +15,36 @@ ROWS = 2048
 
 
 def make(location: str, options: Mapping[str, str]) -> Source:
-    """Open the file at `location`; `options` name the columns."""
-    return FileSource(Path(location), partial(_records, fields=Fields.of(options)))
+    """Open the file or folder at `location`; `options` name the columns."""
+    fields = Fields.of(options)
+    return FileSource(Path(location), fields, partial(_entries, fields=fields))
 
 
-def _records(path: Path, fields: Fields) -> Iterator[Record]:
+def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
     arrow = extra.load("pyarrow")
     try:
-        with extra.load("pyarrow.parquet").ParquetFile(path) as file:
-            wanted = {fields.text, fields.id or ID, *fields.metadata}
-            columns = [name for name in file.schema_arrow.names if name in wanted]
-            rows = (row for batch in file.iter_batches(ROWS, columns=columns) for row in batch.to_pylist())
-            yield from fields.records(rows)
+        with extra.load("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(ROWS, columns=fields.columns(file.schema_arrow.names)):
+                columns = [_values(arrow, column) for column in batch.columns]
+                names = batch.schema.names
+                yield from ((None, dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True))
     except arrow.ArrowException as error:
         raise MigrateError(f"{path} cannot be read as Parquet: {error}") from None
+
+
+def _values(arrow: Any, column: Any) -> list[object]:  # noqa: ANN401 - Arrow's module and array
+    try:
+        values: list[object] = column.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError):
+        # A time with nanoseconds or a date beyond the year 9999, for which Python has no type.
+        return [_value(arrow, item) for item in column]
+    return values
+
+
+def _value(arrow: Any, item: Any) -> object:  # noqa: ANN401 - Arrow's module and scalar
+    try:
+        return item.as_py()
+    except (ValueError, OverflowError):
+        return item.cast(arrow.string()).as_py().replace(" ", "T", 1)

@@ -7,8 +7,8 @@ from server.migrate import address
 from server.migrate.errors import MigrateError
 from server.migrate.record import Record
 from server.migrate.sources.fields import Fields
-from server.migrate.sources.source import Source
-from server.migrate.sources.store import described, record
+from server.migrate.sources.source import Broken, Source
+from server.migrate.sources.store import beside, described, record
 from server.migrate.stores.pgvector import VECTORS, PgTable
 
 METADATA = "metadata"
@@ -46,7 +46,12 @@ class PgvectorSource:
         for ordinal, (id_, *values) in enumerate(self._table.stream(names, start), start):
             entry = dict(zip(names, values, strict=True))
             spread = entry.pop(METADATA) if isinstance(entry.get(METADATA), dict) else {}
-            yield record(self._fields, ordinal, {**spread, **entry}, id_)
+            whole = (
+                beside(entry, spread, self._fields)
+                if id_
+                else Broken(f"its id (column {self._table.id_column}) is null or empty")
+            )
+            yield record(self._fields, ordinal, whole, id_)
 
     def close(self) -> None:
         """Let go of the connection."""

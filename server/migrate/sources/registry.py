@@ -7,6 +7,7 @@ from typing import cast
 
 from server.migrate.address import is_address, store_of
 from server.migrate.errors import MigrateError
+from server.migrate.sources.file import files
 from server.migrate.sources.source import Source
 from server.migrate.sources.stream import plain_name
 from server.secret import mask
@@ -63,8 +64,28 @@ def guess(location: str) -> str:
     if not path.exists():
         raise MigrateError(f"--input {mask(location)}: no such file or folder")
     if path.is_dir():
-        return "folder"
+        return _of_folder(path)
     suffix = Path(plain_name(path)).suffix
     if suffix not in SUFFIXES:
         raise MigrateError(f"--input {mask(location)}: its name does not tell its format; say --input-format")
     return SUFFIXES[suffix]
+
+
+def _of_folder(folder: Path) -> str:
+    """Tell whether the files of a folder are a text each or, by their names, records of one format.
+
+    Raises:
+        MigrateError: they are of more than one kind, or one is no file.
+    """
+    kinds: dict[str, Path] = {}
+    for path in files(folder):
+        kinds.setdefault(SUFFIXES.get(Path(plain_name(path)).suffix, "lines"), path)
+    if kinds.keys() <= {"lines"}:
+        return "folder"
+    if len(kinds) > 1:
+        named = " and ".join(str(path.relative_to(folder)) for path in list(kinds.values())[:2])
+        raise MigrateError(
+            f"--input {folder} holds files of more than one kind, such as {named}; put those of one kind into a "
+            "folder of their own, or say --input-format folder where each is one text"
+        )
+    return next(iter(kinds))

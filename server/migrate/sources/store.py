@@ -3,24 +3,34 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from server.migrate.record import Record
-from server.migrate.sources.fields import Fields
+from server.migrate.sources.fields import TEXT, Fields
+from server.migrate.sources.source import Broken
 
 
-def record(fields: Fields, ordinal: int, entry: Mapping[str, object], key: str) -> Record:
+def beside(own: Mapping[str, object], metadata: Mapping[str, object], fields: Fields) -> Mapping[str, object] | Broken:
+    """Put an entry's metadata beside its own fields; Broken where both have a field and one would hide the other."""
+    asked = fields.metadata or tuple(metadata)
+    if doubled := [name for name in asked if name in own and metadata.get(name, own[name]) != own[name]]:
+        return Broken(
+            f"its metadata has a field {doubled[0]} of another value than its own {doubled[0]}: rename it there, "
+            "or choose others with --metadata-fields"
+        )
+    return {**metadata, **own}
+
+
+def document(text: object, metadata: Mapping[str, object], fields: Fields) -> Mapping[str, object] | Broken:
+    """Put Chroma's metadata beside its document, called `text`, which an entry may lack."""
+    return beside({} if text is None and TEXT in metadata else {TEXT: text}, metadata, fields)
+
+
+def record(fields: Fields, ordinal: int, entry: Mapping[str, object] | Broken, key: str) -> Record:
     """Make a record of a store's entry, called by the store's id `key` unless a field is to be its id.
 
     Without names of metadata, all that the store has beside the text goes along, since a copy is wanted.
     """
-    own = None if fields.id else key
-    found = fields.record(ordinal, entry, own)
-    if fields.metadata:
-        return found
-    left_out = {fields.text, fields.id} if fields.id else {fields.text}
-    rest = {name: value for name, value in entry.items() if name not in left_out and value is not None}
-    return replace(found, metadata=rest)
+    return fields.record(ordinal, entry, key, everything=True)
 
 
 def described(fields: Fields, records: Iterable[Record]) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,20 @@ from server.migrate.errors import MigrateError
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
+# First bytes of what is not text: UTF-16 and UTF-32 with a byte order mark or, as letters of ASCII, without one (the
+# pattern of zeros of RFC 4627, section 3), and files that are often named as if they were text.
+FOREIGN = {
+    "is UTF-16 or UTF-32; convert it, as with iconv -f UTF-16 -t UTF-8": (
+        rb"\xff\xfe|\xfe\xff|\0\0\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]|[^\0]\0\0\0|\0\0\0[^\0]"
+    ),
+    "is a zip archive or a spreadsheet; unpack it, or save the sheet as CSV": rb"PK\x03\x04",
+    "is compressed with bzip2 or xz; unpack it, or compress it with gzip or zstd": rb"BZh[1-9]1AY&SY|\xfd7zXZ\0",
+    "is Parquet; say --input-format parquet": rb"PAR1",
+    "is an Arrow file; save it as Parquet": rb"ARROW1\0\0",
+    "is a PDF; extract its text": rb"%PDF-",
+    "is an SQLite database; export its table as CSV": rb"SQLite format 3\0",
+}
+HEAD = 16
 SUFFIXES = (".gz", ".zst", ".zstd")
 
 
@@ -20,6 +35,11 @@ def plain_name(path: Path) -> str:
     """The name of a file without what says that it is compressed."""
     name = path.name.lower()
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+
+
+def encoding_fault(head: bytes) -> str | None:
+    """Say what a file is whose first bytes show that it is not UTF-8 text; None where they do not."""
+    return next((fault for fault, pattern in FOREIGN.items() if re.match(pattern, head, re.DOTALL)), None)
 
 
 @contextmanager
@@ -43,14 +63,27 @@ def binary(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def characters(path: Path) -> Iterator[BinaryIO]:
+    """Open `path` as `binary` does, for text.
+
+    Raises:
+        MigrateError: as `binary`; or its first bytes show that it is not UTF-8.
+    """
+    with binary(path) as stream:
+        if fault := encoding_fault(stream.peek(HEAD)):  # type: ignore[attr-defined]  # all that `binary` opens can
+            raise MigrateError(f"{path} {fault}")
+        yield stream
+
+
+@contextmanager
 def text(path: Path, newline: str | None = "\n") -> Iterator[TextIO]:
     """Open `path` as UTF-8, with or without a byte order mark.
 
     Raises:
         MigrateError: as `binary`; or it is not UTF-8.
     """
-    with binary(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline=newline) as characters:
-        yield characters
+    with characters(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline=newline) as wrapped:
+        yield wrapped
 
 
 @contextmanager
@@ -59,7 +92,9 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise MigrateError(f"{path} is not UTF-8 ({error.reason}); convert it, as with iconv -t UTF-8") from None
+        raise MigrateError(
+            f"{path} is not UTF-8 ({error.reason}); convert it, as with iconv -f WINDOWS-1252 -t UTF-8"
+        ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise MigrateError(f"{path} cannot be decompressed: {error}; it may have been cut short in a copy") from None
     except OSError as error:

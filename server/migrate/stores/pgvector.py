@@ -18,6 +18,11 @@ CONNECT_TIMEOUT_S = 10
 ID = "id"
 # pgvector's types, which are never metadata.
 VECTORS = ("vector", "halfvec", "sparsevec")
+# Types that come as Python's own; a value of any other comes as PostgreSQL writes it. An array's name begins with `_`.
+PLAIN = (
+    *("bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "name", "uuid"),
+    *("date", "time", "timetz", "timestamp", "timestamptz", "json", "jsonb", "bytea"),
+)
 
 
 class PgTable:
@@ -67,7 +72,8 @@ class PgTable:
 
     def stream(self, columns: Sequence[str], start: int) -> Iterator[tuple[Any, ...]]:
         """Yield the id as text and then `columns` of every row from number `start` on, as of one moment."""
-        names = [self.sql.Identifier(name) for name in columns]
+        types = self.columns()
+        names = [self._selected(name, types.get(name, "")) for name in columns]
         id_ = self.sql.Identifier(self.id_column)
         # `entry.` keeps the order that of the column, which its index has, rather than that of the text made of it.
         query = self.sql.SQL("SELECT {} FROM {} AS entry ORDER BY entry.{} OFFSET {}").format(
@@ -131,6 +137,10 @@ class PgTable:
                 f"or leave the password to PGPASSWORD or ~/.pgpass"
             ) from None
         remember(*(str(value) for name, value in found.items() if SECRET_NAME.search(name)))
+
+    def _selected(self, name: str, kind: str) -> Any:  # noqa: ANN401 - composed SQL
+        plain = kind.removeprefix("_") in PLAIN
+        return self.sql.SQL("{}" if plain else "{}::text").format(self.sql.Identifier(name))
 
     def _column(self) -> str:
         found = [name for name, kind in self.columns().items() if kind in VECTORS]

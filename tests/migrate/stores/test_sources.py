@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,58 @@ def test_a_table_of_an_application_s_own(pgvector: str) -> None:
     assert [str(record.metadata.get("added", "")) for record in found] == ["", "2024-05-01"]
     with pytest.raises(MigrateError, match=r"no column id \(sku, body, added, old\); say --id-field"):
         closed(source(f"{pgvector}#shop.items"))
+
+
+def test_columns_of_every_type_and_a_field_that_is_there_twice(pgvector: str) -> None:
+    psycopg = pytest.importorskip("psycopg", reason="needs requirements/stores.txt")
+    with psycopg.connect(pgvector) as connection:
+        connection.execute(
+            "CREATE TABLE typed (id uuid, text text, raw bytea, addresses inet[], span int4range, took interval, "
+            "at timestamptz, mood numeric, metadata jsonb)"
+        )
+        rest = ("a", b"\xff", "{10.0.0.1}", "[1,5)", "1 day", "2024-05-01Z", "NaN")
+        for number, metadata in enumerate(['{"lang": "en"}', '{"text": "b"}'], 1):
+            id_ = f"00000000-0000-4000-8000-00000000000{number}"
+            connection.execute("INSERT INTO typed VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)", (id_, *rest, metadata))
+        connection.execute("INSERT INTO typed (text) VALUES ('c')")
+    first, doubled, nameless = closed(source(f"{pgvector}#typed"))
+    assert (first.id, first.text) == ("00000000-0000-4000-8000-000000000001", "a")
+    at = str(first.metadata.pop("at"))  # type: ignore[attr-defined]
+    assert datetime.fromisoformat(at) == datetime(2024, 5, 1, tzinfo=UTC)
+    assert first.metadata == {
+        "raw": "/w==",
+        "addresses": "{10.0.0.1}",
+        "span": "[1,5)",
+        "took": "1 day",
+        "mood": "NaN",
+        "lang": "en",
+    }
+    assert "its metadata has a field text of another value" in str(doubled.text)
+    assert "its id (column id) is null" in str(nameless.text)
+
+
+def test_a_field_of_chroma_s_metadata_called_text(tmp_path: Path) -> None:
+    client = chromadb.PersistentClient(str(tmp_path), chromadb.config.Settings(anonymized_telemetry=False))
+    collection = client.create_collection("old", embedding_function=None)
+    metadatas = [{"text": "a"}, {"text": "x", "lang": "en"}]
+    collection.add(ids=["one", "two"], embeddings=[[1.0, 0.0]] * 2, metadatas=metadatas, documents=[None, "b"])
+    client.close()
+    first, second = closed(source(f"chroma:{tmp_path}#old"))
+    assert first == Record(0, "one", "a")
+    assert "its metadata has a field text of another value" in str(second.text)
+    assert closed(source(f"chroma:{tmp_path}#old", metadata_fields="lang"))[1] == Record(1, "two", "b", {"lang": "en"})
+
+
+def test_nested_fields_of_a_qdrant_payload(qdrant_server: FakeQdrant) -> None:
+    models = pytest.importorskip("qdrant_client.models", reason="needs requirements/stores.txt")
+    size = {"a": models.VectorParams(size=2, distance=models.Distance.DOT)}
+    qdrant_server.local.create_collection("nested", vectors_config=size)
+    payload = {"page": {"text": "a", "n": 1}}
+    point = models.PointStruct(id=7, vector={"a": [1.0, 0.0]}, payload=payload)
+    qdrant_server.local.upsert("nested", [point])
+    where = f"qdrant+{qdrant_server.url}#nested"
+    asked = {"text_field": "page.text", "metadata_fields": "page.n"}
+    assert closed(source(where, **asked)) == [Record(0, "7", "a", {"page.n": 1})]
 
 
 @pytest.mark.parametrize("output", ["chroma", "qdrant", "pgvector"], indirect=True)

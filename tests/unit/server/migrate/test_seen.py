@@ -26,6 +26,14 @@ def test_an_ordinal_that_stood_for_an_id_counts_as_one(tmp_path: Path) -> None:
     seen.close()
 
 
+def test_a_record_that_could_not_be_read_takes_no_id(tmp_path: Path) -> None:
+    seen = SeenIds(tmp_path / "ids", Shard())
+    assert seen.repeats(records(0, "", "7", "")) == {}
+    assert seen.repeats(records(3, "0", "2", "3", "")) == {}
+    assert list(seen.repeats(records(7, "7"))) == [7]
+    seen.close()
+
+
 def test_in_a_shard_only_its_own_ordinals_count(tmp_path: Path) -> None:
     seen = SeenIds(tmp_path / "ids", Shard(2, 2))
     assert seen.repeats([Record(1, "1", ""), Record(3, "3", "")]) == {}

@@ -32,12 +32,41 @@ def test_an_id_that_is_none_breaks_the_record(bad: object) -> None:
 def test_a_wrong_name_is_told_at_the_first_entry_with_the_right_ones() -> None:
     with pytest.raises(MigrateError, match=r"--text-field text, --id-field key; it has: body, title"):
         Fields(id="key").record(0, {"body": "a", "title": "b"})
-    assert Fields().record(1, {"body": "a"}).text is None
+    assert Fields().record(1, {"body": "a"}).text == Broken("it has no field text")
 
 
 def test_a_field_to_carry_along_may_lack_in_some_entries_but_not_in_all() -> None:
-    some = [{"text": "a"}, {"text": "b", "lang": "en"}]
+    some = [(None, {"text": "a"}), (None, {"text": "b", "lang": "en"})]
     assert [record.metadata for record in Fields(metadata=("lang",)).records(some)] == [{}, {"lang": "en"}]
     with pytest.raises(MigrateError, match=r"no entry has the field lnag; see --metadata-fields"):
         list(Fields(metadata=("lang", "lnag")).records(some))
     assert list(Fields(metadata=("lang",)).records([])) == []
+
+
+def test_a_name_with_dots_leads_into_objects_where_no_field_has_it() -> None:
+    fields = Fields(text="payload.text", id="_id.$oid", metadata=("payload.n",))
+    entry = {"payload": {"text": "a", "n": 1}, "_id": {"$oid": "x"}}
+    assert fields.record(0, entry) == Record(0, "x", "a", {"payload.n": 1})
+    assert Fields(text="payload.text").record(0, {"payload.text": "b", "payload": {"text": "a"}}).text == "b"
+    with pytest.raises(MigrateError, match=r"--text-field payload.body.*; it has: payload.text, payload.n, _id.\$oid"):
+        Fields(text="payload.body").record(0, entry)
+    assert fields.record(1, {"_id": {"$oid": "y"}, "payload": "a"}).text == Broken("it has no field payload.text")
+
+
+def test_bytes_are_carried_as_base64_and_what_cannot_be_carried_breaks_the_record() -> None:
+    fields = Fields(metadata=("raw",))
+    assert fields.record(0, {"id": "x", "text": "a", "raw": b"\xff"}).metadata == {"raw": "/w=="}
+    broken = fields.record(1, {"id": "y", "text": "a", "raw": 1 << 70})
+    assert broken.text == Broken(
+        "its field raw is a whole number of more than 64 bits, which cannot be carried along; "
+        "leave it out of --metadata-fields"
+    )
+
+
+def test_columns_are_chosen_by_the_fields_in_them() -> None:
+    fields = Fields(text="payload.text", metadata=("a.b", "n"))
+    assert fields.columns(["n", "a.b", "payload", "a", "id", "rest"]) == ["n", "a.b", "payload", "id"]
+    with pytest.raises(MigrateError, match=r"no such column: --text-field payload.text; there are: id, body"):
+        fields.columns(["id", "body"])
+    with pytest.raises(MigrateError, match="two columns are named x"):
+        fields.columns(["x", "payload", "x"])

@@ -42,3 +42,11 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "texts.txt").write_text("a\n" + "b" * 100)
     with pytest.raises(MigrateError, match="line 2 is longer than 8 bytes"):
         list(make(str(tmp_path / "texts.txt"), {}).records(0))
+
+
+def test_lines_that_end_in_carriage_returns_alone_are_not_one_text(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_bytes(b"a\rb\rc\r")
+    (broken,) = make(str(path), {}).records(0)
+    assert isinstance(broken.text, Broken)
+    assert "line 1 holds a carriage return" in broken.text.reason

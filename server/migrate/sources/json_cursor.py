@@ -1,0 +1,135 @@
+"""A place in a stream of JSON, read piece by piece: memory holds one value and one block.
+
+A streaming parser would do, but the most common input then needs a package that the server does not have.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import TextIO
+
+from server.migrate.sources.json_decoder import Decoder
+
+BLOCK = 1 << 18
+LARGEST_ELEMENT = 1 << 26
+BLANK = " \t\r\n"
+# Values of a list of lists that is gone past are held one inner list at a time, further in they are held whole.
+DEPTH = 2
+
+
+class Cursor:
+    """See above. What is not JSON is a ValueError with its place in characters."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._buffer = ""
+        self._at = 0
+        self._passed = 0
+        self._ended = False
+        self._decode = Decoder().decode
+
+    @property
+    def position(self) -> int:
+        """Characters of the file before this place."""
+        return self._passed + self._at
+
+    def value(self) -> object:
+        """Read the value that begins here, reading on until it is whole.
+
+        Raises:
+            ValueError: it is not JSON, or larger than LARGEST_ELEMENT characters.
+        """
+        self.peek()
+        block = BLOCK
+        while True:
+            try:
+                value, end = self._decode(self._buffer, self._at)
+            except json.JSONDecodeError as error:
+                if not self._more(block):
+                    raise ValueError(f"{error.msg} at character {self._passed + error.pos}") from None
+            else:
+                # A number that ends where the block ends, or ends in `.`, `e` or `e+` there, may go on in the next.
+                if end + len("e+") < len(self._buffer) or not self._more(block):
+                    self._at = end
+                    return value
+            block *= 2
+            if len(self._buffer) - self._at > LARGEST_ELEMENT:
+                raise ValueError(f"the element at character {self.position} does not end, or is too large")
+
+    def elements(self) -> Iterator[object]:
+        """Read the list that begins here, a value at a time."""
+        for _ in self._items():
+            yield self.value()
+
+    def members(self) -> Iterator[str]:
+        """Read the object that begins here: at each key, whoever asked reads or skips the value behind it."""
+        self.take("{")
+        while not self._closes("}"):
+            key = self.value()
+            if not isinstance(key, str):
+                raise ValueError(f"a key must be text, at character {self.position}")
+            self.take(":")
+            yield key
+            self._separate("}")
+        self.take("}")
+
+    def skip(self, depth: int = DEPTH) -> None:
+        """Go past the value that begins here."""
+        opening = self.peek() if depth else ""
+        if opening == "[":
+            for _ in self._items():
+                self.skip(depth - 1)
+        elif opening == "{":
+            for _ in self.members():
+                self.skip(depth - 1)
+        else:
+            self.value()
+
+    def take(self, allowed: str) -> str:
+        """Read one of the `allowed` characters."""
+        found = self.peek()
+        if not found or found not in allowed:
+            raise ValueError(f"expected {' or '.join(allowed)} at character {self.position}")
+        self._at += 1
+        return found
+
+    def end(self) -> None:
+        """Check that nothing comes any more."""
+        if self.peek():
+            raise ValueError(f"more than one value: the next is at character {self.position}")
+
+    def peek(self) -> str:
+        """Return the next character that is not blank; nothing at the end."""
+        while True:
+            while self._at < len(self._buffer):
+                if self._buffer[self._at] not in BLANK:
+                    return self._buffer[self._at]
+                self._at += 1
+            if not self._more(BLOCK):
+                return ""
+
+    def _items(self) -> Iterator[None]:
+        self.take("[")
+        while not self._closes("]"):
+            yield
+            self._separate("]")
+        self.take("]")
+
+    def _closes(self, closing: str) -> bool:
+        return self.peek() == closing
+
+    def _separate(self, closing: str) -> None:
+        """Go past a comma, after which another value must come; or stay before `closing`."""
+        if not self._closes(closing):
+            self.take(",")
+            if self._closes(closing):
+                raise ValueError(f"nothing after the comma before character {self.position}")
+
+    def _more(self, characters: int) -> bool:
+        if self._ended:
+            return False
+        block = self._stream.read(characters)
+        self._ended = not block
+        self._passed += self._at
+        self._buffer = self._buffer[self._at :] + block
+        self._at = 0
+        return True
