@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -51,8 +52,9 @@ class Raw:
             return
 
     def half_close(self) -> None:
-        """Send no more; answers may still come."""
-        self.socket.shutdown(socket.SHUT_WR)
+        """Send no more; answers may still come, also from a server that has closed."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
 
     def answer(self) -> Answer | None:
         """Read one answer; None where the connection is closed instead."""
