@@ -22,6 +22,7 @@ from server.guard import REQUEST_TIMEOUT, Guard
 from server.observe import REQUEST_ID, Observe
 from server.question import Asker, Question
 from server.service import Result, Service
+from server.stops import receiving
 from server.wire import embed as wire_embed
 from server.wire import openai, similarity, tokens
 
@@ -208,7 +209,7 @@ async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> t
 async def _read_body(request: Request, service: Service) -> bytes:
     timeout_s = service.settings.receive_timeout_s
     try:
-        async with asyncio.timeout(timeout_s):
+        async with receiving(timeout_s):
             return await request.body()
     except TimeoutError:
         raise SlowRequestError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None

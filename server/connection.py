@@ -16,14 +16,13 @@ from server.errors import ServiceError, SlowRequestError, UnavailableError
 from server.half_closed import INTERIM, HalfClosed
 from server.lingering import Lingering
 from server.room import Use
+from server.stops import missed
 from server.taking import Taking
 from server.terms import Terms
 
 # While the server stops: how long the last answer's caller may take to close, and callers to take 64 KiB of an answer.
 LAST_LINGER_S = 1.0
 LAST_TAKING_S = 5.0
-# A timer that is so much later was not late: the process did not run.
-STOPPED_S = 1.0
 
 
 class Awaiting(Enum):
@@ -223,9 +222,9 @@ class Connection(HttpToolsProtocol):
 
     def _tick(self, meant: float) -> None:
         now = self.loop.time()
-        if now - meant > STOPPED_S:
-            self._due += now - meant
-            self._taking.forgive(now - meant)
+        if late := missed(meant, now):
+            self._due += late
+            self._taking.forgive(late)
         if self._taking.stalled(self._socket.get_write_buffer_size(), now, self.terms.receive_timeout_s):
             self.drop()
             return

@@ -16,7 +16,7 @@ from tests.serving import ROOT
 FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
 # Each module may import those before it in this list, never one after it.
 ORDER = [
-    *("secret", "settings", "errors", "lines", "process", "head", "lingering", "unread", "room", "taking"),
+    *("secret", "settings", "errors", "lines", "stops", "process", "head", "lingering", "unread", "room", "taking"),
     *("half_closed", "terms", "connection", "protocol", "manifest", "staging", "machine"),
     *("allowance", "trail", "logs", "metrics", "traces", "artifact", "tokenization", "cuda", "device", "session"),
     *("binding", "engine", "runner", "cost", "growth", "plan", "turns", "inference", "job"),
