@@ -18,6 +18,12 @@ from server.tokenization import Encoded, Tokenizer
 # A text longer than this is refused even where it would be cut into chunks: its tokens must fit into memory.
 LONGEST_CHUNKED = 1 << 24
 SHOWN = 5
+# What can be done about a text of another type.
+ADVICE: dict[type, str] = {
+    dict: "; --text-field NAME.FIELD names a field in it",
+    list: "; make it one text a record",
+    bytes: "; store it as text, in UTF-8",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +152,7 @@ def _is_plain(record: Record) -> bool:
 def _describe(text: object) -> str:
     if isinstance(text, Broken):
         return text.reason
-    return "there is no text (null)" if text is None else f"not text but {type(text).__name__}"
+    if text is None:
+        return "there is no text (null)"
+    advice = next((advice for kind, advice in ADVICE.items() if isinstance(text, kind)), "")
+    return f"not text but {type(text).__name__}{advice}"

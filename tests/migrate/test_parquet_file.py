@@ -1,3 +1,4 @@
+import tempfile
 import uuid
 from datetime import date, datetime
 from decimal import Decimal
@@ -6,6 +7,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server.migrate.errors import MigrateError
 from server.migrate.record import Record
@@ -77,6 +80,7 @@ def test_bytes_and_times_are_carried_along_as_text(tmp_path: Path) -> None:
         "text": ["a"],
         "raw": [b"\xff"],
         "nanoseconds": pyarrow.array([1], pyarrow.timestamp("ns", "UTC")),
+        "time": pyarrow.array([1], pyarrow.time64("ns")),
         "far": pyarrow.array([3_000_000], pyarrow.date32()),
         "missing": [float("nan")],
     }
@@ -84,6 +88,7 @@ def test_bytes_and_times_are_carried_along_as_text(tmp_path: Path) -> None:
     (found,) = make(str(tmp_path / "texts.parquet"), {"metadata_fields": ",".join(columns)}).records(0)
     assert found.metadata["raw"] == "/w=="
     assert found.metadata["nanoseconds"].startswith("1970-01-01T00:00:00.000000001")
+    assert found.metadata["time"] == "00:00:00.000000001"
     assert found.metadata["far"] == "10183-09-21"
     assert "missing" not in found.metadata
 
@@ -114,3 +119,24 @@ def test_a_folder_of_parts_is_read_in_the_order_of_their_names(tmp_path: Path) -
     assert [record.text for record in source.records(0)] == ["c", "a", "b"]
     assert [record.id for record in source.records(1)] == ["1", "2"]
     assert source.count() == 3
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@settings(max_examples=25)
+@given(
+    rows=st.lists(st.tuples(TEXTS.filter(bool), TEXTS), min_size=1, max_size=6), group=st.integers(1, 3), data=st.data()
+)
+def test_records_come_back_exactly_and_a_file_that_was_cut_is_refused(
+    rows: list[tuple[str, str]], group: int, data: st.DataObject
+) -> None:
+    ids, texts = zip(*rows, strict=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.parquet"
+        pyarrow.parquet.write_table(pyarrow.table({"id": ids, "text": texts}), path, row_group_size=group)
+        assert [(record.id, record.text) for record in make(str(path), {}).records(0)] == rows
+        whole = path.read_bytes()
+        path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+        with pytest.raises(MigrateError, match="cannot be read"):
+            list(make(str(path), {}).records(0))

@@ -1,6 +1,7 @@
 """Comma- or tab-separated values with a line of names first (RFC 4180)."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from server.migrate.sources.stream import plain_name, text
 LONGEST_FIELD = 1 << 26
 # What spreadsheets separate by where the comma is the decimal point, and what databases do.
 OTHERS = (";", "\t", "|")
+QUOTED = re.compile(r'"[^"]*"')
 
 
 def make(location: str, options: Mapping[str, str]) -> Source:
@@ -56,5 +58,5 @@ def _delimiter(path: Path) -> str:
     if plain_name(path).endswith(".tsv"):
         return "\t"
     with text(path, newline="") as stream:
-        names = stream.readline(LONGEST_FIELD)
+        names = QUOTED.sub("", stream.readline(LONGEST_FIELD))
     return next((other for other in OTHERS if other in names and "," not in names), ",")

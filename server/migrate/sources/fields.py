@@ -58,10 +58,12 @@ class Fields:
         Raises:
             MigrateError: the first entry lacks a field, or none has one that is to be carried along.
         """
-        ordinal = -1
+        readable = False
         for ordinal, (key, entry) in enumerate(entries):
-            yield self.record(ordinal, entry, key)
-        if ordinal >= 0:
+            record = self.record(ordinal, entry, key)
+            readable |= not isinstance(record.text, Broken)
+            yield record
+        if readable:
             self.check_found()
 
     def check_found(self) -> None:

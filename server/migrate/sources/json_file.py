@@ -69,11 +69,9 @@ class Outline:
         known = [path for path in lists if path[-1] in LISTS]
         if len(known) == 1 or not lists:
             return known[0] if known else None
-        named = " and ".join(".".join(path) for path in known or lists)
-        raise ValueError(
-            f"it is an object with the lists {named}, and which one holds the entries cannot be told; "
-            "save that list alone"
-        )
+        named = ", ".join(".".join(path) for path in known or lists)
+        why = "more than one of which may hold" if known else "none of which has a name of those that hold"
+        raise ValueError(f"it is an object with lists ({named}), {why} the entries; save the list of entries alone")
 
 
 def _entries(path: Path, fields: Fields) -> Iterator[Entry]:

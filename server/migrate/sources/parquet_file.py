@@ -34,7 +34,8 @@ def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
 
 def _values(arrow: Any, column: Any) -> list[object]:  # noqa: ANN401 - Arrow's module and array
     try:
-        values: list[object] = column.to_pylist()
+        # Arrow cuts a time of day to microseconds without a word.
+        values: list[object] = list(map(_time, column)) if str(column.type) == "time64[ns]" else column.to_pylist()
     except UnicodeDecodeError:
         raise
     except (ValueError, OverflowError):
@@ -45,6 +46,12 @@ def _values(arrow: Any, column: Any) -> list[object]:  # noqa: ANN401 - Arrow's 
 
 def _value(arrow: Any, item: Any) -> object:  # noqa: ANN401 - Arrow's module and scalar
     try:
-        return item.as_py()
+        return _time(item) if str(item.type) == "time64[ns]" else item.as_py()
     except (ValueError, OverflowError):
         return item.cast(arrow.string()).as_py().replace(" ", "T", 1)
+
+
+def _time(item: Any) -> object:  # noqa: ANN401 - Arrow's scalar
+    if item.is_valid and item.value % 1000:
+        raise ValueError("nanoseconds")
+    return item.as_py()

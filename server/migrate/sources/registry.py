@@ -45,6 +45,10 @@ def open_source(location: str, name: str | None, options: Mapping[str, str]) -> 
     """
     if location == "-":
         raise MigrateError("standard input cannot be read again after an interruption; save it to a file first")
+    if Path(location).exists() and not (Path(location).is_file() or Path(location).is_dir()):
+        raise MigrateError(
+            f"--input {location} is a pipe or a device, which cannot be read again; save it to a file first"
+        )
     chosen = name or guess(location)
     return cast(Source, importlib.import_module(MODULES[chosen]).make(location, options))
 

@@ -20,6 +20,7 @@ FOREIGN = {
     "is UTF-16 or UTF-32; convert it, as with iconv -f UTF-16 -t UTF-8": (
         rb"\xff\xfe|\xfe\xff|\0\0\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]|[^\0]\0\0\0|\0\0\0[^\0]"
     ),
+    "is a tar archive; unpack it": rb".{257}ustar",
     "is a zip archive or a spreadsheet; unpack it, or save the sheet as CSV": rb"PK\x03\x04",
     "is compressed with bzip2 or xz; unpack it, or compress it with gzip or zstd": rb"BZh[1-9]1AY&SY|\xfd7zXZ\0",
     "is Parquet; say --input-format parquet": rb"PAR1",
@@ -27,7 +28,7 @@ FOREIGN = {
     "is a PDF; extract its text": rb"%PDF-",
     "is an SQLite database; export its table as CSV": rb"SQLite format 3\0",
 }
-HEAD = 16
+HEAD = 512
 SUFFIXES = (".gz", ".zst", ".zstd")
 
 

@@ -36,6 +36,15 @@ def test_good_records_become_pieces_in_order_and_bad_ones_rejects_with_reasons(t
     assert (prepared.records, prepared.next) == (9, 9)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [({"a": 1}, "dict; --text-field NAME.FIELD"), ([1], "list; make it one text"), (b"a", "bytes; store it as text")],
+)
+def test_a_text_of_another_type_is_told_with_what_to_do(tokenizer: Tokenizer, text: object, said: str) -> None:
+    (reject,) = Preparer(tokenizer, "", None, 50).prepare(records(text), {}).rejects
+    assert said in reject.reason
+
+
 def test_what_is_known_to_be_wrong_is_rejected(tokenizer: Tokenizer) -> None:
     prepared = Preparer(tokenizer, "", None, 50).prepare(records("a", "b"), {1: "its id came before"})
     assert [reject.reason for reject in prepared.rejects] == ["its id came before"]

@@ -48,6 +48,19 @@ def test_another_delimiter_is_told_from_a_line_of_names_without_a_comma(tmp_path
     assert list(make(str(path), {}).records(0)) == [Record(0, "x", "a, b")]
 
 
+def test_a_comma_in_a_quoted_name_separates_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text('"id";"text, long"\nx;a\n')
+    assert list(make(str(path), {"text_field": "text, long"}).records(0)) == [Record(0, "x", "a")]
+
+
+def test_where_no_row_can_be_read_each_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text("id,text,lang\nx,a\ny,b\n")
+    found = list(make(str(path), {"metadata_fields": "lang"}).records(0))
+    assert all(isinstance(record.text, Broken) for record in found)
+
+
 def test_a_field_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_file, "LONGEST_FIELD", 100)
     path = tmp_path / "texts.csv"

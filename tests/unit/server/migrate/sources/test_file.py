@@ -45,6 +45,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         (b"\xfd7zXZ\0...", "xz"),
         (b"PAR1...", "say --input-format parquet"),
         (b"%PDF-1.7", "PDF"),
+        (b"a.jsonl" + b"\0" * 250 + b"ustar\0", "tar archive"),
     ],
 )
 @pytest.mark.parametrize("format_", ["lines", "json", "jsonl", "csv"])

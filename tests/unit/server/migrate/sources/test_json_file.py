@@ -108,9 +108,9 @@ def test_chroma_s_metadata_goes_along_with_its_document(path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "said"),
     [
-        ({"data": [1], "points": [2]}, "the lists data and points, and which one holds the entries cannot be told"),
-        ({"x": "a", "y": ["b"]}, "an object with the lists y, and"),
-        ({"doc": ["a", "b"]}, "an object with the lists doc, and"),
+        ({"data": [1], "points": [2]}, r"lists \(data, points\), more than one of which may hold the entries"),
+        ({"x": "a", "y": ["b"]}, r"lists \(y\), none of which"),
+        ({"doc": ["a", "b"]}, r"lists \(doc\), none of which"),
         ({"id": "x", "text": "a"}, "one object with the field text; put it"),
         (
             {"id": {"0": "x"}, "text": {"0": "a"}},

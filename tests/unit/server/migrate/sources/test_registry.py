@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ def test_what_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
 def test_standard_input_is_refused_since_it_cannot_be_read_again() -> None:
     with pytest.raises(MigrateError, match="save it to a file"):
         open_source("-", "lines", {})
+
+
+def test_a_pipe_is_refused_since_it_cannot_be_read_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "texts.txt")
+    with pytest.raises(MigrateError, match="a pipe or a device"):
+        open_source(str(tmp_path / "texts.txt"), None, {})
 
 
 @pytest.mark.parametrize("where", ["lancedb:stores/lancedb#docs", "pinecone://index.svc.pinecone.io#docs"])
