@@ -25,7 +25,7 @@ MIGRATE := $(if $(filter chroma% lancedb% pinecone% postgres% qdrant% parquet fa
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test reliability build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock up down clean
+.PHONY: help demo test reliability build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -103,6 +103,9 @@ down: ## stop the containers
 
 lock: ## pin the requirements again, with hashes
 	./requirements/lock.sh
+
+lock-images: ## print the base and monitoring images with their digests of today, as lines for .env
+	@./deploy/lock_images.sh
 
 clean: ## remove the environments, caches and built models
 	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .venv-fuzz .cache models/*.onnx models/*.json

@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ import yaml
 
 from server.settings import QUANTIZATIONS, SETTINGS
 from tests.contract.dockerfiles import arguments, image_environment, stages
-from tests.serving import ROOT
+from tests.serving import ROOT, serve
+from tests.unit.server import tiny
 
 # What the image decides: where it listens, on what it computes and where its models are.
 FIXED_BY_IMAGE = {"MODELS_DIR", "DEVICE", "HOST", "PORT"}
@@ -89,6 +92,18 @@ def test_a_service_may_write_nothing_and_gain_no_rights(profile: str) -> None:
     assert chosen["security_opt"] == ["no-new-privileges:true"]
     assert [mount.split(":")[0] for mount in chosen["tmpfs"]] == ["/tmp"]  # noqa: S108 - the container's own
     assert chosen["restart"] == "unless-stopped"
+    assert chosen["pids_limit"] > 0
+
+
+def test_the_limit_of_threads_has_room_for_the_server_on_64_cores(tmp_path: Path) -> None:
+    tiny.write_model(tmp_path)
+    cores = {"threads": 64, "streams": 64, "openblas_num_threads": 64}
+    with serve(model=tiny.NAME, models_dir=tmp_path, quantization="fp32", **cores) as served:
+        with ThreadPoolExecutor(16) as callers:
+            list(callers.map(served.embed, [["a", "the cat"]] * 64))
+        status = Path(f"/proc/{served.process.pid}/status").read_text("utf-8")
+    (threads,) = map(int, re.findall(r"Threads:\s+(\d+)", status))
+    assert 64 < threads < service("cpu")["pids_limit"] // 2
 
 
 def test_accepted_requests_may_end_before_a_stop_kills() -> None:
@@ -125,6 +140,15 @@ def test_monitoring_is_reached_from_this_machine_alone_and_confined(name: str) -
     assert chosen["read_only"] is True
     assert chosen["cap_drop"] == ["ALL"]
     assert re.search(r":v?\d", chosen["image"])
+    assert 0 < chosen["pids_limit"] <= 1024
+
+
+def test_grafana_has_no_password_to_guess_and_sends_nothing_out() -> None:
+    environ = services("compose.yaml", {})["grafana"]["environment"]
+    assert environ["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert environ["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert environ["GF_SNAPSHOTS_EXTERNAL_ENABLED"] == environ["GF_ANALYTICS_REPORTING_ENABLED"] == "false"
+    assert "GF_AUTH_ANONYMOUS_ORG_ROLE" not in environ  # a Viewer by default
 
 
 def test_what_monitoring_mounts_is_there() -> None:

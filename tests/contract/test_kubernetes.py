@@ -98,8 +98,36 @@ def test_resources_are_whole_cpus_that_nobody_else_takes() -> None:
 def test_the_environment_is_made_of_settings() -> None:
     names = {row["name"] for row in container()["env"]}
     assert names <= set(DEFAULTS)
-    secret = next(row for row in container()["env"] if row["name"] == "API_KEY")
-    assert "value" not in secret
+
+
+def test_without_the_secret_of_the_key_nothing_starts() -> None:
+    (secret,) = [row for row in container()["env"] if row["name"] == "API_KEY"]
+    assert set(secret) == {"name", "valueFrom"}
+    assert secret["valueFrom"]["secretKeyRef"]["optional"] is False
+
+
+def test_nobody_calls_but_who_is_named() -> None:
+    (rule,) = documents("k8s.yaml")["NetworkPolicy"]["spec"]["ingress"]
+    assert [port["port"] for port in rule["ports"]] == ["http"]
+    assert rule["from"]
+    for caller in rule["from"]:
+        # An empty selector admits everybody, and an address block whoever shares it.
+        assert set(caller) <= {"podSelector", "namespaceSelector"}
+        assert all(selector["matchLabels"] for selector in caller.values())
+        assert "podSelector" in caller
+
+
+def test_the_limit_of_memory_is_no_less_than_compose_s() -> None:
+    limits = yaml.safe_load((ROOT / "deploy/memory.yaml").read_text("utf-8"))["services"]
+    (precision,) = [row["value"] for row in container()["env"] if row["name"] == "QUANTIZATION"]
+    (wanted,) = re.findall(r":-(\w+)}", limits[precision]["mem_limit"])
+    assert mebibytes(container()["resources"]["limits"]["memory"]) >= mebibytes(wanted)
+
+
+def mebibytes(written: str) -> int:
+    """The size that Kubernetes ("1Gi") or compose ("768m") writes."""
+    (number, unit) = re.fullmatch(r"(\d+)([gmGM])i?", written).groups()  # type: ignore[union-attr]
+    return int(number) * {"m": 1, "g": 1024}[unit.lower()]
 
 
 def test_nothing_goes_out_but_questions_for_names() -> None:
