@@ -7,6 +7,9 @@ URL ?= http://127.0.0.1:$(PORT)
 # Where pip finds torch: empty takes the package index's build (with CUDA on Linux), the line below a CPU build.
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# Torch has no hash by default: every index, and every machine with a wheel of its own, has other bytes under the version.
+# Any value here has the build stage take the package index's alone, checked against hashes (3 GB, with CUDA).
+TORCH_HASHES ?=
 # Sentence pairs with human scores (csv: sentence, sentence, score), which the project does not ship. Where the STS
 # Benchmark's dev split lies beside the checkout, the tests judge fidelity on it too.
 STS_PAIRS ?= $(firstword $(wildcard ../*/data/stsb-en-dev.csv))
@@ -122,7 +125,7 @@ clean: ## remove the environments, caches and built models
 	$(PYTHON) -m venv --clear .venv-build
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt
-	$(BUILD) $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	$(BUILD) $(PIP) install $(if $(TORCH_HASHES),--no-deps --require-hashes -r requirements/torch-hashed.txt,$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt)
 	touch $@
 
 # Other people's clients, and what judges the schema; the server itself runs here once, with tracing.

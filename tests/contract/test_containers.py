@@ -83,10 +83,18 @@ def test_the_image_gets_the_runtime_requirements_and_no_others(file: str) -> Non
 @pytest.mark.parametrize("file", DOCKERFILES)
 def test_every_install_checks_hashes_but_that_of_torch(file: str) -> None:
     steps = [rest for stage in stages(file)[1].values() for rest in stage.all("RUN")]
-    installs = [part for rest in steps for part in rest.split("&&") if " install " in part]
-    assert len(installs) == 3
+    installs = [part for rest in steps for part in re.split("&&|;", rest) if " install " in part]
+    assert len(installs) == 4
     for install in installs:
         assert ("--require-hashes" in install) != ("torch.txt" in install)
+
+
+def test_the_hashed_torch_is_the_same_version_with_all_that_it_needs() -> None:
+    plain, hashed = ((ROOT / f"requirements/{name}.txt").read_text("utf-8") for name in ("torch", "torch-hashed"))
+    assert re.findall(r"^torch==\S+", plain, re.MULTILINE) == re.findall(r"^torch==\S+", hashed, re.MULTILINE)
+    blocks = [block for block in re.split(r"^(?=\S+==)", hashed, flags=re.MULTILINE) if block]
+    assert len(blocks) > 20
+    assert all("--hash=sha256:" in block for block in blocks)
 
 
 @pytest.mark.parametrize("file", DOCKERFILES)

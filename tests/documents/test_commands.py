@@ -154,6 +154,13 @@ def test_compose_is_asked_for_profiles_that_are_there(here: Checkout, command: C
 @pytest.mark.parametrize("command", of_kind("cluster"), ids=str)
 def test_a_cluster_is_given_files_that_are_there(command: Command) -> None:
     words = shlex.split(command.text)
+    if words[1] == "create":
+        (name, literal), found = words[4:], yaml.safe_load_all((ROOT / "deploy/k8s.yaml").read_text("utf-8"))
+        (pod,) = [one["spec"]["template"]["spec"] for one in found if one["kind"] == "Deployment"]
+        (key,) = [row["valueFrom"]["secretKeyRef"] for row in pod["containers"][0]["env"] if row["name"] == "API_KEY"]
+        assert (words[2:4], name) == (["secret", "generic"], key["name"])
+        assert literal.startswith(f"--from-literal={key['key']}=")
+        return
     files = [words[place + 1] for place, word in enumerate(words) if word == "-f"]
     assert words[1] == "apply"
     assert files
