@@ -18,6 +18,8 @@ from server.tokenization import Encoded, Tokenizer
 # A text longer than this is refused even where it would be cut into chunks: its tokens must fit into memory.
 LONGEST_CHUNKED = 1 << 24
 SHOWN = 5
+# Fields that a chunk's row has beside those of its record.
+DOCUMENT, CHUNK = CHUNK_FIELDS = ("document", "chunk")
 # What can be done about a text of another type.
 ADVICE: dict[type, str] = {
     dict: "; --text-field NAME.FIELD names a field in it",
@@ -104,10 +106,15 @@ class Preparer:
                 f"the text has {len(text)} characters, the limit is {self._longest}; "
                 "cut it, use --chunk, or set MAX_TEXT_CHARS"
             )
-        if not self._chunking:
-            return [text]
+        return self._chunks(record, text, self._chunking) if self._chunking else [text]
+
+    def _chunks(self, record: Record, text: str, chunking: Chunking) -> list[str] | str:
+        if taken := [name for name in CHUNK_FIELDS if name in record.metadata]:
+            return (
+                f"its field {taken[0]} has a name that --chunk needs; rename it, or leave it out of --metadata-fields"
+            )
         try:
-            return self._chunking.split(text, self._tokenizer.spans(text)) or "the text holds nothing to embed"
+            return chunking.split(text, self._tokenizer.spans(text)) or "the text holds nothing to embed"
         except InvalidError as error:
             return str(error).replace(" at index 0", "", 1)
 
@@ -119,7 +126,7 @@ class Preparer:
                 return encoding
             id_, metadata = record.id, record.metadata
             if self._chunking:
-                id_, metadata = f"{record.id}#{chunk}", {**metadata, "document": record.id, "chunk": chunk}
+                id_, metadata = f"{record.id}#{chunk}", {**metadata, DOCUMENT: record.id, CHUNK: chunk}
             ids = np.array(encoding.ids, np.int64)
             pieces.append(Piece(record.ordinal, id_, text, ids, encoding.tokens, metadata))
         return pieces

@@ -33,7 +33,7 @@ def _entries(path: Path) -> Iterator[Entry]:
 def _rows(path: Path, reader: Any) -> Iterator[dict[str, str] | Broken]:  # noqa: ANN401 - it has no public type
     done = 0
     try:
-        names: list[str] = next(reader, [])
+        names: list[str] = next(filter(None, reader), [])
         check_names(names)
         done = reader.line_num
         for cells in reader:

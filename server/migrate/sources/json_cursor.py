@@ -72,17 +72,19 @@ class Cursor:
             self._separate("}")
         self.take("}")
 
-    def skip(self, depth: int = DEPTH) -> None:
-        """Go past the value that begins here."""
-        opening = self.peek() if depth else ""
-        if opening == "[":
+    def skip(self, depth: int = DEPTH) -> str:
+        """Go past the value that begins here; return its first character and, of a list, that of its first element."""
+        opening, first = self.peek(), ""
+        if depth and opening == "[":
             for _ in self._items():
-                self.skip(depth - 1)
-        elif opening == "{":
+                inner = self.skip(depth - 1)
+                first = first or inner[:1]
+        elif depth and opening == "{":
             for _ in self.members():
                 self.skip(depth - 1)
         else:
             self.value()
+        return opening + first
 
     def take(self, allowed: str) -> str:
         """Read one of the `allowed` characters."""

@@ -44,20 +44,20 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The first members of an object, and of objects in it that may surround a list: path → first character."""
+    """The first members of an object, and of objects in it that may surround a list: path → as `Cursor.skip` says."""
 
     opens: Mapping[Names, str]
 
     def lists(self) -> list[Names]:
         """Name the lists."""
-        return [path for path, opening in self.opens.items() if opening == "["]
+        return [path for path, opening in self.opens.items() if opening.startswith("[")]
 
     def columns(self, fields: Fields) -> list[str]:
-        """Name the lists that are columns: Chroma's own, or one a field; none where it is no object of columns."""
+        """Name the lists that are columns: one a field, or Chroma's own; none where it is no object of columns."""
         names = [path[0] for path in self.lists() if len(path) == 1]
-        if set(CHROMA) <= set(names):
-            return [*CHROMA, *(name for name in names if name == METADATAS)]
-        return fields.columns(names) if fields.text in names else []
+        if fields.text in names:
+            return fields.columns(names)
+        return [*CHROMA, *(name for name in names if name == METADATAS)] if set(CHROMA) <= set(names) else []
 
     def dumped(self) -> Names | None:
         """Return the path to the one list of entries; None where there is no list.
@@ -67,11 +67,12 @@ class Outline:
         """
         lists = self.lists()
         known = [path for path in lists if path[-1] in LISTS]
-        if len(known) == 1 or not lists:
+        # Texts or rows beside another list may be one of several columns; objects are whole.
+        if not lists or (len(known) == 1 and (len(lists) == 1 or self.opens[known[0]] == "[{")):
             return known[0] if known else None
-        named = ", ".join(".".join(path) for path in known or lists)
+        named = ", ".join(".".join(path) for path in lists)
         why = "more than one of which may hold" if known else "none of which has a name of those that hold"
-        raise ValueError(f"it is an object with lists ({named}), {why} the entries; save the list of entries alone")
+        raise ValueError(f"it is an object with lists ({named}), {why} the entries; save these alone, as objects")
 
 
 def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
@@ -117,13 +118,12 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _outline(cursor: Cursor) -> Iterator[tuple[Names, str]]:
     for number, name in enumerate(cursor.members(), 1):
-        yield (name,), cursor.peek()
         if cursor.peek() == "{" and name in AROUND:
+            yield (name,), "{"
             for inner in cursor.members():
-                yield (name, inner), cursor.peek()
-                cursor.skip()
+                yield (name, inner), cursor.skip()
         else:
-            cursor.skip()
+            yield (name,), cursor.skip()
         if number == LOOKED_AT:
             return
 
@@ -172,7 +172,7 @@ def _rows(path: Path, columns: list[str], fields: Fields) -> Iterator[Entry]:
             if MISSING in values:
                 raise ValueError(f"its columns {', '.join(columns)} are not of one length")
             row = dict(zip(columns, values, strict=True))
-            yield _of_chroma(row, fields) if columns[0] == CHROMA[0] else (None, row)
+            yield (None, row) if fields.text in row else _of_chroma(row, fields)
 
 
 def _of_chroma(row: Mapping[str, object], fields: Fields) -> Entry:

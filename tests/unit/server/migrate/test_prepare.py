@@ -73,6 +73,14 @@ def test_chunks_have_the_record_s_id_and_their_number(tokenizer: Tokenizer) -> N
     assert prepared.pieces[1].metadata == {"n": 1, "document": "x", "chunk": 1}
 
 
+def test_a_field_of_the_record_is_not_overwritten_by_one_of_the_chunk(tokenizer: Tokenizer) -> None:
+    given = [Record(0, "x", "cat", {"document": "d"}), Record(1, "y", "dog", {"chunk": 1})]
+    rejects = Preparer(tokenizer, "", Chunking(8, 2), 50).prepare(given, {}).rejects
+    assert ["document has a name" in reject.reason for reject in rejects] == [True, False]
+    assert "chunk has a name that --chunk needs" in rejects[1].reason
+    assert not Preparer(tokenizer, "", None, 50).prepare(given, {}).rejects
+
+
 def test_chunking_lifts_the_limit_on_characters_and_rejects_as_ever(tokenizer: Tokenizer) -> None:
     preparer = Preparer(tokenizer, "", Chunking(8, 2), 50)
     prepared = preparer.prepare(records("cat " * 40, " ", "a\ud800", None), {})

@@ -25,7 +25,7 @@ def test_tabs_in_a_tsv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("row", "cells"), [("3,Revenue rose to 1,200 euros in May", 3), ("4", 1)])
 def test_a_row_of_more_or_fewer_cells_than_names_is_one_broken_record(tmp_path: Path, row: str, cells: int) -> None:
     path = tmp_path / "texts.csv"
-    path.write_text(f'id,text\n1,a\n\n2,"b\nb"\n{row}\n5,c\n')
+    path.write_text(f'\nid,text\n1,a\n2,"b\nb"\n{row}\n5,c\n')
     found = list(make(str(path), {}).records(0))
     assert [record.text for record in found if isinstance(record.text, str)] == ["a", "b\nb", "c"]
     assert isinstance(found[2].text, Broken)

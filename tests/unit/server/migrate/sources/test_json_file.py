@@ -128,9 +128,15 @@ def test_an_object_of_another_shape_is_refused_with_what_it_is(path: Path, shape
         read(path, json.dumps(shape))
 
 
-def test_lists_in_a_split_table_are_no_records(path: Path) -> None:
-    found = read(path, json.dumps({"columns": ["id", "text"], "index": [0], "data": [["x", "a"]]}))
-    assert not any(isinstance(record.text, str) for record in found)
+@pytest.mark.parametrize(
+    "columns",
+    [{"columns": ["id", "text"], "index": [0], "data": [["x", "a"]]}, {"ids": ["x"], "texts": ["a"]}],
+)
+def test_a_list_of_texts_or_rows_beside_another_is_not_read_without_it(path: Path, columns: object) -> None:
+    with pytest.raises(MigrateError, match="more than one of which may hold the entries"):
+        read(path, json.dumps(columns))
+    asked = {"text_field": "texts", "id_field": "ids"}
+    assert "texts" not in str(columns) or read(path, json.dumps(columns), **asked) == [Record(0, "x", "a")]
 
 
 def test_a_dump_that_was_cut_short_is_refused(path: Path) -> None:
