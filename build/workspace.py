@@ -4,14 +4,16 @@ Nothing that a running server may read is touched before every new file is compl
 """
 
 import fcntl
-import shutil
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from build import claim
 from build.errors import BuildError
-from server.staging import MARKER, commit_staged, flush, is_committed, staging_folder
+from server import owned
+from server.staging import MARKER, PREFIX, commit_staged, flush, is_committed, staging_folder
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Workspace:
 
         Killed before this, the old models serve on; killed during it, whoever comes next ends it.
         """
+        claim.check_files(self.models_dir, self.staged.name.removeprefix(PREFIX))
         for path in [*sorted(self.staged.iterdir()), self.staged]:
             flush(path)
         (self.staged / MARKER).touch()
@@ -46,30 +49,30 @@ def open_workspace(models_dir: Path, name: str) -> Iterator[Workspace]:
         with _locked(models_dir / ".lock"):
             space = Workspace(models_dir, models_dir / f".scratch-{name}", staging_folder(models_dir, name))
             commit_staged(models_dir, space.staged)
+            claim.check_files(models_dir, name)
+            claim.fresh(space.scratch)
+            claim.fresh(space.staged)
             try:
-                _fresh(space.scratch, space.staged)
                 yield space
             finally:
                 # A build killed before this leaves them behind; the next one clears them above.
-                shutil.rmtree(space.scratch, ignore_errors=True)
+                with suppress(OSError):
+                    claim.remove(space.scratch)
                 # Once committed, the staged files are the model: half of them may be in place already.
                 if not is_committed(space.staged):
-                    shutil.rmtree(space.staged, ignore_errors=True)
+                    with suppress(OSError):
+                        claim.remove(space.staged)
     except PermissionError as error:
         raise BuildError(f"{models_dir} cannot be written: {error}") from error
 
 
-def _fresh(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-
-
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BuildError(f"another build is writing to {path.parent}: wait for it, or stop it") from None
+    descriptor = owned.open_or_create(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError:
+        raise BuildError(f"another build is writing to {path.parent}: wait for it, or stop it") from None
+    finally:
+        os.close(descriptor)

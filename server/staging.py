@@ -11,6 +11,8 @@ from pathlib import Path
 
 PREFIX = ".staging-"
 MARKER = "COMMIT"
+# Made first and removed last: by this file a folder is known as a build's own.
+OWNER = ".made-by-build"
 
 
 def staging_folder(models_dir: Path, name: str) -> Path:
@@ -20,7 +22,7 @@ def staging_folder(models_dir: Path, name: str) -> Path:
 
 def is_committed(staging: Path) -> bool:
     """Tell whether a staged build is complete and only its renames are left."""
-    return (staging / MARKER).is_file()
+    return not staging.is_symlink() and (staging / MARKER).is_file()
 
 
 def commit_staged(models_dir: Path, staging: Path) -> None:
@@ -39,13 +41,14 @@ def commit_staged(models_dir: Path, staging: Path) -> None:
             source.rename(models_dir / source.name)
     flush(models_dir)
     (staging / MARKER).unlink(missing_ok=True)
+    (staging / OWNER).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         staging.rmdir()
 
 
 def _in_commit_order(staging: Path) -> list[Path]:
     manifest = f"{staging.name.removeprefix(PREFIX)}.json"
-    files = [path for path in staging.iterdir() if path.name != MARKER]
+    files = [path for path in staging.iterdir() if path.name not in (MARKER, OWNER)]
     return sorted(files, key=lambda path: (path.name == manifest, path.name))
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from server import staging
+from server import owned
 from server.migrate.errors import MigrateError
 from server.secret import mask
 
@@ -75,7 +75,7 @@ class Journal:
         """Cut what was not written whole off the file at `path`."""
         self.header = recovered.header
         self.last = recovered.last
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._descriptor = owned.reopen(path, os.O_WRONLY | os.O_APPEND)
         os.ftruncate(self._descriptor, recovered.length)
 
     def append(self, entry: Entry) -> None:
@@ -102,11 +102,7 @@ def create(path: Path, header: Header) -> Journal:
         OSError: it could not be written.
     """
     line = _line(header)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(line)
-    staging.flush(fresh)
-    fresh.replace(path)
-    staging.flush(path.parent)
+    owned.put(path, line)
     return Journal(path, Recovered(header, Entry(), len(line)))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from server import owned
 from server.engine import Vectors
 
 ENTRIES = 1 << 16
@@ -27,7 +28,7 @@ class Memo:
 
     def __init__(self, path: Path, dimension: int, computed: int, entries: int = ENTRIES) -> None:
         """Open the ring at `path`, which has been given `computed` vectors of `dimension` components so far."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = owned.open_or_create(path)
         self._entries = entries
         self._dimension = dimension
         self._slot = HEAD.size + 4 * dimension

@@ -1,9 +1,9 @@
 """The outputs of all shards as one, once it is sure that together they hold every record, each once."""
 
+import dataclasses
 import heapq
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import orjson
 
+from server import owned
 from server.artifact import sha256
 from server.migrate import receipt
 from server.migrate.errors import MigrateError
 from server.migrate.options import Options, job_folder
+from server.migrate.places import check_places
 from server.migrate.receipt import Receipt
 from server.migrate.record import Record, Row
 from server.migrate.seen import SeenIds
 from server.migrate.shard import Shard
-from server.migrate.sinks.file import FileSink
+from server.migrate.sinks.file import FileSink, check_finals, finals
 from server.migrate.sinks.registry import READABLE, guess, open_sink, read
-from server.migrate.sinks.sink import Target
-from server.migrate.workspace import Workspace
+from server.migrate.sinks.sink import Sink, Target
+from server.migrate.workspace import Workspace, check_own
 from server.secret import Location
 
 ROWS = 2048
@@ -37,19 +39,32 @@ def merge(options: Options) -> Receipt:
     Raises:
         MigrateError: they are not all the shards of one job, or do not hold every record exactly once.
     """
-    target = open_sink(options.output.reveal(), options.format, options.fields).identity()
-    workspace = Workspace(options.folder(target))
-    with workspace.lock():
+    sink = open_sink(options.output.reveal(), options.format, options.fields)
+    workspace = Workspace(options.folder(sink.identity()), options.place(sink.identity()))
+    check_places(options, sink, workspace.folder)
+    with workspace.lock(), closing(sink):
         shards = sorted((_Finished(output, options) for output in options.merge), key=lambda shard: shard.shard.index)
         _check_family(shards)
-        workspace.clear()
-        rows = _write(options, shards, workspace)
+        fresh = _begin(options, sink, workspace)
+        rows = _write(sink, shards, workspace, fresh=fresh)
         _list_rejects(shards, workspace)
         workspace.hand_out_rejects(options.rejects.reveal())
-        made = _receipt(options, shards, rows) | {"rejects": str(workspace.rejects)}
+        made = _receipt(sink, shards, rows) | {"rejects": str(workspace.rejects)}
         receipt.write(workspace.receipt, made)
         workspace.tidy()
         return made
+
+
+def _begin(options: Options, sink: Sink, workspace: Workspace) -> bool:
+    """Forget an earlier merge that did not end, and tell whether its files may be replaced, as --restart says too."""
+    if options.rejects:
+        check_own(workspace.made, Path(options.rejects.reveal()), "--rejects")
+    if not options.restart and workspace.journal.exists():
+        raise MigrateError(f"{workspace.folder} holds the journal of a job that is no merge; choose another --journal")
+    replace = options.restart or not workspace.receipt.exists()
+    check_finals(workspace.made, finals(sink), replace=replace)
+    workspace.clear()
+    return replace if isinstance(sink, FileSink) else options.restart
 
 
 class _Finished:
@@ -116,21 +131,20 @@ def _check_family(shards: list[_Finished]) -> None:
         raise MigrateError(f"--merge needs shards 1 to {count} of {count}, each once; these are {have}")
 
 
-def _write(options: Options, shards: list[_Finished], workspace: Workspace) -> int:
-    sink = open_sink(options.output.reveal(), options.format, options.fields)
+def _write(sink: Sink, shards: list[_Finished], workspace: Workspace, *, fresh: bool) -> int:
     first = next((row for shard in shards for _, row in shard.rows()), None)
     dimension = len(first.vector) if first else 1
     job = shards[0].job
-    with closing(sink), closing(SeenIds(workspace.ids, Shard())) as seen:
-        sink.open(Target(dimension, job["model"], job["precision"], 0, options.restart))
+    with closing(SeenIds(workspace.ids, Shard())) as seen:
+        sink.open(Target(dimension, job["model"], job["precision"], 0, fresh, workspace.made))
         ordered, written = _covered(shards), 0
-        while rows := [replace(row, place=written + at) for at, row in enumerate(islice(ordered, ROWS))]:
+        while rows := [dataclasses.replace(row, place=written + at) for at, row in enumerate(islice(ordered, ROWS))]:
             _check_ids(seen, rows)
             sink.write(rows)
             written += len(rows)
         sink.finish()
         if sink.count() != written:
-            raise MigrateError(f"{options.output} holds {sink.count()} rows, {written} were written; run it again")
+            raise MigrateError(f"{sink.identity()} holds {sink.count()} rows, {written} were written; run it again")
     return written
 
 
@@ -155,7 +169,7 @@ def _covered(shards: list[_Finished]) -> Iterator[Row]:
 
 
 def _list_rejects(shards: list[_Finished], workspace: Workspace) -> None:
-    with workspace.rejects.open("wb") as listed:
+    with owned.stream(workspace.rejects) as listed:
         listed.writelines(line for _, line in heapq.merge(*(shard.rejected() for shard in shards)))
 
 
@@ -166,10 +180,9 @@ def _check_ids(seen: SeenIds, rows: list[Row]) -> None:
         raise MigrateError(f"row {place} of the union: {what}")
 
 
-def _receipt(options: Options, shards: list[_Finished], rows: int) -> Receipt:
+def _receipt(sink: Sink, shards: list[_Finished], rows: int) -> Receipt:
     names = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
     counts = {name: sum(shard.counts[name] for shard in shards) for name in names}
-    sink = open_sink(options.output.reveal(), options.format, options.fields)
     cosines = (shard.receipt["verified"]["least_cosine"] for shard in shards)
     verified = {
         "rows": rows,

@@ -85,10 +85,17 @@ class Options:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", target).strip("-.")[:60]
         return Path(".migrate") / f"{name}-{sha256(target.encode()).hexdigest()[:8]}"
 
+    def place(self, target: str) -> str:
+        """Name what is written to, whatever its format: a file's path, or the identity `target` of a store."""
+        output = self.output.reveal()
+        return target if is_address(output) or "://" in output else str(Path(output).resolve())
+
 
 def job_folder(output: str) -> Path:
     """Where the journal of a file's job is."""
     path = Path(output)
+    if path.name in ("", ".."):
+        raise MigrateError(f"--output {output}: must name a file, or a folder to be made")
     return path.with_name(f"{path.name}.migrate")
 
 

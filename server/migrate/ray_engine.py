@@ -20,8 +20,10 @@ from server.errors import ServiceError, StartError
 from server.migrate import extra, receipt
 from server.migrate.compute import Computer
 from server.migrate.errors import MigrateError
+from server.migrate.made import Made
 from server.migrate.model import Model
 from server.migrate.options import Options
+from server.migrate.places import check_places
 from server.migrate.prepare import Prepared
 from server.migrate.receipt import Receipt
 from server.migrate.record import Record, Row
@@ -52,8 +54,11 @@ def migrate(options: Options, settings: Settings) -> Receipt:
     """
     _check(options)
     settings = replace(settings, threads=settings.threads or 1)
-    workspace = Workspace(options.folder(str(options.output)))
+    place = options.place(str(options.output))
+    workspace = Workspace(options.folder(str(options.output)), place)
+    check_places(options, None, workspace.folder)
     with workspace.lock(), _told(options), _cluster() as data:
+        _claim(options, workspace.made)
         model = Model(options, settings)
         began = time.monotonic(), receipt.now()
         source = _read(data, options)
@@ -130,9 +135,24 @@ class Worker:
 def _check(options: Options) -> None:
     if options.format != "parquet" or options.chunk or options.shard.count > 1:
         raise MigrateError("--engine ray writes Parquet (--format parquet), without --chunk and --shard")
-    filesystem, path = _place(options.output.reveal())
-    if filesystem.get_file_info(path).type.name != "NotFound" and not options.restart:
-        raise MigrateError(f"{options.output} exists; choose another --output, or --restart to replace it")
+
+
+def _claim(options: Options, made: Made) -> None:
+    """Check that nothing is where the job writes, or only what it put there itself, and note what it is to put there.
+
+    Ray replaces whole folders, and what is in them bears no mark.
+    """
+    places = (options.output, _whole(options), _rejects(options))
+    for where in places:
+        filesystem, path = _place(where.reveal())
+        if filesystem.get_file_info(path).type.name == "NotFound":
+            continue
+        if path not in made.names or _strangers(filesystem, path):
+            raise MigrateError(f"{where} exists and is not this job's; choose another --output, or move it away")
+        if not options.restart:
+            raise MigrateError(f"{where} exists; choose another --output, or --restart to replace it")
+    for where in places:
+        made.note(_place(where.reveal())[1])
 
 
 @contextmanager
@@ -191,7 +211,7 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
         embedded.drop_columns([REASON]).write_parquet(options.output.reveal(), mode=mode)
         return data.read_parquet(options.output.reveal()).count(), 0
     # Written once as it comes, so that no text is embedded twice to set its neighbours apart.
-    whole, rejects = f"{options.output.reveal()}.whole", _rejects(options).reveal()
+    whole, rejects = _whole(options).reveal(), _rejects(options).reveal()
     embedded.write_parquet(whole, mode=data.SaveMode.OVERWRITE)
     kept = data.read_parquet(whole)
     kept.map_batches(_accepted, batch_format="pyarrow").write_parquet(options.output.reveal(), mode=mode)
@@ -199,6 +219,18 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
     filesystem, path = _place(whole)
     filesystem.delete_dir(path)
     return data.read_parquet(options.output.reveal()).count(), data.read_parquet(rejects).count()
+
+
+def _strangers(filesystem: Any, path: str) -> bool:  # noqa: ANN401 - Arrow's
+    """Tell whether anything but Parquet files is there."""
+    if filesystem.get_file_info(path).type.name != "Directory":
+        return True
+    inside = filesystem.get_file_info(extra.load("pyarrow.fs").FileSelector(path))
+    return any(entry.type.name != "File" or entry.extension != "parquet" for entry in inside)
+
+
+def _whole(options: Options) -> Location:
+    return Location(f"{options.output.reveal()}.whole")
 
 
 def _rejects(options: Options) -> Location:

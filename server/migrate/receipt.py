@@ -11,7 +11,7 @@ import onnxruntime
 import orjson
 import tokenizers
 
-from server import __version__, staging
+from server import __version__, owned
 from server.artifact import sha256
 from server.migrate.journal import Entry, Header
 from server.migrate.sinks.file import FileSink
@@ -68,11 +68,7 @@ def write(path: Path, receipt: Receipt) -> None:
     Raises:
         OSError: it could not be written.
     """
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(orjson.dumps(receipt, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    staging.flush(fresh)
-    fresh.replace(path)
-    staging.flush(path.parent)
+    owned.put(path, orjson.dumps(receipt, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def read(path: Path) -> Receipt:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -19,20 +20,21 @@ from server.migrate.journal import Entry, Header, Journal, Recovered
 from server.migrate.memo import Memo
 from server.migrate.model import Model
 from server.migrate.options import Options
+from server.migrate.places import check_places
 from server.migrate.prepare import Prepared, refusal
 from server.migrate.progress import Progress
 from server.migrate.receipt import Receipt
 from server.migrate.record import Row
 from server.migrate.seen import SeenIds
 from server.migrate.side_file import SideFile
-from server.migrate.sinks.file import FileSink
+from server.migrate.sinks.file import FileSink, check_finals, finals
 from server.migrate.sinks.registry import open_sink
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sources.registry import open_source
 from server.migrate.sources.source import Source, checked
 from server.migrate.verify import verify
 from server.migrate.window import windows
-from server.migrate.workspace import Workspace
+from server.migrate.workspace import Workspace, check_own
 from server.runner import Runner
 from server.settings import Settings
 
@@ -58,13 +60,12 @@ def migrate(options: Options, settings: Settings) -> Receipt:
         StartError, InvalidError: the model cannot be used as asked.
     """
     sink = open_sink(options.output.reveal(), options.format, options.fields)
-    workspace = Workspace(options.folder(sink.identity()))
+    workspace = Workspace(options.folder(sink.identity()), options.place(sink.identity()))
+    check_places(options, sink, workspace.folder)
     with workspace.lock(), closing(sink), ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.input.reveal(), options.input_format, options.fields)))
         job = Job(options, Model(options, settings), source, sink, workspace)
-        if options.restart:
-            workspace.clear()
-        recovered = _recover(job, wanted := _describe(job))
+        recovered = _begin(job, wanted := _describe(job))
         if recovered and recovered.last.finished:
             return _finished(job)
         runner, batch_tokens = job.model.start()
@@ -75,6 +76,20 @@ def migrate(options: Options, settings: Settings) -> Receipt:
 def _describe(job: Job) -> dict[str, str]:
     ends = {"input": job.source.identity(), "target": job.sink.identity()}
     return {**ends, **job.model.described(), **job.options.decisive()}
+
+
+def _begin(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
+    """Check what is under the names to be written, and read what is on record, after --restart nothing."""
+    options, workspace = job.options, job.workspace
+    if options.rejects:
+        check_own(workspace.made, Path(options.rejects.reveal()), "--rejects")
+    if options.restart:
+        workspace.check_alone()
+        check_finals(workspace.made, finals(job.sink), replace=True)
+        workspace.clear()
+    recovered = _recover(job, wanted)
+    check_finals(workspace.made, finals(job.sink), replace=options.restart or recovered is not None)
+    return recovered
 
 
 def _recover(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
@@ -148,7 +163,7 @@ class Writer:
             file = SideFile(path, last.lengths.get(path.name, 0))
             self._side[path.name] = stack.enter_context(closing(file))
         fresh = journal_.header.fresh and not last.window
-        job.sink.open(Target(dimension, job.model.manifest.name, job.model.precision, last.rows, fresh))
+        job.sink.open(Target(dimension, job.model.manifest.name, job.model.precision, last.rows, fresh, workspace.made))
 
     def write(self, prepared: Prepared) -> None:
         """Embed a window and write it; on record only when the sink has it.

@@ -1,9 +1,11 @@
 """Ids that came already, kept on disk: an index in memory would grow with the input."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from server import owned
 from server.migrate.record import Record
 from server.migrate.shard import Shard
 
@@ -18,6 +20,8 @@ class SeenIds:
     """
 
     def __init__(self, path: Path, shard: Shard) -> None:
+        # SQLite would follow a link to whatever database it leads to.
+        os.close(owned.open_or_create(path))
         # Used by one thread at a time, which need not be the one that made it.
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._kept = bool(self._database.execute("SELECT 1 FROM sqlite_master").fetchone())

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from server import owned
 from server.migrate.errors import MigrateError
 
 
@@ -16,7 +17,7 @@ class SideFile:
             MigrateError: it holds fewer.
         """
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._descriptor = owned.open_or_create(path, os.O_RDWR | os.O_APPEND)
         found = os.fstat(self._descriptor).st_size
         if found < length:
             os.close(self._descriptor)

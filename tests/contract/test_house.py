@@ -17,7 +17,7 @@ FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir"
 # Each module may import those before it in this list, never one after it.
 ORDER = [
     *("secret", "settings", "errors", "lines", "stops", "process", "head", "lingering", "unread", "room", "taking"),
-    *("half_closed", "terms", "connection", "protocol", "manifest", "staging", "machine"),
+    *("half_closed", "terms", "connection", "protocol", "manifest", "staging", "owned", "machine"),
     *("allowance", "trail", "logs", "metrics", "traces", "artifact", "tokenization", "cuda", "device", "session"),
     *("binding", "engine", "runner", "cost", "growth", "plan", "turns", "inference", "job"),
     *("waiting", "batch", "batcher", "warmup"),
@@ -28,10 +28,12 @@ ORDER = [
 # The same for migrate/; a star stands for the modules of a folder that are not named, which do not import each other.
 MIGRATE_ORDER = [
     *("errors", "extra", "record", "retry", "shard", "chunk", "window", "address", "keys", "stores.stored", "stores.*"),
+    *("made", "mark", "lock"),
     *("sources.source", "sources.stream", "sources.values", "sources.fields", "sources.file", "sources.store"),
     *("sources.json_decoder", "sources.json_cursor", "sources.lines"),
     *("sources.*", "sources.registry", "prepare", "seen", "memo"),
-    *("compute", "journal", "side_file", "workspace", "sinks.sink", "sinks.file", "sinks.line_file", "sinks.npy"),
+    *("compute", "journal", "side_file", "workspace", "sinks.sink", "sinks.file"),
+    *("sinks.growing", "sinks.line_file", "sinks.vector_rows", "sinks.npy"),
     *("sinks.claim", "sinks.metadata", "sinks.store", "sinks.pinecone_record", "sinks.pinecone_shards", "sinks.*"),
     *(
         "sinks.registry",
@@ -44,6 +46,8 @@ MIGRATE_ORDER = [
         "verify",
         "receipt",
         "options",
+        "apart",
+        "places",
         "model",
         "estimate",
     ),

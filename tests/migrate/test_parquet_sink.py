@@ -5,7 +5,7 @@ import pyarrow
 import pyarrow.parquet
 
 from tests.unit.server.migrate.sinks.contract import FileSinkContract
-from tests.unit.server.migrate.sinks.rows import DIMENSION, rows, snapshot, target
+from tests.unit.server.migrate.sinks.rows import DIMENSION, rows
 
 
 class TestParquet(FileSinkContract):
@@ -18,12 +18,3 @@ class TestParquet(FileSinkContract):
         assert table.column("text").to_pylist() == [row.text for row in rows(0, 10)]
         assert table.column("metadata").to_pylist()[:2] == [None, '{"n":1}']
         assert np.array_equal(table.column("embedding").to_pylist(), np.stack([row.vector for row in rows(0, 10)]))
-
-    def test_killed_before_the_parts_were_removed_it_is_finished_the_next_time(self, tmp_path: Path) -> None:
-        expected = self.whole(tmp_path / "a")
-        (tmp_path / "a" / "out.parquet.removed").mkdir()
-        (tmp_path / "a" / "out.parquet.removed" / "000000000000000.parquet").write_bytes(b"left over")
-        again = self.make(tmp_path / "a")
-        again.open(target(10))
-        again.finish()
-        assert snapshot(tmp_path / "a") == expected

@@ -10,6 +10,8 @@ from server.migrate.sinks.sink import Target
 
 MODEL, PRECISION, DIMENSION = "embedding_model", "embedding_precision", "embedding_dimension"
 # Whether all rows are there: for the reader who is about to cut over, and against a second job on the same target.
+# Which job made it, by the id in its journal's folder; what was made before there were ids has none.
+JOB = "embedding_job"
 STATE, GROWING, COMPLETE = "embedding_state", "growing", "complete"
 
 
@@ -32,14 +34,16 @@ class Step(Enum):
 
 def mark(target: Target, state: str = GROWING) -> dict[str, str]:
     """Return what is left on a target, so that it is known again and tells its readers what made its vectors."""
-    return {MODEL: target.model, PRECISION: target.precision, DIMENSION: str(target.dimension), STATE: state}
+    maker = {JOB: target.made.job} if target.made.job else {}
+    found = {MODEL: target.model, PRECISION: target.precision, DIMENSION: str(target.dimension), STATE: state}
+    return {**found, **maker}
 
 
 def decide(held: Held | None, target: Target, where: str) -> Step:
     """Decide how the target is opened.
 
-    Only what a migration of the same model, precision and dimension made is continued or replaced: vectors of two
-    models never share a collection, and nothing that someone else made is written into or deleted.
+    Only what this job made, of the same model, precision and dimension, is continued or replaced: vectors of two models
+    never share a collection, two jobs never share one, and nothing that someone else made is written into or deleted.
 
     Raises:
         MigrateError: it may not be used, or rows on record are missing from it.
@@ -57,11 +61,15 @@ def decide(held: Held | None, target: Target, where: str) -> Step:
 
 def _check_maker(held: Held, target: Target, where: str) -> None:
     way_out = "Choose another name in --output, or delete it yourself"
-    wanted = {name: value for name, value in mark(target).items() if name != STATE}
+    wanted = {name: value for name, value in mark(target).items() if name not in (STATE, JOB)}
     if held.mark is None or MODEL not in held.mark:
         size = f"{held.rows} rows" + (f" of {held.dimension} dimensions" if held.dimension else "")
         raise MigrateError(f"{where} exists ({size}) and no migration made it. {way_out}")
     found = {name: str(held.mark.get(name)) for name in wanted}
+    if str(held.mark.get(JOB, target.made.job)) != target.made.job:
+        raise MigrateError(
+            f"{where} was made by another job. Go on with that one, where it was begun or with its --journal. {way_out}"
+        )
     if found != wanted or held.dimension not in (None, target.dimension):
         raise MigrateError(f"{where} holds vectors of {_named(found)}; these are of {_named(wanted)}. {way_out}")
 

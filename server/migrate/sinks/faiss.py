@@ -14,10 +14,10 @@ from server.engine import Vectors
 from server.migrate import extra
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.file import check_new, partial, settle
+from server.migrate.sinks.growing import IDS, VECTORS, WHOLE, Growing
 from server.migrate.sinks.line_file import count, pick
-from server.migrate.sinks.npy import NpySink
 from server.migrate.sinks.sink import Sink, Target
+from server.migrate.sinks.vector_rows import VectorRows
 
 BLOCK = 1 << 16
 
@@ -38,9 +38,8 @@ class FaissSink:
     def __init__(self, final: Path) -> None:
         self.final = final
         self.ids = ids_path(final)
-        self._vectors = NpySink(final.with_name(f"{final.name}.vectors.npy"))
-        self._vectors.ids = self.ids
-        self._done = False
+        self._growing = Growing(final)
+        self._rows = VectorRows(self._growing)
 
     def identity(self) -> str:
         """Return format and path."""
@@ -57,16 +56,10 @@ class FaissSink:
             MigrateError: something else is under that name, rows on record are missing, or FAISS is not installed.
         """
         extra.load("faiss")
-        grown = self._vectors.final
-        self._done = bool(target.written) and self.final.exists() and not (grown.exists() or partial(grown).exists())
-        if self._done:
-            return
-        if not target.written and not target.fresh:
-            check_new(self.final)
-        if not target.written:
-            # What a killed earlier job left whole; this job has nothing in it yet.
-            grown.unlink(missing_ok=True)
-        self._vectors.open(target)
+        if self._growing.is_done(target, VECTORS, self.final):
+            return  # killed after the folder was removed: nothing is left to write
+        self._growing.claim(target, self.files())
+        self._rows.open(target.dimension, target.written, self.ids)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows at their places beside the index to be.
@@ -74,22 +67,22 @@ class FaissSink:
         Raises:
             OSError: they could not be written whole.
         """
-        self._vectors.write(rows)
+        self._rows.write(rows)
 
     def finish(self) -> None:
-        """Make the index, rename it, and only then remove what it was made of."""
-        if self._done:
-            return
-        self._vectors.finish()
-        faiss = extra.load("faiss")
-        vectors = np.load(self._vectors.final, mmap_mode="r")
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        for start in range(0, len(vectors), BLOCK):
-            index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
-        faiss.write_index(index, str(partial(self.final)))
-        settle(partial(self.final), self.final)
-        self._vectors.final.unlink()
-        self._done = True
+        """Make the index, rename the ids and, last, the index, and only then remove what it was made of."""
+        self._rows.complete()
+        if self._growing.holds(VECTORS):
+            faiss = extra.load("faiss")
+            vectors = np.load(self._growing.path(VECTORS), mmap_mode="r")
+            index = faiss.IndexFlatIP(vectors.shape[1])
+            for start in range(0, len(vectors), BLOCK):
+                index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
+            faiss.write_index(index, str(self._growing.fresh(WHOLE)))
+            if self._growing.holds(IDS):
+                self._growing.settle(IDS, self.ids)
+            self._growing.settle(WHOLE, self.final)
+        self._growing.remove()
 
     def count(self) -> int:
         """Count the vectors, of which each must have its id.
@@ -111,7 +104,8 @@ class FaissSink:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._vectors.close()
+        self._rows.close()
+        self._growing.close()
 
 
 def read_index(path: Path) -> Any:  # noqa: ANN401 - FAISS has no types

@@ -1,14 +1,16 @@
-"""What sinks in files share: they grow beside their final name and take it when they are complete."""
+"""What sinks in files share: they grow in a folder beside their final name and take it when they are complete."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from server import staging
 from server.engine import Vectors
 from server.migrate.errors import MigrateError
+from server.migrate.made import Made
 from server.migrate.record import Row
+from server.migrate.sinks.sink import Sink
 
 
 @runtime_checkable
@@ -20,21 +22,29 @@ class FileSink(Protocol):
         ...
 
 
-def partial(final: Path) -> Path:
-    """Where `final` grows."""
-    return final.with_name(f"{final.name}.partial")
+@runtime_checkable
+class FolderSink(Protocol):
+    """A sink whose files lie in a folder of their own, which has a mark."""
+
+    folder: Path
 
 
-def check_new(final: Path) -> None:
-    """Check that a job which has not written yet finds nothing under its final name.
+def finals(sink: Sink) -> list[Path]:
+    """Name the files that a sink will have made; none where a folder or a store is marked instead."""
+    return sink.files() if isinstance(sink, FileSink) and not isinstance(sink, FolderSink) else []
+
+
+def check_finals(made: Made, finals: Iterable[Path], *, replace: bool) -> None:
+    """Check that nothing is under the names of finished files, or if it may `replace` them, what the job put there.
 
     Raises:
-        MigrateError: something is there, which this job has not made; or the folder is missing.
+        MigrateError: something else is, if only a link.
     """
-    if final.exists():
-        raise MigrateError(f"{final} exists and is not this job's; choose another --output, or --restart to replace it")
-    if not final.parent.is_dir():
-        raise MigrateError(f"there is no folder {final.parent}; make it first")
+    for final in finals:
+        if os.path.lexists(final) and not made.owns(final):
+            raise MigrateError(f"{final} exists and is not this job's; choose another --output, or move it away")
+        if made.owns(final) and not replace:
+            raise MigrateError(f"{final} exists; choose another --output, or --restart to replace it")
 
 
 def pick_rows(stored: Iterable[Row], rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
@@ -42,14 +52,3 @@ def pick_rows(stored: Iterable[Row], rows: Sequence[tuple[int, str]]) -> Mapping
     wanted = dict(rows)
     upto = islice(stored, max(wanted, default=-1) + 1)
     return {row.id: row.vector.copy() for row in upto if wanted.get(row.place) == row.id}
-
-
-def settle(path: Path, final: Path) -> None:
-    """Give `path`, complete, its final name for good.
-
-    Raises:
-        OSError: the disk refuses.
-    """
-    staging.flush(path)
-    path.replace(final)
-    staging.flush(final.parent)

@@ -11,7 +11,7 @@ import orjson
 
 from server.engine import Vectors
 from server.migrate.record import Row
-from server.migrate.sinks.file import check_new, partial, settle
+from server.migrate.sinks.growing import LINES, Growing
 from server.migrate.sinks.line_file import LineFile, count, pick
 from server.migrate.sinks.sink import Sink, Target
 
@@ -35,6 +35,7 @@ class JsonLinesSink:
 
     def __init__(self, final: Path) -> None:
         self._final = final
+        self._growing = Growing(final)
         self._lines: LineFile | None = None
 
     def identity(self) -> str:
@@ -51,11 +52,10 @@ class JsonLinesSink:
         Raises:
             MigrateError: something else is under that name, or rows on record are missing.
         """
-        if target.written and not partial(self._final).exists() and self._final.exists():
+        if self._growing.is_done(target, LINES, self._final):
             return  # killed after the rename: nothing is left to write
-        if not target.written and not target.fresh:
-            check_new(self._final)
-        self._lines = LineFile(partial(self._final), target.written)
+        self._growing.claim(target, self.files())
+        self._lines = LineFile(self._growing.path(LINES), target.written)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows after those before, or in the stead of the same ones.
@@ -70,8 +70,10 @@ class JsonLinesSink:
     def finish(self) -> None:
         """Give the file its name."""
         if self._lines:
-            self.close()
-            settle(partial(self._final), self._final)
+            self._lines.close()
+            self._lines = None
+            self._growing.settle(LINES, self._final)
+        self._growing.remove()
 
     def count(self) -> int:
         """Count the rows."""
@@ -87,6 +89,7 @@ class JsonLinesSink:
         if self._lines:
             self._lines.close()
             self._lines = None
+        self._growing.close()
 
 
 def _line(row: Row) -> bytes:

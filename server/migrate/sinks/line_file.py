@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from server import owned
 from server.migrate.errors import MigrateError
 
 BLOCK = 1 << 20
@@ -19,12 +20,14 @@ class LineFile:
         Raises:
             MigrateError: it holds fewer.
         """
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = owned.open_or_create(path)
         offset = _end_of_line(self._descriptor, lines)
         if offset is None:
             os.close(self._descriptor)
             raise MigrateError(f"{path} holds fewer than the {lines} rows on record; run with --restart")
-        os.ftruncate(self._descriptor, offset)
+        # Cutting nothing off would still change the time by which the finished file is known.
+        if os.fstat(self._descriptor).st_size > offset:
+            os.ftruncate(self._descriptor, offset)
         self._last = self._end = (lines, offset)
 
     def write(self, place: int, lines: Sequence[bytes]) -> None:

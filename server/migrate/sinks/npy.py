@@ -1,8 +1,6 @@
 """NumPy's `.npy`: float32 [rows, dimension] in input order, the ids beside it in `NAME.ids.jsonl`, one a line."""
 
-import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -14,9 +12,10 @@ from numpy.lib import format as npy_format
 from server.engine import Vectors
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.file import check_new, partial, settle
-from server.migrate.sinks.line_file import LineFile, count, pick
+from server.migrate.sinks.growing import IDS, VECTORS, Growing
+from server.migrate.sinks.line_file import count, pick
 from server.migrate.sinks.sink import Sink, Target
+from server.migrate.sinks.vector_rows import VectorRows
 
 BLOCK_ROWS = 1024
 
@@ -40,15 +39,13 @@ def read(final: Path) -> Iterator[Row]:
 
 
 class NpySink:
-    """Rows at their places after a header that is written last."""
+    """See `Sink`. Vectors and ids take their final names at the end, the vectors last."""
 
     def __init__(self, final: Path) -> None:
         self.final = final
         self.ids = ids_path(final)
-        self._dimension = 0
-        self._rows = 0
-        self._vectors = -1
-        self._lines: LineFile | None = None
+        self._growing = Growing(final)
+        self._rows = VectorRows(self._growing)
 
     def identity(self) -> str:
         """Return format and path."""
@@ -64,18 +61,10 @@ class NpySink:
         Raises:
             MigrateError: something else is under that name, or rows on record are missing.
         """
-        self._dimension, self._rows = target.dimension, target.written
-        if target.written and not partial(self.final).exists() and self.final.exists():
+        if self._growing.is_done(target, VECTORS, self.final):
             return  # killed after the last rename: nothing is left to write
-        if not target.written and not target.fresh:
-            check_new(self.final)
-        self._vectors = os.open(partial(self.final), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if os.fstat(self._vectors).st_size < self._offset(target.written) and target.written:
-            raise MigrateError(f"{partial(self.final)} lacks rows that are on record; run with --restart")
-        os.ftruncate(self._vectors, self._offset(target.written))
-        # Killed between the two renames, the ids have their final name already.
-        ids = partial(self.ids) if not target.written or partial(self.ids).exists() else self.ids
-        self._lines = LineFile(ids, target.written)
+        self._growing.claim(target, self.files())
+        self._rows.open(target.dimension, target.written, self.ids)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows at their places.
@@ -83,25 +72,16 @@ class NpySink:
         Raises:
             OSError: they could not be written whole.
         """
-        if self._lines is None:
-            raise RuntimeError("the sink is not open for writing")
-        data = np.stack([row.vector for row in rows]).astype("<f4", copy=False).tobytes()
-        if os.pwrite(self._vectors, data, self._offset(rows[0].place)) != len(data):
-            raise OSError("not all vectors could be written; free space on the disk")
-        os.fsync(self._vectors)
-        self._lines.write(rows[0].place, [json.dumps(row.id).encode() + b"\n" for row in rows])
-        self._rows = rows[-1].place + 1
+        self._rows.write(rows)
 
     def finish(self) -> None:
-        """Write the header, then rename the ids and, last, the vectors."""
-        if self._vectors < 0:
-            return
-        os.pwrite(self._vectors, header(self._rows, self._dimension), 0)
-        os.fsync(self._vectors)
-        self.close()
-        if partial(self.ids).exists():
-            settle(partial(self.ids), self.ids)
-        settle(partial(self.final), self.final)
+        """Complete both files and rename the ids and, last, the vectors."""
+        self._rows.complete()
+        if self._growing.holds(IDS):
+            self._growing.settle(IDS, self.ids)
+        if self._growing.holds(VECTORS):
+            self._growing.settle(VECTORS, self.final)
+        self._growing.remove()
 
     def count(self) -> int:
         """Count the vectors, of which each must have its id.
@@ -127,23 +107,8 @@ class NpySink:
 
     def close(self) -> None:
         """Let go of the files."""
-        if self._lines:
-            self._lines.close()
-            self._lines = None
-        if self._vectors >= 0:
-            os.close(self._vectors)
-            self._vectors = -1
-
-    def _offset(self, place: int) -> int:
-        return len(header(0, self._dimension)) + place * self._dimension * 4
-
-
-def header(rows: int, dimension: int) -> bytes:
-    """Return a `.npy` header, which NumPy makes equally long for any number of rows."""
-    stream = io.BytesIO()
-    shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
-    npy_format.write_array_header_1_0(stream, shape)
-    return stream.getvalue()
+        self._rows.close()
+        self._growing.close()
 
 
 def _shape(stream: BinaryIO) -> tuple[int, int]:

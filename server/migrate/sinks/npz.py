@@ -12,12 +12,14 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from server import owned
 from server.engine import Vectors
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.file import check_new, partial, pick_rows, settle
-from server.migrate.sinks.npy import NpySink
+from server.migrate.sinks.file import pick_rows
+from server.migrate.sinks.growing import IDS, VECTORS, WHOLE, Growing
 from server.migrate.sinks.sink import Sink, Target
+from server.migrate.sinks.vector_rows import VectorRows
 
 # NumPy pads every id to the longest.
 LONGEST_ID = 1024
@@ -44,7 +46,8 @@ class NpzSink:
 
     def __init__(self, final: Path) -> None:
         self._final = final
-        self._rows = NpySink(final.with_name(f"{final.name}.rows.npy"))
+        self._growing = Growing(final)
+        self._rows = VectorRows(self._growing)
 
     def identity(self) -> str:
         """Return format and path."""
@@ -60,11 +63,10 @@ class NpzSink:
         Raises:
             MigrateError: something else is under that name, or rows on record are missing.
         """
-        if not target.written and not target.fresh:
-            check_new(self._final)
-        if target.written and self._packed():
-            return
-        self._rows.open(Target(target.dimension, target.model, target.precision, target.written, fresh=True))
+        if self._growing.is_done(target, VECTORS, self._final):
+            return  # killed after the folder was removed: nothing is left to write
+        self._growing.claim(target, self.files())
+        self._rows.open(target.dimension, target.written)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows at their places.
@@ -78,18 +80,17 @@ class NpzSink:
         self._rows.write(rows)
 
     def finish(self) -> None:
-        """Pack the archive, give it its name, then remove the rows that it was made of: the vectors first."""
-        if not self._packed():
-            self._rows.finish()
-            fresh = self._final.with_name(f"{self._final.name}.new")
-            with zipfile.ZipFile(fresh, "w", zipfile.ZIP_STORED) as archive:
-                with _member(archive, "embeddings") as member, self._rows.final.open("rb") as vectors:
+        """Pack the archive, give it its name, then remove the rows that it was made of."""
+        self._rows.complete()
+        if self._growing.holds(VECTORS):
+            whole = owned.stream(self._growing.fresh(WHOLE))
+            with whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+                with _member(archive, "embeddings") as member, self._growing.path(VECTORS).open("rb") as vectors:
                     shutil.copyfileobj(vectors, member, 1 << 20)
                 with _member(archive, "ids") as member:
-                    _write_ids(member, self._rows.ids)
-            settle(fresh, self._final)
-        for path in self._rows.files():
-            path.unlink(missing_ok=True)
+                    _write_ids(member, self._growing.path(IDS))
+            self._growing.settle(WHOLE, self._final)
+        self._growing.remove()
 
     def count(self) -> int:
         """Count the vectors."""
@@ -103,10 +104,7 @@ class NpzSink:
     def close(self) -> None:
         """Let go of the files."""
         self._rows.close()
-
-    def _packed(self) -> bool:
-        growing = self._rows.final.exists() or partial(self._rows.final).exists()
-        return self._final.exists() and not growing
+        self._growing.close()
 
 
 @contextmanager

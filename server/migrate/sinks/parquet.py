@@ -1,6 +1,5 @@
 """Parquet: columns `id`, `text`, `embedding` (fixed-size list of float32), `metadata` (JSON), in input order."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,13 @@ from typing import Any
 import numpy as np
 import orjson
 
+from server import owned, staging
 from server.engine import Vectors
 from server.migrate import extra
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.file import check_new, partial, pick_rows, settle
+from server.migrate.sinks.file import pick_rows
+from server.migrate.sinks.growing import PARTS, WHOLE, Growing
 from server.migrate.sinks.sink import Sink, Target
 
 ROWS = 1024
@@ -41,7 +42,8 @@ class ParquetSink:
 
     def __init__(self, final: Path) -> None:
         self._final = final
-        self._parts = partial(final)
+        self._growing = Growing(final)
+        self._parts = self._growing.path(PARTS)
         self._dimension = 0
         self._parquet: Any = None
 
@@ -61,14 +63,13 @@ class ParquetSink:
         """
         self._parquet = extra.load("pyarrow.parquet")
         self._dimension = target.dimension
-        if not target.written and not target.fresh:
-            check_new(self._final)
-        if target.written and not self._parts.exists() and self._final.exists():
-            return  # killed after the last rename: nothing is left to write
+        if self._growing.is_done(target, PARTS, self._final):
+            return  # killed after the folder was removed: nothing is left to write
+        self._growing.claim(target, self.files())
         self._parts.mkdir(exist_ok=True)
         for path in self._parts.iterdir():
             if path.suffix != SUFFIX or int(path.stem) >= target.written:
-                path.unlink()
+                owned.remove(path)
         held = sum(self._parquet.read_metadata(part).num_rows for part in self._sorted())
         if held != target.written:
             raise MigrateError(f"{self._parts} holds {held} of {target.written} rows on record; run with --restart")
@@ -81,21 +82,22 @@ class ParquetSink:
         """
         part = self._parts / f"{rows[0].place:015d}{SUFFIX}"
         fresh = part.with_suffix(".new")
-        self._parquet.write_table(table(rows, self._dimension), fresh)
-        settle(fresh, part)
+        owned.remove(fresh)
+        with owned.stream(fresh) as stream:
+            self._parquet.write_table(table(rows, self._dimension), stream)
+        staging.flush(fresh)
+        fresh.replace(part)
+        staging.flush(self._parts)
 
     def finish(self) -> None:
         """Put the parts together, give the file its name, then remove the parts, all of them at once."""
-        removed = self._final.with_name(f"{self._final.name}.removed")
-        shutil.rmtree(removed, ignore_errors=True)
         if self._parts.exists():
-            fresh = self._final.with_name(f"{self._final.name}.new")
-            with self._parquet.ParquetWriter(fresh, schema(self._dimension)) as writer:
+            whole = owned.stream(self._growing.fresh(WHOLE))
+            with whole, self._parquet.ParquetWriter(whole, schema(self._dimension)) as writer:
                 for part in self._sorted():
                     writer.write_table(self._parquet.read_table(part))
-            settle(fresh, self._final)
-            self._parts.rename(removed)
-            shutil.rmtree(removed)
+            self._growing.settle(WHOLE, self._final)
+        self._growing.remove()
 
     def count(self) -> int:
         """Count the rows."""
@@ -106,7 +108,8 @@ class ParquetSink:
         return pick_rows(read(self._final), rows)
 
     def close(self) -> None:
-        """There is nothing to let go of: no file stays open between two writes."""
+        """Let go of the folder; no file stays open between two writes."""
+        self._growing.close()
 
     def _sorted(self) -> list[Path]:
         return sorted(self._parts.glob(f"*{SUFFIX}"))

@@ -36,6 +36,7 @@ class PgvectorSink(StoreSink[PgTable]):
                 f"pgvector indexes at most {LONGEST_INDEXED} dimensions; the model gives {target.dimension}"
             )
         self.connect(target)
+        self.store.hold()
         self._do("the extension vector cannot be made", "CREATE EXTENSION IF NOT EXISTS vector")
         self.store.register()
         step = decide(self._held(), target, self.identity())

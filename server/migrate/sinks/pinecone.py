@@ -30,7 +30,8 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 class PineconeSink(StoreSink[PineconeNamespace]):
     """See `Sink`.
 
-    A namespace carries no mark of who made it, so a job that starts over refuses one that holds anything.
+    A namespace carries no mark of who made it, so a job begins with an empty one, notes that it did, and refuses to
+    start over in one that holds anything.
     """
 
     _expected = 0
@@ -44,11 +45,13 @@ class PineconeSink(StoreSink[PineconeNamespace]):
                 f"{self.identity()} is an index of {dimension} dimensions, these vectors have {target.dimension}; "
                 f"make a new index for them"
             )
-        if target.fresh and rows:
+        begun = self.identity() in target.made.names and not target.fresh
+        if rows and not begun and not target.written:
             raise MigrateError(
                 f"{self.identity()} holds {rows} records; choose another namespace, or empty this one: "
                 f"index.delete(delete_all=True, namespace={self.store.name!r})"
             )
+        target.made.note(self.identity())
         self._expected = target.written
         if self._visible() < target.written:
             raise MigrateError(f"{self.identity()} has lost some of {target.written} records; run with --restart")

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from server import staging
+from server import owned
 from server.engine import Vectors
 from server.migrate import extra, keys
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.sinks.growing import Growing
 from server.migrate.sinks.pinecone_record import record
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores.pinecone import Record, requests
@@ -34,6 +35,7 @@ class PineconeShards:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._growing = Growing(folder)
         self._suffix = PARQUET if folder.suffix == PARQUET else ".jsonl"
         self._target: Target
 
@@ -48,7 +50,12 @@ class PineconeShards:
     def open(self, target: Target) -> None:
         """Find or make the folder, and remove what was written beyond the rows on record."""
         self._target = target
-        step = decide(self._held(), target, str(self.folder))
+        self._growing.claim(target)
+        try:
+            step = decide(self._held(), target, str(self.folder))
+        except MigrateError:
+            self._growing.remove()
+            raise
         if step is not Step.CREATE:
             self._cut(0 if step is Step.REPLACE else target.written)
         if step is not Step.CONTINUE:
@@ -74,6 +81,7 @@ class PineconeShards:
     def finish(self) -> None:
         """Note that all rows are there."""
         self._put(self.folder / MARK, orjson.dumps(mark(self._target, COMPLETE)))
+        self._growing.remove()
 
     def count(self) -> int:
         """Count the rows by reading every shard."""
@@ -92,7 +100,8 @@ class PineconeShards:
         return found
 
     def close(self) -> None:
-        """Do nothing: no file stays open."""
+        """Let go of the output; no file stays open."""
+        self._growing.close()
 
     def _held(self) -> Held | None:
         if not self.folder.exists() or not any(self.folder.iterdir()):
@@ -109,14 +118,10 @@ class PineconeShards:
     def _cut(self, place: int) -> None:
         for start, _, path in list(self._shards()):
             if start >= place:
-                path.unlink()
+                owned.remove(path)
 
     def _put(self, path: Path, data: bytes) -> None:
-        growing = path.with_name(f"{path.name}.partial")
-        growing.write_bytes(data)
-        staging.flush(growing)
-        growing.replace(path)
-        staging.flush(self.folder)
+        owned.put(path, data)
 
     def _parquet(self, batch: Sequence[Record]) -> bytes:
         arrow, parquet = extra.load("pyarrow"), extra.load("pyarrow.parquet")

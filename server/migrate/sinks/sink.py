@@ -1,10 +1,11 @@
 """What every sink can do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.engine import Vectors
+from server.migrate.made import Made
 from server.migrate.record import Row
 
 
@@ -12,7 +13,8 @@ from server.migrate.record import Row
 class Target:
     """What a sink is opened for. `fresh` empties what an earlier job left; otherwise that job is continued.
 
-    `written` counts the rows that the journal has on record: a sink whose target holds fewer refuses.
+    `written` counts the rows that the journal has on record: a sink whose target holds fewer refuses. `made` is what
+    the job made before; nothing else is ever replaced.
     """
 
     dimension: int
@@ -20,6 +22,7 @@ class Target:
     precision: str
     written: int
     fresh: bool
+    made: Made = field(default_factory=Made)
 
 
 class Sink(Protocol):

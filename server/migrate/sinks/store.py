@@ -1,11 +1,14 @@
 """What sinks in stores share: a connection from `open` to `close`, and reading back through it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from server.engine import Vectors
 from server.migrate.address import Address
 from server.migrate.errors import MigrateError
+from server.migrate.lock import Lock
 from server.migrate.sinks.sink import Target
 from server.migrate.stores.stored import Stored
 
@@ -19,6 +22,7 @@ class StoreSink(Generic[StoreT]):
         self.address = where
         self._connect = connect
         self._opened: tuple[StoreT, Target] | None = None
+        self._lock: Lock | None = None
 
     @property
     def store(self) -> StoreT:
@@ -35,11 +39,12 @@ class StoreSink(Generic[StoreT]):
         return str(self.address)
 
     def connect(self, target: Target) -> None:
-        """Connect, once and for `target`.
+        """Connect, once and for `target`; where the store is a folder, keep other processes from this collection.
 
         Raises:
-            MigrateError: the store does not answer, or its client is not installed.
+            MigrateError: another process has it, the store does not answer, or its client is not installed.
         """
+        self._take()
         self._opened = self._connect(self.address), target
 
     def count(self) -> int:
@@ -55,6 +60,22 @@ class StoreSink(Generic[StoreT]):
         if self._opened:
             self._opened[0].close()
             self._opened = None
+        if self._lock:
+            self._lock.remove()
+            self._lock = None
+
+    def _take(self) -> None:
+        location = self.address.location.reveal()
+        if self.address.remote or "://" in location:
+            return
+        folder, name = Path(location), sha256(self.address.collection.encode()).hexdigest()[:8]
+        held = Lock(folder / f".migrate-{name}.lock", f"{self.identity()} is being written already")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.take()
+        except OSError:
+            return  # no locks there; the mark in the collection keeps other jobs out
+        self._lock = held
 
     def _both(self) -> tuple[StoreT, Target]:
         if self._opened is None:

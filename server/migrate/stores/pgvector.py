@@ -41,6 +41,7 @@ class PgTable:
         self.sql = extra.load("psycopg.sql")
         self.table = self.sql.Identifier(*address.collection.split("."))
         self._connection: Any = None
+        self._holds = False
         persist(f"{address} cannot be opened", self.connection)
 
     def connection(self) -> Any:  # noqa: ANN401 - the client's own
@@ -50,7 +51,23 @@ class PgTable:
                 self._address.location.reveal(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
             )
             self.register()
+            if self._holds and not self._take():
+                # The server may not have noticed yet that the lost session is gone, so this passes.
+                self._connection.close()
+                raise self._psycopg.OperationalError("another session writes to the table")
         return self._connection
+
+    def hold(self) -> None:
+        """Keep other processes that ask for the same from this table while this one is connected.
+
+        An advisory lock of the session (PostgreSQL, "Advisory Locks"), which ends with it.
+
+        Raises:
+            MigrateError: another process has it.
+        """
+        if not persist(f"{self._address} cannot be locked", self._take, self.is_passing):
+            raise MigrateError(f"{self._address} is being written already, by another process; wait for it or stop it")
+        self._holds = True
 
     def register(self) -> None:
         """Teach the connection pgvector's types, where the database has them."""
@@ -141,6 +158,17 @@ class PgTable:
     def _selected(self, name: str, kind: str) -> Any:  # noqa: ANN401 - composed SQL
         plain = kind.removeprefix("_") in PLAIN
         return self.sql.SQL("{}" if plain else "{}::text").format(self.sql.Identifier(name))
+
+    def _take(self) -> bool:
+        connection = self._connection if self._holds else self.connection()
+        *schema, table = self._address.collection.split(".")
+        found = connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended('embedding-service ' || coalesce((SELECT nspname FROM "
+            "pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass(%s)), "
+            "%s::text, current_schema()) || '.' || %s, 0))",
+            (self.table.as_string(connection), next(iter(schema), None), table),
+        )
+        return bool(found.fetchone()[0])
 
     def _column(self) -> str:
         found = [name for name, kind in self.columns().items() if kind in VECTORS]

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from server.engine import Vectors
+from server.migrate.made import Made
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
 
 DIMENSION = 8
+MADE = Made("one job")
 # Ids that some store does not take as they are.
 IDS = ("plain", "Ünïcode ☃", "7", "007", "6fa459ea-ee8a-4ca4-894e-db77e160355e", "it's", "a#0", "x" * 600, "日本語")
 METADATA = {"language": "Français ☃", "page": 3, "score": 0.5, "draft": False, "none": None, "tags": ["a", "b"]}
@@ -36,10 +38,15 @@ def rows(count: int, dimension: int = DIMENSION) -> list[Row]:
 
 
 def target(
-    written: int = 0, dimension: int = DIMENSION, model: str = "all-MiniLM-L6-v2", *, fresh: bool = False
+    written: int = 0,
+    dimension: int = DIMENSION,
+    model: str = "all-MiniLM-L6-v2",
+    *,
+    fresh: bool = False,
+    made: Made = MADE,
 ) -> Target:
-    """What a sink is opened for."""
-    return Target(dimension, model, "int8", written, fresh)
+    """What a sink is opened for, by one job unless the test says another."""
+    return Target(dimension, model, "int8", written, fresh, made)
 
 
 def check(sink: Sink, written: Sequence[Row]) -> None:

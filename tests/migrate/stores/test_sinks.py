@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from server.migrate.errors import MigrateError
+from server.migrate.made import Made
 from server.migrate.record import Row
 from tests.migrate.stores.conftest import ALL
 from tests.migrate.stores.opening import opened, sink_for
@@ -81,6 +82,24 @@ def test_a_complete_target_is_not_written_into_by_another_job(output: str) -> No
     fill(output, rows(30))
     with pytest.raises(MigrateError, match="--restart"), opened(output, target()):
         pass
+
+
+@every_marked_store
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_another_job_fills_or_filled_is_not_touched(output: str, fresh: bool) -> None:
+    """Two jobs with one store and different journals."""
+    with opened(output, target()) as sink:
+        sink.write(rows(20))
+    other = target(fresh=fresh, made=Made("another job"))
+    with pytest.raises(MigrateError, match="another job"), opened(output, other):
+        pass
+    with opened(output, target(20)) as sink:
+        sink.write(rows(30)[20:])
+        sink.finish()
+    with pytest.raises(MigrateError, match=r"another job|not this job's"), opened(output, other):
+        pass
+    with opened(output, target(30)) as sink:
+        check(sink, rows(30))
 
 
 @pytest.mark.parametrize("output", [kind for kind in ALL if kind not in ("pinecone", "faiss")], indirect=True)

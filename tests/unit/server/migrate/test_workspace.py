@@ -16,13 +16,13 @@ def test_a_second_run_is_kept_out_and_told_of_the_first(tmp_path: Path) -> None:
         pass
 
 
-def test_clearing_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
+def test_clearing_leaves_nothing_but_the_lock_and_the_mark(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "job")
     with workspace.lock():
         workspace.journal.write_text("x")
         workspace.memo.write_text("x")
         workspace.clear()
-        assert [path.name for path in workspace.folder.iterdir()] == ["lock"]
+        assert {path.name for path in workspace.folder.iterdir()} == {"lock", "job.json"}
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

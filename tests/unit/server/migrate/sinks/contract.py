@@ -2,15 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from server.migrate.errors import MigrateError
+from server.migrate.made import Made
 from server.migrate.record import Row
 from server.migrate.sinks.registry import open_sink, read
 from server.migrate.sinks.sink import Sink
+from tests.unit.server.migrate.crash import Killed, killing
 from tests.unit.server.migrate.sinks.rows import rows, snapshot, target
 
 
@@ -99,6 +102,28 @@ class FileSinkContract(ABC):
         again.close()
         assert snapshot(tmp_path / "a") == expected
 
+    def test_killed_at_any_moment_of_the_end_it_is_finished_the_next_time(self, tmp_path: Path) -> None:
+        expected = self.whole(tmp_path / "a")
+        for call in range(1, 60):
+            folder = tmp_path / f"killed{call}"
+            folder.mkdir()
+            sink = self.make(folder)
+            sink.open(target())
+            for part in (rows(0, 4), rows(4, 8), rows(8, 10)):
+                sink.write(part)
+            with killing(call) as killer, suppress(Killed):
+                sink.finish()
+            sink.close()
+            again = self.make(folder)
+            again.open(target(10))
+            again.finish()
+            again.close()
+            assert snapshot(folder) == expected, f"killed at call {call}"
+            assert {path.name for path in folder.iterdir()} == set(expected)
+            if killer.calls < call:
+                return
+        raise AssertionError("it makes no end")
+
     def test_rows_on_record_that_are_gone_are_told(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
         sink.open(target())
@@ -107,10 +132,12 @@ class FileSinkContract(ABC):
         with pytest.raises(MigrateError, match="--restart"):
             self.make(tmp_path).open(target(8))
 
-    def test_what_is_there_is_replaced_only_when_told(self, tmp_path: Path) -> None:
+    def test_what_is_there_is_replaced_only_by_the_job_that_made_it(self, tmp_path: Path) -> None:
         expected = self.whole(tmp_path / "a")
-        with pytest.raises(MigrateError, match="exists and is not this job's"):
-            self.make(tmp_path / "a").open(target())
+        for restart in (False, True):
+            with pytest.raises(MigrateError, match="exists and is not this job's"):
+                self.make(tmp_path / "a").open(target(fresh=restart, made=Made("another job")))
+        assert snapshot(tmp_path / "a") == expected
         fresh = self.make(tmp_path / "a")
         fresh.open(target(fresh=True))
         for part in (rows(0, 4), rows(4, 8), rows(8, 10)):

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from server.migrate.made import Made
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Target
 
 DIMENSION = 6
+MADE = Made("one job")
 IDS = ["plain", "ünïcode ☃", 'quote " and \\', "line\nend", "-", "0"]
 
 
@@ -22,9 +24,9 @@ def rows(start: int, stop: int) -> list[Row]:
     ]
 
 
-def target(written: int = 0, *, fresh: bool = False) -> Target:
-    """What a sink is opened for."""
-    return Target(DIMENSION, "tiny", "fp32", written, fresh)
+def target(written: int = 0, *, fresh: bool = False, made: Made = MADE) -> Target:
+    """What a sink is opened for, by one job unless the test says another."""
+    return Target(DIMENSION, "tiny", "fp32", written, fresh, made)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

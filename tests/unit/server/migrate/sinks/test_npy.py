@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 
-from server.migrate.sinks.npy import header
+from server.migrate.sinks.vector_rows import header
 from tests.unit.server.migrate.sinks.contract import FileSinkContract
-from tests.unit.server.migrate.sinks.rows import DIMENSION, rows, snapshot, target
+from tests.unit.server.migrate.sinks.rows import DIMENSION, rows
 
 
 class TestNpy(FileSinkContract):
@@ -17,14 +17,6 @@ class TestNpy(FileSinkContract):
         assert (vectors.dtype, vectors.shape) == (np.dtype("<f4"), (10, DIMENSION))
         ids = [json.loads(line) for line in (tmp_path / "a" / "out.ids.jsonl").read_text().splitlines()]
         assert ids == [row.id for row in rows(0, 10)]
-
-    def test_killed_between_the_two_renames_it_is_finished_the_next_time(self, tmp_path: Path) -> None:
-        expected = self.whole(tmp_path / "a")
-        (tmp_path / "a" / "out.npy").rename(tmp_path / "a" / "out.npy.partial")
-        again = self.make(tmp_path / "a")
-        again.open(target(10))
-        again.finish()
-        assert snapshot(tmp_path / "a") == expected
 
     def test_a_header_is_equally_long_for_any_number_of_rows(self) -> None:
         assert len({len(header(count, 1024)) for count in (0, 1, 10**9, 10**15)}) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from tests.unit.server.migrate.sinks.contract import FileSinkContract
-from tests.unit.server.migrate.sinks.rows import rows, snapshot, target
+from tests.unit.server.migrate.sinks.rows import rows, target
 
 
 class TestNpz(FileSinkContract):
@@ -17,14 +17,6 @@ class TestNpz(FileSinkContract):
         with np.load(tmp_path / "a" / "out.npz") as arrays:
             assert arrays["ids"].tolist() == [row.id for row in rows(0, 10)]
             assert np.array_equal(arrays["embeddings"], np.stack([row.vector for row in rows(0, 10)]))
-
-    def test_killed_before_the_rows_were_removed_it_is_finished_the_next_time(self, tmp_path: Path) -> None:
-        expected = self.whole(tmp_path / "a")
-        (tmp_path / "a" / "out.npz.rows.ids.jsonl").write_text("left over")
-        again = self.make(tmp_path / "a")
-        again.open(target(10))
-        again.finish()
-        assert snapshot(tmp_path / "a") == expected
 
     def test_an_id_that_would_make_all_others_long_is_refused(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)

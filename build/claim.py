@@ -1,0 +1,74 @@
+"""What in a models folder a build made: its own working folders by a mark in them, its files by the manifest."""
+
+import shutil
+from pathlib import Path
+
+from build.errors import BuildError
+from server import owned
+from server.manifest import VARIANTS, decode
+from server.staging import OWNER
+
+
+def fresh(folder: Path) -> None:
+    """Make a working folder of a build anew; one that a killed build left is removed first.
+
+    Raises:
+        BuildError: something else is under that name.
+        OSError: it cannot be made.
+    """
+    remove(folder)
+    folder.mkdir(exist_ok=True)
+    (folder / OWNER).touch()
+
+
+def remove(folder: Path) -> None:
+    """Remove a working folder of a build, where there is one; its mark goes last.
+
+    Raises:
+        BuildError: a build did not make it.
+        OSError: it cannot be removed.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise BuildError(f"{folder} was not made by a build; move it away")
+    entries = [path for path in folder.iterdir() if path.name != OWNER] if folder.exists() else []
+    if entries and not (folder / OWNER).is_file():
+        raise BuildError(f"{folder} holds {entries[0].name} and was not made by a build; move it away")
+    for path in entries:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if folder.exists():
+        (folder / OWNER).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def check_files(models_dir: Path, name: str) -> None:
+    """Check that every file that a build of model `name` could write is free, or in the manifest of an earlier one.
+
+    Raises:
+        BuildError: one is not; nothing was changed.
+    """
+    ours = _listed(models_dir / f"{name}.json")
+    suffixes = ("json", "tokenizer.json", "onnx", *(f"{variant}.onnx" for variant in VARIANTS))
+    for path in (models_dir / f"{name}.{suffix}" for suffix in suffixes):
+        try:
+            owned.check(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise BuildError(f"{path} {error.strerror}") from None
+        if path.name not in ours:
+            raise BuildError(
+                f"{path} is not in the manifest of a build ({name}.json), so it may be yours; move it away, or choose "
+                "another MODELS_DIR. Nothing was changed"
+            )
+
+
+def _listed(path: Path) -> set[str]:
+    """Name the files of the build whose manifest is at `path`, itself included; none where it is no manifest."""
+    try:
+        manifest = decode(path.read_bytes())
+    except (OSError, ValueError):
+        return set()
+    return {path.name, manifest.tokenizer.file, *(variant.file for variant in manifest.variants.values())}

@@ -1,0 +1,89 @@
+"""Vectors and ids of an output while it grows: a `.npy` whose header is written last, and a line an id."""
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from server import owned
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks.growing import IDS, VECTORS, Growing
+from server.migrate.sinks.line_file import LineFile
+
+
+class VectorRows:
+    """Rows at their places, from `open` to `complete`."""
+
+    def __init__(self, growing: Growing) -> None:
+        self._growing = growing
+        self._dimension = 0
+        self._rows = 0
+        self._vectors = -1
+        self._lines: LineFile | None = None
+
+    def open(self, dimension: int, written: int, final_ids: Path | None = None) -> None:
+        """Begin, or go on after `written` rows; their ids may be under their final name already.
+
+        Raises:
+            MigrateError: rows on record are missing.
+            OSError: a file cannot be made, or is not this program's.
+        """
+        self._dimension, self._rows = dimension, written
+        path, ids = self._growing.path(VECTORS), self._growing.path(IDS)
+        self._vectors = owned.open_or_create(path)
+        size = os.fstat(self._vectors).st_size
+        if written and size < self._offset(written):
+            self.close()
+            raise MigrateError(f"{path} lacks rows that are on record; run with --restart")
+        if size > self._offset(written):
+            os.ftruncate(self._vectors, self._offset(written))
+        # Killed between two renames, the ids have their final name.
+        moved = final_ids is not None and written and final_ids.exists() and not self._growing.holds(IDS)
+        self._lines = LineFile(final_ids if moved and final_ids else ids, written)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows at their places.
+
+        Raises:
+            OSError: they could not be written whole.
+        """
+        if self._lines is None:
+            raise RuntimeError("the sink is not open for writing")
+        data = np.stack([row.vector for row in rows]).astype("<f4", copy=False).tobytes()
+        if os.pwrite(self._vectors, data, self._offset(rows[0].place)) != len(data):
+            raise OSError("not all vectors could be written; free space on the disk")
+        os.fsync(self._vectors)
+        self._lines.write(rows[0].place, [json.dumps(row.id).encode() + b"\n" for row in rows])
+        self._rows = rows[-1].place + 1
+
+    def complete(self) -> None:
+        """Write the header, by which the vectors are a `.npy`, and close both files."""
+        if self._vectors >= 0:
+            os.pwrite(self._vectors, header(self._rows, self._dimension), 0)
+            os.fsync(self._vectors)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._lines:
+            self._lines.close()
+            self._lines = None
+        if self._vectors >= 0:
+            os.close(self._vectors)
+            self._vectors = -1
+
+    def _offset(self, place: int) -> int:
+        return len(header(0, self._dimension)) + place * self._dimension * 4
+
+
+def header(rows: int, dimension: int) -> bytes:
+    """Return a `.npy` header, which NumPy makes equally long for any number of rows."""
+    stream = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
+    npy_format.write_array_header_1_0(stream, shape)
+    return stream.getvalue()
