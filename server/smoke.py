@@ -111,6 +111,8 @@ def _report(url: str) -> Iterator[str]:
 
 
 def _embed(url: str, body: Mapping[str, object]) -> Reply:
+    if "@" in url:
+        raise SmokeError("the address holds a user or a password; give it without, and the key in API_KEY")
     if not url.startswith(("http://", "https://")):
         raise SmokeError(f"{url} is not the address of a server; give one such as {DEFAULT_URL}")
     request = urllib.request.Request(f"{url}/embed", json.dumps(body).encode(), _headers())  # noqa: S310 - checked

@@ -135,7 +135,7 @@ def _check(given: Mapping[str, Any]) -> None:
             f"--shard writes files ({', '.join(sinks.READABLE)}), which --merge unites in a file or a store; "
             f"--format {given['format']} is none of them"
         )
-    for flag in ("input", "output", "rejects", "journal"):
+    for flag in ("input", "output", "compare_with", "rejects", "journal"):
         _check_place(flag, str(given[flag] or ""), given)
     rejects = given["rejects"]
     if rejects and given["engine"] == "local" and not Path(rejects).resolve().parent.is_dir():
@@ -144,14 +144,14 @@ def _check(given: Mapping[str, Any]) -> None:
 
 def _check_place(flag: str, where: str, given: Mapping[str, Any]) -> None:
     """Refuse what cannot be a file's name without a secret in it, since names are shown and kept."""
-    formats = {"input": "input_format", "output": "format"}
+    formats = {"input": "input_format", "output": "format", "compare_with": ""}
     if is_address(where) and flag in formats:
-        if (named := given[formats[flag]]) not in (None, store_of(where)):
+        if (named := given.get(formats[flag])) not in (None, store_of(where)):
             raise MigrateError(f"--{flag} is the address of {store_of(where)}, which is not of the format {named}")
     elif given["engine"] == "local" and (is_address(where) or URL.match(where) or mask(where) != where):
         raise MigrateError(
-            f"--{flag} {mask(where)}: neither the address of a store that is known nor a file; if it is one, write its "
-            "name as ./NAME"
+            f"--{flag.replace('_', '-')} {mask(where)}: neither the address of a store that is known nor a file; "
+            "if it is one, write its name as ./NAME"
         )
 
 

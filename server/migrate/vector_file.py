@@ -29,7 +29,7 @@ class RowFile:
         """
         self._path = path
         if not path.is_file():
-            raise MigrateError(f"{path}: no such file")
+            raise MigrateError(f"{mask(str(path))}: no such file")
 
     def ids(self) -> Iterator[str]:
         """Yield every id, in the file's order."""

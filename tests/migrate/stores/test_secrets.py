@@ -24,6 +24,7 @@ pytest.importorskip("psycopg", reason="needs requirements/stores.txt")
 @given(address=addresses.filter(lambda text: "pinecone" not in text))
 @example(address=f"postgresql://me:{HEAD}%zz{TAIL}@127.0.0.1:1/app#docs")
 @example(address=f"postgresql://127.0.0.1:1/app?password={HEAD}&{TAIL}#docs")
+@example(address=f"s3://KEY:{HEAD}{TAIL}@bucket/vectors.parquet")
 @example(address=f"lancedb:s3://KEY:{HEAD}{TAIL}@bucket/folder#docs")
 @settings(max_examples=60)
 def test_no_client_s_words_show_a_secret(address: str) -> None:

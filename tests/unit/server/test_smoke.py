@@ -73,3 +73,11 @@ def test_a_server_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert f"no server answers at {url}" in lines[0]
+
+
+@pytest.mark.parametrize("url", ["http://user:hidden@127.0.0.1:1", "ftp://hidden@127.0.0.1", "http://u:hid/den@h"])
+def test_a_password_in_the_address_is_refused_and_not_shown(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main([url]) != 0
+    said = capsys.readouterr().out
+    assert "API_KEY" in said
+    assert "hid" not in said
