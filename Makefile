@@ -87,6 +87,7 @@ images: .venv/ready ## build every image with buildah (root), run them read-only
 	IMAGES=all $(RUN) -m pytest -v tests/images
 
 sbom: .venv/ready ## list what the runtime installs, with versions and hashes, as CycloneDX: SBOM=sbom.json
+	@test ! -L $(SBOM) && { test ! -e $(SBOM) || grep -q '"bomFormat": *"CycloneDX"' $(SBOM); } || { echo "$(SBOM) exists and is no SBOM: move it away, or set SBOM=" >&2; exit 1; }
 	$(RUN) -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM) requirements/runtime.txt
 
 lint: .venv/ready ## ruff and mypy
@@ -111,7 +112,8 @@ lock-images: ## print the base and monitoring images with their digests of today
 	@./deploy/lock_images.sh
 
 clean: ## remove the environments, caches and built models
-	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .venv-fuzz .cache models/*.onnx models/*.json
+	$(PYTHON) build/clean.py models
+	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .venv-fuzz .cache
 
 # The runtime and the tests: no torch, no transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt

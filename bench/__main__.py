@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench import capacity, fidelity, host, migration, race, workloads
+from bench import capacity, fidelity, host, migration, output, race, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
 from bench.gpu import run as gpu
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subject = open_subject(given.models_dir, given.model, inference_threads(given.threads).count)
         work = {"compare": _compare, "run": _run, "load": _load, "migrate": _migrate, "gpu": _gpu}[given.command]
         return work(given, subject)
-    except (StartError, BuildError, WorkerError, ValueError, OSError) as error:
+    except (StartError, BuildError, WorkerError, output.OutputError, ValueError, OSError) as error:
         say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
@@ -185,8 +185,7 @@ def _show(given: argparse.Namespace, found: Report | capacity.Plan) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
+    output.write(path, text)
     say(f"wrote {path}")
 
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import onnx
 
-from bench import svg
+from bench import output, svg
 
 # A block of a layer, outermost first; what a node's path begins with decides.
 _PARALLEL = ("attention/self/query", "attention/self/key", "attention/self/value")
@@ -242,8 +242,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{given.graph} is not built: make build-models MODEL={given.graph.stem}", file=sys.stderr)
         return 1
     model = onnx.load(given.graph, load_external_data=False)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(draw(outline(model, given.graph.stem)), "utf-8")
+    try:
+        output.write(given.out, draw(outline(model, given.graph.stem)))
+    except output.OutputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,0 +1,37 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from build.clean import clean
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    listed = {
+        "schema": 2,
+        "name": "m",
+        "tokenizer": {"file": "m.tokenizer.json"},
+        "variants": {"fp32": {"file": "m.onnx"}},
+        "fidelity_texts": {},
+    }
+    (tmp_path / "m.json").write_text(json.dumps(listed))
+    for name in ("m.tokenizer.json", "m.onnx"):
+        (tmp_path / name).write_text("built")
+    return tmp_path
+
+
+def test_only_what_manifests_list_is_removed(models: Path) -> None:
+    (models / "mine.onnx").write_text("mine")
+    (models / "mine.json").write_text('["mine"]')
+    assert sorted(clean(models)) == ["m.json", "m.onnx", "m.tokenizer.json"]
+    assert sorted(path.name for path in models.iterdir()) == ["mine.json", "mine.onnx"]
+
+
+def test_a_manifest_names_nothing_outside_its_folder(models: Path) -> None:
+    (models.parent / "mine").write_text("mine")
+    manifest = json.loads((models / "m.json").read_bytes())
+    manifest["variants"]["fp32"]["file"] = "../mine"
+    (models / "m.json").write_text(json.dumps(manifest))
+    clean(models)
+    assert (models.parent / "mine").exists()
