@@ -24,7 +24,7 @@ from server.job import Embedded
 from server.loaded import Loaded
 from server.metrics import Metrics
 from server.question import Asker, Question
-from server.tokenization import WORKERS, Encoded, Pieces
+from server.tokenization import WORKERS, Pieces
 from server.warmup import Warm
 
 # Of English text, rather few than many: what a text's tokens are estimated by before it is tokenized, and how much
@@ -79,7 +79,7 @@ class Service:
         begun = time.monotonic()
         self.check_room()
         with self._batcher.reserved(self._expect_tokens(question)):
-            encoded, sequences = await self._encode(question, deadline)
+            truncated, sequences = await self._encode(question, deadline)
         tokenization_s = time.monotonic() - begun
         self.metrics.tokenize_seconds.observe(tokenization_s)
         tokens = sum(map(len, sequences))
@@ -89,7 +89,7 @@ class Service:
             vectors=embedded.vectors,
             characters=question.characters,
             tokens=tokens,
-            truncated=sum(text.truncated for text in encoded),
+            truncated=truncated,
             tokenization_s=tokenization_s,
             queue_s=embedded.queue_s,
             inference_s=embedded.inference_s,
@@ -171,10 +171,10 @@ class Service:
             for text in question.inputs
         )
 
-    async def _encode(self, question: Question, deadline: float) -> tuple[list[Encoded], list[Ids]]:
+    async def _encode(self, question: Question, deadline: float) -> tuple[int, list[Ids]]:
         if question.characters <= INLINE_CHARACTERS:
-            return self._tokenize(question)
-        return await self._in_tokenizer(question.characters, deadline, partial(self._tokenize, question))
+            return self._tokenize(question, deadline)
+        return await self._in_tokenizer(question.characters, deadline, partial(self._tokenize, question, deadline))
 
     async def _in_tokenizer(self, characters: int, deadline: float, work: Callable[[], T]) -> T:
         self._check_tokenizer_room(characters)
@@ -199,9 +199,16 @@ class Service:
             self._check_tokens(tokens)
         return split
 
-    def _tokenize(self, question: Question) -> tuple[list[Encoded], list[Ids]]:
-        encoded = self._tokenizer.encode(question.inputs, question.prompt, question.truncate)
-        return encoded, [np.array(text.ids, np.int64) for text in encoded]
+    def _tokenize(self, question: Question, deadline: float) -> tuple[int, list[Ids]]:
+        """Return how many texts were cut, and the ids of each, as arrays at once: a list takes four times the room."""
+        sequences: list[Ids] = []
+        truncated = 0
+        for encoded in self._tokenizer.encode_each(question.inputs, question.prompt, question.truncate):
+            truncated += encoded.truncated
+            sequences.append(np.array(encoded.ids, np.int64))
+            if time.monotonic() > deadline:
+                raise _too_slow()
+        return truncated, sequences
 
     async def _compute(self, sequences: list[Ids], deadline: float) -> Embedded:
         """Take from the cache what is there, and compute the rest."""

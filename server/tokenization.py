@@ -1,6 +1,8 @@
 """Text to token ids: the model's own tokenizer, with truncation that keeps the special tokens where they belong."""
 
-from collections.abc import Sequence
+import json
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -8,6 +10,7 @@ from typing import Literal, NamedTuple
 import tokenizers
 
 from server.errors import InvalidError, StartError
+from server.text_start import TextStart
 
 Truncation = Literal["END", "START", "NONE"]
 # Texts, or texts that the caller has tokenized, special tokens included; never a mixture.
@@ -21,11 +24,18 @@ PARAM = "input"
 PARALLEL_CHARACTERS = 4096
 # Requests whose texts are tokenized at the same time.
 WORKERS = 2
+# What is tokenized at once, unless one text is longer. Until it is cut, a text takes up to `BYTES_PER_CHARACTER` (one
+# token each, with its offsets, its name and what it was made from).
+SLICE_CHARACTERS = 65_536
+BYTES_PER_CHARACTER = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One text as token ids, special tokens included; `tokens` counts them before truncation."""
+    """One text as token ids, special tokens included; `tokens` counts them before truncation.
+
+    Of a text far too long they may be counted only so far as to know that.
+    """
 
     ids: list[int]
     tokens: int
@@ -77,6 +87,8 @@ class Tokenizer:
         self.max_tokens = max_tokens
         self.vocabulary_size: int = self._tokenizer.get_vocab_size()
         self.prefix, self.suffix = self._special_tokens(path)
+        self._start = TextStart(json.loads(self._tokenizer.to_str()), max_tokens)
+        self._large = threading.Lock()
 
     def encode(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> list[Encoded]:
         """Encode texts, or take the caller's token ids, each with `prompt` before it.
@@ -88,12 +100,13 @@ class Tokenizer:
             InvalidError: a text holds nothing to embed or a lone surrogate, or is too long and `truncate` is NONE;
                 or token ids are not this tokenizer's.
         """
-        prompt_ids = self._content(self._encode_all([prompt])[0]) if prompt else []
-        texts = [text for text in inputs if isinstance(text, str)]
-        encoded = self._encode_all([prompt + text for text in texts])
-        for index, ids in enumerate(ids for ids in inputs if not isinstance(ids, str)):
-            encoded.append([*self.prefix, *prompt_ids, *self._unwrapped(index, ids), *self.suffix])
-        return [self._fit(index, ids, prompt_ids, truncate) for index, ids in enumerate(encoded)]
+        return list(self.encode_each(inputs, prompt, truncate))
+
+    def encode_each(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> Iterator[Encoded]:
+        """Do the same one by one, so that no more than a few texts' tokens are in memory before they are cut."""
+        prompt_ids = self._content(self._encode_slice([prompt])[0]) if prompt else []
+        for index, ids in enumerate(self._untruncated(inputs, prompt, prompt_ids, truncate)):
+            yield self._fit(index, ids, prompt_ids, truncate)
 
     def spans(self, text: str) -> list[Span]:
         """Return where each token of `text` lies, special tokens left out.
@@ -114,19 +127,36 @@ class Tokenizer:
             if len(text) < PARALLEL_CHARACTERS:
                 found = self._tokenizer.encode(text, add_special_tokens=special)
             else:
-                (found,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
+                with self._large:
+                    (found,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
         except TypeError:
             raise InvalidError(_describe_surrogate([text]), param=PARAM) from None
         return Pieces(text, found.ids, found.tokens, found.offsets, found.special_tokens_mask, found.word_ids)
 
-    def _encode_all(self, texts: list[str]) -> list[list[int]]:
+    def _untruncated(
+        self, inputs: Inputs, prompt: str, prompt_ids: list[int], truncate: Truncation
+    ) -> Iterator[list[int]]:
+        """Yield the ids of each input, or as many of them as truncation needs."""
+        texts = [text for text in inputs if isinstance(text, str)]
+        for part in _slices(texts):
+            whole = [prompt + text for text in texts[part]]
+            starts = [self._start.of(text) for text in whole] if truncate == "END" else whole
+            for text, start, ids in zip(whole, starts, self._encode_slice(starts, part.start), strict=True):
+                enough = len(start) == len(text) or len(ids) > self.max_tokens
+                yield ids if enough else self._encode_slice([text])[0]
+        for index, ids in enumerate(ids for ids in inputs if not isinstance(ids, str)):
+            yield [*self.prefix, *prompt_ids, *self._unwrapped(index, ids), *self.suffix]
+
+    def _encode_slice(self, texts: list[str], first: int = 0) -> list[list[int]]:
+        """Encode a few texts, whose first has the index `first`, at once."""
         try:
             if sum(map(len, texts)) < PARALLEL_CHARACTERS:
                 # A batch of one is encoded on this thread, and without the offsets that `encode` adds: a third faster.
                 return [self._tokenizer.encode_batch_fast([text])[0].ids for text in texts]
-            return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+            with self._large:  # One at a time, so that their memory is bounded; the library's own threads share it.
+                return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         except TypeError:
-            raise InvalidError(_describe_surrogate(texts), param=PARAM) from None
+            raise InvalidError(_describe_surrogate(texts, first), param=PARAM) from None
 
     def _fit(self, index: int, ids: list[int], prompt_ids: list[int], truncate: Truncation) -> Encoded:
         content = self._content(ids)
@@ -200,8 +230,19 @@ def _shared(left: Sequence[int], right: Sequence[int]) -> int:
     return min(len(left), len(right))
 
 
-def _describe_surrogate(texts: Sequence[str]) -> str:
-    for index, text in enumerate(texts):
+def _slices(texts: Sequence[str]) -> Iterator[slice]:
+    """Yield slices of `texts` with at most SLICE_CHARACTERS, and with at least one text."""
+    start = held = 0
+    for position, text in enumerate(texts):
+        if position > start and held + len(text) > SLICE_CHARACTERS:
+            yield slice(start, position)
+            start, held = position, 0
+        held += len(text)
+    yield slice(start, len(texts))
+
+
+def _describe_surrogate(texts: Sequence[str], first: int = 0) -> str:
+    for index, text in enumerate(texts, first):
         try:
             text.encode()
         except UnicodeEncodeError as error:

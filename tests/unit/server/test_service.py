@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -196,9 +197,9 @@ def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(artifact:
 
 def test_a_deadline_holds_while_texts_are_tokenized(artifact: Artifact) -> None:
     class Slow(Tokenizer):
-        def encode(self, *given: Any, **named: Any) -> list[Encoded]:
+        def encode_each(self, *given: Any, **named: Any) -> Iterator[Encoded]:
             gate.wait(10)
-            return super().encode(*given, **named)
+            yield from super().encode_each(*given, **named)
 
     async def main() -> None:
         service = serving(load(artifact))
