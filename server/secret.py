@@ -172,12 +172,18 @@ def secrets_in(text: str) -> set[str]:
     head = SCHEME.match(text)
     user = _user(text, head) if head else ""
     name, colon, password = user.partition(":")
-    secret = password if colon or (head and head[1].lower().startswith("postgres")) else name
+    known = head is not None and head[1].lower().startswith("postgres")
+    secret = password if colon or known else name
     if secret:
-        found |= {secret, b64encode(unquote(user).encode(errors="surrogateescape")).decode()} | _pieces(secret)
+        found |= {secret, b64encode(unquote(user).encode(errors="surrogatepass")).decode()} | _pieces(secret)
+    if secret and not known and len(name) >= WORD:
+        # The first half of a key, or a name that is long for one.
+        found.add(name)
     for parameter in PARAMETER.finditer(text):
         if SECRET_NAME.search(unquote(parameter[1])):
             found |= _values(text[parameter.end() :])
+            # Where both readings find something, each may cut the other's secret in two.
+            found |= {text[head.end() :]} if head and user else set()
     return {secret for secret in found if secret.strip()}
 
 
@@ -230,7 +236,7 @@ def _character(character: str) -> str:
         return character
     octets = "".join(f"%(?:25)*{octet:02x}" for octet in character.encode(errors="surrogatepass"))
     if character == "\\":
-        return rf"(?:{octets}|\\)++"
-    escapes = {re.escape(form[1:-1]).replace(r"\\", r"\\+") for form in (json.dumps(character), repr(character))}
+        return rf"(?:{octets}|\\){{1,16}}"
+    escapes = {re.escape(form[1:-1]).replace(r"\\", r"\\{1,16}") for form in (json.dumps(character), repr(character))}
     space = [r"\+"] if character == " " else []
-    return f"(?:{'|'.join([octets, *sorted(escapes), *space])}|" + r"\\*+" + f"{re.escape(character)})"
+    return f"(?:{'|'.join([octets, *sorted(escapes), *space])}|" + r"\\{0,16}" + f"{re.escape(character)})"

@@ -18,6 +18,7 @@ from tests.unit.server.addresses import HEAD, TAIL, addresses, leaks, secrets
 @example(address="postgresql://me:S3cr3tHead%zzT4ilOfIt@db/app#docs")
 @example(address="lancedb:s3://KEY:S3cr3tHead/T4ilOfIt@bucket/folder#docs")
 def test_an_address_shows_no_secret_however_broken_it_is(address: str) -> None:
+    secret.forget()
     where = Location(address)
     assert not leaks(f"{where} {where!r} {[where]} {mask(address)}")
     assert where.reveal() == address
@@ -36,6 +37,7 @@ def test_what_holds_no_secret_is_shown_as_it_is(text: str) -> None:
 
 
 @given(secret_=secrets)
+@example(secret_=f"{HEAD}\\\t\\\\n{TAIL}")
 def test_no_form_of_a_secret_passes(secret_: str) -> None:
     secret.forget()
     remember(secret_)
