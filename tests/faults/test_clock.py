@@ -45,7 +45,7 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Pa
     file.write_text("+0\n")
     settings = {"ld_preload": LIBRARY, "faketime_timestamp_file": file, "faketime_no_cache": 1}
     with serve(
-        quantization="int8", dont_fake_monotonic=1, request_timeout_s=5, receive_timeout_s=5, **settings
+        quantization="int8", dont_fake_monotonic=1, request_timeout_s=60, receive_timeout_s=60, **settings
     ) as made:
         yield made, file
 

@@ -60,7 +60,16 @@ class Checks:
         """Command pytest; it writes JUnit's XML."""
         results = folder / "tests.xml"
         bound_s = sizes.bound * _MINUTE
-        command = [str(python(self.environment)), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command = [
+            str(python(self.environment)),
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "junit_family=xunit1",
+        ]
         command += [f"--hypothesis-seed={seed}", f"--timeout={bound_s:g}", f"--junitxml={results}", *self.nodes]
         variables = {
             "FAULT_RUNS": str(sizes.runs if self.seeded else 1),
