@@ -8,7 +8,7 @@ goes on for longer, and elsewhere. A failure names its seed and the number of th
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import h11
 import pytest
@@ -37,7 +37,7 @@ def fuzzed() -> Iterator[Served]:
     assert not [line for line in served.lines if any(word in line for word in COMPLAINTS)]
 
 
-def test_mutated_requests(fuzzed: Served) -> None:
+def test_mutated_requests(fuzzed: Served, record_property: Callable[[str, object], None]) -> None:
     with Raw(fuzzed.client.base_url) as caller:
         caller.send(GOOD)
         caller.half_close()
@@ -46,7 +46,7 @@ def test_mutated_requests(fuzzed: Served) -> None:
     while time.monotonic() < deadline:
         attack(fuzzed, f"{SEED}:{number}", vector)
         number += 1
-    print(f"{number} mutated requests, seed {SEED}")
+    record_property("figures", f"{number:,} mutated requests, seed {SEED}")
     assert number > 10 * SECONDS
 
 

@@ -82,6 +82,16 @@ INPUTS = (
         "Any texts in any order: the batch's budget holds, none is lost, doubled or starved",
         (once(f"{UNIT}/test_plan.py"),),
     ),
+    Row(
+        "B11",
+        "Any bytes on a connection, in pieces or behind a good request: answers that are HTTP, and the good one's",
+        (once(f"{FAULTS}/test_fuzz_http.py"),),
+    ),
+    Row(
+        "B12",
+        "A page of another site posts without a Content-Type, JSON in another charset: 403 or 415",
+        (once(f"{CONTRACT}/test_origins.py"),),
+    ),
 )
 
 VECTORS = (
@@ -189,5 +199,26 @@ MIGRATIONS = (
         "D12",
         "Shards of which one dies: the others are whole, and a merge verifies that none is missing",
         (once(f"{UNIT}/migrate/test_merge.py"),),
+    ),
+    Row(
+        "D13",
+        "Nothing is removed, followed or overwritten that the same job did not make; one output has one job at a time",
+        (
+            once(f"{UNIT}/migrate/test_ownership.py", f"{FAULTS}/test_migrate_ownership.py"),
+            stores(f"{_STORES}/test_locks.py"),
+        ),
+    ),
+    Row(
+        "D14",
+        "A record that can only be read in part (a comma too many, two fields of one name) is refused or rejected",
+        (once(f"{UNIT}/migrate/sources"),),
+    ),
+    Row(
+        "D15",
+        "Passwords and keys are in no error, log, receipt, journal or name of a file",
+        (
+            once(f"{UNIT}/migrate/test_secrets.py", f"{UNIT}/test_secret.py"),
+            stores(f"{_STORES}/test_secrets.py"),
+        ),
     ),
 )

@@ -30,7 +30,7 @@ class Sizes:
 
 
 SHORT = Sizes("short", 1, 2, 2, 20, 11, 1, {"steady": 0.1, "overload": 0.1, "soak": 0.15}, 5)
-DEFAULT = Sizes("default", 20, 60, 150, 1000, 11, 3, {"steady": 3, "overload": 1.5, "soak": 3}, 10)
+DEFAULT = Sizes("default", 20, 30, 100, 1000, 11, 3, {"steady": 2, "overload": 1, "soak": 2}, 10)
 LONG = Sizes("long", 20, 3600, 10_000, 10_000, 200, 5, {"steady": 30, "overload": 10, "soak": 60}, 600)
 
 
@@ -75,6 +75,7 @@ class Checks:
             "FAULT_RUNS": str(sizes.runs if self.seeded else 1),
             "FAULT_SEED": str(seed),
             "FUZZ_SECONDS": str(sizes.fuzz),
+            "FUZZ_SEED": str(seed),
             "HYPOTHESIS_EXAMPLES": str(sizes.examples),
             "MIGRATE_KILLS": str(sizes.kills),
             "SCHEMATHESIS_EXAMPLES": str(sizes.cases),

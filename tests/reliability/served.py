@@ -26,7 +26,7 @@ LOAD = (
     Row(
         "L7",
         "Ready within 3 s and what the graph takes to open; nobody is let in before the engine is warm",
-        (Scenario("start"), often(f"{FAULTS}/test_warm.py")),
+        (Scenario("start"), once(f"{FAULTS}/test_warm.py")),
     ),
 )
 
@@ -81,11 +81,8 @@ FAULT = (
         "F8",
         "SIGTERM with 200 requests in flight: unready at once, all answered, exit with 0; a second signal ends it now",
         (
-            often(
-                f"{_START}::test_a_stop_at_any_moment_answers_all_that_was_accepted",
-                f"{_START}::test_a_second_signal_at_any_moment_ends_the_process_at_once",
-            ),
-            once(f"{FAULTS}/test_stop.py"),
+            often(f"{_START}::test_a_stop_at_any_moment_answers_all_that_was_accepted"),
+            once(f"{FAULTS}/test_stop.py", f"{_START}::test_a_second_signal_at_any_moment_ends_the_process_at_once"),
         ),
     ),
     Row(
@@ -118,7 +115,7 @@ FAULT = (
     Row(
         "F14",
         "Half a core, and stops of up to 3 s: no probe of liveness fails, deadlines hold",
-        (often(f"{FAULTS}/test_stalls.py"),),
+        (often(f"{FAULTS}/test_seeded_stalls.py"), once(f"{FAULTS}/test_stalls.py")),
     ),
     Row(
         "F15",
@@ -158,5 +155,15 @@ FAULT = (
             often(f"{_START}::test_a_setting_that_cannot_be_is_refused_by_name"),
             once(f"{FAULTS}/test_start.py::test_a_setting_out_of_range_names_itself"),
         ),
+    ),
+    Row(
+        "F21",
+        "Every connection taken: idle ones give way, the one idle longest first, and probes always get in",
+        (once(f"{FAULTS}/test_connections.py"),),
+    ),
+    Row(
+        "F22",
+        "Requests that were refused, given up or answered leave nothing behind that waits for the garbage collector",
+        (once(f"{UNIT}/test_released.py", f"{CONTRACT}/test_refusals.py"),),
     ),
 )
