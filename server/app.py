@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -203,7 +203,23 @@ def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Re
 async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> tuple[AskedT, Result]:
     service: Service = request.app.state.service
     asked = parse(await _read_body(request, service), service.asker)
-    return asked, await _while_connected(request, service.embed(asked.question, request.state.deadline))
+    state = request.state
+    with _learning(service, state.since):
+        return asked, await _while_connected(request, service.embed(asked.question, state.deadline, state.since))
+
+
+@contextmanager
+def _learning(service: Service, since: float | None) -> Iterator[None]:
+    """Learn from a request that came at `since` how long callers wait who do not say so."""
+    left = False
+    try:
+        yield
+    except ClientGoneError:
+        left = True
+        raise
+    finally:
+        if since is not None:
+            service.note_patience(since, left=left)
 
 
 async def _read_body(request: Request, service: Service) -> bytes:

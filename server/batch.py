@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.cost import Load
+from server.cost import CostModel, Load
 from server.job import Job, Text
 
 
@@ -15,6 +15,11 @@ class Batch:
     texts: list[Text]
     sharers: list[list[Text]]
     load: Load
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any of its callers still waits."""
+        return any(not text.job.done.done() for sharers in self.sharers for text in sharers)
 
     def jobs(self) -> set[Job]:
         """The requests that have a text here."""
@@ -52,6 +57,13 @@ class InHand:
     def running_s(self) -> float:
         """How long the oldest of those that run has been running; 0 where none does."""
         return self._clock() - min(self._began.values()) if self._began else 0.0
+
+    def left_s(self, cost: CostModel, ratio: float) -> float:
+        """Estimate how long a stream has to compute what was given, at `ratio` times what `cost` says; in seconds."""
+        now = self._clock()
+        begun = ((ratio * cost.seconds(batch.load), now - began) for batch, began in self._began.items())
+        left = sum(max(0.0, expected - passed) for expected, passed in begun)
+        return (left + sum(ratio * cost.seconds(batch.load) for batch in self._prepared)) / self._streams
 
     def give(self, batch: Batch) -> Batch | None:
         """Add a batch; return it if it begins at once."""

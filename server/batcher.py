@@ -6,36 +6,29 @@ batch to fill: whatever is queued when a thread is about to fall idle is planned
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import count
 
 import numpy as np
 
-from server.allowance import Allowance
-from server.batch import Batch, InHand
-from server.cost import Load, Pace
+from server.admission import retry_after_s, too_late
+from server.batch import Batch
+from server.cost import Pace
 from server.engine import Engine, Ids, Vectors
-from server.errors import DeadlineError, InferenceError, OverloadedError, ServiceError, UnavailableError
+from server.errors import InferenceError, ServiceError, UnavailableError
 from server.inference import InferenceThreads, Run
-from server.job import Embedded, Job, Text
+from server.job import Embedded, Job
 from server.metrics import Metrics
-from server.plan import Limits, plan
-from server.turns import Turns
-from server.waiting import WaitingTexts
+from server.plan import Limits
+from server.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
-RATE_WEIGHT = 0.2
-MAX_RETRY_AFTER_S = 60
 # How long before a batch should end the next one is planned and handed over, so that its thread never waits for the
 # event loop. Later arrivals miss that batch, so it is short.
 LEAD_S = 0.003
-# For how long after a small request large ones are computed in slices.
-SLICED_S = 1.0
 
 
 class Batcher:
@@ -54,15 +47,10 @@ class Batcher:
         self._pace = pace
         self._metrics = metrics
         self._clock = clock
-        self._queue = Allowance(pace.queue_tokens)
-        self._tokens_per_s = pace.tokens_per_s
         self._threads = threads
-        self._waiting = WaitingTexts()
-        self._tickets = count()
-        self._turns = Turns()
-        self._small_came = -math.inf
-        self._in_hand = InHand(pace.streams, clock)
-        self._jobs = 0
+        self._scheduler = Scheduler(pace, clock)
+        self._in_hand = self._scheduler.in_hand
+        self._queue = self._scheduler.queue
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -76,12 +64,17 @@ class Batcher:
     @property
     def queued_requests(self) -> int:
         """Requests that are admitted and not yet answered."""
-        return self._jobs
+        return self._scheduler.requests
 
     @property
     def queued_s(self) -> float:
         """The time they should take at the speed measured of late."""
-        return self._queue.held / self._tokens_per_s
+        return self._scheduler.queued_s
+
+    @property
+    def patience_s(self) -> float:
+        """How long callers who do not say so wait, as far as is known; endless where nothing is."""
+        return self._scheduler.patience.bound(self._clock())
 
     @property
     def dimension(self) -> int:
@@ -93,22 +86,24 @@ class Batcher:
         """How long a thread has been at its batch, the longest of them; 0 when all are idle."""
         return self._in_hand.running_s
 
-    async def embed(self, sequences: Sequence[Ids], deadline: float) -> Embedded:
+    async def embed(self, sequences: Sequence[Ids], deadline: float, since: float | None = None) -> Embedded:
         """Compute vectors for one request, in order; all of its texts are admitted or none.
 
+        `deadline` and `since`, when its caller began to wait if it did not say for how long, are on this batcher's
+        clock.
+
         Raises:
-            OverloadedError: the queue is full.
+            OverloadedError: the queue is full, or others take longer than the caller waits.
             UnavailableError: the batcher is closing.
-            DeadlineError: `deadline`, on this batcher's clock, passed first.
+            DeadlineError: `deadline` passed first, or would.
             InferenceError: a batch with texts of this request failed.
         """
-        tokens = sum(map(len, sequences))
-        self.check_room(tokens)
-        small = tokens <= self._pace.slice_tokens
-        if small:
-            self._small_came = self._clock()
-        due = self._turns.admit([len(ids) for ids in sequences])
-        return await self._wait_for(self._admit(sequences, due, deadline, small=small), tokens)
+        ask = self._scheduler.ask(map(len, sequences), deadline, since)
+        self._check_open()
+        self._scheduler.check(ask)
+        job = self._job(len(sequences), deadline, since, small=ask.small)
+        self._scheduler.admit(job, sequences, ask)
+        return await self._wait_for(job, ask.tokens)
 
     async def probe(self, ids: Ids, deadline: float) -> Embedded:
         """Compute one text before all that wait, whether there is room or not.
@@ -117,41 +112,51 @@ class Batcher:
             DeadlineError: `deadline` passed first.
             InferenceError: it failed.
         """
-        return await self._wait_for(self._admit([ids], [-math.inf], deadline, small=True), len(ids))
+        job = self._job(1, deadline, None, small=True)
+        self._scheduler.admit_first(job, [ids])
+        return await self._wait_for(job, len(ids))
 
     def check_room(self, tokens: int = 1) -> None:
-        """Tell whether `tokens` more could be admitted now.
+        """Tell whether the queue has room for `tokens` more; when idle it has for any number.
 
         Raises:
-            OverloadedError: they could not; an idle batcher admits any number.
+            OverloadedError: it has not.
             UnavailableError: the batcher is closing.
         """
-        if self._closing:
-            raise UnavailableError("the server is shutting down")
-        if not self._queue.has_room(tokens):
-            raise OverloadedError(
-                f"the queue is full: {self._queue.held} of {self._queue.limit} tokens are taken; try again later",
-                self.retry_after_s(),
-            )
+        self._check_open()
+        self._scheduler.check_room(tokens)
+
+    def check(self, lengths: Sequence[int], deadline: float, since: float | None = None) -> None:
+        """Tell whether a request with texts of these lengths in tokens would be admitted now.
+
+        Raises:
+            OverloadedError: the queue is full, or others take longer than the caller waits.
+            UnavailableError: the batcher is closing.
+            DeadlineError: it takes longer by itself.
+        """
+        self._check_open()
+        self._scheduler.check(self._scheduler.ask(lengths, deadline, since))
 
     @contextmanager
-    def reserved(self, tokens: int) -> Iterator[None]:
-        """Hold room for about `tokens` during the block, in which a request finds out how many it has.
+    def reserved(self, lengths: Sequence[int], deadline: float, since: float | None = None) -> Iterator[None]:
+        """Hold room for texts of about these lengths during the block, in which a request finds out what they are.
 
         Raises:
-            OverloadedError: there is none.
+            OverloadedError: there is none, or others take longer than the caller waits.
             UnavailableError: the batcher is closing.
+            DeadlineError: it takes longer by itself.
         """
-        self.check_room(tokens)
-        share = self._queue.take(tokens)
-        try:
+        self._check_open()
+        with self._scheduler.reserved(self._scheduler.ask(lengths, deadline, since)):
             yield
-        finally:
-            self._queue.release(share)
+
+    def note_patience(self, age_s: float, *, left: bool) -> None:
+        """Learn from a caller who did not say how long it would wait: it left at this age, or was answered."""
+        self._scheduler.patience.note(age_s, self._clock(), left=left)
 
     def retry_after_s(self) -> int:
         """Estimate when today's queue will have drained at the rate measured of late, in whole seconds."""
-        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(self.queued_s)))
+        return retry_after_s(self.queued_s)
 
     async def close(self, timeout_s: float) -> bool:
         """Refuse new requests and wait for the admitted ones, at most `timeout_s`; tell whether all ended."""
@@ -164,72 +169,54 @@ class Batcher:
         self._threads.stop()
         return self._idle.is_set()
 
-    async def _wait_for(self, texts: list[Text], tokens: int) -> Embedded:
-        job = texts[0].job
-        self._jobs += 1
+    def _check_open(self) -> None:
+        if self._closing:
+            raise UnavailableError("the server is shutting down")
+
+    def _job(self, texts: int, deadline: float, since: float | None, *, small: bool) -> Job:
+        vectors = np.empty((texts, self._engine.dimension), np.float32)
+        done: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
+        return Job(vectors, deadline, self._clock(), texts, small, done, since)
+
+    async def _wait_for(self, job: Job, tokens: int) -> Embedded:
+        self._scheduler.requests += 1
         self._idle.clear()
-        job.done.add_done_callback(partial(self._forget, texts, self._queue.take(tokens)))
+        job.done.add_done_callback(partial(self._forget, job, self._queue.take(tokens)))
         self._dispatch()
         try:
             async with asyncio.timeout(max(0.0, job.deadline - self._clock())):
                 return await job.done
         except TimeoutError:
-            raise _too_late() from None
-
-    def _admit(self, sequences: Sequence[Ids], due: Iterable[float], deadline: float, *, small: bool) -> list[Text]:
-        vectors = np.empty((len(sequences), self._engine.dimension), np.float32)
-        done: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
-        job = Job(vectors, deadline, self._clock(), len(sequences), small, done)
-        turns = zip(due, self._tickets, strict=False)
-        texts = [
-            Text(job, position, ids, ids.tobytes(), turn)
-            for position, (ids, turn) in enumerate(zip(sequences, turns, strict=False))
-        ]
-        for text in texts:
-            self._waiting.add(text)
-        return texts
+            raise too_late() from None
 
     def _dispatch(self) -> None:
         """Start batches while a thread is idle and a text waits."""
         if self._in_hand.idle:
-            limits = self._limits()
+            limits = self._scheduler.limits()
             while self._in_hand.idle and self._start(limits):
                 pass
 
     def _prepare(self) -> None:
         """Hand the next batch over shortly before a running one ends."""
         if self._in_hand.may_prepare:
-            self._start(self._limits())
+            self._start(self._scheduler.limits())
 
     def _start(self, limits: Limits) -> bool:
         """Hand a batch over; tell whether there was one."""
-        now = self._clock()
-        planned = plan(self._waiting.in_turn(), self._pace.cost, limits, now)
-        self._waiting.put_back(planned.waiting)
-        for text in planned.expired:
-            text.job.fail(_too_late())
-        batch = self._claim(planned.batch)
+        batch, expired = self._scheduler.next_batch(limits)
+        for text in expired:
+            text.job.fail(too_late())
         if not batch.texts:
             return False
-        self._turns.serve(batch.load.tokens, self._jobs)
-        sequences = [text.ids for text in batch.texts]
-        self._threads.submit(partial(self._engine.embed, sequences), partial(self._finish, batch))
+        self._threads.submit(partial(self._compute, batch), partial(self._finish, batch))
         self._begin(self._in_hand.give(batch))
         return True
 
-    def _limits(self) -> Limits:
-        sliced = self._clock() - self._small_came < SLICED_S
-        return Limits.of_pace(self._pace, self._waiting.tokens, self._turns.now, sliced=sliced)
-
-    def _claim(self, texts: Iterable[Text]) -> Batch:
-        batch = Batch([], [], Load())
-        load = Load()
-        for text in texts:
-            if sharers := self._waiting.claim(text):
-                batch.texts.append(text)
-                batch.sharers.append(sharers)
-                load = load.plus(text.tokens)
-        return Batch(batch.texts, batch.sharers, load)
+    def _compute(self, batch: Batch) -> Vectors:
+        """Runs on an inference thread; of a batch that nobody waits for any more nothing is computed."""
+        if not batch.wanted:
+            return np.empty((0, self._engine.dimension), np.float32)
+        return self._engine.embed([text.ids for text in batch.texts])
 
     def _begin(self, batch: Batch | None) -> None:
         """Where a thread has begun `batch`, prepare the one after it in time."""
@@ -238,11 +225,12 @@ class Batcher:
             asyncio.get_running_loop().call_later(max(0.0, left), self._prepare)
 
     def _finish(self, batch: Batch, run: Run) -> None:
-        self._begin(self._in_hand.end(batch))
-        if run.vectors is not None:
-            self._deliver(batch, run.vectors, run.began, run.ended)
-        else:
+        computed = run.vectors is not None and len(run.vectors) > 0
+        self._begin(self._scheduler.end(batch, run.ended - run.began if computed else None))
+        if run.vectors is None:
             self._fail(batch, run.error)
+        elif computed:
+            self._deliver(batch, run.vectors, run.began, run.ended)
         self._dispatch()
         self._note_idle()
 
@@ -259,8 +247,6 @@ class Batcher:
 
     def _measure(self, batch: Batch, seconds: float) -> None:
         load, metrics = batch.load, self._metrics
-        found = self._pace.streams * load.tokens / max(seconds, 1e-6)
-        self._tokens_per_s += RATE_WEIGHT * (found - self._tokens_per_s)
         metrics.batch_seconds.observe(seconds)
         metrics.batch_tokens.observe(load.tokens)
         metrics.batch_texts.observe(load.texts)
@@ -277,17 +263,13 @@ class Batcher:
         for job in batch.jobs():
             job.fail(error)
 
-    def _forget(self, texts: list[Text], share: int, _done: asyncio.Future[Embedded]) -> None:
+    def _forget(self, job: Job, share: int, _done: asyncio.Future[Embedded]) -> None:
         self._queue.release(share)
-        self._jobs -= 1
-        if texts[0].job.remaining:  # it ended early: without vectors for all
-            self._waiting.forget(texts)
+        self._scheduler.requests -= 1
+        self._metrics.dropped_texts.inc(self._scheduler.forget(job))
+        job.texts.clear()
         self._note_idle()
 
     def _note_idle(self) -> None:
-        if not self._in_hand and not self._jobs:
+        if not self._in_hand and not self._scheduler.requests:
             self._idle.set()
-
-
-def _too_late() -> DeadlineError:
-    return DeadlineError("the request was not computed in time (REQUEST_TIMEOUT_S); send fewer texts or try later")

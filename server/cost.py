@@ -72,6 +72,11 @@ class Pace:
     queue_tokens: int
     streams: int = 1
 
+    def work_s(self, length: int) -> float:
+        """Estimate what a text of `length` tokens adds to the time of one stream, in slices; in seconds."""
+        cost = self.cost
+        return (cost.run_s / max(1, self.slice_tokens) + cost.token_s) * length + cost.pair_s * length**2
+
     @property
     def tokens_per_s(self) -> float:
         """The speed of full batches of short texts, of all streams together."""

@@ -30,6 +30,8 @@ START_REFUSED = 3
 INFERENCE_DIED = 4
 OPENAI_PATHS = "/v1/"
 
+# Why a request is too much: no room for it, its deadline, or the time for which callers wait of late.
+Cause = Literal["room", "deadline", "patience"]
 Family = Literal["invalid_request_error", "server_error"]
 
 
@@ -200,13 +202,14 @@ class OurError(ServiceError):
 
 
 class OverloadedError(OurError):
-    """The queue is full; Retry-After estimates when it will have drained."""
+    """No room, or no time before the caller stops waiting; Retry-After estimates when there will be."""
 
     status = 429
     error_type = "overloaded"
 
-    def __init__(self, message: str, retry_after_s: int) -> None:
+    def __init__(self, message: str, retry_after_s: int, cause: Cause = "room") -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_s)})
+        self.cause: Cause = cause
 
 
 class InferenceError(OurError):

@@ -43,8 +43,11 @@ JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 class Guard:
     """Middleware that refuses what no handler should see, and gives every failure an answer in the error shape."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[], None]) -> None:
-        """`check_room` raises where nothing more can be computed: here, since under load most requests end so."""
+    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[float], None]) -> None:
+        """`check_room` raises where nothing more can be computed before a deadline, in time.monotonic() seconds.
+
+        It is asked here since under load most requests end so.
+        """
         self._app = app
         self._check_room = check_room
         self._max_body_bytes = settings.max_body_bytes
@@ -65,6 +68,10 @@ class Guard:
         try:
             self._check(scope["path"], scope["method"], headers)
             state["deadline"] = started + choose_timeout(headers, self._timeout_s)
+            # Where the caller did not say how long it waits, that is learned from when it came.
+            state["since"] = None if REQUEST_TIMEOUT in headers else started
+            if scope["method"] == "POST":
+                self._check_room(state["deadline"])
             with limited(receive, self._max_body_bytes, self._bodies) as body:
                 await self._app(scope, body, reply)
         except Exception as error:  # noqa: BLE001 - the last resort: a failure without an answer hangs the caller
@@ -77,8 +84,6 @@ class Guard:
             check_origin(headers, self._origins)
             check_media(headers)
         check_length(headers, self._max_body_bytes)
-        if method == "POST":
-            self._check_room()
 
 
 class _Reply:

@@ -1,7 +1,9 @@
 """One admitted request on its way through the batches: the request as a whole, and each of its texts."""
 
 import asyncio
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from server.engine import Ids, Vectors
 from server.errors import ServiceError
@@ -20,7 +22,9 @@ class Embedded:
 class Job:
     """One admitted request, until its last text is computed. Times on the batcher's clock.
 
-    A `small` one is as good as one text: someone may be waiting for it.
+    A `small` one is as good as one text: someone may be waiting for it. `since` is when its caller began to wait, where
+    it did not say for how long; `due_by` is when it probably stops, and `rank` when this goes before others (see
+    server.deadlines). `work_s` is what is not in a batch yet, in seconds of the measured cost.
     """
 
     vectors: Vectors
@@ -29,8 +33,20 @@ class Job:
     remaining: int
     small: bool
     done: asyncio.Future[Embedded]
+    since: float | None = None
+    due_by: float = math.inf
+    rank: float = math.inf
+    work_s: float = 0.0
+    begun: bool = False
+    texts: list["Text"] = field(default_factory=list)
+    unclaimed: int = 0
     inference_s: float = 0.0
     computed_until: float = 0.0
+
+    def waiting_texts(self) -> Iterator["Text"]:
+        """Yield the texts that no batch has yet, in order."""
+        if self.unclaimed and not self.done.done():
+            yield from (text for text in self.texts if not text.taken)
 
     def fail(self, error: ServiceError) -> None:
         """End the request with `error`, unless it has ended already."""
@@ -63,6 +79,7 @@ class Text:
     ids: Ids
     key: bytes
     turn: tuple[float, int]
+    work_s: float = 0.0
     taken: bool = False
 
     @property

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,7 +23,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from server import logs, machine
-from server.errors import ServiceError
+from server.errors import Cause, OverloadedError, ServiceError
 from server.room import PATIENCE_S, Use
 from server.trail import CURRENT, Step
 
@@ -89,6 +90,10 @@ class Metrics:
         self.input_tokens = count("embedding_input_tokens", "Their tokens.")
         self.truncated = count("embedding_truncated_inputs", "Texts that were cut.")
         self.refused = count("embedding_refused", "Requests that ended in an error, by its type.", ["reason"])
+        self.overloaded = count("embedding_overloaded", "Requests refused with 429, by what they lacked.", ["cause"])
+        for cause in get_args(Cause):
+            self.overloaded.labels(cause)
+        self.dropped_texts = count("embedding_dropped_texts", "Texts that were admitted and given up uncomputed.")
         self.batch_tokens = Histogram("embedding_batch_tokens", "Tokens of a batch.", buckets=TOKENS, registry=registry)
         self.batch_texts = Histogram("embedding_batch_texts", "Texts of a batch.", buckets=TEXTS, registry=registry)
         self.batch_seconds = seconds("embedding_batch_seconds", "Time of a batch.")
@@ -129,6 +134,8 @@ class Metrics:
     def refuse(self, error: ServiceError) -> None:
         """Count a request that ended in `error`."""
         self.refused.labels(error.error_type).inc()
+        if isinstance(error, OverloadedError):
+            self.overloaded.labels(error.cause).inc()
 
     def close_for_room(self, use: Use) -> None:
         """Count a connection of some `use` that was closed for another."""

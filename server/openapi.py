@@ -303,7 +303,7 @@ def _parameters() -> Schema:
         REQUEST_TIMEOUT: {
             "name": REQUEST_TIMEOUT,
             "in": "header",
-            "description": "Milliseconds that the caller waits, if fewer than the server's own limit; then 504.",
+            "description": "Milliseconds that the caller waits, if fewer than the server's own limit; then 429 or 504.",
             "schema": {"type": "string", "pattern": f"^{MILLISECONDS.pattern}$"},
         },
     }

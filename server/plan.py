@@ -96,19 +96,22 @@ class Plan(Generic[PendingT]):
             self.load = self.load.plus(text.tokens)
 
 
-def plan(pending: Iterator[PendingT], cost: CostModel, limits: Limits, now: float) -> Plan[PendingT]:
+def plan(
+    pending: Iterator[PendingT], cost: CostModel, limits: Limits, now: float, lead_s: float = 0.0
+) -> Plan[PendingT]:
     """Choose the next batch from texts that come in the order of their turns: the first one, then what fits.
 
     A text fits while the batch stays within its limit and it is cheaper in this batch than in one of its own; with
     padding, that is a text of like length. One that is the same as another of the batch costs nothing. A batch for
     small requests is not filled up with texts of large ones whose turn has not come. As the first always goes,
-    however long it is, every text goes in the end. No more of `pending` is taken than is looked at.
+    however long it is, every text goes in the end. No more of `pending` is taken than is looked at. A text
+    whose deadline has passed has expired, and one of a large request already `lead_s` before.
     """
     chosen: Plan[PendingT] = Plan()
     for text in pending:
         if text.settled:
             continue
-        if text.deadline <= now:
+        if text.deadline <= now + (0.0 if text.small else lead_s):
             chosen.expired.append(text)
         elif not chosen.batch or text.key in chosen.keys or _fits(chosen, text, cost, limits):
             chosen.take(text)

@@ -1,6 +1,7 @@
 """The running service: one model, its tokenizer and its batcher, and the way of a question through them."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -70,21 +71,23 @@ class Service:
         self._draining = False
         self._watch(loaded)
 
-    async def embed(self, question: Question, deadline: float) -> Result:
+    async def embed(self, question: Question, deadline: float, since: float | None = None) -> Result:
         """Compute the vectors of `question` before `deadline`, in time.monotonic() seconds.
+
+        `since` is when its caller began to wait, where it did not say for how long.
 
         Raises:
             ServiceError: they cannot be computed.
         """
         begun = time.monotonic()
-        self.check_room()
-        with self._batcher.reserved(self._expect_tokens(question)):
+        self.check_room(deadline)
+        with self._batcher.reserved(self._expect_lengths(question), deadline, since):
             truncated, sequences = await self._encode(question, deadline)
         tokenization_s = time.monotonic() - begun
         self.metrics.tokenize_seconds.observe(tokenization_s)
         tokens = sum(map(len, sequences))
         self._check_tokens(tokens)
-        embedded = await self._compute(sequences, deadline)
+        embedded = await self._compute(sequences, deadline, since)
         result = Result(
             vectors=embedded.vectors,
             characters=question.characters,
@@ -105,16 +108,23 @@ class Service:
         """
         return await self._in_tokenizer(sum(map(len, texts)), deadline, partial(self._split, texts, special, deadline))
 
-    def check_room(self) -> None:
+    def check_room(self, deadline: float = math.inf) -> None:
         """Refuse a request, if possible before its body is read, where the queue has no room for a text of any length.
 
-        Were it asked for its own length alone, short texts would take the room that long ones wait for in vain.
+        Were it asked for its own length alone, short texts would take the room that long ones wait for in vain. Nor is
+        it read where not even a short one would be computed before its deadline.
 
         Raises:
-            OverloadedError: it has none.
+            OverloadedError: it has none, or others take longer than that.
             UnavailableError: the service is closing.
+            DeadlineError: the deadline has passed.
         """
         self._batcher.check_room(self._tokenizer.max_tokens)
+        self._batcher.check([1], deadline)
+
+    def note_patience(self, since: float, *, left: bool) -> None:
+        """Learn from a request whose caller did not say how long it would wait: it left now, or was answered."""
+        self._batcher.note_patience(time.monotonic() - since, left=left)
 
     async def check_ready(self) -> None:
         """Return if requests can be answered now.
@@ -160,16 +170,16 @@ class Service:
     def _ready(self) -> bool:
         return not self._draining and not self._hangs and self._canary.well
 
-    def _expect_tokens(self, question: Question) -> int:
-        """Estimate the tokens of `question` from its characters, so that a full queue costs nobody a tokenization."""
+    def _expect_lengths(self, question: Question) -> list[int]:
+        """Estimate the tokens of each text from its characters, so that a full queue costs nobody a tokenization."""
         around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
         prompt = len(question.prompt)
-        return sum(
+        return [
             min(self._tokenizer.max_tokens, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
             if isinstance(text, str)
             else min(self._tokenizer.max_tokens, len(text))
             for text in question.inputs
-        )
+        ]
 
     async def _encode(self, question: Question, deadline: float) -> tuple[int, list[Ids]]:
         if question.characters <= INLINE_CHARACTERS:
@@ -210,12 +220,12 @@ class Service:
                 raise _too_slow()
         return truncated, sequences
 
-    async def _compute(self, sequences: list[Ids], deadline: float) -> Embedded:
+    async def _compute(self, sequences: list[Ids], deadline: float, since: float | None) -> Embedded:
         """Take from the cache what is there, and compute the rest."""
         found = self._cache.find(sequences)
         missing = [position for position in range(len(sequences)) if position not in found]
         if not found:
-            embedded = await self._batcher.embed(sequences, deadline)
+            embedded = await self._batcher.embed(sequences, deadline, since)
             self._cache.keep(sequences, embedded.vectors)
             return embedded
         vectors = np.empty((len(sequences), self._batcher.dimension), np.float32)
@@ -224,7 +234,7 @@ class Service:
         if not missing:
             return Embedded(vectors, 0.0, 0.0)
         rest = [sequences[position] for position in missing]
-        embedded = await self._batcher.embed(rest, deadline)
+        embedded = await self._batcher.embed(rest, deadline, since)
         self._cache.keep(rest, embedded.vectors)
         vectors[missing] = embedded.vectors
         return Embedded(vectors, embedded.queue_s, embedded.inference_s)
@@ -250,7 +260,11 @@ class Service:
         watch("embedding_queue_tokens", "Tokens admitted and not yet answered.", lambda: batcher.queued_tokens)
         watch("embedding_queue_requests", "Requests admitted and not yet answered.", lambda: batcher.queued_requests)
         watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
+        watch("embedding_patience_seconds", "How long callers wait who do not say so, learned.", self._patience_s)
         watch("embedding_ready", "1 while requests can be answered.", lambda: self._ready)
+
+    def _patience_s(self) -> float:
+        return min(self.settings.request_timeout_s, self._batcher.patience_s)
 
     def _count(self, result: Result) -> None:
         metrics = self.metrics

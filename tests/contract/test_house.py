@@ -32,7 +32,7 @@ ORDER = [
         "session",
     ),
     *("binding", "engine", "runner", "cost", "growth", "plan", "turns", "inference", "job"),
-    *("waiting", "batch", "batcher", "warmup"),
+    *("speed", "patience", "deadlines", "waiting", "batch", "admission", "scheduler", "batcher", "warmup"),
     *("cache", "canary", "visible", "question", "wire.body", "wire.fields"),
     *("wire.embed", "wire.openai", "wire.similarity", "wire.tokens", "loaded", "start", "describe", "service", "guard"),
     *("observe", "schemas", "openapi", "docs_page", "app", "__main__"),

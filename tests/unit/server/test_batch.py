@@ -1,5 +1,7 @@
+import pytest
+
 from server.batch import Batch, InHand
-from server.cost import Load
+from server.cost import CostModel, Load
 from tests.unit.server.fakes import clocked
 
 
@@ -34,3 +36,12 @@ def test_the_oldest_that_runs_shows_how_long() -> None:
     assert hand.running_s == 9
     hand.end(first)
     assert hand.running_s == 8
+
+
+def test_what_is_left_is_the_rest_of_what_runs_and_all_that_is_prepared() -> None:
+    cost = CostModel(run_s=0.0, token_s=1.0, pair_s=0.0, packed=True)
+    hand = InHand(2, clocked(0.0, 0.0, 3.0))
+    for tokens in (10, 2, 6):
+        hand.give(Batch([], [], Load().plus(tokens)))
+    assert hand.left_s(cost, 1.0) == pytest.approx((7 + 0 + 6) / 2)
+    assert hand.left_s(cost, 2.0) == pytest.approx((17 + 1 + 12) / 2)

@@ -30,11 +30,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
 
-def nothing() -> None:
+def nothing(_deadline: float) -> None:
     """There is room."""
 
 
-def full() -> None:
+def full(_deadline: float) -> None:
     raise OverloadedError("the queue is full", 7)
 
 
@@ -42,7 +42,7 @@ def call(
     method: str = "POST",
     path: str = "/embed",
     environ: dict[str, str] | None = None,
-    check_room: Callable[[], None] = nothing,
+    check_room: Callable[[float], None] = nothing,
     **options: object,
 ) -> httpx.Response:
     async def main() -> httpx.Response:

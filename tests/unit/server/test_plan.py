@@ -150,3 +150,9 @@ def test_several_streams_share_what_waits_where_that_costs_no_speed(waiting: int
     pace = Pace(PACKED, batch_tokens=256, slice_tokens=64, queue_tokens=9999, streams=2)
     assert Limits.of_pace(pace, waiting, 5.0, sliced=False) == Limits(tokens, tokens, 5.0)
     assert Limits.of_pace(pace, waiting, 5.0, sliced=True) == Limits(tokens, 64, 5.0)
+
+
+def test_a_large_request_that_a_batch_would_outlast_is_given_up_before_its_deadline() -> None:
+    large, small, later = Text(10, deadline=5.0), Text(10, deadline=5.0, small=True), Text(10, deadline=7.0)
+    planned = plan(iter([large, small, later]), PACKED, limits(100), now=4.0, lead_s=2.0)
+    assert (planned.batch, planned.expired) == ([small, later], [large])

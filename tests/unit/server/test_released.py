@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -154,7 +155,7 @@ def test_an_answer_leaves_nothing_behind(artifact: Artifact) -> None:
 
 def test_a_full_queue_a_deadline_and_a_defect_leave_nothing_behind(artifact: Artifact) -> None:
     async def full(to: House) -> None:
-        with to.service._batcher.reserved(10**9), to.service._batcher.reserved(10**9):
+        with to.service._batcher.reserved([10**9], math.inf), to.service._batcher.reserved([10**9], math.inf):
             assert await to.status(request()) == 429
 
     async def late(to: House) -> None:

@@ -53,3 +53,17 @@ def test_large_requests_advance_side_by_side_and_not_even_a_flood_of_small_ones_
     first, second = order.count("large0"), order.count("large1")
     assert min(first, second) >= 2
     assert abs(first - second) <= 1
+
+
+def test_a_small_request_is_due_as_a_whole() -> None:
+    turns = Turns()
+    turns.serve(100, 1)
+    assert list(turns.admit([10, 20, 30], whole=True)) == [100.0] * 3
+
+
+def test_large_ones_with_one_turn_get_among_small_ones_what_each_would_get() -> None:
+    turns = Turns()
+    turns.serve(100, 1)
+    turns.join_large()
+    turns.serve_large(400, 4)
+    assert turns.large == 200.0

@@ -13,11 +13,13 @@ def text() -> Iterator[Callable[..., Text]]:
     loop = asyncio.new_event_loop()
     numbers = iter(range(10_000))
 
-    def make(turn: float = 0.0, ids: tuple[int, ...] = (), job: Job | None = None) -> Text:
+    def make(turn: float = 0.0, ids: tuple[int, ...] = (), job: Job | None = None, small: bool = True) -> Text:
         number = next(numbers)
         array = np.array(ids or (number,), np.int64)
-        owner = job or Job(np.empty((1, 4), np.float32), 9.0, 0.0, 1, True, loop.create_future())
-        return Text(owner, 0, array, array.tobytes(), (turn, number))
+        owner = job or Job(np.empty((1, 4), np.float32), 9.0, 0.0, 1, small, loop.create_future())
+        made = Text(owner, 0, array, array.tobytes(), (turn, number), 0.5)
+        owner.texts.append(made)
+        return made
 
     yield make
     loop.close()
@@ -75,3 +77,49 @@ def test_tokens_count_what_waits_whatever_became_of_the_rest(text: Callable[...,
     waiting.claim(one)
     waiting.forget([one])
     assert waiting.tokens == 1
+
+
+def test_small_and_large_ones_come_by_their_turns(text: Callable[..., Text]) -> None:
+    waiting = WaitingTexts()
+    texts = [text(turn, small=small) for turn, small in ((1.0, False), (2.0, True), (3.0, False), (0.0, True))]
+    for one in texts:
+        waiting.add(one)
+    assert list(waiting.in_turn()) == [texts[3], texts[0], texts[1], texts[2]]
+
+
+def test_in_the_order_of_requests_small_ones_go_until_it_is_the_turn_of_large_ones(text: Callable[..., Text]) -> None:
+    waiting = WaitingTexts()
+    first, second = text(1.0, small=False), text(2.0, small=False)
+    more = text(3.0, job=first.job)
+    early, late = text(4.0), text(6.0)
+    for one in (first, second, more, early, late):
+        waiting.add(one)
+    assert list(waiting.in_order([second.job, first.job], 5.0)) == [early, second, first, more, late]
+    waiting.put_back([early, late])
+    waiting.claim(second)
+    assert list(waiting.in_order([second.job, first.job], 3.0)) == [first, more, early, late]
+
+
+def test_turns_that_are_taken_up_again_begin_anew(text: Callable[..., Text]) -> None:
+    waiting = WaitingTexts()
+    first, second = text(1.0, small=False), text(2.0, small=False)
+    more = text(1.5, job=first.job)
+    for one in (first, second, more):
+        waiting.add(one)
+    waiting.claim(first)
+    waiting.restart(10.0)
+    assert [(one.due, one) for one in waiting.in_turn()] == [(10.0, second), (10.0, more)]
+
+
+def test_work_counts_until_a_batch_has_it(text: Callable[..., Text]) -> None:
+    waiting = WaitingTexts()
+    small, large = text(), text(small=False)
+    more = text(job=large.job)
+    for one in (small, large, more):
+        waiting.add(one)
+    assert (waiting.small_s, large.job.work_s, list(waiting.large)) == (0.5, 1.0, [large.job])
+    waiting.claim(large)
+    assert (large.job.work_s, large.job.begun, list(waiting.large)) == (0.5, True, [large.job])
+    assert waiting.forget([large, more]) == 1
+    waiting.claim(small)
+    assert (waiting.small_s, large.job.work_s, list(waiting.large), waiting.tokens) == (0.0, 0.0, [], 0)
