@@ -57,9 +57,17 @@ def write(folder: Path, mark: Mark) -> None:
     """Write the mark of a folder, whole or not at all.
 
     Raises:
+        MigrateError: a path in it cannot be kept.
         OSError: it could not be written.
     """
-    owned.put(folder / NAME, msgspec.json.format(msgspec.json.encode(mark)) + b"\n")
+    try:
+        encoded = msgspec.json.format(msgspec.json.encode(mark))
+    except UnicodeEncodeError:
+        raise MigrateError(
+            f"a path is not read as UTF-8 ({mark.output!a}, {mark.journal!a}); rename it, or set a UTF-8 locale or "
+            "PYTHONUTF8=1"
+        ) from None
+    owned.put(folder / NAME, encoded + b"\n")
 
 
 def strangers(folder: Path, known: list[str]) -> list[str]:

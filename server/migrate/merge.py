@@ -83,7 +83,7 @@ class _Finished:
             )
         try:
             self.receipt = receipt.read(self.workspace.receipt)
-        except (OSError, ValueError):
+        except OSError:
             raise MigrateError(f"--merge {output}: no receipt, so this shard is not finished; run it") from None
         self.job: dict[str, str] = self.receipt["job"]
         self.shard = Shard.parse(self.job["shard"])
@@ -102,6 +102,8 @@ class _Finished:
 
     def _check_files(self) -> None:
         """Check that these are the files which the shard's machine wrote, wherever they were copied to."""
+        if self.path.name not in {Path(file["name"]).name for file in self.receipt["files"]}:
+            raise MigrateError(f"--merge {self.output}: its receipt does not describe {self.path}; copy both again")
         for file in self.receipt["files"]:
             path = self.path.with_name(Path(file["name"]).name)
             if not path.is_file() or sha256(path) != file["sha256"]:
@@ -181,8 +183,7 @@ def _check_ids(seen: SeenIds, rows: list[Row]) -> None:
 
 
 def _receipt(sink: Sink, shards: list[_Finished], rows: int) -> Receipt:
-    names = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
-    counts = {name: sum(shard.counts[name] for shard in shards) for name in names}
+    counts = {name: sum(shard.counts[name] for shard in shards) for name in receipt.COUNTED}
     cosines = (shard.receipt["verified"]["least_cosine"] for shard in shards)
     verified = {
         "rows": rows,

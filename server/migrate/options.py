@@ -17,11 +17,13 @@ from server.migrate.sinks import registry as sinks
 from server.migrate.sources import registry as sources
 from server.migrate.window import Bounds
 from server.question import PROMPTS_OF
-from server.secret import Location, Parser, mask
+from server.secret import MASK, Location, Parser, mask
 from server.settings import QUANTIZATIONS
 
 OVERRIDES = ("model", "models_dir", "quantization", "threads")
 URL = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
+# A user and password before a host, as scp and some clients take them.
+LOGIN = re.compile(r"([^/:]+):[^/]*@")
 FIELDS = ("text_field", "id_field", "metadata_fields")
 DESCRIPTION = """Embed every text of a file, a folder or a store into a file or a store.
 
@@ -115,6 +117,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
         given["output"] = "embeddings.npy"
     if not given["output"]:
         raise MigrateError("--output is missing: a file's name, or a store's address")
+    for flag in ("input", "output", "compare_with", "rejects", "journal"):
+        _check_place(flag, str(given[flag] or ""), given)
     given["format"] = given["format"] or sinks.guess(given["output"])
     given["chunk"] = Chunking.parse(given["chunk"]) if given["chunk"] else None
     given["shard"] = Shard.parse(given["shard"])
@@ -135,24 +139,35 @@ def _check(given: Mapping[str, Any]) -> None:
             f"--shard writes files ({', '.join(sinks.READABLE)}), which --merge unites in a file or a store; "
             f"--format {given['format']} is none of them"
         )
-    for flag in ("input", "output", "compare_with", "rejects", "journal"):
-        _check_place(flag, str(given[flag] or ""), given)
     rejects = given["rejects"]
     if rejects and given["engine"] == "local" and not Path(rejects).resolve().parent.is_dir():
         raise MigrateError(f"--rejects {rejects}: there is no folder {Path(rejects).parent}; make it first")
 
 
 def _check_place(flag: str, where: str, given: Mapping[str, Any]) -> None:
-    """Refuse what cannot be a file's name without a secret in it, since names are shown and kept."""
+    """Refuse what cannot be a file's name without a secret in it, since names are shown and kept in UTF-8."""
     formats = {"input": "input_format", "output": "format", "compare_with": ""}
     if is_address(where) and flag in formats:
         if (named := given.get(formats[flag])) not in (None, store_of(where)):
             raise MigrateError(f"--{flag} is the address of {store_of(where)}, which is not of the format {named}")
-    elif given["engine"] == "local" and (is_address(where) or URL.match(where) or mask(where) != where):
+    elif where and given["engine"] == "local":
+        _check_name(f"--{flag.replace('_', '-')}", where)
+
+
+def _check_name(flag: str, where: str) -> None:
+    login = LOGIN.match(where) if mask(where) == where else None
+    if login or is_address(where) or URL.match(where) or mask(where) != where:
+        shown = f"{login[1]}:{MASK}" if login else mask(where)
         raise MigrateError(
-            f"--{flag.replace('_', '-')} {mask(where)}: neither the address of a store that is known nor a file; "
+            f"{flag} {shown}: neither the address of a store that is known nor a file; "
             "if it is one, write its name as ./NAME"
         )
+    try:
+        str(Path(where).resolve()).encode()
+    except UnicodeEncodeError:
+        raise MigrateError(
+            f"{flag} {where!a}: its path is not read as UTF-8; rename it, or set a UTF-8 locale or PYTHONUTF8=1"
+        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:

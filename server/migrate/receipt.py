@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy
 import onnxruntime
 import orjson
@@ -13,12 +14,31 @@ import tokenizers
 
 from server import __version__, owned
 from server.artifact import sha256
+from server.migrate.errors import MigrateError
 from server.migrate.journal import Entry, Header
 from server.migrate.sinks.file import FileSink
 from server.migrate.sinks.sink import Sink
 from server.migrate.verify import Verified
 
 Receipt = dict[str, Any]
+COUNTED = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
+
+
+class File(msgspec.Struct):
+    """A file that a receipt describes."""
+
+    name: str
+    sha256: str
+
+
+class Shape(msgspec.Struct):
+    """What every receipt holds that is read again."""
+
+    job: dict[str, str]
+    counts: dict[str, int | None]
+    verified: dict[str, float | None]
+    files: list[File]
+    seconds: float
 
 
 def now() -> str:
@@ -28,10 +48,9 @@ def now() -> str:
 
 def compose(header: Header, entry: Entry, verified: Verified, sink: Sink) -> Receipt:
     """Put together what was asked for, what was done, what was checked, with the hashes of files that were written."""
-    counted = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
     return {
         "job": header.job,
-        "counts": {name: getattr(entry, name) for name in counted} | {"input": header.records},
+        "counts": {name: getattr(entry, name) for name in COUNTED} | {"input": header.records},
         "verified": {
             "rows": verified.rows,
             "sample": verified.sample,
@@ -75,9 +94,16 @@ def read(path: Path) -> Receipt:
     """Read a receipt.
 
     Raises:
+        MigrateError: what is there is none.
         OSError: there is none.
     """
-    receipt: Receipt = orjson.loads(path.read_bytes())
+    try:
+        receipt: Receipt = orjson.loads(path.read_bytes())
+        shape = msgspec.convert(receipt, Shape)
+    except ValueError:  # as msgspec's are
+        shape = None
+    if shape is None or not {*COUNTED, "input"} <= shape.counts.keys() or "least_cosine" not in shape.verified:
+        raise MigrateError(f"{path} is no receipt as a migration leaves it; copy it again, or run with --restart")
     return receipt
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,15 @@ from server.migrate.retry import persist
 from server.migrate.sinks.claim import COMPLETE, Held, Step, decide, mark
 from server.migrate.sinks.metadata import to_json
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.sinks.store import StoreSink
+from server.migrate.sinks.store import StoreSink, check_alone
 from server.migrate.stores.lancedb import ID, VECTOR, Lance
 
 # Below this LanceDB searches every row, exactly and fast enough; above, an index is worth what it loses.
 INDEXED_FROM = 100_000
 # Versions that writing left behind; whoever looks into the table meanwhile reads one that is younger.
 OLD = timedelta(minutes=1)
+# What a table's folder holds (Lance, table format: file layout).
+FILES = frozenset({"data", "_versions", "_transactions", "_deletions", "_indices", "_refs"})
 
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
@@ -34,6 +37,7 @@ class LanceSink(StoreSink[Lance]):
         self.connect(target)
         step = decide(self._held(), target, self.identity())
         if step is not Step.CONTINUE:
+            self._check_folder()
             mode = "overwrite" if step is Step.REPLACE else "create"
             database, name, schema = self.store.database, self.store.name, self._schema(target)
             what = f"{self.identity()} cannot be made"
@@ -58,6 +62,11 @@ class LanceSink(StoreSink[Lance]):
             )
         done = {"path": VECTOR, "metadata": mark(self.target, COMPLETE)}
         persist(f"{self.identity()} cannot be completed", lambda: table.update_field_metadata(done))
+
+    def _check_folder(self) -> None:
+        place = self.address.location.reveal()
+        if "://" not in place:
+            check_alone(Path(place, f"{self.store.name}.lance"), FILES, self.identity())
 
     def _held(self) -> Held | None:
         table = self.store.table

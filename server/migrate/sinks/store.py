@@ -1,6 +1,8 @@
 """What sinks in stores share: a connection from `open` to `close`, and reading back through it."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -81,3 +83,20 @@ class StoreSink(Generic[StoreT]):
         if self._opened is None:
             raise MigrateError(f"{self.identity()} is not open")
         return self._opened
+
+
+def check_alone(folder: Path, known: AbstractSet[str], where: str) -> None:
+    """Check that a folder which a client fills, or removes whole, holds only files of its `known` names.
+
+    Raises:
+        MigrateError: something else is there, if only a link; nothing was changed.
+    """
+    if not os.path.lexists(folder):
+        return
+    real = folder.is_dir() and not folder.is_symlink()
+    found = sorted({entry.name for entry in folder.iterdir()} - known) if real else []
+    if found or not real:
+        raise MigrateError(
+            f"{folder / found[0] if found else folder}, where {where} is to be, was not made by a migration; move it "
+            "away, or choose another name in --output. Nothing was changed"
+        )

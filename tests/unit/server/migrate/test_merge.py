@@ -151,3 +151,23 @@ def test_the_rejects_of_all_shards_are_listed_in_the_order_of_the_input(
     expected = (tmp_path / "whole.npy.migrate" / "rejects.jsonl").read_bytes()
     assert Path(receipt["rejects"]).read_bytes() == expected
     assert expected.count(b"\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("receipt", "said"),
+    [
+        (b"{}", "is no receipt"),
+        (b"[]", "is no receipt"),
+        (b'{"job": ', "is no receipt"),
+        (b'{"job": {"shard": "1/3"}, "counts": {"rows": 4}, "files": []}', "is no receipt"),
+        (None, "does not describe"),
+    ],
+)
+def test_a_receipt_that_vouches_for_nothing_is_told(
+    models_dir: Path, source: Path, tmp_path: Path, receipt: bytes | None, said: str
+) -> None:
+    parts = shards(models_dir, source, tmp_path, "jsonl")
+    path = tmp_path / f"{parts[0].name}.migrate" / "receipt.json"
+    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"files": []}) if receipt is None else receipt)
+    with pytest.raises(MigrateError, match=said):
+        unite(parts, tmp_path / "united.jsonl")

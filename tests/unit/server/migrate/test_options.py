@@ -22,6 +22,7 @@ def test_the_output_s_name_tells_its_format() -> None:
         (["--input", "a", "--output", "b.npy", "--shard", "2/1"], "--shard"),
         (["--input", "a", "--output", "chroma:stores#docs", "--shard", "1/2"], "--shard writes files"),
         (["--input", "a", "--output", "b.npy", "--rejects", "missing/b.jsonl"], "there is no folder missing"),
+        (["--input", "a", "--output", "bad\udcff.npy"], "is not read as UTF-8"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_opened(flags: list[str], said: str) -> None:
@@ -46,3 +47,12 @@ def test_the_journal_lies_beside_a_file_unless_told_otherwise() -> None:
     assert options.folder("npy x/b.npy") == Path("x/b.npy.migrate")
     options = parse(["--input", "a", "--output", "x/b.npy", "--journal", "j"])
     assert options.folder("npy x/b.npy") == Path("j")
+
+
+@pytest.mark.parametrize("flag", ["--input", "--output", "--rejects", "--journal", "--compare-with"])
+@pytest.mark.parametrize("where", ["anna:Geheimwort@db/a.jsonl", "anna:Geheimwort@db"])
+def test_a_login_without_a_scheme_is_no_file(flag: str, where: str) -> None:
+    flags = {"--input": "a.jsonl", "--output": "b.jsonl", flag: where}
+    with pytest.raises(MigrateError, match=f"{flag} anna:.*write its name as ./NAME") as caught:
+        parse([word for pair in flags.items() for word in pair])
+    assert "Geheimwort" not in str(caught.value)
