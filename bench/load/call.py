@@ -28,24 +28,34 @@ HEALTH = Dialect("/health", "", "", "")
 
 @dataclass(slots=True)
 class Call:
-    """A request under way. Times in seconds of the event loop's clock; `sent` is 0 until it left."""
+    """A request under way. Times in seconds of the event loop's clock; `sent` is 0 until it left.
+
+    Its caller waits for `patience_s` (0: for ever), and where it `leaves` then hangs up.
+    """
 
     request: bytes
     texts: int
     planned: float
     sent: float = 0.0
+    patience_s: float = 0.0
+    leaves: bool = False
+
+    def in_time(self, now: float) -> bool:
+        """Whether its caller still waits."""
+        return not self.patience_s or now - self.planned < self.patience_s
 
 
-def request(dialect: Dialect, texts: Sequence[str]) -> bytes:
-    """Return a whole request; texts hold nothing that JSON would escape."""
-    return post(dialect, texts) if dialect.media else get(dialect.path)
+def request(dialect: Dialect, texts: Sequence[str], patience_s: float = 0.0) -> bytes:
+    """Return a whole request, which says how long its caller waits (0: nothing); JSON would escape nothing of texts."""
+    return post(dialect, texts, patience_s) if dialect.media else get(dialect.path)
 
 
-def post(dialect: Dialect, texts: Sequence[str]) -> bytes:
-    """Return a whole request with a body; texts hold nothing that JSON would escape."""
+def post(dialect: Dialect, texts: Sequence[str], patience_s: float = 0.0) -> bytes:
+    """Return a whole request with a body, as `request` does."""
+    patience = f"x-request-timeout-ms: {round(1000 * patience_s)}\r\n" if patience_s else ""
     body = dialect.before + '","'.join(texts) + dialect.after
     return (
-        f"POST {dialect.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {dialect.media}\r\n"
+        f"POST {dialect.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {dialect.media}\r\n{patience}"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode("ascii")
 

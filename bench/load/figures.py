@@ -38,7 +38,8 @@ class Figures:
     were, how many the client had no connection or no time for, how many got no answer in time, how many lost their
     connection. Texts and tokens a second are of good answers that arrived in the window, whenever they were planned.
     `answered_texts` counts the good answers' texts from the warm-up to the end. `late_p99` is how far the client
-    itself was behind its plan.
+    itself was behind its plan. `gone` counts callers that hung up; answers that came later than their callers wait are
+    in no rate.
     """
 
     seconds: float
@@ -52,6 +53,7 @@ class Figures:
     answered_texts: int
     late_p99: float
     connections: int
+    gone: int = 0
 
     @property
     def latency(self) -> Latency:

@@ -28,6 +28,7 @@ class Link(asyncio.Protocol):
         self._owner = owner
         self._parser = Parser()
         self._call: Call | None = None
+        self._leaving: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     def ask(self, call: Call) -> None:
@@ -35,6 +36,8 @@ class Link(asyncio.Protocol):
         self._call = call
         call.sent = self._loop.time()
         self._transport.write(call.request)
+        if call.leaves:
+            self._leaving = self._loop.call_at(call.planned + call.patience_s, self.close)
 
     def close(self) -> None:
         """End the connection at once."""
@@ -54,7 +57,7 @@ class Link(asyncio.Protocol):
             return
         if answer is None:
             return
-        call, self._call = self._call, None
+        call = self._end()
         if call is None:
             self.close()
             return
@@ -64,8 +67,13 @@ class Link(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection ended."""
         self.open = False
-        call, self._call = self._call, None
-        self._owner.lost(self, call)
+        self._owner.lost(self, self._end())
+
+    def _end(self) -> Call | None:
+        if self._leaving:
+            self._leaving.cancel()
+        call, self._call, self._leaving = self._call, None, None
+        return call
 
 
 async def connect(port: int, owner: Owner) -> Link:

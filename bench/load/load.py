@@ -27,6 +27,7 @@ class Load:
     `corpus` names the texts, of which `texts` go into one request. Either `rate` (requests a second, Poisson by
     `seed`, the open loop) or `clients` (the closed loop) is set. It begins after `delay_s`, is counted after `warm_s`
     more, and lasts `seconds` from there; answers are awaited for `drain_s` more. `connections` bounds the open loop's.
+    Callers wait for `patience_s` (0: for ever), which they have `announced` or else hang up.
     """
 
     corpus: str
@@ -40,6 +41,8 @@ class Load:
     seed: int = 1
     connections: int = 9500
     dialect: Dialect = ONE
+    patience_s: float = 0.0
+    announced: bool = False
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
@@ -85,8 +88,11 @@ class _Loop:
         raise NotImplementedError
 
     def _launch(self, planned: float) -> None:
-        texts = [self._next_text() for _ in range(self._load.texts)]
-        call = Call(request(self._load.dialect, texts), len(texts), planned)
+        load = self._load
+        texts = [self._next_text() for _ in range(load.texts)]
+        leaves = bool(load.patience_s) and not load.announced
+        sent = request(load.dialect, texts, load.patience_s if load.announced else 0.0)
+        call = Call(sent, len(texts), planned, patience_s=load.patience_s, leaves=leaves)
         self._tally.plan(call)
         if self._clock() - planned < LATE_S and self._pool.send(call):
             self._under_way += 1
@@ -96,7 +102,7 @@ class _Loop:
     def _done(self, call: Call, answer: Answer | None) -> None:
         self._under_way -= 1
         if answer is None:
-            self._tally.lose(call)
+            self._tally.lose(call, self._clock())
         else:
             self._tally.answer(call, answer, self._clock())
 

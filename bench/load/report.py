@@ -8,7 +8,7 @@ from bench import chart, host
 from bench.chart import Bar
 from bench.load.figures import NOTHING
 from bench.load.finding import Finding
-from bench.load.scenarios import bulk, burst, idle, over_http, overload, peers, soak, start, steady
+from bench.load.scenarios import bulk, burst, idle, impatient, over_http, overload, peers, soak, start, steady
 from bench.load.stage import Stage
 from bench.process import WorkerError
 from bench.spread import Spread
@@ -21,6 +21,7 @@ SCENARIOS: dict[str, Callable[[Stage], Finding]] = {
     "steady": steady.run,
     "overload": overload.run,
     "burst": burst.run,
+    "impatient": impatient.run,
     "bulk": bulk.run,
     "idle": idle.run,
     "soak": soak.run,

@@ -18,12 +18,13 @@ from bench.process import Worker, WorkerError
 from bench.rounds import LOAD_TIMEOUT_S
 from bench.subject import Subject
 
-MIXED, SHORT_QUERIES, LONG = "mixed", "short", "long"
+MIXED, SHORT_QUERIES, LONG, PAGES = "mixed", "short", "long", "pages"
 # Lengths of texts; where the model reads less, it is asked less.
 _LENGTHS = {
     MIXED: next(shape.lengths for shape in workloads.SHAPES if shape.name == "64-mixed"),
     SHORT_QUERIES: next(shape.lengths for shape in workloads.SHAPES if shape.name == "8-queries"),
     LONG: (100,),
+    PAGES: (200,),
 }
 CLIENTS = 32
 # What the bare engine computes again and again: so many texts at once, so many times.
@@ -35,7 +36,8 @@ class Pace:
     """How long to measure: rounds of `seconds`, each after `warm_s`; the long scenarios have their own times.
 
     `idle` is how many silent connections are held, `queue_tokens` how long the server's queue is under overload
-    (0: its own choice): counting begins when it is full, which takes a slow model a minute.
+    (0: its own choice): counting begins when it is full, which takes a slow model a minute. Impatient callers wait for
+    each of `patience_s`, and ask for each of `overloads` times what is computed.
     """
 
     rounds: int
@@ -46,12 +48,24 @@ class Pace:
     steady_s: float
     queue_tokens: int = 0
     idle: int = 5000
+    patience_s: tuple[float, ...] = (0.5, 1.5, 5.0)
+    overloads: tuple[float, ...] = (1.5, 2.0, 4.0, 10.0)
 
 
 # The times of scenarios that last for minutes.
 LONG_ONES = ("overload_s", "soak_s", "steady_s")
 FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0, steady_s=300.0)
-SHORT = Pace(rounds=2, seconds=3.0, warm_s=1.0, overload_s=10.0, soak_s=20.0, steady_s=5.0, queue_tokens=8192)
+SHORT = Pace(
+    rounds=2,
+    seconds=3.0,
+    warm_s=1.0,
+    overload_s=10.0,
+    soak_s=20.0,
+    steady_s=5.0,
+    queue_tokens=8192,
+    patience_s=(0.5,),
+    overloads=(2.0,),
+)
 
 
 @dataclass(frozen=True)

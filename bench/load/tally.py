@@ -20,7 +20,7 @@ class Tally:
     """Figures in the making, for a window from `begin` to `end` on the event loop's clock."""
 
     def __init__(self, begin: float, end: float) -> None:
-        self.unsent = self.broken = self.planned = self.settled = self.connections = 0
+        self.unsent = self.broken = self.gone = self.planned = self.settled = self.connections = 0
         self._begin, self._end = begin, end
         self._kinds: dict[int, _Kind] = {}
         self._late = Histogram()
@@ -34,13 +34,16 @@ class Tally:
         """The client could not send it."""
         self.unsent += self._counts(call)
 
-    def lose(self, call: Call) -> None:
+    def lose(self, call: Call, now: float) -> None:
         """Its connection ended, or could not be opened."""
-        self.broken += self._counts(call)
+        if call.leaves and not call.in_time(now):
+            self.gone += self._counts(call)
+        else:
+            self.broken += self._counts(call)
 
     def answer(self, call: Call, answer: Answer, now: float) -> None:
         """Its answer is complete."""
-        if answer.good:
+        if answer.good and call.in_time(now):
             self._answered_texts += call.texts
             if self._begin <= now < self._end:
                 self._window_texts += call.texts
@@ -59,8 +62,9 @@ class Tally:
             seconds=seconds,
             planned=self.planned,
             unsent=self.unsent,
-            unanswered=self.planned - self.unsent - self.broken - self.settled,
+            unanswered=self.planned - self.unsent - self.broken - self.gone - self.settled,
             broken=self.broken,
+            gone=self.gone,
             outcomes={str(status): _outcome(kind) for status, kind in sorted(self._kinds.items())},
             texts_per_s=self._window_texts / seconds,
             tokens_per_s=self._window_tokens / seconds,

@@ -95,3 +95,16 @@ def test_nobody_listens() -> None:
 
     found = asyncio.run(go())
     assert found.planned == found.broken >= 2
+
+
+def test_callers_hang_up_when_their_patience_ends() -> None:
+    load = Load("mixed", 0.3, 0.0, drain_s=0.3, rate=20.0, patience_s=0.1)
+    found, fake = put(load, lambda _body: 0.9)
+    assert found.gone == found.planned == len(fake.bodies) > 0
+    assert (found.good, found.broken, found.unanswered) == (0, 0, 0)
+
+
+def test_callers_who_announce_their_patience_stay() -> None:
+    load = Load("mixed", 0.3, 0.0, drain_s=0.5, rate=20.0, patience_s=0.05, announced=True)
+    found, _ = put(load, lambda _body: 0.1)
+    assert (found.gone, found.good, found.texts_per_s) == (0, found.planned, 0)
