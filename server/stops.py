@@ -13,6 +13,30 @@ def missed(meant: float, now: float) -> float:
     return now - meant if now - meant > STOPPED_S else 0.0
 
 
+class _Limit:
+    """Ends a block that goes on at `due`, or later by as long as the process did not run."""
+
+    def __init__(self, timeout: asyncio.Timeout, due: float) -> None:
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._arm(due)
+
+    def lift(self) -> None:
+        """Let the block go on; without its timer, nothing here is left to the garbage collector."""
+        self._timer.cancel()
+        del self._timer
+
+    def _arm(self, due: float) -> None:
+        self._timer = self._loop.call_at(due, self._expire, due)
+
+    def _expire(self, meant: float) -> None:
+        now = self._loop.time()
+        if late := missed(meant, now):
+            self._arm(now + late)
+        else:
+            self._timeout.reschedule(now)
+
+
 @asynccontextmanager
 async def receiving(seconds: float) -> AsyncIterator[None]:
     """Give the caller `seconds` for what the block awaits; what came while the process did not run is read first.
@@ -20,20 +44,9 @@ async def receiving(seconds: float) -> AsyncIterator[None]:
     Raises:
         TimeoutError: it did not come in time.
     """
-    loop = asyncio.get_running_loop()
-    timers: list[asyncio.TimerHandle] = []
-
-    def expire(meant: float) -> None:
-        now = loop.time()
-        if late := missed(meant, now):
-            timers.append(loop.call_at(now + late, expire, now + late))
-        else:
-            limit.reschedule(now)
-
-    due = loop.time() + seconds
-    async with asyncio.timeout(None) as limit:
-        timers.append(loop.call_at(due, expire, due))
+    async with asyncio.timeout(None) as timeout:
+        limit = _Limit(timeout, asyncio.get_running_loop().time() + seconds)
         try:
             yield
         finally:
-            timers[-1].cancel()
+            limit.lift()
