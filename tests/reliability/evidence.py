@@ -85,9 +85,10 @@ class Checks:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario of `python -m bench load`."""
+    """A scenario of `python -m bench load`; a `brief` one, of many loads, is whole in long runs only."""
 
     name: str
+    brief: bool = False
 
     def words(self) -> list[str]:
         """What is run, for a table."""
@@ -100,7 +101,7 @@ class Scenario:
         command = [str(python("")), "-m", "bench", "load", "--scenarios", self.name, "--rounds", str(sizes.rounds)]
         command += ["--model", MINILM, "--models-dir", str(MODELS), "--quantization", "int8", "--json", str(results)]
         command += ["--minutes", str(minutes)] if minutes else []
-        command += ["--short"] if sizes.name == SHORT.name else []
+        command += ["--short"] if sizes.name == SHORT.name or (self.brief and sizes.rounds < LONG.rounds) else []
         return Order(tuple(command), {}, results, (2 * minutes + sizes.bound) * _MINUTE)
 
 

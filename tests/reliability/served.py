@@ -28,6 +28,12 @@ LOAD = (
         "Ready within 3 s and what the graph takes to open; nobody is let in before the engine is warm",
         (Scenario("start"), once(f"{FAULTS}/test_warm.py")),
     ),
+    Row(
+        "L8",
+        "Callers who do not wait long, at 1.5 to 10 times the capacity: at least 90 % of what they get at capacity is "
+        "delivered in time, whether they announce their patience or hang up",
+        (Scenario("impatient", brief=True), once(f"{UNIT}/test_overload.py")),
+    ),
 )
 
 FAULT = (

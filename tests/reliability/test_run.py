@@ -99,6 +99,8 @@ def test_every_kind_of_evidence_is_a_bounded_command_with_the_seed(sizes: object
     assert tests.variables["FAULT_SEED"] == "7"
     fuzz = Fuzz("bodies").order(given, 7, tmp_path)
     assert fuzz.command[-2:] == ("--seed", "7")
+    brief = Scenario("impatient", brief=True).order(given, 7, tmp_path)
+    assert ("--short" in brief.command) is (given is not LONG)
     soak = Scenario("soak").order(given, 7, tmp_path)
     assert soak.bound_s > 60 * given.minutes["soak"]
     assert min(order.bound_s for order in (tests, fuzz, soak)) > 60
@@ -117,7 +119,7 @@ def test_a_run_is_as_long_as_asked() -> None:
 
 def test_rows_and_parts_are_chosen_and_others_refused(capsys: pytest.CaptureFixture[str]) -> None:
     chosen = command.parser().parse_args(["--only", "f3,L"]).only
-    assert [row.id for row in chosen] == ["L1", "L2", "L3", "L4", "L5", "L6", "L7", "F3"]
+    assert [row.id for row in chosen] == ["L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "F3"]
     with pytest.raises(SystemExit):
         command.parser().parse_args(["--only", "F3,X9"])
     assert "choose from L1, L2" in capsys.readouterr().err
