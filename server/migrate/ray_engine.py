@@ -57,8 +57,7 @@ def migrate(options: Options, settings: Settings) -> Receipt:
     place = options.place(str(options.output))
     workspace = Workspace(options.folder(str(options.output)), place)
     check_places(options, None, workspace.folder)
-    with workspace.lock(), _told(options), _cluster() as data:
-        _claim(options, workspace.made)
+    with workspace.lock(), _told(options), _claimed(options, workspace.made), _cluster() as data:
         model = Model(options, settings)
         began = time.monotonic(), receipt.now()
         source = _read(data, options)
@@ -137,7 +136,8 @@ def _check(options: Options) -> None:
         raise MigrateError("--engine ray writes Parquet (--format parquet), without --chunk and --shard")
 
 
-def _claim(options: Options, made: Made) -> None:
+@contextmanager
+def _claimed(options: Options, made: Made) -> Iterator[None]:
     """Check that nothing is where the job writes, or only what it put there itself, and note what it is to put there.
 
     Ray replaces whole folders, and what is in them bears no mark.
@@ -153,6 +153,7 @@ def _claim(options: Options, made: Made) -> None:
             raise MigrateError(f"{where} exists; choose another --output, or --restart to replace it")
     for where in places:
         made.note(_place(where.reveal())[1])
+    yield
 
 
 @contextmanager
@@ -209,7 +210,7 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
     mode = data.SaveMode.OVERWRITE if options.restart else data.SaveMode.ERROR
     if options.on_error == "fail":
         embedded.drop_columns([REASON]).write_parquet(options.output.reveal(), mode=mode)
-        return data.read_parquet(options.output.reveal()).count(), 0
+        return _count(data, options.output.reveal()), 0
     # Written once as it comes, so that no text is embedded twice to set its neighbours apart.
     whole, rejects = _whole(options).reveal(), _rejects(options).reveal()
     embedded.write_parquet(whole, mode=data.SaveMode.OVERWRITE)
@@ -218,7 +219,14 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
     kept.map_batches(_rejected, batch_format="pyarrow").write_parquet(rejects, mode=data.SaveMode.OVERWRITE)
     filesystem, path = _place(whole)
     filesystem.delete_dir(path)
-    return data.read_parquet(options.output.reveal()).count(), data.read_parquet(rejects).count()
+    return _count(data, options.output.reveal()), _count(data, rejects)
+
+
+def _count(data: Any, where: str) -> int:  # noqa: ANN401 - the module
+    """Count the rows in a folder that Ray wrote; where there were none it wrote nothing."""
+    filesystem, path = _place(where)
+    there = filesystem.get_file_info(path).type.name != "NotFound"
+    return int(data.read_parquet(where).count()) if there else 0
 
 
 def _strangers(filesystem: Any, path: str) -> bool:  # noqa: ANN401 - Arrow's

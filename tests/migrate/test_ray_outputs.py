@@ -1,0 +1,46 @@
+"""What a job on Ray refuses before it asks for a cluster: folders that Ray would replace whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.migrate import options, ray_engine
+from server.migrate.errors import MigrateError
+from server.migrate.workspace import Workspace
+from server.settings import resolve
+
+arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
+
+
+def refused(folder: Path, *flags: str) -> str:
+    ends = ["--input", str(folder / "in.parquet"), "--output", str(folder / "out")]
+    asked = options.parse([*ends, "--format", "parquet", "--engine", "ray", "--on-error", "skip", *flags])
+    with pytest.raises(MigrateError) as raised:
+        ray_engine.migrate(asked, resolve({}))
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("restart", [(), ("--restart",)])
+@pytest.mark.parametrize("name", ["out", "out.whole", "out.rejects"])
+def test_a_folder_of_someone_else_is_not_replaced(tmp_path: Path, name: str, restart: tuple[str, ...]) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.parquet").write_text("years of work")
+    assert f"{name} exists and is not this job's" in refused(tmp_path, *restart)
+    assert (tmp_path / name / "thesis.parquet").read_text() == "years of work"
+
+
+def test_what_was_put_into_its_own_folder_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    workspace = Workspace(tmp_path / "out.migrate", str(tmp_path / "out"))
+    with workspace.lock():
+        workspace.made.note(str(tmp_path / "out"))
+    assert "out exists; choose another --output, or --restart" in refused(tmp_path)
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    assert "exists and is not this job's" in refused(tmp_path, "--restart")
+
+
+def test_the_folder_that_is_read_is_not_the_one_that_is_written(tmp_path: Path) -> None:
+    (tmp_path / "in.parquet").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "in.parquet")
+    assert "are one file" in refused(tmp_path, "--restart")
