@@ -15,7 +15,7 @@ import httptools
 from server import errors, head
 from server.connection import BODY, HEAD, REQUEST, Connection
 from server.errors import MalformedError, OverloadedError, ServiceError, TooLargeError
-from server.head import MAX_HEADER_FIELDS, Head
+from server.head import MAX_HEADER_FIELDS, OLDEST, Head
 from server.terms import Terms
 
 logger = logging.getLogger(__name__)
@@ -80,6 +80,8 @@ class Protocol(Connection):
         if self.parser.should_upgrade():
             return  # The parser would skip the body; `_parse` lets it read the request again.
         self.url = head.with_path(self.url)
+        # HTTP/1.0 knows no interim response: its caller would take it for the answer (RFC 9110, 10.1.1).
+        self.expect_100_continue = self.expect_100_continue and self.parser.get_http_version() != OLDEST
         before = self.cycle
         try:
             super().on_headers_complete()

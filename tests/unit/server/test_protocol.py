@@ -184,6 +184,19 @@ def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> N
     run(check)
 
 
+def test_an_older_caller_that_waits_for_leave_to_send_gets_no_interim_response() -> None:
+    """HTTP/1.0 knows none: it would be taken for the answer (RFC 9110, 10.1.1)."""
+
+    async def check(here: Here) -> None:
+        async with asyncio.timeout(5):
+            said = await here.exchange(
+                b"POST /b HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc"
+            )
+        assert statuses(said) == [200]
+
+    run(check)
+
+
 def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on() -> None:
     async def check(here: Here) -> None:
         async with asyncio.timeout(5):
