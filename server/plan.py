@@ -9,6 +9,9 @@ from server.cost import CostModel, Load, Pace
 
 # Texts passed over for one batch, so that planning stays short however many wait.
 PASSED = 64
+# Texts that are the same as one of the batch and are looked at for it: those behind them get their vectors all the same
+# (WaitingTexts.claim), and tens of thousands may wait.
+ALIKE = 1024
 # The share of the budget from which on looking for one more text that fits is not worth the time.
 FULL = 0.9
 
@@ -87,11 +90,14 @@ class Plan(Generic[PendingT]):
     waiting: list[PendingT] = field(default_factory=list)
     load: Load = field(default_factory=Load)
     keys: set[bytes] = field(default_factory=set)
+    alike: int = 0
 
     def take(self, text: PendingT) -> None:
         """Put `text` into the batch."""
         self.batch.append(text)
-        if text.key not in self.keys:
+        if text.key in self.keys:
+            self.alike += 1
+        else:
             self.keys.add(text.key)
             self.load = self.load.plus(text.tokens)
 
@@ -131,4 +137,4 @@ def _fits(chosen: Plan[PendingT], text: Pending, cost: CostModel, limits: Limits
 
 def _ends(chosen: Plan[PendingT], cost: CostModel, limits: Limits) -> bool:
     full = chosen.batch and cost.computed(chosen.load) >= FULL * limits.of(chosen.batch[0])
-    return bool(full) or len(chosen.waiting) >= PASSED
+    return bool(full) or len(chosen.waiting) >= PASSED or chosen.alike >= ALIKE

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.cost import CostModel, Load, Pace
-from server.plan import PASSED, Limits, Plan, plan
+from server.plan import ALIKE, PASSED, Limits, Plan, plan
 
 LONGEST = 64
 FAR = 1e9
@@ -156,3 +156,10 @@ def test_a_large_request_that_a_batch_would_outlast_is_given_up_before_its_deadl
     large, small, later = Text(10, deadline=5.0), Text(10, deadline=5.0, small=True), Text(10, deadline=7.0)
     planned = plan(iter([large, small, later]), PACKED, limits(100), now=4.0, lead_s=2.0)
     assert (planned.batch, planned.expired) == ([small, later], [large])
+
+
+def test_of_texts_that_are_all_the_same_only_some_are_looked_at() -> None:
+    left = iter([Text(1, key=b"same") for _ in range(50_000)])
+    planned = plan(left, PACKED, limits(LONGEST), now=1.0)
+    assert planned.load.texts == 1
+    assert len(planned.batch) + len(planned.waiting) == 50_000 - len(list(left)) <= 2 * ALIKE
