@@ -21,6 +21,10 @@ PATIENT = 20.0
 HALF_LIFE_S = 30.0
 # What was observed weighs so much at most beside them, so that many observations are forgotten about as soon as few.
 MOST_WEIGHT = 500.0
+# Once nobody has left for so long, what was observed weighs no more than this: a crowd that left at once is forgotten
+# within five half-lives, even where all who could tell otherwise are refused meanwhile.
+QUIET_S = 10.0
+QUIET_WEIGHT = 80.0
 # How old an estimate may be, in seconds.
 FRESH_S = 0.1
 
@@ -35,6 +39,7 @@ class Patience:
         self._stayed = [0.0] * _AGES
         self._weight = 0.0
         self._noted = 0.0
+        self._last_left = 0.0
         self._estimate = math.inf
         self._estimated = -math.inf
 
@@ -46,6 +51,8 @@ class Patience:
         place = min(_AGES - 1, int(math.log(age_s / FLOOR_S) / math.log(STEP)))
         (self._left if left else self._stayed)[place] += 1.0
         self._weight += 1.0
+        if left:
+            self._last_left = max(self._last_left, now)
 
     def bound(self, now: float) -> float:
         """Return the age in seconds by which a request should be answered; endless while callers are patient."""
@@ -67,8 +74,17 @@ class Patience:
         return math.inf
 
     def _decay(self, now: float) -> None:
-        share = 0.5 ** (max(0.0, now - self._noted) / HALF_LIFE_S)
-        self._noted = max(self._noted, now)
+        quiet = self._last_left + QUIET_S
+        self._fade(min(now, quiet))
+        if now > quiet:
+            self._scale(QUIET_WEIGHT / max(QUIET_WEIGHT, self._weight))
+            self._fade(now)
+
+    def _fade(self, until: float) -> None:
+        self._scale(0.5 ** (max(0.0, until - self._noted) / HALF_LIFE_S))
+        self._noted = max(self._noted, until)
+
+    def _scale(self, share: float) -> None:
         self._left = [share * count for count in self._left]
         self._stayed = [share * count for count in self._stayed]
         self._weight = sum(self._left) + sum(self._stayed)

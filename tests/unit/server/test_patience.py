@@ -58,6 +58,16 @@ def test_it_is_forgotten_in_minutes_however_many_left(count: int) -> None:
     assert bound(patience, 1.0 + 12 * HALF_LIFE_S) == math.inf
 
 
+@pytest.mark.parametrize("count", [20, 100_000])
+def test_it_is_forgotten_where_nothing_more_is_observed(count: int) -> None:
+    """As where all who have not said how long they wait are refused at once for what was learned."""
+    patience = Patience()
+    for _ in range(count):
+        patience.note(0.3, 1.0, left=True)
+    assert bound(patience, 1.0) <= 0.3
+    assert bound(patience, 1.0 + 5 * HALF_LIFE_S) == math.inf
+
+
 @given(st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4), st.booleans()), max_size=100))
 def test_whatever_comes_the_bound_stays_within_its_limits(notes: list[tuple[float, float, bool]]) -> None:
     patience = Patience()
