@@ -189,9 +189,7 @@ def test_an_older_caller_that_waits_for_leave_to_send_gets_no_interim_response()
 
     async def check(here: Here) -> None:
         async with asyncio.timeout(5):
-            said = await here.exchange(
-                b"POST /b HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc"
-            )
+            said = await here.exchange(b"POST /b HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
         assert statuses(said) == [200]
 
     run(check)
