@@ -76,11 +76,14 @@ class Admission:
     def due_by(self, work_s: float, deadline: float, since: float | None, now: float) -> float:
         """Return when a request's caller stops waiting, as far as is known.
 
-        What was learned is of requests that take less: one that takes longer by itself may wait as long besides.
+        What was learned is of requests that take less: one that takes longer by itself, with the batch that may be
+        under way, may wait as long besides. Else callers who leave within a batch would have all others refused.
         """
         if since is None:
             return deadline
-        bound, own_s = self._patience.bound(now), self.stretch * work_s
+        tokens = self._pace.batch_tokens
+        batch_s = self._speed.ratio * tokens / self._pace.cost.tokens_per_s(tokens)
+        bound, own_s = self._patience.bound(now), batch_s + self.stretch * work_s
         return min(deadline, since + (bound if own_s < bound else own_s + bound))
 
     def rank(self, due_by: float, now: float) -> float:
