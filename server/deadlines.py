@@ -7,8 +7,8 @@ Moore's algorithm (Management Science 15, 1968) leaves out the fewest.
 import heapq
 import math
 from bisect import bisect_right
-from collections.abc import Iterable
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, chain
 from typing import Generic, Protocol, TypeVar
 
 
@@ -53,6 +53,8 @@ class Timetable(Generic[WaitsT]):
         work_s = stretch * sum(request.work_s for request in ranked)
         time_s = min((request.due_by for request in ranked), default=math.inf) - start
         self.pressure = work_s / time_s if time_s > 0 else math.inf
+        self._more: list[WaitsT] = []
+        self._more_s = 0.0
         self.in_time, self.late = (ranked, []) if self.pressure <= 1 else _divide(ranked, start, stretch)
         self._ranks = [request.rank for request in self.in_time]
         self._ends = list(accumulate((stretch * request.work_s for request in self.in_time), initial=start))
@@ -60,10 +62,19 @@ class Timetable(Generic[WaitsT]):
         # How much later each may end so that neither it nor one after it is late; nothing is after the last.
         self._spare = [*accumulate(reversed(spare), min, initial=math.inf)][::-1]
 
+    def add(self, request: WaitsT) -> None:
+        """Put one more at the end, which is cheaper than a new timetable, and good until the next is made."""
+        self._more.append(request)
+        self._more_s += self._stretch * request.work_s
+
+    def __iter__(self) -> Iterator[WaitsT]:
+        """Yield all in their order."""
+        return chain(self.in_time, self._more, self.late)
+
     def lateness_s(self, work_s: float, due_by: float, rank: float) -> float:
         """Return how late one more request would be, or make another that otherwise is not; not above 0 if it fits."""
         place = bisect_right(self._ranks, rank)
-        own_s = self._stretch * work_s
+        own_s = self._stretch * work_s + self._more_s
         return max(self._ends[place] + own_s - due_by, own_s - self._spare[place])
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain, count
+from itertools import count
 
 from server.admission import Admission, Ask, retry_after_s
 from server.allowance import Allowance
@@ -25,7 +25,7 @@ from server.waiting import WaitingTexts
 
 # Fair turns are taken up again where all work that waits takes half of the time until the first deadline.
 CALM = 0.5
-# How long a timetable holds while nothing is admitted: what is computed meanwhile takes about the time it says.
+# How long a timetable holds: what is computed meanwhile takes about the time it says, and what is admitted comes last.
 TIMETABLE_S = 0.05
 # For how long after a small request large ones are computed in slices.
 SLICED_S = 1.0
@@ -111,7 +111,8 @@ class Scheduler:
         job.rank = self._admission.rank(job.due_by, now)
         due = self._turns.admit([len(ids) for ids in sequences], whole=job.small)
         self._add(job, sequences, due)
-        self._timetable = None
+        if self._timetable and not job.small:
+            self._timetable.add(job)
 
     def admit_first(self, job: Job, sequences: Sequence[Ids]) -> None:
         """Let the texts of a small request go before all others."""
@@ -193,7 +194,7 @@ class Scheduler:
         if not self._ordered:
             self._turns.join_large()
             self._ordered = True
-        return chain(order.in_time, order.late)
+        return iter(order)
 
     def _lead_s(self, limits: Limits) -> float:
         """How long before its deadline a large request must begin: as long as a batch takes, where others wait."""

@@ -57,6 +57,17 @@ def test_one_more_fits_exactly_where_all_that_were_in_time_stay_so(requests: lis
     assert (late_s <= 0) == in_time([*table.in_time, more])
 
 
+@given(REQUESTS, st.builds(Request, st.integers(1, 9).map(float), st.integers(0, 30).map(float)))
+def test_what_is_added_comes_behind_all_that_is_in_time_and_leaves_less_for_others(
+    requests: list[Request], more: Request
+) -> None:
+    table = Timetable(requests, 0.0, 1.0)
+    before = table.lateness_s(3.0, 20.0, 20.0)
+    table.add(more)
+    assert list(table) == [*table.in_time, more, *table.late]
+    assert table.lateness_s(3.0, 20.0, 20.0) == before + more.work_s
+
+
 @given(REQUESTS)
 def test_without_pressure_any_order_is_in_time(requests: list[Request]) -> None:
     table = Timetable(requests, 0.0, 1.0)
