@@ -29,8 +29,8 @@ class Sizes:
     bound: float
 
 
-SHORT = Sizes("short", 1, 2, 2, 20, 11, 1, {"steady": 0.1, "overload": 0.1, "soak": 0.15}, 5)
-DEFAULT = Sizes("default", 20, 30, 100, 1000, 11, 3, {"steady": 2, "overload": 1, "soak": 2}, 10)
+SHORT = Sizes("short", 1, 2, 2, 20, 11, 1, {"steady": 0.1, "overload": 0.1, "soak": 0.15}, 10)
+DEFAULT = Sizes("default", 20, 30, 470, 1000, 11, 3, {"steady": 2, "overload": 1, "soak": 2}, 15)
 LONG = Sizes("long", 20, 3600, 10_000, 10_000, 200, 5, {"steady": 30, "overload": 10, "soak": 60}, 600)
 
 
