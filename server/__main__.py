@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from server import __version__, device, logs, machine, process, secret
+from server import __version__, device, logs, machine, memory_budget, process, secret
 from server.app import create_app
 from server.connection import Connection
 from server.cost import Pace
@@ -22,6 +22,8 @@ from server.engine import OnnxEngine
 from server.errors import START_REFUSED, DeviceLostError, StartError
 from server.inference import InferenceThreads
 from server.loaded import Loaded
+from server.memory import Memory
+from server.memory_budget import Budget
 from server.protocol import bounded
 from server.room import Room
 from server.service import Service
@@ -91,6 +93,7 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
     secret.remember_given(environ, arguments)
     _parse(arguments)
     process.hold_standard_streams()
+    machine.share_heap()
     process.on_signals(_exit_cleanly)
     try:
         settings = resolve(environ)
@@ -144,24 +147,37 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     # A GPU must not wait for what its thread gives it.
     prepare = process.step_back if loaded.choice.device == "cpu" else None
     engine, warmed = start_engine(loaded, prepare)
+    budget = plan_memory(loaded, engine)
     max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
+    max_connections = memory_budget.fit_connections(max_connections, budget.limit)
     # Accepted connections inherit this, and so a restart may bind the port while they linger.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.listen(BACKLOG)
     except OSError as error:
         raise StartError(f"PORT={loaded.settings.port}: cannot listen there: {error.strerror}") from None
-    for line in summary(loaded, engine, warmed.pace, listener):
+    for line in summary(loaded, engine, warmed.pace, budget, listener):
         logger.info(line)
-    service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare))
+    memory = Memory(budget.limit, machine.trim_heap_soon)
+    service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare), memory)
     room = Room(max_connections, service.metrics.close_for_room)
-    terms = Terms.of(loaded.settings, room, service.metrics.refuse)
+    terms = Terms.of(loaded.settings, room, memory, service.metrics.refuse)
     server = Server(_uvicorn_config(service, terms), service, terms)
     process.settle_heap()
     server.run(sockets=[listener])
 
 
-def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, listener: socket.socket) -> Iterator[str]:
+def plan_memory(loaded: Loaded, engine: OnnxEngine) -> Budget:
+    """Work out what requests may hold beside the warm server.
+
+    Raises:
+        StartError: the largest request would not fit.
+    """
+    machine.trim_heap()
+    return memory_budget.plan(loaded.settings, engine.dimension, engine.max_tokens, machine.held_memory())
+
+
+def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, budget: Budget, listener: socket.socket) -> Iterator[str]:
     """Yield the lines that say what runs and why, secrets masked."""
     manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
     yield f"embedding service {__version__}"
@@ -179,6 +195,7 @@ def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, listener: socket.soc
     yield f"threads {threads.count}: {threads.reason}"
     yield f"streams {pace.streams}: so many batches run side by side, of {pace.batch_tokens} tokens each at most"
     yield f"queue of {pace.queue_tokens} tokens"
+    yield str(budget)
     yield f"measured: {pace.cost.run_s * 1e3:.2f} ms a run, {pace.tokens_per_s:.0f} tokens/s in full batches"
     yield f"settings: {' '.join(f'{name}={value}' for name, value in loaded.settings.items())}"
     host, port = listener.getsockname()[:2]

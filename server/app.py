@@ -109,9 +109,9 @@ async def tokenize(request: Request) -> Response:
     """POST /tokenize: texts in, the model's tokens out."""
     service: Service = request.app.state.service
     asked = tokens.parse(await _read_body(request, service), service.asker)
-    pieces = await _while_connected(request, service.tokenize(asked.texts, asked.special, request.state.deadline))
-    # Up to MAX_REQUEST_TOKENS of them: too many to write on the event loop.
-    return Response(await asyncio.to_thread(tokens.render, pieces), media_type=JSON)
+    state = request.state
+    work = service.tokenize(asked.texts, asked.special, state.deadline, tokens.render, state.claim)
+    return Response(await _while_connected(request, work), media_type=JSON)
 
 
 async def info(request: Request) -> Response:
@@ -166,7 +166,7 @@ def _middleware(service: Service, routes: list[Route]) -> list[Middleware]:
     settings, tracer = service.settings, service.loaded.tracer
     paths = [route.path for route in routes]
     observe = Middleware(Observe, routes=paths, metrics=service.metrics, tracer=tracer)
-    guard = Middleware(Guard, settings=settings, check_room=service.check_room)
+    guard = Middleware(Guard, settings=settings, check_room=service.check_room, memory=service.memory)
     if not settings.cors_allow_origin:
         return [observe, guard]
     # Outside the guard: a browser's preflight carries no key, and refusals must be readable by the page.
@@ -204,8 +204,10 @@ async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> t
     service: Service = request.app.state.service
     asked = parse(await _read_body(request, service), service.asker)
     state = request.state
+    state.claim.hold(service.size_of(asked.question.inputs))
+    work = service.embed(asked.question, state.deadline, state.since, state.claim)
     with _learning(service, state.since):
-        return asked, await _while_connected(request, service.embed(asked.question, state.deadline, state.since))
+        return asked, await _while_connected(request, work)
 
 
 @contextmanager
@@ -226,7 +228,8 @@ async def _read_body(request: Request, service: Service) -> bytes:
     timeout_s = service.settings.receive_timeout_s
     try:
         async with receiving(timeout_s):
-            return await request.body()
+            # Not `request.body()`, which would keep it for as long as the request.
+            return b"".join([chunk async for chunk in request.stream()])
     except TimeoutError:
         raise SlowRequestError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
     except ClientDisconnect:

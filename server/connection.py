@@ -15,6 +15,8 @@ from server import errors
 from server.errors import ServiceError, SlowRequestError, UnavailableError
 from server.half_closed import INTERIM, HalfClosed
 from server.lingering import Lingering
+from server.memory import CONNECTIONS, connection_bytes
+from server.reading import Reading
 from server.room import Use
 from server.stops import missed
 from server.taking import Taking
@@ -41,6 +43,7 @@ class Connection(HttpToolsProtocol):
 
     terms: ClassVar[Terms]
     transport: Lingering
+    flow: Reading
     _socket: asyncio.Transport
     _timer: asyncio.TimerHandle | None = None
 
@@ -49,6 +52,10 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._socket = transport
         self.transport = Lingering(transport, self._close)
+        self.flow = Reading(transport, self.pipeline)
+        self._memory = self.terms.memory.claim(CONNECTIONS)
+        self._memory.keep(connection_bytes())
+        self._heads_bytes = 0
         self._awaiting = REQUEST
         self._received_bytes = 0
         self._refusal: ServiceError | None = None
@@ -74,6 +81,7 @@ class Connection(HttpToolsProtocol):
             self._running.message_event.set()
         self.terms.room.leave(self)
         self.terms.unread.discard(self)
+        self._memory.release()
         self._closing = True
         super().connection_lost(exc)
         self.pipeline.clear()
@@ -126,10 +134,15 @@ class Connection(HttpToolsProtocol):
     def _forget_request(self) -> None:
         """Let go of an answered request: the connection may idle for long after it, and has a body's first part."""
         self._running = None
-        self.cycle.body = bytearray()
-        if self._awaiting is REQUEST:
-            self.scope = self.cycle.scope = None  # type: ignore[assignment]  # as uvicorn begins
-            self.url = b""
+        self._heads_bytes = 0
+        if self._closing:
+            self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
+        else:
+            self.cycle.body = bytearray()
+            self.cycle.scope = None  # type: ignore[assignment]
+        if self._awaiting is not HEAD or self._closing:
+            self.scope = None  # type: ignore[assignment]  # as uvicorn begins
+            self.url, self.headers = b"", []
 
     def _watch_caller(self) -> None:
         """Find out whether the caller, who sends no more, has hung up."""
@@ -199,6 +212,8 @@ class Connection(HttpToolsProtocol):
         if self._closing:
             return
         self._closing = True
+        self.pipeline.clear()  # Nothing will be answered any more.
+        self._forget_request()
         if self._ended or (self._awaiting is REQUEST and not self._refusal):
             self._socket.close()
             return

@@ -96,10 +96,20 @@ class Decided(TeiInfo):
     limits: Limits
 
 
+class MemoryUse(TypedDict):
+    """What connections and requests may hold, and hold now."""
+
+    limit_bytes: int
+    connections_bytes: int
+    requests_bytes: int
+    answers_bytes: int
+
+
 class Info(Decided):
     """Model, machine and limits, and what Text Embeddings Inference's clients read. Fields may be added."""
 
     resident_bytes: int | None
+    memory: MemoryUse
 
 
 def describe(loaded: Loaded, pace: Pace) -> Decided:

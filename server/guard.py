@@ -6,23 +6,21 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import errors
-from server.allowance import Allowance
 from server.errors import (
     ForbiddenError,
     InvalidError,
     MediaTypeError,
-    OverloadedError,
     ServiceError,
     TooLargeError,
     UnauthorizedError,
 )
 from server.head import PROBES
+from server.memory import REQUESTS, Claim, Memory
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,9 +28,6 @@ logger = logging.getLogger(__name__)
 REQUEST_TIMEOUT = "x-request-timeout-ms"
 # Probes carry no key.
 OPEN_PATHS = frozenset(path.decode() for path in PROBES)
-# Bodies larger than the first share the room of so many of the largest.
-SMALL_BODY_BYTES = 65_536
-BODIES = 8
 MILLISECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,17}")
 # JSON is UTF-8 (RFC 8259, 8.1), and so is ASCII.
 CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
@@ -43,15 +38,15 @@ JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 class Guard:
     """Middleware that refuses what no handler should see, and gives every failure an answer in the error shape."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[float], None]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[float], None], memory: Memory) -> None:
         """`check_room` raises where nothing more can be computed before a deadline, in time.monotonic() seconds.
 
-        It is asked here since under load most requests end so.
+        It is asked here since under load most requests end so. Requests hold `memory`.
         """
         self._app = app
         self._check_room = check_room
         self._max_body_bytes = settings.max_body_bytes
-        self._bodies = Allowance(BODIES * settings.max_body_bytes)
+        self._memory = memory
         self._timeout_s = settings.request_timeout_s
         self._origins = frozenset(settings.cors_allow_origin)
         self._keys = [key.encode() for key in settings.api_key.reveal()]
@@ -72,8 +67,9 @@ class Guard:
             state["since"] = None if REQUEST_TIMEOUT in headers else started
             if scope["method"] == "POST":
                 self._check_room(state["deadline"])
-            with limited(receive, self._max_body_bytes, self._bodies) as body:
-                await self._app(scope, body, reply)
+            with self._memory.claim(REQUESTS) as claim:
+                state["claim"] = claim
+                await self._app(scope, limited(receive, self._max_body_bytes, claim), reply)
         except Exception as error:  # noqa: BLE001 - the last resort: a failure without an answer hangs the caller
             await _answer(error, scope, receive, reply)
 
@@ -188,32 +184,21 @@ def check_length(headers: Headers, limit: int) -> None:
         raise _too_large(limit)
 
 
-@contextmanager
-def limited(receive: Receive, limit: int, bodies: Allowance) -> Iterator[Receive]:
-    """Wrap `receive` so that a body ends at `limit` bytes, or where `bodies`, what all may take, is used up.
-
-    The first bytes of a body count for nothing there: whoever sends a few texts must not be kept out by those who send
-    megabytes, or say that they will.
-    """
-    received = held = 0
+def limited(receive: Receive, limit: int, claim: Claim) -> Receive:
+    """Wrap `receive` so that a body ends at `limit` bytes, or where memory has no room for its `claim`."""
+    received = 0
 
     async def counted() -> Message:
-        nonlocal received, held
+        nonlocal received
         message = await receive()
-        size = len(message.get("body", b""))
-        received += size
-        if received > limit:
-            raise _too_large(limit)
-        if received > SMALL_BODY_BYTES:
-            if not bodies.has_room(size):
-                raise OverloadedError("the bodies of other requests take all the room; try again later", 1)
-            held += bodies.take(size)
+        if size := len(message.get("body", b"")):
+            received += size
+            if received > limit:
+                raise _too_large(limit)
+            claim.hold(received)
         return message
 
-    try:
-        yield counted
-    finally:
-        bodies.release(held)
+    return counted
 
 
 async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Reply) -> None:

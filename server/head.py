@@ -25,6 +25,9 @@ WHITESPACE = b" \t"
 PROBES = frozenset({b"/health", b"/ready"})
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
+# What a field takes in memory beside its name and its value.
+FIELD_BYTES = 150
+
 Fields = Sequence[tuple[bytes, bytes]]
 
 
@@ -40,6 +43,11 @@ class Head(NamedTuple):
     def size(self) -> int:
         """Bytes of the target and the fields, line ends included."""
         return len(self.target) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.fields)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes in memory."""
+        return self.size + FIELD_BYTES * len(self.fields)
 
     @property
     def is_probe(self) -> bool:

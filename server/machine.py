@@ -3,12 +3,18 @@
 import ctypes
 import os
 import re
+import resource
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/")
+SOON_S = 0.5
+# From glibc's malloc.h.
+M_ARENA_MAX = -8
+PAGE_BYTES = resource.getpagesize()
 
 # Instruction sets that decide how fast int8 and 16-bit models run, under Linux's names for them.
 NOTED_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
@@ -63,6 +69,26 @@ def resident_bytes(root: Path = ROOT) -> int | None:
     return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm else None
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the process holds: memory, and address space; in bytes."""
+
+    resident: int
+    virtual: int
+
+
+def held_memory(root: Path = ROOT) -> Held:
+    """Return what the process holds now; nothing where /proc does not tell."""
+    pages = (_read(root / "proc/self/statm") or "0 0").split()
+    return Held(int(pages[1]) * PAGE_BYTES, int(pages[0]) * PAGE_BYTES)
+
+
+def address_space_limit() -> int | None:
+    """Return the bytes of address space that the process may take (ulimit -v); None where there is no limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def memory_limit(root: Path = ROOT) -> int | None:
     """Return the bytes that the process may take: its cgroups' tightest limit (v1 or v2), else the machine's memory."""
     folders = _cgroups("memory", ("memory",), root)
@@ -72,6 +98,15 @@ def memory_limit(root: Path = ROOT) -> int | None:
     return min([*known, *([1024 * int(total[1])] if total else [])], default=None)
 
 
+def share_heap() -> None:
+    """Have all threads allocate from two heaps, where the C library (glibc) would make eight for each core.
+
+    Each keeps the most that its threads ever held at once, and none of it serves the others.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+
+
 def trim_heap() -> None:
     """Give freed heap pages back to the system, where the C library can (glibc).
 
@@ -79,6 +114,14 @@ def trim_heap() -> None:
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def trim_heap_soon() -> None:
+    """Do that in a thread, once what is being given up now is free."""
+    timer = threading.Timer(SOON_S, trim_heap)
+    timer.daemon = True
+    with suppress(RuntimeError):  # no thread can be started
+        timer.start()
 
 
 def cpu_flags(root: Path = ROOT) -> list[str]:

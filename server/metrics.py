@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from server import logs, machine
 from server.errors import Cause, OverloadedError, ServiceError
+from server.memory import Kind, Memory
 from server.room import PATIENCE_S, Use
 from server.trail import CURRENT, Step
 
@@ -121,6 +122,14 @@ class Metrics:
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when it is scraped."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def watch_memory(self, memory: Memory) -> None:
+        """Add gauges of what connections and requests may hold, and hold."""
+        help_text = "Memory that connections and requests may hold."
+        self.watch("embedding_memory_budget_bytes", help_text, lambda: memory.limit)
+        held = Gauge("embedding_memory_held_bytes", "What they hold, by kind.", ["kind"], registry=self.registry)
+        for kind in Kind:
+            held.labels(kind.value).set_function(partial(memory.held.__getitem__, kind))
 
     def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Add a counter, kept elsewhere, that is read when it is scraped."""

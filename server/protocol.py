@@ -16,6 +16,7 @@ from server import errors, head
 from server.connection import BODY, HEAD, REQUEST, Connection
 from server.errors import MalformedError, OverloadedError, ServiceError, TooLargeError
 from server.head import MAX_HEADER_FIELDS, OLDEST, Head
+from server.memory import REQUEST_BYTES, connection_bytes
 from server.terms import Terms
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Protocol(Connection):
                 errors.alone(self._refusal)
         if self._awaiting is not REQUEST or self._closing:
             self._count()
+        self._hold()
         self._note_use()
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -89,6 +91,9 @@ class Protocol(Connection):
             self.cycle = before  # It has begun nothing, and the answers before it are still owed.
             raise
         self._awaiting = BODY
+        self._heads_bytes += self._head().memory
+        if self._head().method == b"POST":
+            self._heads_bytes += REQUEST_BYTES
         self._due = math.inf
         self.headers = []  # for trailers, which nothing reads
         if self.terms.draining or not settled:
@@ -112,6 +117,7 @@ class Protocol(Connection):
         if not last or self.transport.is_closing():
             return
         self._forget_request()
+        self._hold()
         if self._refusal:
             self._say(self._refusal)
         elif self._ended:
@@ -155,6 +161,19 @@ class Protocol(Connection):
                 self._refuse(head.too_large(self._head(), self.terms.max_header_bytes))
         elif self._received_bytes > self.terms.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
             self._refuse(TooLargeError("the body's chunks or trailers take too much beside it (MAX_BODY_BYTES)"))
+
+    def _hold(self) -> None:
+        """Hold room in memory for heads, and for bodies that came ahead of their turn; refuse where there is none.
+
+        The body whose turn it is is counted by whom it is handed to.
+        """
+        heads = self._heads_bytes
+        if self._awaiting is HEAD:
+            heads += max(self._head().memory, self._received_bytes)
+        try:
+            self._memory.hold(connection_bytes(heads, self.flow.ahead_bytes))
+        except OverloadedError as error:
+            self._refuse(errors.alone(error))
 
     def _parse(self, data: bytes) -> None:
         try:

@@ -47,6 +47,7 @@ class Asker:
     def __init__(self, settings: Settings, manifest: Manifest) -> None:
         self.settings = settings
         self.manifest = manifest
+        self.most_texts = settings.max_client_batch_size
         # What the model is called: here, at its source, and as the server was told.
         self.names = tuple(dict.fromkeys((manifest.name, manifest.source.id, settings.model)))
 

@@ -3,11 +3,12 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -23,9 +24,11 @@ from server.errors import DeadlineError, OverloadedError, TooLargeError, Unavail
 from server.inference import InferenceThreads
 from server.job import Embedded
 from server.loaded import Loaded
+from server.memory import Claim, Memory, size_of
+from server.memory_budget import PARSED_FACTOR
 from server.metrics import Metrics
 from server.question import Asker, Question
-from server.tokenization import WORKERS, Pieces
+from server.tokenization import SLICE_CHARACTERS, WORKERS, Inputs, Pieces
 from server.warmup import Warm
 
 # Of English text, rather few than many: what a text's tokens are estimated by before it is tokenized, and how much
@@ -33,6 +36,11 @@ from server.warmup import Warm
 CHARACTERS_PER_TOKEN = 4
 # Text that is tokenized on the event loop, in characters: about 0.2 ms, where the way to a thread and back costs more.
 INLINE_CHARACTERS = 1024
+# What a text takes while it waits for its vector, beside its ids twice and the vector; and a token in the answer of
+# /tokenize, of which each text has a few more than characters.
+TEXT_BYTES = 600
+TOKEN_BYTES = 96
+SPECIAL_TOKENS = 2
 # By then every request has been answered or given up; only a batch that hangs is left.
 CLOSE_TIMEOUT_S = 3.0
 
@@ -55,12 +63,13 @@ class Result:
 class Service:
     """Answers questions. Belongs to one event loop."""
 
-    def __init__(self, loaded: Loaded, engine: Engine, warm: Warm, threads: InferenceThreads) -> None:
-        """Serve on a warm `engine` and `threads`, one for each of its streams."""
+    def __init__(self, loaded: Loaded, engine: Engine, warm: Warm, threads: InferenceThreads, memory: Memory) -> None:
+        """Serve on a warm `engine` and `threads`, one for each of its streams; requests hold `memory`."""
         self.settings = loaded.settings
         self.loaded = loaded
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
         self.metrics = Metrics()
+        self.memory = memory
         self._pace = warm.pace
         self._batcher = Batcher(engine, threads, warm.pace, self.metrics)
         self._canary = Canary(self._batcher, warm.ids, warm.vector)
@@ -71,10 +80,13 @@ class Service:
         self._draining = False
         self._watch(loaded)
 
-    async def embed(self, question: Question, deadline: float, since: float | None = None) -> Result:
+    async def embed(
+        self, question: Question, deadline: float, since: float | None = None, claim: Claim | None = None
+    ) -> Result:
         """Compute the vectors of `question` before `deadline`, in time.monotonic() seconds.
 
-        `since` is when its caller began to wait, where it did not say for how long.
+        `since` is when its caller began to wait, where it did not say for how long. The question's inputs are taken:
+        while it waits for its vectors, its token ids alone are kept, and counted in `claim`.
 
         Raises:
             ServiceError: they cannot be computed.
@@ -87,10 +99,14 @@ class Service:
         self.metrics.tokenize_seconds.observe(tokenization_s)
         tokens = sum(map(len, sequences))
         self._check_tokens(tokens)
+        characters = question.characters
+        question.inputs.clear()
+        if claim:
+            claim.hold(sum(TEXT_BYTES + 2 * ids.nbytes + 4 * self._batcher.dimension for ids in sequences))
         embedded = await self._compute(sequences, deadline, since)
         result = Result(
             vectors=embedded.vectors,
-            characters=question.characters,
+            characters=characters,
             tokens=tokens,
             truncated=truncated,
             tokenization_s=tokenization_s,
@@ -100,13 +116,33 @@ class Service:
         self._count(result)
         return result
 
-    async def tokenize(self, texts: list[str], special: bool, deadline: float) -> list[Pieces]:
-        """Cut `texts` into tokens before `deadline`, in time.monotonic() seconds; `special` adds the special ones.
+    async def tokenize(
+        self,
+        texts: list[str],
+        special: bool,
+        deadline: float,
+        write: Callable[[Iterator[Pieces]], T],
+        claim: Claim | None = None,
+    ) -> T:
+        """Return what `write` makes of the tokens of each of `texts`, one after the other.
+
+        `special` adds the special ones; `deadline` is in time.monotonic() seconds. `write` runs in a thread. What
+        texts and answer take is counted in `claim`.
 
         Raises:
             ServiceError: the tokenizer is busy or too slow, or they are more tokens than a request may hold.
         """
-        return await self._in_tokenizer(sum(map(len, texts)), deadline, partial(self._split, texts, special, deadline))
+        characters = sum(map(len, texts))
+        if claim:
+            tokens = min(characters + SPECIAL_TOKENS * len(texts), self.settings.max_request_tokens)
+            claim.hold(self.size_of(texts) + TOKEN_BYTES * tokens)
+        return await self._in_tokenizer(
+            characters, deadline, lambda given_up: write(self._split(texts, special, given_up))
+        )
+
+    def size_of(self, inputs: Inputs) -> int:
+        """Return the bytes that parsed inputs take, at most: they came in one body."""
+        return min(size_of(inputs), PARSED_FACTOR * self.settings.max_body_bytes)
 
     def check_room(self, deadline: float = math.inf) -> None:
         """Refuse a request, if possible before its body is read, where the queue has no room for a text of any length.
@@ -160,7 +196,9 @@ class Service:
 
     def info(self) -> dict[str, object]:
         """Describe model, machine and limits."""
-        return describe(self.loaded, self._pace) | {"resident_bytes": machine.resident_bytes()}
+        held = {f"{kind.value}_bytes": held for kind, held in self.memory.held.items()}
+        memory = {"limit_bytes": self.memory.limit, **held}
+        return describe(self.loaded, self._pace) | {"resident_bytes": machine.resident_bytes(), "memory": memory}
 
     @property
     def _hangs(self) -> bool:
@@ -182,13 +220,14 @@ class Service:
         ]
 
     async def _encode(self, question: Question, deadline: float) -> tuple[int, list[Ids]]:
-        if question.characters <= INLINE_CHARACTERS:
-            return self._tokenize(question, deadline)
-        return await self._in_tokenizer(question.characters, deadline, partial(self._tokenize, question, deadline))
+        if sum(map(len, question.inputs)) <= INLINE_CHARACTERS:
+            return self._tokenize(question, Event())
+        return await self._in_tokenizer(question.characters, deadline, partial(self._tokenize, question))
 
-    async def _in_tokenizer(self, characters: int, deadline: float, work: Callable[[], T]) -> T:
+    async def _in_tokenizer(self, characters: int, deadline: float, work: Callable[[Event], T]) -> T:
         self._check_tokenizer_room(characters)
-        running = self._tokenizer_pool.submit(work)
+        given_up = Event()
+        running = self._tokenizer_pool.submit(_trimmed(work) if characters > SLICE_CHARACTERS else work, given_up)
         # Not before the thread has ended, even where the caller is gone by then: it cannot be interrupted.
         release = partial(self._tokenizing.release, self._tokenizing.take(characters))
         running.add_done_callback(partial(_call_on, asyncio.get_running_loop(), release))
@@ -197,26 +236,27 @@ class Service:
                 return await asyncio.wrap_future(running)
         except TimeoutError:
             raise _too_slow() from None
+        finally:
+            given_up.set()
 
-    def _split(self, texts: list[str], special: bool, deadline: float) -> list[Pieces]:
-        split: list[Pieces] = []
+    def _split(self, texts: list[str], special: bool, given_up: Event) -> Iterator[Pieces]:
         tokens = 0
         for text in texts:
-            if time.monotonic() > deadline:
+            if given_up.is_set():
                 raise _too_slow()
-            split.append(self._tokenizer.split(text, special))
-            tokens += len(split[-1].ids)
+            pieces = self._tokenizer.split(text, special)
+            tokens += len(pieces.ids)
             self._check_tokens(tokens)
-        return split
+            yield pieces
 
-    def _tokenize(self, question: Question, deadline: float) -> tuple[int, list[Ids]]:
+    def _tokenize(self, question: Question, given_up: Event) -> tuple[int, list[Ids]]:
         """Return how many texts were cut, and the ids of each, as arrays at once: a list takes four times the room."""
         sequences: list[Ids] = []
         truncated = 0
         for encoded in self._tokenizer.encode_each(question.inputs, question.prompt, question.truncate):
             truncated += encoded.truncated
             sequences.append(np.array(encoded.ids, np.int64))
-            if time.monotonic() > deadline:
+            if given_up.is_set():
                 raise _too_slow()
         return truncated, sequences
 
@@ -261,6 +301,7 @@ class Service:
         watch("embedding_queue_requests", "Requests admitted and not yet answered.", lambda: batcher.queued_requests)
         watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
         watch("embedding_patience_seconds", "How long callers wait who do not say so, learned.", self._patience_s)
+        self.metrics.watch_memory(self.memory)
         watch("embedding_ready", "1 while requests can be answered.", lambda: self._ready)
 
     def _patience_s(self) -> float:
@@ -273,6 +314,18 @@ class Service:
         metrics.inputs.inc(len(result.vectors))
         metrics.input_tokens.inc(result.tokens)
         metrics.truncated.inc(result.truncated)
+
+
+def _trimmed(work: Callable[[Event], T]) -> Callable[[Event], T]:
+    """Give back what tokenizing much text took, which the C library would keep for this thread."""
+
+    def do(given_up: Event) -> T:
+        try:
+            return work(given_up)
+        finally:
+            machine.trim_heap()
+
+    return do
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None], _done: Future[T]) -> None:

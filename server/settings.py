@@ -65,6 +65,7 @@ class Settings:
     streams: int | None
     max_batch_tokens: int | None
     max_queue_tokens: int | None
+    memory_mb: int | None
     gpu_memory_mb: int | None
     max_client_batch_size: int
     max_request_tokens: int
@@ -247,6 +248,14 @@ SETTINGS: tuple[Setting, ...] = (
         "One request counts for at most half, so that a huge one is accepted and leaves room for others.",
     ),
     Setting(
+        "MEMORY_MB",
+        "auto",
+        _whole_or_auto(1),
+        "Memory that the process may take, in MB of 2^20 bytes. auto: the container's limit, or the machine's memory. "
+        "What the warm server leaves of it, less the peak of one request and at most 1 GiB, is what connections and "
+        "requests may hold together; beyond it: 429.",
+    ),
+    Setting(
         "GPU_MEMORY_MB",
         "auto",
         _whole_or_auto(1),
@@ -259,8 +268,8 @@ SETTINGS: tuple[Setting, ...] = (
         "8000000",
         _whole(1),
         "Bytes in one request body. The default holds 1024 English texts of 512 tokens (about 2.5 MB) even where "
-        r"the client writes many characters as \u escapes of six bytes. Bodies of more than 64 KiB share the room of "
-        "eight; beyond it: 429.",
+        r"the client writes many characters as \u escapes of six bytes. Bodies of more than 64 KiB share three "
+        "quarters of the memory for requests (MEMORY_MB); beyond it: 429.",
     ),
     Setting(
         "MAX_TEXT_CHARS",

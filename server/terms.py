@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from server.errors import ServiceError
+from server.memory import Memory
 from server.room import Room
 from server.settings import Settings
 from server.unread import Unread
 
 # On the wire a body may take this many times its bound: chunks have frames, and what was refused is read to its end.
 WIRE_FACTOR = 4
-# How much of all answers may wait in memory for callers who do not take them.
-MAX_UNREAD_BYTES = 64_000_000
 
 
 @dataclass(slots=True)
@@ -22,12 +21,16 @@ class Terms:
     max_wire_bytes: int
     receive_timeout_s: float
     room: Room
+    memory: Memory
     refused: Callable[[ServiceError], None]
     draining: bool = False
-    unread: Unread = field(default_factory=lambda: Unread(MAX_UNREAD_BYTES))
+    unread: Unread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unread = Unread(self.memory)
 
     @classmethod
-    def of(cls, settings: Settings, room: Room, refused: Callable[[ServiceError], None]) -> "Terms":
+    def of(cls, settings: Settings, room: Room, memory: Memory, refused: Callable[[ServiceError], None]) -> "Terms":
         """Terms by the settings; `refused` hears of every request that never reaches the application."""
         max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
-        return cls(settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s, room, refused)
+        return cls(settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s, room, memory, refused)

@@ -2,6 +2,11 @@
 
 from typing import Protocol
 
+from server.memory import ANSWERS, Memory
+
+# Of what requests may hold in memory.
+SHARE = 0.25
+
 
 class Owing(Protocol):
     """A connection with an answer that waits to be taken."""
@@ -19,12 +24,14 @@ class Owing(Protocol):
 class Unread:
     """Connections that owe an answer too large for the system's buffers, in the order in which they began to wait.
 
-    When they hold more than `limit` bytes, those that have waited longest are dropped, the newest never: a caller that
-    reads gets an answer of any size, and callers that do not read use up no more than the limit and one answer.
+    When they hold more than their share of `memory`, those that have waited longest are dropped, the newest never: a
+    caller that reads gets an answer of any size, and callers that do not read use up no more than the share and one
+    answer.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, memory: Memory) -> None:
+        self._limit = int(SHARE * memory.limit)
+        self._claim = memory.claim(ANSWERS)
         self._owing: dict[Owing, None] = {}
 
     def add(self, newest: Owing) -> None:
@@ -34,10 +41,16 @@ class Unread:
         while excess > 0 and self._owing:
             oldest = next(iter(self._owing))
             excess -= oldest.held_bytes
-            self.discard(oldest)
+            del self._owing[oldest]
             oldest.drop()
         self._owing[newest] = None
+        self._count()
 
     def discard(self, owing: Owing) -> None:
         """Count a connection no longer: its answer is taken, or it has ended."""
-        self._owing.pop(owing, None)
+        if owing in self._owing:
+            del self._owing[owing]
+            self._count()
+
+    def _count(self) -> None:
+        self._claim.keep(sum(owing.held_bytes for owing in self._owing))

@@ -30,7 +30,7 @@ HEALTH = Dialect("/health", "", "", "")
 class Call:
     """A request under way. Times in seconds of the event loop's clock; `sent` is 0 until it left.
 
-    Its caller waits for `patience_s` (0: for ever), and where it `leaves` then hangs up: it has `left`.
+    Its caller waits for `patience_s` (0: for ever), and where it `leaves` then hangs up.
     """
 
     request: bytes
@@ -39,7 +39,6 @@ class Call:
     sent: float = 0.0
     patience_s: float = 0.0
     leaves: bool = False
-    left: bool = False
 
     def in_time(self, now: float) -> bool:
         """Whether its caller still waits."""

@@ -37,7 +37,7 @@ class Link(asyncio.Protocol):
         call.sent = self._loop.time()
         self._transport.write(call.request)
         if call.leaves:
-            self._leaving = self._loop.call_at(call.planned + call.patience_s, self._leave, call)
+            self._leaving = self._loop.call_at(call.planned + call.patience_s, self.close)
 
     def close(self) -> None:
         """End the connection at once."""
@@ -68,10 +68,6 @@ class Link(asyncio.Protocol):
         """The connection ended."""
         self.open = False
         self._owner.lost(self, self._end())
-
-    def _leave(self, call: Call) -> None:
-        call.left = True
-        self.close()
 
     def _end(self) -> Call | None:
         if self._leaving:

@@ -34,9 +34,9 @@ class Tally:
         """The client could not send it."""
         self.unsent += self._counts(call)
 
-    def lose(self, call: Call) -> None:
+    def lose(self, call: Call, now: float) -> None:
         """Its connection ended, or could not be opened."""
-        if call.left:
+        if call.leaves and not call.in_time(now):
             self.gone += self._counts(call)
         else:
             self.broken += self._counts(call)

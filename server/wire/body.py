@@ -6,7 +6,9 @@ from typing import TypeVar
 
 import msgspec
 
-from server.errors import InvalidError, MalformedError
+from server.errors import InvalidError, MalformedError, TooLargeError
+from server.memory_budget import PARSED_FACTOR
+from server.tokenization import PARAM
 
 HIGH, LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
@@ -18,21 +20,30 @@ LONGEST_MESSAGE = 300
 # of a lone surrogate, and so many numbers may be written with a point.
 LONGEST_SEARCHED = 262_144
 MOST_POINTS = 65_536
+# What a value takes at most, unless it is a text, and what each but the first of a list begins with.
+VALUE_BYTES = 72
+BEGINNINGS = (b",", b"[", b"{")
+# A string, or what is left of one that does not end: every byte is looked at once.
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
+# Strings, lists and objects of a body beside its texts.
+OTHER_VALUES = 64
 
 T = TypeVar("T")
 
 
-def decode(raw: bytes, body: type[T], example: str) -> T:
-    """Read `raw` as a `body`; `example` shows the caller of an empty one what to send.
+def decode(raw: bytes, body: type[T], example: str, most: int) -> T:
+    """Read `raw` as a `body` of at most `most` texts; `example` shows the caller of an empty one what to send.
 
     Raises:
         MalformedError: not JSON, or not UTF-8.
         InvalidError: JSON of another shape; the message names the place.
+        TooLargeError: it would take far more memory than its bytes, and holds more texts than that anyway.
     """
     if not raw.strip():
         raise MalformedError(f"the body is empty; send JSON such as {example}")
     if raw.startswith(b"\xef\xbb\xbf"):
         raise MalformedError("the body starts with a byte order mark; send UTF-8 without one")
+    _check_values(raw, most)
     try:
         return _decode(raw, body)
     except msgspec.ValidationError as error:
@@ -60,6 +71,28 @@ def _decode(raw: bytes, body: type[T]) -> T:
         return msgspec.convert(msgspec.json.Decoder(float_hook=_WholeNumbers()).decode(raw), type=body)
     finally:
         gc.enable()
+
+
+def _check_values(raw: bytes, most: int) -> None:
+    """Refuse what takes far more memory than its bytes once it is read: empty lists 20 times as much.
+
+    Only numbers may be many, since there may be many token ids; they take up to ten times as much.
+    """
+    if VALUE_BYTES * sum(map(raw.count, BEGINNINGS)) <= PARSED_FACTOR * len(raw) or len(raw) <= LONGEST_SEARCHED:
+        return
+    texts = lists = objects = 0
+    start = end = 0
+    while start >= 0 and max(texts, lists, objects) <= most + OTHER_VALUES:
+        start = raw.find(b'"', end)
+        between = end, start if start >= 0 else len(raw)
+        lists += raw.count(b"[", *between)
+        objects += raw.count(b"{", *between)
+        if start >= 0 and (string := STRING.match(raw, start)):
+            texts, end = texts + 1, string.end()
+    if max(texts, lists) > most + OTHER_VALUES:
+        raise TooLargeError(f"more than {most} texts, the limit is {most}; send them in parts", param=PARAM)
+    if objects > OTHER_VALUES:
+        raise InvalidError(f"more than {OTHER_VALUES} objects; a request is one")
 
 
 class _WholeNumbers:

@@ -75,7 +75,7 @@ def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
         TooLargeError: more texts than one request may hold.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
-    body = decode(raw, EmbedBody, '{"text": "..."}')
+    body = decode(raw, EmbedBody, '{"text": "..."}', asker.most_texts)
     inputs, shape = _inputs_of(body, asker)
     question = Question(
         inputs=inputs,

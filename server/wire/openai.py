@@ -106,7 +106,12 @@ def parse(raw: bytes, asker: Asker) -> EmbeddingsQuestion:
         TooLargeError: more texts than one request may hold.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
-    body = decode(raw, EmbeddingsBody, f'{{"input": "...", "model": "{asker.manifest.name}"}}')
+    body = decode(
+        raw,
+        EmbeddingsBody,
+        f'{{"input": "...", "model": "{asker.manifest.name}"}}',
+        asker.most_texts,
+    )
     asker.check_model(body.model)
     if body.encoding_format not in (None, *FORMATS):
         raise InvalidError(f"encoding_format must be one of {', '.join(FORMATS)}", param="encoding_format")

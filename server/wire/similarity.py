@@ -54,7 +54,12 @@ def parse(raw: bytes, asker: Asker) -> SimilarityQuestion:
         TooLargeError: more sentences than one request may hold, the source among them.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
-    body = decode(raw, SimilarityBody, '{"inputs": {"source_sentence": "...", "sentences": ["..."]}}')
+    body = decode(
+        raw,
+        SimilarityBody,
+        '{"inputs": {"source_sentence": "...", "sentences": ["..."]}}',
+        asker.most_texts,
+    )
     options = body.parameters or SimilarityParameters()
     asker.check_size(body.inputs.sentences, "inputs.sentences")
     question = Question(

@@ -1,6 +1,6 @@
 """`POST /tokenize`: the model's tokens, as Text Embeddings Inference asks and answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
@@ -12,6 +12,9 @@ from server.question import Asker
 from server.tokenization import Pieces
 from server.wire.body import decode
 from server.wire.fields import AnyText, AnyTexts, PromptName
+
+# Tokens that are written at once.
+AT_ONCE = 4096
 
 Place = Annotated[
     int | None, Meta(description="A character's place in the text, the prompt included; null for special tokens.")
@@ -64,7 +67,7 @@ def parse(raw: bytes, asker: Asker) -> TokenizeQuestion:
         TooLargeError: more texts than one request may hold.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
-    body = decode(raw, TokenizeBody, '{"inputs": "..."}')
+    body = decode(raw, TokenizeBody, '{"inputs": "..."}', asker.most_texts)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     asker.check_size(texts, "inputs")
     prompt = asker.prompt(None, body.prompt_name)
@@ -72,12 +75,17 @@ def parse(raw: bytes, asker: Asker) -> TokenizeQuestion:
 
 
 def render(split: Iterable[Pieces]) -> bytes:
-    """Write the tokens of each text; one text's at a time, since they take many times the room of their JSON."""
-    return b"[%b]" % b",".join(orjson.dumps(_tokens(pieces)) for pieces in split)
+    """Write the tokens of each text; few at a time, since they take many times the room of their JSON."""
+    return b"[%b]" % b",".join(b"[%b]" % b",".join(_written(pieces)) for pieces in split)
 
 
-def _tokens(pieces: Pieces) -> list[Token]:
-    columns = zip(pieces.ids, pieces.names, pieces.offsets, pieces.special, strict=True)
+def _written(pieces: Pieces) -> Iterator[bytes]:
+    for start in range(0, len(pieces.ids), AT_ONCE):
+        yield orjson.dumps(_tokens(pieces, slice(start, start + AT_ONCE)))[1:-1]
+
+
+def _tokens(pieces: Pieces, part: slice) -> list[Token]:
+    columns = zip(pieces.ids[part], pieces.names[part], pieces.offsets[part], pieces.special[part], strict=True)
     return [
         {"id": id_, "text": name, "special": True, "start": None, "stop": None}
         if special

@@ -16,7 +16,8 @@ from tests.serving import ROOT
 FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
 # Each module may import those before it in this list, never one after it.
 ORDER = [
-    *("secret", "settings", "errors", "lines", "stops", "process", "head", "lingering", "unread", "room", "taking"),
+    *("secret", "settings", "errors", "memory", "lines", "stops", "process", "head", "lingering", "unread"),
+    *("reading", "room", "taking"),
     *("half_closed", "terms", "connection", "protocol", "manifest", "staging", "owned", "machine"),
     *(
         "allowance",
@@ -27,6 +28,7 @@ ORDER = [
         "artifact",
         "text_start",
         "tokenization",
+        "memory_budget",
         "cuda",
         "device",
         "session",

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from server.connection import Connection
 from server.errors import ServiceError
+from server.memory import Memory
 from server.protocol import bounded
 from server.room import Room
 from server.terms import Terms
@@ -70,9 +71,10 @@ class Here:
 def run(check: Callable[[Here], Awaitable[None]], keep_alive_s: float = 10, **changes: object) -> None:
     async def main() -> None:
         refused: list[ServiceError] = []
+        memory = Memory(int(str(changes.pop("memory", 100_000_000))))
         room = Room(int(str(changes.pop("max_connections", 50))), lambda _use: None)
         limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "receive_timeout_s": 10.0}
-        terms = Terms(**limits | changes, room=room, refused=refused.append)  # type: ignore[arg-type]
+        terms = Terms(**limits | changes, room=room, memory=memory, refused=refused.append)  # type: ignore[arg-type]
         app, state = App(), ServerState()
         app.gate.set()
         config = Config(app, http=bounded(terms), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ import pytest
 
 from server.connection import Connection
 from server.room import MOMENT_S
-from server.unread import Unread
 from tests.unit.server.here import GET, SOON_S, Here, run, statuses
 
 
@@ -204,7 +203,7 @@ def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
         for _, writer in silent:
             writer.close()
 
-    run(check, unread=Unread(25_000_000))
+    run(check, memory=100_000_000)
 
 
 def test_an_answer_taken_in_crumbs_is_dropped() -> None:

@@ -2,15 +2,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
 
 import httpx
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.allowance import Allowance
 from server.errors import OverloadedError
-from server.guard import SMALL_BODY_BYTES, Guard, limited
+from server.guard import Guard
+from server.memory import REQUESTS, SMALL_BYTES, Memory
 from server.settings import resolve
 
 JSON = {"content-type": "application/json"}
@@ -43,10 +42,12 @@ def call(
     path: str = "/embed",
     environ: dict[str, str] | None = None,
     check_room: Callable[[float], None] = nothing,
+    app: ASGIApp | None = None,
+    memory: Memory | None = None,
     **options: object,
 ) -> httpx.Response:
     async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(echo, resolve(environ or {}), check_room))
+        transport = httpx.ASGITransport(Guard(app or echo, resolve(environ or {}), check_room, memory or Memory(10**9)))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.request(method, path, **options)  # type: ignore[arg-type]
 
@@ -199,7 +200,7 @@ def test_a_request_may_ask_for_less_time_than_the_limit_but_not_for_more(given: 
         await echo(scope, receive, send)
 
     async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(note, resolve({}), nothing))
+        transport = httpx.ASGITransport(Guard(note, resolve({}), nothing, Memory(10**9)))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.post("/embed", headers={"x-request-timeout-ms": given} if given else {})
 
@@ -229,18 +230,26 @@ def test_a_full_queue_refuses_whoever_has_a_key_before_a_byte_of_the_body_is_rea
     assert call(environ={"API_KEY": "key"}, check_room=full, headers=JSON).status_code == 401
 
 
-def test_the_first_bytes_of_a_body_need_no_room_and_the_rest_is_given_back() -> None:
-    async def body() -> Message:
-        return {"type": "http.request", "body": b"x" * SMALL_BODY_BYTES, "more_body": True}
+def test_a_body_holds_memory_as_it_comes_and_gives_it_back() -> None:
+    memory = Memory(4 * SMALL_BYTES)
+    seen: list[int] = []
 
-    async def main() -> None:
-        room = Allowance(SMALL_BODY_BYTES * 2)
-        with ExitStack() as stack:
-            one, other, small = (stack.enter_context(limited(body, 10**9, room)) for _ in range(3))
-            for receive in (one, one, other, other, small):
-                await receive()
-            with pytest.raises(OverloadedError, match="take all the room"):
-                await one()
-        assert room.held == 0
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(3):
+            await receive()
+            seen.append(memory.held[REQUESTS])
+        await echo(scope, receive, send)
 
-    asyncio.run(main())
+    content = in_chunks(SMALL_BYTES, 5)
+    refused = call(app=note, memory=memory, content=content, headers=JSON)
+    assert refused.status_code == 429
+    assert "take all the room" in refused.json()["error"]
+    assert seen == [SMALL_BYTES, 2 * SMALL_BYTES, 3 * SMALL_BYTES]
+    assert memory.total == 0
+
+
+def test_small_bodies_have_room_beside_large_ones() -> None:
+    memory = Memory(4 * SMALL_BYTES)
+    memory.claim(REQUESTS).hold(3 * SMALL_BYTES)
+    assert call(memory=memory, content=in_chunks(SMALL_BYTES, 1), headers=JSON).status_code == 200
+    assert call(memory=memory, content=in_chunks(SMALL_BYTES + 1, 1), headers=JSON).status_code == 429

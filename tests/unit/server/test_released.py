@@ -86,7 +86,7 @@ Ask = Callable[[House], Awaitable[object]]
 async def house(artifact: Artifact) -> AsyncIterator[House]:
     engine = FakeEngine()
     service = serving(load(artifact, API_KEY="key", RECEIVE_TIMEOUT_S=str(RECEIVE_TIMEOUT_S)), engine)
-    terms = Terms.of(service.settings, Room(100, ignore), service.metrics.refuse)
+    terms = Terms.of(service.settings, Room(100, ignore), service.memory, service.metrics.refuse)
     protocol, state = bounded(terms), ServerState()
     config = Config(create_app(service), http=protocol, log_config=None)
     config.load()

@@ -14,6 +14,7 @@ from server.device import choose
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.inference import InferenceThreads
 from server.loaded import Loaded
+from server.memory import Memory
 from server.question import Question
 from server.service import INLINE_CHARACTERS, Service
 from server.settings import resolve
@@ -34,7 +35,9 @@ def load(artifact: Artifact, **environ: str) -> Loaded:
 
 def serving(loaded: Loaded, engine: FakeEngine | None = None, queue_tokens: int = 1000) -> Service:
     made = engine or FakeEngine()
-    return Service(loaded, made, warmed(made, queue_tokens=queue_tokens), InferenceThreads(1, unexpected))
+    return Service(
+        loaded, made, warmed(made, queue_tokens=queue_tokens), InferenceThreads(1, unexpected), Memory(10**9)
+    )
 
 
 def soon() -> float:

@@ -1,4 +1,5 @@
-from server.unread import Unread
+from server.memory import Memory
+from server.unread import SHARE, Unread
 
 
 class Caller:
@@ -10,6 +11,10 @@ class Caller:
         self.dropped = True
 
 
+def room_for(size: int) -> Unread:
+    return Unread(Memory(int(size / SHARE)))
+
+
 def add(unread: Unread, *sizes: int) -> list[Caller]:
     callers = [Caller(size) for size in sizes]
     for caller in callers:
@@ -18,12 +23,12 @@ def add(unread: Unread, *sizes: int) -> list[Caller]:
 
 
 def test_those_that_have_waited_longest_are_dropped_for_the_newest() -> None:
-    callers = add(Unread(100), 40, 40, 20, 50)
+    callers = add(room_for(100), 40, 40, 20, 50)
     assert [caller.dropped for caller in callers] == [True, True, False, False]
 
 
 def test_an_answer_larger_than_the_limit_is_sent_while_it_is_the_newest() -> None:
-    unread = Unread(100)
+    unread = room_for(100)
     small, large = add(unread, 10, 1000)
     assert (small.dropped, large.dropped) == (True, False)
     add(unread, 1)
@@ -31,9 +36,20 @@ def test_an_answer_larger_than_the_limit_is_sent_while_it_is_the_newest() -> Non
 
 
 def test_what_has_been_taken_makes_room() -> None:
-    unread = Unread(100)
+    unread = room_for(100)
     done, halfway = add(unread, 60, 40)
     unread.discard(done)
     halfway.held_bytes = 10
     [newest] = add(unread, 90)
     assert [caller.dropped for caller in (done, halfway, newest)] == [False] * 3
+
+
+def test_memory_is_held_for_as_long_as_answers_wait() -> None:
+    memory = Memory(1000)
+    unread = Unread(memory)
+    for caller in add(unread, 100, 200, 30):
+        unread.discard(caller)
+        unread.discard(caller)
+    assert memory.total == 0
+    add(unread, 100, 200)
+    assert memory.total == 200
