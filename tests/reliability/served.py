@@ -117,7 +117,12 @@ FAULT = (
         "A full disk for log and temporary files, a log that nobody reads: serving goes on, stopping is clean",
         (often(f"{FAULTS}/test_small_disk.py"), once(f"{FAULTS}/test_logs.py")),
     ),
-    Row("F13", "Memory capped at 110 % of the measured need: the largest requests are answered", ()),
+    Row(
+        "F13",
+        "Little memory (512 MB for MiniLM): the largest requests are answered, bodies that stall are bounded together "
+        "and given back, refusals keep nothing",
+        (once(f"{FAULTS}/test_memory.py"),),
+    ),
     Row(
         "F14",
         "Half a core, and stops of up to 3 s: no probe of liveness fails, deadlines hold",
