@@ -147,9 +147,8 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     # A GPU must not wait for what its thread gives it.
     prepare = process.step_back if loaded.choice.device == "cpu" else None
     engine, warmed = start_engine(loaded, prepare)
-    budget = plan_memory(loaded, engine)
     max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
-    max_connections = memory_budget.fit_connections(max_connections, budget.limit)
+    budget = plan_memory(loaded, engine, max_connections)
     # Accepted connections inherit this, and so a restart may bind the port while they linger.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -160,21 +159,21 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
         logger.info(line)
     memory = Memory(budget.limit, machine.trim_heap_soon)
     service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare), memory)
-    room = Room(max_connections, service.metrics.close_for_room)
+    room = Room(budget.connections, service.metrics.close_for_room)
     terms = Terms.of(loaded.settings, room, memory, service.metrics.refuse)
     server = Server(_uvicorn_config(service, terms), service, terms)
     process.settle_heap()
     server.run(sockets=[listener])
 
 
-def plan_memory(loaded: Loaded, engine: OnnxEngine) -> Budget:
+def plan_memory(loaded: Loaded, engine: OnnxEngine, connections: int) -> Budget:
     """Work out what requests may hold beside the warm server.
 
     Raises:
         StartError: the largest request would not fit.
     """
     machine.trim_heap()
-    return memory_budget.plan(loaded.settings, engine.dimension, engine.max_tokens, machine.held_memory())
+    return memory_budget.plan(loaded.settings, engine, machine.held_memory(), connections)
 
 
 def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, budget: Budget, listener: socket.socket) -> Iterator[str]:

@@ -15,7 +15,7 @@ from server import errors
 from server.errors import ServiceError, SlowRequestError, UnavailableError
 from server.half_closed import INTERIM, HalfClosed
 from server.lingering import Lingering
-from server.memory import CONNECTIONS, connection_bytes
+from server.memory import CONNECTIONS
 from server.reading import Reading
 from server.room import Use
 from server.stops import missed
@@ -54,7 +54,6 @@ class Connection(HttpToolsProtocol):
         self.transport = Lingering(transport, self._close)
         self.flow = Reading(transport, self.pipeline)
         self._memory = self.terms.memory.claim(CONNECTIONS)
-        self._memory.keep(connection_bytes())
         self._heads_bytes = 0
         self._awaiting = REQUEST
         self._received_bytes = 0
@@ -132,16 +131,15 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _forget_request(self) -> None:
-        """Let go of an answered request: the connection may idle for long after it, and has a body's first part."""
+        """Let go of an answered request: the connection may stay for long, and has its head and a body's first part."""
         self._running = None
         self._heads_bytes = 0
         if self._closing:
             self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
         else:
-            self.cycle.body = bytearray()
-            self.cycle.scope = None  # type: ignore[assignment]
-        if self._awaiting is not HEAD or self._closing:
-            self.scope = None  # type: ignore[assignment]  # as uvicorn begins
+            self.cycle.body, self.cycle.scope = bytearray(), None  # type: ignore[assignment]
+        if self._closing or self._awaiting is not HEAD:
+            self.scope = None  # type: ignore[assignment]
             self.url, self.headers = b"", []
 
     def _watch_caller(self) -> None:

@@ -11,9 +11,10 @@ MEGABYTE = 2**20
 # What may use the last quarter: whoever sends a few texts must not be kept out by those who send megabytes.
 SMALL_BYTES = 65_536
 LARGE_SHARE = 0.75
-# A connection takes 8 KB by itself (measured), and a head as clients send it a few more.
-CONNECTION_BYTES = 8192
+# A connection takes 8 KB by itself (measured), and a head as clients send it a few more. Both are set aside for as many
+# connections as may be open, so that a probe needs no room that others may have taken.
 USUAL_HEAD_BYTES = 4096
+CONNECTION_BYTES = 8192 + USUAL_HEAD_BYTES
 # The task that reads a body and waits for vectors (measured: 15 KB). Other requests are answered at once.
 REQUEST_BYTES = 16_384
 # A whole number of Python's above 256; up to there they are shared.
@@ -27,7 +28,7 @@ EBB = 0.25
 class Kind(Enum):
     """What memory is held for."""
 
-    CONNECTIONS = "connections"  # open ones, with the heads and the bodies that were sent ahead on them
+    CONNECTIONS = "connections"  # their heads where they are long, and bodies that were sent ahead
     REQUESTS = (
         "requests"  # their bodies as they arrive, then texts, then token ids and vectors, until they are answered
     )
@@ -108,14 +109,6 @@ class Claim:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
-
-
-def connection_bytes(heads: int = 0, ahead: int = 0) -> int:
-    """Return what a connection holds with so many bytes of heads, and of bodies ahead of their turn.
-
-    A usual head is counted from the start, so that a probe needs no room that others may have taken.
-    """
-    return CONNECTION_BYTES + max(USUAL_HEAD_BYTES, heads + ahead)
 
 
 def size_of(inputs: Iterable[str | list[int]]) -> int:

@@ -2,10 +2,11 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 from server import machine
 from server.errors import StartError
-from server.memory import LARGE_SHARE, MEGABYTE, connection_bytes
+from server.memory import CONNECTION_BYTES, LARGE_SHARE, MEGABYTE
 from server.settings import Settings
 from server.tokenization import BYTES_PER_CHARACTER, SLICE_CHARACTERS
 
@@ -20,43 +21,63 @@ PARSED_FACTOR = 10
 ANSWER_BYTES = 24
 # What fragments of the heap, threads' stacks and the rest may add.
 SLACK_BYTES = 16 * MEGABYTE
-# All connections that may be open have at most this share, before what comes on them.
-CONNECTIONS_SHARE = 0.25
+# What all connections that may be open have at most, before what comes on them.
+CONNECTIONS_SHARE = 1 / 8
+
+
+class Shape(Protocol):
+    """What counts of a model."""
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that it reads of a text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The limit for what requests hold, and where it comes from; all in bytes."""
+    """What requests may hold, how many connections may be open, and where it comes from; the rest in bytes."""
 
     limit: int
+    connections: int
     granted: int
     source: str
     resident: int
     peak: int
 
     def __str__(self) -> str:
-        mb = {name: round(getattr(self, name) / MEGABYTE) for name in ("limit", "granted", "resident", "peak")}
+        share = self.connections * CONNECTION_BYTES
+        limit, granted, resident, share, peak = (
+            round(size / MEGABYTE) for size in (self.limit, self.granted, self.resident, share, self.peak)
+        )
         return (
-            f"memory for requests {mb['limit']} MB: of {mb['granted']} MB ({self.source}) the server holds "
-            f"{mb['resident']} MB, and {mb['peak']} MB are kept for the peak of a single request"
+            f"memory for requests {limit} MB: of {granted} MB ({self.source}) the server holds {resident} MB, "
+            f"{self.connections} connections take {share} MB, and {peak} MB are kept for the peak of a single request"
         )
 
 
-def plan(settings: Settings, dimension: int, max_tokens: int, warm: machine.Held) -> Budget:
-    """Work out the budget of a server that is `warm`, for a model of so many dimensions and tokens.
+def plan(settings: Settings, shape: Shape, warm: machine.Held, connections: int) -> Budget:
+    """Work out the budget of a server that is `warm`, for a model of some `shape`, with so many `connections` or fewer.
 
     Raises:
         StartError: the largest request that the settings allow would not fit.
     """
     granted, source = _granted(settings)
-    peak = peak_bytes(settings, dimension) + cache_bytes(settings, dimension, max_tokens)
+    peak = peak_bytes(settings, shape) + cache_bytes(settings, shape)
     left = granted - warm.resident - peak
     if (address_space := machine.address_space_limit()) is not None:
         left = min(left, address_space - warm.virtual - peak)
-    least = largest_bytes(settings)
+    least = int(largest_bytes(settings) / (1 - CONNECTIONS_SHARE))
     if left < least:
         raise StartError(_too_little(granted, source, granted + least - left))
-    return Budget(min(left, MOST_BYTES), granted, source, warm.resident, peak)
+    left = min(left, MOST_BYTES)
+    fitting = fit_connections(connections, left)
+    return Budget(left - fitting * CONNECTION_BYTES, fitting, granted, source, warm.resident, peak)
 
 
 def largest_bytes(settings: Settings) -> int:
@@ -64,24 +85,24 @@ def largest_bytes(settings: Settings) -> int:
     return int(PARSED_FACTOR * settings.max_body_bytes / LARGE_SHARE) + 1
 
 
-def peak_bytes(settings: Settings, dimension: int) -> int:
+def peak_bytes(settings: Settings, shape: Shape) -> int:
     """Return what reading one body, tokenizing one slice and writing one answer take for a moment."""
     tokenizing = BYTES_PER_CHARACTER * max(SLICE_CHARACTERS, settings.max_text_chars)
-    answering = ANSWER_BYTES * dimension * settings.max_client_batch_size
+    answering = ANSWER_BYTES * shape.dimension * settings.max_client_batch_size
     return PARSED_FACTOR * settings.max_body_bytes + tokenizing + answering + SLACK_BYTES
 
 
-def cache_bytes(settings: Settings, dimension: int, max_tokens: int) -> int:
+def cache_bytes(settings: Settings, shape: Shape) -> int:
     """Return what the cache of vectors takes when it is full: each with its ids, and 300 bytes around them."""
-    return settings.cache_entries * (4 * dimension + 8 * max_tokens + 300)
+    return settings.cache_entries * (4 * shape.dimension + 8 * shape.max_tokens + 300)
 
 
 def fit_connections(wanted: int, limit: int) -> int:
     """Return how many connections may be open under a budget of `limit` bytes, `wanted` at most and 1 at least."""
-    room = max(1, int(limit * CONNECTIONS_SHARE) // connection_bytes())
+    room = max(1, int(limit * CONNECTIONS_SHARE) // CONNECTION_BYTES)
     if room < wanted:
         logger.warning(
-            "MAX_CONNECTIONS=%d is lowered to %d: they share a quarter of the %d MB that requests may hold",
+            "MAX_CONNECTIONS=%d is lowered to %d: they get an eighth of the %d MB that the warm server leaves",
             *(wanted, room, round(limit / MEGABYTE)),
         )
     return min(wanted, room)

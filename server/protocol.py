@@ -16,7 +16,7 @@ from server import errors, head
 from server.connection import BODY, HEAD, REQUEST, Connection
 from server.errors import MalformedError, OverloadedError, ServiceError, TooLargeError
 from server.head import MAX_HEADER_FIELDS, OLDEST, Head
-from server.memory import REQUEST_BYTES, connection_bytes
+from server.memory import REQUEST_BYTES, USUAL_HEAD_BYTES
 from server.terms import Terms
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Protocol(Connection):
     """A connection on which requests are read."""
 
     _begun_in_this_chunk = False
-    _chunk_bytes = 0
+    _chunk_bytes = _first_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, within the bounds on heads and bodies; whatever that raises, the caller is answered."""
@@ -69,7 +69,7 @@ class Protocol(Connection):
         super().on_message_begin()
         self._awaiting = HEAD
         self._begun_in_this_chunk = True
-        self._received_bytes = 0
+        self._first_bytes, self._received_bytes = self._chunk_bytes, 0
         if self.cycle is not None:
             self._due = self.loop.time() + self.terms.receive_timeout_s
 
@@ -169,9 +169,11 @@ class Protocol(Connection):
         """
         heads = self._heads_bytes
         if self._awaiting is HEAD:
-            heads += max(self._head().memory, self._received_bytes)
+            # The parser keeps a field until it is whole, and does not say how much there is of it.
+            partly = min(self._first_bytes + self._received_bytes, self.terms.max_header_bytes)
+            heads += max(self._head().memory, partly)
         try:
-            self._memory.hold(connection_bytes(heads, self.flow.ahead_bytes))
+            self._memory.hold(max(0, heads + self.flow.ahead_bytes - USUAL_HEAD_BYTES))
         except OverloadedError as error:
             self._refuse(errors.alone(error))
 

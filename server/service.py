@@ -244,10 +244,12 @@ class Service:
         for text in texts:
             if given_up.is_set():
                 raise _too_slow()
-            pieces = self._tokenizer.split(text, special)
-            tokens += len(pieces.ids)
-            self._check_tokens(tokens)
-            yield pieces
+            with self._tokenizer.alone():
+                pieces = self._tokenizer.split(text, special)
+                tokens += len(pieces.ids)
+                self._check_tokens(tokens)
+                yield pieces
+                del pieces
 
     def _tokenize(self, question: Question, given_up: Event) -> tuple[int, list[Ids]]:
         """Return how many texts were cut, and the ids of each, as arrays at once: a list takes four times the room."""

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -27,7 +28,7 @@ WORKERS = 2
 # What is tokenized at once, unless one text is longer. Until it is cut, a text takes up to `BYTES_PER_CHARACTER` (one
 # token each, with its offsets, its name and what it was made from).
 SLICE_CHARACTERS = 65_536
-BYTES_PER_CHARACTER = 512
+BYTES_PER_CHARACTER = 704
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Tokenizer:
         self.vocabulary_size: int = self._tokenizer.get_vocab_size()
         self.prefix, self.suffix = self._special_tokens(path)
         self._start = TextStart(json.loads(self._tokenizer.to_str()), max_tokens)
-        self._large = threading.Lock()
+        self._large = threading.RLock()
 
     def encode(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> list[Encoded]:
         """Encode texts, or take the caller's token ids, each with `prompt` before it.
@@ -117,6 +118,12 @@ class Tokenizer:
         pieces = self.split(text, special=False)
         return [Span(start, end, word) for (start, end), word in zip(pieces.offsets, pieces.words, strict=True)]
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other thread tokenize much text during the block, so that the memory for it is bounded."""
+        with self._large:
+            yield
+
     def split(self, text: str, special: bool = True) -> Pieces:
         """Cut a text into tokens without truncation, the special ones around it if `special`.
 
@@ -127,8 +134,7 @@ class Tokenizer:
             if len(text) < PARALLEL_CHARACTERS:
                 found = self._tokenizer.encode(text, add_special_tokens=special)
             else:
-                with self._large:
-                    (found,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
+                (found,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
         except TypeError:
             raise InvalidError(_describe_surrogate([text]), param=PARAM) from None
         return Pieces(text, found.ids, found.tokens, found.offsets, found.special_tokens_mask, found.word_ids)
@@ -153,7 +159,7 @@ class Tokenizer:
             if sum(map(len, texts)) < PARALLEL_CHARACTERS:
                 # A batch of one is encoded on this thread, and without the offsets that `encode` adds: a third faster.
                 return [self._tokenizer.encode_batch_fast([text])[0].ids for text in texts]
-            with self._large:  # One at a time, so that their memory is bounded; the library's own threads share it.
+            with self.alone():  # The library's own threads share the work.
                 return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         except TypeError:
             raise InvalidError(_describe_surrogate(texts, first), param=PARAM) from None

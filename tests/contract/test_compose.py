@@ -59,7 +59,7 @@ def test_nothing_starts_without_a_profile() -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "precision", "memory"), [("cpu", "int8", "768m"), ("gpu", "fp16", "8g")], ids=["cpu", "gpu"]
+    ("profile", "precision", "memory"), [("cpu", "int8", "896m"), ("gpu", "fp16", "8g")], ids=["cpu", "gpu"]
 )
 def test_each_profile_serves_bge_large_on_port_8000(profile: str, precision: str, memory: str) -> None:
     chosen = service(profile)
@@ -81,7 +81,7 @@ def test_the_environment_chooses_model_precision_port_and_memory(profile: str) -
 
 def test_memory_follows_the_precision() -> None:
     limits = {one: service("cpu", {"QUANTIZATION": one})["mem_limit"] for one in QUANTIZATIONS}
-    assert limits == {"fp32": "2g", "fp16": "3g", "int8": "768m", "int8-static": "768m"}
+    assert limits == {"fp32": "2g", "fp16": "3g", "int8": "896m", "int8-static": "896m"}
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])

@@ -1,8 +1,12 @@
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from server import machine
+from tests.serving import ROOT
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -96,3 +100,17 @@ def test_cpu_flags_are_read_on_x86_and_arm(tmp_path: Path) -> None:
 
 def test_this_process_has_memory() -> None:
     assert (machine.resident_bytes() or 0) > 1_000_000
+
+
+def test_what_the_process_holds_and_may_hold_is_told(tmp_path: Path) -> None:
+    held = machine.held_memory()
+    assert 10**6 < held.resident < held.virtual
+    assert machine.held_memory(tmp_path) == machine.Held(0, 0)
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    assert machine.address_space_limit() == (None if soft == resource.RLIM_INFINITY else soft)
+
+
+def test_the_heap_is_shared_and_trimmed_where_the_c_library_can() -> None:
+    program = "from server import machine\nmachine.share_heap()\nmachine.trim_heap_soon()\nprint('well')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "well\n"

@@ -1,53 +1,68 @@
-"""What requests may hold follows from what is granted, less what is held already and one peak."""
+import resource
+from dataclasses import dataclass
 
 import pytest
 
 from server import machine, memory_budget
 from server.errors import StartError
 from server.machine import Held
-from server.memory import MEGABYTE
-from server.settings import Settings, resolve
+from server.memory import CONNECTION_BYTES, LARGE_SHARE, MEGABYTE
+from server.memory_budget import PARSED_FACTOR, Budget, plan
+from server.settings import resolve
 
-WARM = Held(resident=200 * MEGABYTE, virtual=800 * MEGABYTE)
-
-
-def settings(**given: object) -> Settings:
-    return resolve({name.upper(): str(value) for name, value in given.items()})
+WARM = Held(100 * MEGABYTE, 1000 * MEGABYTE)
 
 
-@pytest.fixture(autouse=True)
-def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "memory_limit", lambda: 8192 * MEGABYTE)
-    monkeypatch.setattr(machine, "address_space_limit", lambda: None)
+@dataclass
+class Model:
+    dimension: int = 1024
+    max_tokens: int = 512
 
 
-def test_it_is_what_the_warm_server_and_one_peak_leave() -> None:
-    given = settings(memory_mb=768)
-    budget = memory_budget.plan(given, 1024, 512, WARM)
-    assert budget.limit == 568 * MEGABYTE - memory_budget.peak_bytes(given, 1024)
-    assert "MEMORY_MB" in str(budget)
+def budget(limit_mb: int, monkeypatch: pytest.MonkeyPatch, connections: int = 100, **environ: str) -> Budget:
+    monkeypatch.setattr(machine, "memory_limit", lambda: limit_mb * MEGABYTE)
+    return plan(resolve(environ), Model(), WARM, connections)
 
 
-def test_a_setting_lowers_it_and_never_raises_it() -> None:
-    wide, narrow = (memory_budget.plan(settings(memory_mb=size), 384, 256, WARM) for size in (100_000, 600))
-    assert wide.granted == 8192 * MEGABYTE
-    assert narrow.limit < wide.limit <= memory_budget.MOST_BYTES
+def test_requests_get_what_the_warm_server_and_one_peak_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = budget(700, monkeypatch)
+    assert found.limit + found.peak + found.resident + 100 * CONNECTION_BYTES == 700 * MEGABYTE
+    assert "of 700 MB (the container's limit or the machine's memory) the server holds 100 MB" in str(found)
+    assert budget(700, monkeypatch, CACHE_ENTRIES="1000").limit < found.limit - 8_000_000
 
 
-def test_a_limit_on_address_space_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = memory_budget.plan(settings(), 384, 256, WARM).limit
-    monkeypatch.setattr(machine, "address_space_limit", lambda: 1200 * MEGABYTE)
-    assert memory_budget.plan(settings(), 384, 256, WARM).limit < free
+def test_a_large_machine_is_not_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = budget(100_000, monkeypatch)
+    assert found.limit + 100 * CONNECTION_BYTES == 1024 * MEGABYTE
 
 
-def test_too_little_for_the_largest_request_is_refused_with_what_it_takes() -> None:
-    with pytest.raises(StartError, match=r"need \d+ MB.*MAX_BODY_BYTES"):
-        memory_budget.plan(settings(memory_mb=300), 1024, 512, WARM)
-    memory_budget.plan(settings(memory_mb=400, max_body_bytes=1_000_000), 1024, 512, WARM)
+@pytest.mark.parametrize(("set_mb", "granted"), [("600", 600), ("800", 700)])
+def test_the_setting_may_lower_what_is_granted(monkeypatch: pytest.MonkeyPatch, set_mb: str, granted: int) -> None:
+    found = budget(700, monkeypatch, MEMORY_MB=set_mb)
+    assert found.granted == granted * MEGABYTE
+    assert ("MEMORY_MB" in str(found)) is (granted == 600)
 
 
-def test_connections_share_a_quarter(caplog: pytest.LogCaptureFixture) -> None:
-    assert memory_budget.fit_connections(10, 100 * MEGABYTE) == 10
-    few = memory_budget.fit_connections(10_000, 20 * MEGABYTE)
-    assert 1 <= few < 10_000
-    assert "MAX_CONNECTIONS=10000 is lowered" in caplog.text
+def test_address_space_is_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1500 * MEGABYTE, 1500 * MEGABYTE))
+    found = budget(700, monkeypatch)
+    assert found.limit + found.peak + 100 * CONNECTION_BYTES == 500 * MEGABYTE
+
+
+def test_the_start_is_refused_where_the_largest_request_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StartError, match=r"200 MB of memory .* need (\d+) MB.*MAX_BODY_BYTES") as refused:
+        budget(200, monkeypatch)
+    needed = int(str(refused.value).split("need ")[1].split(" MB")[0])
+    settings = resolve({})
+    assert budget(needed, monkeypatch).limit * LARGE_SHARE >= PARSED_FACTOR * settings.max_body_bytes
+    with pytest.raises(StartError):
+        budget(needed - 1, monkeypatch)
+    assert budget(220, monkeypatch, MAX_BODY_BYTES="1000000", MAX_TEXT_CHARS="10000").limit > 0
+
+
+def test_connections_share_an_eighth(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    found = budget(700, monkeypatch, connections=10_000)
+    assert found.connections < 10_000
+    assert found.limit > 6 * found.connections * CONNECTION_BYTES
+    assert f"MAX_CONNECTIONS=10000 is lowered to {found.connections}" in caplog.text
+    assert memory_budget.fit_connections(5, 1) == 1

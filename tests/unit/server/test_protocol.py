@@ -4,6 +4,7 @@ import contextlib
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from server.memory import CONNECTIONS, REQUESTS
 from tests.unit.server.here import GET, SOON_S, Here, run, statuses
 
 
@@ -204,3 +205,51 @@ def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on(
         assert statuses(said) == [200]
 
     run(check)
+
+
+def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        held = here.terms.memory.held
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n" + b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000)
+        await asyncio.sleep(SOON_S)
+        assert held[CONNECTIONS] > 9000
+        here.app.gate.set()
+        await reader.readuntil(b"/b 9000")
+        assert held[CONNECTIONS] == 0
+        writer.write(b"GET /c HTTP/1.1\r\nHost: x\r\nlong: " + b"y" * 9000)
+        await asyncio.sleep(SOON_S)
+        assert held[CONNECTIONS] > 4000
+        writer.close()
+        await asyncio.sleep(SOON_S)
+        assert held[CONNECTIONS] == 0
+
+    run(check, max_header_bytes=20_000)
+
+
+def test_a_head_for_which_memory_has_no_room_is_refused_and_a_probe_is_not() -> None:
+    async def check(here: Here) -> None:
+        here.terms.memory.claim(REQUESTS).keep(here.terms.memory.limit)
+        assert statuses(await here.exchange(b"GET /c HTTP/1.1\r\nHost: x\r\nlong: " + b"y" * 9000)) == [429]
+        assert statuses(await here.exchange(b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")) == [429]
+        assert statuses(await here.exchange(GET + b"Connection: close\r\n\r\n")) == [200]
+
+    run(check, max_header_bytes=20_000)
+
+
+def test_no_more_is_read_while_much_that_was_sent_ahead_waits() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        post = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000
+        writer.write(GET + b"\r\n" + 60 * post)
+        await asyncio.sleep(2 * SOON_S)
+        assert here.terms.memory.held[CONNECTIONS] < 1_000_000
+        here.app.gate.set()
+        for _ in range(60):
+            await reader.readuntil(b"/b 60000")
+        assert here.terms.memory.held[CONNECTIONS] == 0
+        writer.close()
+
+    run(check, max_wire_bytes=100_000)

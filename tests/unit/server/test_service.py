@@ -14,7 +14,7 @@ from server.device import choose
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.inference import InferenceThreads
 from server.loaded import Loaded
-from server.memory import Memory
+from server.memory import REQUESTS, Memory
 from server.question import Question
 from server.service import INLINE_CHARACTERS, Service
 from server.settings import resolve
@@ -233,3 +233,55 @@ def test_info_speaks_both_dialects(artifact: Artifact) -> None:
         await service.close()
 
     asyncio.run(main())
+
+
+def test_a_request_holds_memory_until_it_is_answered_and_its_texts_only_until_they_are_tokens(
+    artifact: Artifact,
+) -> None:
+    async def main() -> None:
+        engine = FakeEngine()
+        engine.gate.clear()
+        service = serving(load(artifact), engine)
+        question = Question(["a b " * 20_000, "c"])
+        with service.memory.claim(REQUESTS) as claim:
+            claim.hold(service.size_of(question.inputs))
+            assert claim.bytes > 80_000
+            embedding = asyncio.create_task(service.embed(question, soon(), claim=claim))
+            await asyncio.to_thread(engine.entered.wait, 10)
+            assert question.inputs == []
+            assert 0 < claim.bytes < 3000
+            engine.gate.set()
+            result = await embedding
+            assert (result.characters, result.truncated) == (80_001, 1)
+        assert service.memory.total == 0
+        await service.close()
+
+    asyncio.run(main())
+
+
+def test_texts_of_a_caller_who_has_gone_are_tokenized_no_further(artifact: Artifact) -> None:
+    class Slow(Tokenizer):
+        seen = 0
+
+        def encode_each(self, *given: Any, **named: Any) -> Iterator[Encoded]:
+            for encoded in super().encode_each(*given, **named):
+                Slow.seen += 1
+                entered.set()
+                gate.wait(10)
+                yield encoded
+
+    async def main() -> None:
+        service = serving(load(artifact))
+        service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
+        embedding = asyncio.create_task(service.embed(Question(["a " * INLINE_CHARACTERS] * 10), soon()))
+        await asyncio.to_thread(entered.wait, 10)
+        embedding.cancel()
+        await asyncio.wait([embedding])
+        gate.set()
+        while service._tokenizing.held:
+            await asyncio.sleep(0.01)
+        assert Slow.seen == 1
+        await service.close()
+
+    entered, gate = threading.Event(), threading.Event()
+    asyncio.run(asyncio.wait_for(main(), 20))

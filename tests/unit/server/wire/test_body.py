@@ -3,8 +3,9 @@ import gc
 import msgspec
 import pytest
 
-from server.errors import InvalidError, MalformedError
+from server.errors import InvalidError, MalformedError, TooLargeError
 from server.wire import body
+from server.wire.embed import EmbedBody
 
 MOST = 1024
 
@@ -56,3 +57,43 @@ def test_the_place_of_a_lone_surrogate_is_told_where_it_is_found_soon() -> None:
     with pytest.raises(MalformedError):
         body.decode(long, Body, "", MOST)
     assert gc.isenabled()
+
+
+def many(value: bytes, head: bytes = b'{"inputs": [') -> bytes:
+    return head + value + (b"," + value) * (3_000_000 // (len(value) + 1)) + b"]}"
+
+
+@pytest.mark.parametrize("value", [b"[]", b'""', b'"a"', b"[[]]", b"[1]", b'"\\""'])
+def test_what_would_take_far_more_memory_than_its_bytes_is_refused_unread(
+    value: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "_decode", None)
+    for head in (b'{"inputs": [', b'{"inputs": [1.0,', b'{"no field": [', b"[["):
+        with pytest.raises(TooLargeError, match="more than 1024 texts, the limit is 1024; send them in parts"):
+            body.decode(many(value, head), EmbedBody, "", MOST)
+
+
+def test_objects_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "_decode", None)
+    with pytest.raises(InvalidError, match="more than 64 objects"):
+        body.decode(many(b"{}", b'{"inputs": [1.0,'), EmbedBody, "", MOST)
+
+
+@pytest.mark.parametrize("text", [b",", b"[", b"{", b'\\"', b"\\\\", b",[{", b'\\",\\"'])
+def test_texts_may_hold_whatever_json_is_made_of(text: bytes) -> None:
+    texts = b",".join([b'"%b"' % (text * 40_000)] * 40)
+    found = body.decode(b'{"texts": [%b]}' % texts, EmbedBody, "", MOST)
+    assert isinstance(found.texts, list)
+    assert len(found.texts) == 40
+
+
+def test_token_ids_may_be_many() -> None:
+    found = body.decode(many(b"999", b'{"inputs": [101,'), EmbedBody, "", MOST)
+    assert isinstance(found.inputs, list)
+    assert len(found.inputs) > 700_000
+
+
+@pytest.mark.parametrize("broken", [b'"' * 1_000_001, b'"\\' * 500_000, b'["' + b"\\" * 1_000_000, b"[" * 1_000_000])
+def test_a_long_body_that_is_no_json_is_looked_at_once(broken: bytes) -> None:
+    with pytest.raises((MalformedError, InvalidError, TooLargeError)):
+        body.decode(broken, EmbedBody, "", MOST)
