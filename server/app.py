@@ -153,9 +153,11 @@ async def show_docs(request: Request) -> Response:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    yield
     service: Service = app.state.service
+    watching = asyncio.create_task(service.stops.watch())
+    yield
     ended = await service.close()
+    watching.cancel()
     if service.loaded.tracer:
         await asyncio.to_thread(service.loaded.tracer.close)
     if not ended:

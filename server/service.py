@@ -28,6 +28,7 @@ from server.memory import Claim, Memory, size_of
 from server.memory_budget import PARSED_FACTOR
 from server.metrics import Metrics
 from server.question import Asker, Question
+from server.stops import Stops
 from server.tokenization import SLICE_CHARACTERS, WORKERS, Inputs, Pieces
 from server.warmup import Warm
 
@@ -78,6 +79,7 @@ class Service:
         self._tokenizer_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="tokenization")
         self._tokenizing = Allowance(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
         self._draining = False
+        self.stops = Stops()
         self._watch(loaded)
 
     async def embed(
@@ -202,7 +204,8 @@ class Service:
 
     @property
     def _hangs(self) -> bool:
-        return self._batcher.running_s > self.settings.request_timeout_s
+        running_s, limit = self._batcher.running_s, self.settings.request_timeout_s
+        return running_s > limit and running_s - self.stops.within(running_s) > limit
 
     @property
     def _ready(self) -> bool:

@@ -1,16 +1,45 @@
-"""Deadlines for callers that leave out the time in which this process did not run (SIGSTOP, a used-up CPU quota)."""
+"""The time in which this process did not run (SIGSTOP, a used-up CPU quota): it makes no caller late, no batch hang."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 # A timer that is later than this was not late: the process did not run.
 STOPPED_S = 1.0
+# How often stops are looked for, and how many are remembered.
+_TICK_S = 0.25
+_MOST = 1000
 
 
 def missed(meant: float, now: float) -> float:
     """Return for how many seconds the process has not run, seen at `now` by a timer that was meant for `meant`."""
     return now - meant if now - meant > STOPPED_S else 0.0
+
+
+class Stops:
+    """Remembers for how long the process did not run, and when it went on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._meant = math.inf
+        self._seen: deque[tuple[float, float]] = deque(maxlen=_MOST)
+
+    async def watch(self) -> None:
+        """Notice stops until cancelled."""
+        while True:
+            self._meant = self._clock() + _TICK_S
+            await asyncio.sleep(_TICK_S)
+            now = self._clock()
+            if late := missed(self._meant, now):
+                self._seen.append((now, late))
+
+    def within(self, seconds: float) -> float:
+        """Return for how many of the last `seconds` the process did not run; a stop that has just ended is counted."""
+        now = self._clock()
+        return missed(self._meant, now) + sum(late for when, late in self._seen if when >= now - seconds)
 
 
 class _Limit:
