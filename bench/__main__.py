@@ -25,7 +25,7 @@ from bench.table import Table
 from build import texts
 from build.errors import BuildError
 from server.errors import StartError
-from server.machine import inference_threads
+from server.system.machine import inference_threads
 
 DEFAULT_MODEL = "bge-large-en-v1.5"
 

@@ -14,7 +14,7 @@ from bench.process import Worker
 from bench.rounds import LOAD_TIMEOUT_S, Field, Pace
 from bench.subject import Subject
 from bench.workloads import Workload
-from server import device
+from server.inference import device
 
 STARTS = 3
 _CHUNK = 16

@@ -6,7 +6,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from server import machine
+from server.system import machine
 
 _BUSY_LOAD = 0.5
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers")

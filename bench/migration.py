@@ -19,11 +19,11 @@ from bench.spread import spread
 from bench.subject import Subject
 from bench.table import Table, number
 from bench.workloads import SEED, lognormal_lengths
-from server.engine import Ids
+from server.inference.engine import Ids
 from server.migrate import options
-from server.migrate.model import Model, settings_of
+from server.migrate.commands.model import Model, settings_of
+from server.migrate.pipeline.parallel_engine import Runner
 from server.migrate.record import Record
-from server.runner import Runner
 
 # As in the workload of 64 mixed texts.
 MEAN_TOKENS, LONGEST = 42, 250

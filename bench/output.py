@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from server import owned
+from server.migrate.ownership import owned_files
 
 # What all pictures of this project have in common, and few others: see `svg.root`.
 ALIKE = 60
@@ -24,13 +24,13 @@ def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(path):
         try:
-            owned.check(path)
+            owned_files.check(path)
             alike = _alike(path.read_bytes(), text)
         except OSError as error:
             raise OutputError(f"{path} {error.strerror}") from None
         if not alike:
             raise OutputError(f"{path} exists and is no earlier output of this command; move it away or name another")
-    owned.put(path, text.encode())
+    owned_files.put(path, text.encode())
 
 
 def _alike(old: bytes, new: str) -> bool:

@@ -11,7 +11,7 @@ from build import export, sources
 from build.errors import BuildError
 from build.sources import folder
 from build.sources.snapshot import Snapshot
-from server.artifact import read_manifest
+from server.model.artifact import read_manifest
 
 # What libraries want to see beside a graph.
 _BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")

@@ -8,9 +8,9 @@ from bench import workloads
 from bench.contenders import Task
 from bench.process import ROOT
 from bench.workloads import Vocabulary, Workload
-from server.artifact import read_manifest
-from server.manifest import FOR_CUDA, PRECISIONS, Manifest, Precision, VariantName
-from server.tokenization import Tokenizer
+from server.model.artifact import read_manifest
+from server.model.manifest import FOR_CUDA, PRECISIONS, Manifest, Precision, VariantName
+from server.model.tokenization import Tokenizer
 
 BATCH_TOKENS = 1024
 _CUDA = "-cuda"

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.contenders import Contender, Task
 from bench.conversation import Answer, converse
-from server.machine import resident_bytes
+from server.system.machine import resident_bytes
 
 # A run that is shorter than this is run once before it is timed: others have used the caches since.
 SETTLE_S = 1.0

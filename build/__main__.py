@@ -13,7 +13,7 @@ from build.pipeline import Plan, build
 from build.progress import say
 from build.sources import CACHE, EXPLAIN
 from server.errors import StartError
-from server.manifest import PRECISIONS, VARIANTS, VariantName
+from server.model.manifest import PRECISIONS, VARIANTS, VariantName
 
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
 # fp32 for CUDA is left out: a second file of the full size, which few need.

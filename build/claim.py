@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from build.errors import BuildError
-from server import owned
-from server.manifest import VARIANTS, decode
-from server.staging import OWNER
+from server.migrate.ownership import owned_files
+from server.model.manifest import VARIANTS, decode
+from server.model.staging import OWNER
 
 
 def fresh(folder: Path) -> None:
@@ -53,7 +53,7 @@ def check_files(models_dir: Path, name: str) -> None:
     suffixes = ("json", "tokenizer.json", "onnx", *(f"{variant}.onnx" for variant in VARIANTS))
     for path in (models_dir / f"{name}.{suffix}" for suffix in suffixes):
         try:
-            owned.check(path)
+            owned_files.check(path)
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -11,10 +11,10 @@ from build.errors import BuildError
 from build.progress import track
 from build.sentence import Sentence
 from build.sources.snapshot import Snapshot
-from server.engine import OnnxEngine, Resources, split
-from server.machine import inference_threads
-from server.manifest import Fidelity, Similarity
-from server.tokenization import Tokenizer
+from server.inference.engine import OnnxEngine, Resources, split
+from server.model.manifest import Fidelity, Similarity
+from server.model.tokenization import Tokenizer
+from server.system.machine import inference_threads
 
 Vectors = NDArray[np.float32]
 # Large enough that torch, which reads all weights for each call, does not spend its time on that.

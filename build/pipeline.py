@@ -13,9 +13,9 @@ from build.passes import apply
 from build.passes.stand_in import StandInPass
 from build.sources.snapshot import Snapshot
 from build.workspace import Workspace, open_workspace
-from server import manifest
-from server.artifact import sha256
-from server.manifest import FOR_CUDA, Fidelity, File, Manifest, Precision, Variant, VariantName
+from server.model import manifest
+from server.model.artifact import sha256
+from server.model.manifest import FOR_CUDA, Fidelity, File, Manifest, Precision, Variant, VariantName
 
 TOOLS = (
     "onnx",

@@ -14,8 +14,8 @@ from build.passes.halve_floats import HalveFloatsPass
 from build.passes.packing import cuda_passes, packing_passes
 from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
 from build.sentence import Pooling
-from server.engine import pad, split
-from server.manifest import VariantName
+from server.inference.engine import pad, split
+from server.model.manifest import VariantName
 
 # Calibration keeps two numbers a channel and needs no more than a few texts at once.
 _BATCH_TOKENS = 1024

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from build import claim
 from build.errors import BuildError
-from server import owned
-from server.staging import MARKER, PREFIX, commit_staged, flush, is_committed, staging_folder
+from server.migrate.ownership import owned_files
+from server.model.staging import MARKER, PREFIX, commit_staged, flush, is_committed, staging_folder
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def open_workspace(models_dir: Path, name: str) -> Iterator[Workspace]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    descriptor = owned.open_or_create(path)
+    descriptor = owned_files.open_or_create(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

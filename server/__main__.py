@@ -13,23 +13,27 @@ from typing import Any
 
 import uvicorn
 
-from server import __version__, device, logs, machine, memory_budget, process, secret
-from server.app import create_app
-from server.connection import Connection
-from server.cost import Pace
-from server.device import PROVIDERS
-from server.engine import OnnxEngine
+from server import __version__, secret
+from server.api.app import create_app
+from server.batching.cost_model import Pace
+from server.batching.worker_threads import InferenceThreads
+from server.connection.bounds import Terms
+from server.connection.connection_limit import Room
+from server.connection.http_connection import Connection
+from server.connection.http_protocol import bounded
 from server.errors import START_REFUSED, DeviceLostError, StartError
-from server.inference import InferenceThreads
-from server.loaded import Loaded
-from server.memory import Memory
-from server.memory_budget import Budget
-from server.protocol import bounded
-from server.room import Room
-from server.service import Service
+from server.inference import device
+from server.inference.device import PROVIDERS
+from server.inference.engine import OnnxEngine
+from server.service import memory_budget
+from server.service.loaded_model import Loaded
+from server.service.memory_budget import Budget
+from server.service.service import Service
+from server.service.startup import load, start_engine
 from server.settings import SETTINGS, SettingsError, resolve
-from server.start import load, start_engine
-from server.terms import Terms
+from server.system import machine, process
+from server.system.memory import Memory
+from server.telemetry import logs
 
 logger = logging.getLogger("server")
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench import onnx_bytes
 from bench.contenders import Task, Vectors
-from server.device import PROVIDERS, DeviceName, detect
+from server.inference.device import PROVIDERS, DeviceName, detect
 
 PACKAGES = ("onnxruntime",)
 ROWS, INNER, COLUMNS = 1024, 1024, 4096

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.contenders import Task, Vectors
-from server.artifact import open_artifact
-from server.device import DeviceName, detect
-from server.engine import OnnxEngine, Resources
-from server.manifest import Precision
+from server.inference.device import DeviceName, detect
+from server.inference.engine import OnnxEngine, Resources
+from server.model.artifact import open_artifact
+from server.model.manifest import Precision
 
 PACKAGES = ("onnxruntime",)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from server import start
 from server.__main__ import main as serve
-from server.engine import Resources, Tokens, Vectors
+from server.inference.engine import Resources, Tokens, Vectors
+from server.service import startup
 
 _MOST_TEXTS = 4096
 
@@ -36,7 +36,7 @@ class InstantEngine:
 
 def main() -> int:
     """Serve."""
-    settings: dict[str, Any] = vars(start)
+    settings: dict[str, Any] = vars(startup)
     settings["OnnxEngine"] = InstantEngine
     return serve([], {**os.environ, "STREAMS": "1"})  # as a GPU has
 

@@ -25,7 +25,7 @@ from bench.process import Worker, WorkerError
 from bench.rounds import LOAD_TIMEOUT_S, Field, Pace
 from bench.subject import Subject
 from bench.workloads import Workload
-from server.warmup import MOST_TOKENS
+from server.batching.calibration import MOST_TOKENS
 
 REFERENCE = "fp32 on CPU"
 BATCH = 32

@@ -20,7 +20,7 @@ from build.passes.cuda_layout import CudaLayout
 from build.passes.fuse_attention import MASK, OPERATOR
 from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
 from build.passes.layout import Layout
-from server.manifest import PACKED
+from server.model.manifest import PACKED
 
 _PER_TOKEN = {"Add", "LayerNormalization", "Gelu"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from build.errors import BuildError
-from server.artifact import sha256
+from server.model.artifact import sha256
 
 # Never pickle (it runs code when loaded), never python files: weights are read from safetensors only.
 ALLOWED = (".safetensors", ".json", ".txt")

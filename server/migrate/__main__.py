@@ -8,17 +8,21 @@ from typing import Any
 
 import orjson
 
-from server import logs, process, secret
+from server import secret
 from server.errors import ServiceError, StartError
-from server.migrate import estimate, options, ray_engine, receipt
-from server.migrate.compare import check_stored, compare_stores
+from server.migrate import options
+from server.migrate.commands import dry_run, ray_job
+from server.migrate.commands.compare import check_stored, compare_stores
+from server.migrate.commands.dry_run import estimate as estimate_job
+from server.migrate.commands.merge import merge
+from server.migrate.commands.model import settings_of
+from server.migrate.commands.run import AGAIN, migrate
 from server.migrate.errors import MigrateError
-from server.migrate.estimate import estimate as estimate_job
-from server.migrate.merge import merge
-from server.migrate.model import settings_of
+from server.migrate.job import receipt
 from server.migrate.options import Options
-from server.migrate.run import AGAIN, migrate
 from server.settings import SettingsError
+from server.system import process
+from server.telemetry import logs
 
 DONE = 0
 FAILED = 1
@@ -64,8 +68,8 @@ def _make(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], I
     settings = settings_of(asked, environ)
     if asked.dry_run:
         found = estimate_job(asked, settings)
-        return found, estimate.lines(found)
-    made = secret.scrubbed((ray_engine.migrate if asked.engine == "ray" else migrate)(asked, settings))
+        return found, dry_run.lines(found)
+    made = secret.scrubbed((ray_job.migrate if asked.engine == "ray" else migrate)(asked, settings))
     return made, receipt.lines(made)
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from server import __version__
-from server.migrate.address import is_address, store_of
-from server.migrate.chunk import Chunking
+from server.migrate import inputs as sources
+from server.migrate import outputs as sinks
 from server.migrate.errors import MigrateError
-from server.migrate.shard import Shard
-from server.migrate.sinks import registry as sinks
-from server.migrate.sources import registry as sources
-from server.migrate.window import Bounds
-from server.question import PROMPTS_OF
+from server.migrate.pipeline.chunk import Chunking
+from server.migrate.pipeline.shard import Shard
+from server.migrate.pipeline.window import Bounds
+from server.migrate.stores.address import is_address, store_of
 from server.secret import MASK, Location, Parser, mask
+from server.service.embed_request import PROMPTS_OF
 from server.settings import QUANTIZATIONS
 
 OVERRIDES = ("model", "models_dir", "quantization", "threads")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.engine import Vectors
+from server.inference.engine import Vectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from server.artifact import sha256
+from server.model.artifact import sha256
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

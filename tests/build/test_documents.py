@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server import manifest
+from server.model import manifest
 from tests.build import fake_hub
 from tests.documents import checkout
 from tests.documents.checkout import Checkout

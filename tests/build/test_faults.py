@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from build.__main__ import main
-from server.artifact import open_artifact
-from server.staging import commit_staged, staging_folder
+from server.model.artifact import open_artifact
+from server.model.staging import commit_staged, staging_folder
 from tests import tiny
 from tests.build.conftest import ROOT, Build, Refused, command, environment
 

@@ -9,7 +9,7 @@ from bench.fidelity import cosine
 from build import fidelity, sentence
 from build.sources import CACHE, package, synthetic
 from build.sources.snapshot import Snapshot
-from server.manifest import PRECISIONS, Manifest, decode
+from server.model.manifest import PRECISIONS, Manifest, decode
 from tests.numeric.sentences import Vectors, texts, vectors
 from tests.serving import MINILM, MODELS, ROOT, Served, serve
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from build.__main__ import main
-from server import manifest
+from server.model import manifest
 from tests import tiny
 from tests.build import fake_hub
 from tests.build.conftest import Build, Refused

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.artifact import open_artifact
+from server.api.dialects import embed, openai, similarity, tokens
+from server.api.dialects.fields import COMPONENTS
+from server.api.schemas import components
 from server.errors import CallerError
-from server.loaded import Loaded
-from server.question import Asker
-from server.schemas import components
-from server.wire import embed, openai, similarity, tokens
-from server.wire.fields import COMPONENTS
+from server.model.artifact import open_artifact
+from server.service.embed_request import Asker
+from server.service.loaded_model import Loaded
 from tests.unit.server import tiny
-from tests.unit.server.test_service import load
+from tests.unit.server.service.test_service import load
 
 LIMITS = {"MAX_CLIENT_BATCH_SIZE": "3", "MAX_TEXT_CHARS": "12"}
 STRANGE = "\0\u00ad\u0301\u200d\u20dd\u2028\u3000\ue000\ufffd\U000e0020\U000f0000"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from server.metrics import Metrics
 from server.settings import SETTINGS
+from server.telemetry.metrics import Metrics
 from tests.contract.dockerfiles import stages
 from tests.serving import ROOT
 
@@ -174,7 +174,7 @@ def test_keda_s_fields_are_those_of_its_schema() -> None:
 def test_keda_asks_for_a_metric_that_the_server_has() -> None:
     (trigger,) = documents("keda.yaml")["ScaledObject"]["spec"]["triggers"]
     asked = set(re.findall(r"\bembedding_\w+", trigger["metadata"]["query"]))
-    watched = set(re.findall(r'watch\("(\w+)"', (ROOT / "server/service.py").read_text("utf-8")))
+    watched = set(re.findall(r'watch\("(\w+)"', (ROOT / "server/service/service.py").read_text("utf-8")))
     counted = set(re.findall(r"^(\w+)", Metrics().render().decode(), re.MULTILINE))
     assert asked
     assert asked <= watched | counted

@@ -29,7 +29,7 @@ def event_of(served: Served, request_id: str) -> Event:
     while time.monotonic() < deadline:
         events = [json.loads(line) for line in served.lines if request_id in line]
         for event in events:
-            if event["logger"] == "server.observe" and event["request_id"] == request_id:
+            if event["logger"] == "server.api.instrumentation" and event["request_id"] == request_id:
                 return dict(event)
         time.sleep(0.02)
     raise AssertionError(f"no line about {request_id}")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from server import start
 from server.__main__ import main
-from server.engine import OnnxEngine
+from server.inference.engine import OnnxEngine
+from server.service import startup
 
 FAULT = Path(os.environ["FAULT"])
 
@@ -56,5 +56,5 @@ def faulty_engine(*arguments: Any) -> OnnxEngine:
 
 
 if __name__ == "__main__":
-    vars(start)["OnnxEngine"] = faulty_engine
+    vars(startup)["OnnxEngine"] = faulty_engine
     raise SystemExit(main([]))

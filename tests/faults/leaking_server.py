@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from server import start
 from server.__main__ import main
-from server.engine import OnnxEngine
+from server.inference.engine import OnnxEngine
+from server.service import startup
 
 KEPT: list[Any] = []
 
@@ -20,5 +20,5 @@ class LeakingEngine(OnnxEngine):
 
 
 if __name__ == "__main__":
-    vars(start)["OnnxEngine"] = LeakingEngine
+    vars(startup)["OnnxEngine"] = LeakingEngine
     raise SystemExit(main([]))

@@ -14,7 +14,7 @@ from tests.raw import Raw
 from tests.serving import ROOT, Served, serve
 
 # Log lines and a migration's receipt say when something happened; nothing is computed from what they read.
-TIMESTAMPS = {"logs.py", "migrate/receipt.py"}
+TIMESTAMPS = {"telemetry/logs.py", "migrate/job/receipt.py"}
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 WALL_CLOCK = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 

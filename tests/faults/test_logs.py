@@ -122,7 +122,7 @@ def test_a_start_that_is_refused_ends_where_nobody_reads_why() -> None:
 def test_lines_that_were_lost_are_told_once_the_log_is_read() -> None:
     program = (
         "import logging, sys, time\n"
-        "from server import lines, logs\n"
+        "from server.system import log_writer as lines; from server.telemetry import logs\n"
         "logs.configure('text', 'info')\n"
         "for number in range(lines.MAX_QUEUED + 500): logging.info('x' * 200)\n"
         "lost = logs.lost_lines()\n"

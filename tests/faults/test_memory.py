@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from server.memory import REQUEST_BYTES
+from server.system.memory import REQUEST_BYTES
 from tests.faults.capped import SETTINGS, Capped, capped
 from tests.raw import Raw, post
 from tests.serving import MINILM, Served, refused, serve

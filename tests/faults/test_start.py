@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.artifact import open_artifact
+from server.model.artifact import open_artifact
 from tests.serving import MINILM, MODELS, refused
 
 GRAPH = f"{MINILM}.int8.onnx"

@@ -15,7 +15,7 @@ IN_FLIGHT = 200
 PATCHED = """
 import threading
 from server import __main__ as cli
-from server.engine import OnnxEngine
+from server.inference.engine import OnnxEngine
 
 class Server(cli.Server):
     def __init__(self, *arguments):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from server.engine import Tokens, Vectors
+from server.inference.engine import Tokens, Vectors
 from server.migrate.__main__ import main
-from server.migrate.model import Model
-from server.runner import Runner
+from server.migrate.commands.model import Model
+from server.migrate.pipeline.parallel_engine import Runner
 
 
 class Instant:

@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from server.artifact import open_artifact
+from server.api.dialects import embed, openai, similarity, tokens
 from server.errors import ServiceError, StartError
-from server.question import Asker
+from server.model.artifact import open_artifact
+from server.model.tokenization import Tokenizer
+from server.service.embed_request import Asker
 from server.settings import resolve
-from server.tokenization import Tokenizer
-from server.wire import embed, openai, similarity, tokens
 from tests.unit.server import tiny
 
 PARSERS = (embed.parse, openai.parse, similarity.parse, tokens.parse)

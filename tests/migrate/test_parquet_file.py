@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.migrate.errors import MigrateError
+from server.migrate.inputs import open_source
 from server.migrate.record import Record
 from server.migrate.sources import parquet_file
 from server.migrate.sources.parquet_file import make
-from server.migrate.sources.registry import open_source
 from server.migrate.sources.source import Broken
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.migrate.sinks.registry import read
+from server.migrate.outputs import read
 from tests.faults.migration import finish, start
 from tests.serving import MINILM, MODELS, ROOT
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from server.migrate import options, ray_engine
+from server.migrate import options
+from server.migrate.commands import ray_job
 from server.migrate.errors import MigrateError
-from server.migrate.workspace import Workspace
+from server.migrate.job.workspace import Workspace
 from server.settings import resolve
 
 arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
@@ -17,7 +18,7 @@ def refused(folder: Path, *flags: str) -> str:
     ends = ["--input", str(folder / "in.parquet"), "--output", str(folder / "out")]
     asked = options.parse([*ends, "--format", "parquet", "--engine", "ray", "--on-error", "skip", *flags])
     with pytest.raises(MigrateError) as raised:
-        ray_engine.migrate(asked, resolve({}))
+        ray_job.migrate(asked, resolve({}))
     return str(raised.value)
 
 

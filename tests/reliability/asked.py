@@ -3,7 +3,7 @@
 from tests.reliability.evidence import Checks, Fuzz
 from tests.reliability.row import CONTRACT, FAULTS, UNIT, Row, once, stores
 
-_JOBS, _SINKS = f"{UNIT}/migrate/test_run.py", f"{UNIT}/migrate/sinks"
+_JOBS, _SINKS = f"{UNIT}/migrate/commands/test_run.py", f"{UNIT}/migrate/sinks"
 _STORES, _FIDELITY = "tests/migrate/stores", "tests/numeric/test_fidelity.py"
 _BODIES, _INPUT, _HTTP = (f"{CONTRACT}/test_{name}.py" for name in ("bad_bodies", "bad_input", "strange_http"))
 _KILLED = stores(f"{_STORES}/test_killed.py")
@@ -60,7 +60,7 @@ INPUTS = (
         "B6",
         "Framing: two lengths, a negative one, chunks beside a length, bodies too short or endless, heads of 64 KiB "
         "and 10,000 headers, ids with line breaks",
-        (once(_HTTP, f"{CONTRACT}/test_refusals.py", f"{UNIT}/test_observe.py"),),
+        (once(_HTTP, f"{CONTRACT}/test_refusals.py", f"{UNIT}/api/test_instrumentation.py"),),
     ),
     Row(
         "B7",
@@ -80,7 +80,7 @@ INPUTS = (
     Row(
         "B10",
         "Any texts in any order: the batch's budget holds, none is lost, doubled or starved",
-        (once(f"{UNIT}/test_plan.py"),),
+        (once(f"{UNIT}/batching/test_planner.py"),),
     ),
     Row(
         "B11",
@@ -146,7 +146,7 @@ MIGRATIONS = (
     Row(
         "D6",
         "A journal cut, flipped, with lines lost, doubled or swapped: its last whole entry, or a refusal",
-        (once(f"{UNIT}/migrate/test_journal.py"),),
+        (once(f"{UNIT}/migrate/job/test_journal.py"),),
     ),
     Row(
         "D7",
@@ -181,7 +181,7 @@ MIGRATIONS = (
             once(
                 f"{_JOBS}::test_a_record_that_cannot_be_embedded_stops_the_job_and_is_named",
                 f"{_JOBS}::test_records_that_cannot_be_embedded_are_left_out_and_listed",
-                f"{UNIT}/migrate/test_prepare.py",
+                f"{UNIT}/migrate/pipeline/test_prepare.py",
             ),
         ),
     ),
@@ -191,20 +191,20 @@ MIGRATIONS = (
         (
             once(
                 f"{FAULTS}/test_migrate_stopped.py::test_two_runs_of_one_job_the_second_is_refused",
-                f"{UNIT}/migrate/test_workspace.py",
+                f"{UNIT}/migrate/job/test_workspace.py",
             ),
         ),
     ),
     Row(
         "D12",
         "Shards of which one dies: the others are whole, and a merge verifies that none is missing",
-        (once(f"{UNIT}/migrate/test_merge.py"),),
+        (once(f"{UNIT}/migrate/commands/test_merge.py"),),
     ),
     Row(
         "D13",
         "Nothing is removed, followed or overwritten that the same job did not make; one output has one job at a time",
         (
-            once(f"{UNIT}/migrate/test_ownership.py", f"{FAULTS}/test_migrate_ownership.py"),
+            once(f"{UNIT}/migrate/ownership/test_ownership.py", f"{FAULTS}/test_migrate_ownership.py"),
             stores(f"{_STORES}/test_locks.py"),
         ),
     ),

@@ -32,7 +32,7 @@ LOAD = (
         "L8",
         "Callers who do not wait long, at 1.5 to 10 times the capacity: at least 90 % of what they get at capacity is "
         "delivered in time, whether they announce their patience or hang up",
-        (Scenario("impatient", brief=True), once(f"{UNIT}/test_overload.py")),
+        (Scenario("impatient", brief=True), once(f"{UNIT}/batching/test_overload.py")),
     ),
 )
 
@@ -101,7 +101,7 @@ FAULT = (
         "A model's file with a bit flipped, cut, longer, missing, a link: the start is refused with 3, the file named",
         (
             often(f"{_START}::test_a_model_file_that_is_not_whole_is_refused_by_name"),
-            once(f"{FAULTS}/test_start.py", f"{UNIT}/test_artifact.py"),
+            once(f"{FAULTS}/test_start.py", f"{UNIT}/model/test_artifact.py"),
         ),
     ),
     Row(
@@ -121,7 +121,7 @@ FAULT = (
         "F13",
         "Memory capped at 110 % of what the server says it needs: the largest requests of each kind are answered; more "
         "than fits is refused with 429, and refusals keep nothing",
-        (once(f"{FAULTS}/test_memory.py", f"{UNIT}/test_memory.py", f"{UNIT}/test_released.py"),),
+        (once(f"{FAULTS}/test_memory.py", f"{UNIT}/system/test_memory.py", f"{UNIT}/api/test_released.py"),),
     ),
     Row(
         "F14",
@@ -175,6 +175,6 @@ FAULT = (
     Row(
         "F22",
         "Requests that were refused, given up or answered leave nothing behind that waits for the garbage collector",
-        (once(f"{UNIT}/test_released.py", f"{CONTRACT}/test_refusals.py"),),
+        (once(f"{UNIT}/api/test_released.py", f"{CONTRACT}/test_refusals.py"),),
     ),
 )

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from server.engine import Vectors
-from server.migrate import extra
+from server.inference.engine import Vectors
+from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.growing import IDS, VECTORS, WHOLE, Growing
 from server.migrate.sinks.line_file import count, pick
+from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, Growing
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
 
@@ -55,7 +55,7 @@ class FaissSink:
         Raises:
             MigrateError: something else is under that name, rows on record are missing, or FAISS is not installed.
         """
-        extra.load("faiss")
+        optional.load("faiss")
         if self._growing.is_done(target, VECTORS, self.final):
             return  # killed after the folder was removed: nothing is left to write
         self._growing.claim(target, self.files())
@@ -73,7 +73,7 @@ class FaissSink:
         """Make the index, rename the ids and, last, the index, and only then remove what it was made of."""
         self._rows.complete()
         if self._growing.holds(VECTORS):
-            faiss = extra.load("faiss")
+            faiss = optional.load("faiss")
             vectors = np.load(self._growing.path(VECTORS), mmap_mode="r")
             index = faiss.IndexFlatIP(vectors.shape[1])
             for start in range(0, len(vectors), BLOCK):
@@ -114,7 +114,7 @@ def read_index(path: Path) -> Any:  # noqa: ANN401 - FAISS has no types
     Raises:
         MigrateError: FAISS cannot read it, or is not installed.
     """
-    faiss = extra.load("faiss")
+    faiss = optional.load("faiss")
     try:
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:

@@ -6,9 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from server.engine import Vectors
+from server.inference.engine import Vectors
 from server.migrate.errors import MigrateError
-from server.migrate.made import Made
+from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from server.engine import Vectors
+from server.inference.engine import Vectors
 from server.migrate.record import Row
-from server.migrate.sinks.growing import LINES, Growing
 from server.migrate.sinks.line_file import LineFile, count, pick
+from server.migrate.sinks.partial_folder import LINES, Growing
 from server.migrate.sinks.sink import Sink, Target
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from server import owned
 from server.migrate.errors import MigrateError
+from server.migrate.ownership import owned_files
 
 BLOCK = 1 << 20
 
@@ -20,7 +20,7 @@ class LineFile:
         Raises:
             MigrateError: it holds fewer.
         """
-        self._descriptor = owned.open_or_create(path)
+        self._descriptor = owned_files.open_or_create(path)
         offset = _end_of_line(self._descriptor, lines)
         if offset is None:
             os.close(self._descriptor)

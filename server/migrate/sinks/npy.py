@@ -9,11 +9,11 @@ import numpy as np
 import orjson
 from numpy.lib import format as npy_format
 
-from server.engine import Vectors
+from server.inference.engine import Vectors
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks.growing import IDS, VECTORS, Growing
 from server.migrate.sinks.line_file import count, pick
+from server.migrate.sinks.partial_folder import IDS, VECTORS, Growing
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from server import owned
-from server.engine import Vectors
+from server.inference.engine import Vectors
 from server.migrate.errors import MigrateError
+from server.migrate.ownership import owned_files
 from server.migrate.record import Row
 from server.migrate.sinks.file import pick_rows
-from server.migrate.sinks.growing import IDS, VECTORS, WHOLE, Growing
+from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, Growing
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
 
@@ -83,7 +83,7 @@ class NpzSink:
         """Pack the archive, give it its name, then remove the rows that it was made of."""
         self._rows.complete()
         if self._growing.holds(VECTORS):
-            whole = owned.stream(self._growing.fresh(WHOLE))
+            whole = owned_files.stream(self._growing.fresh(WHOLE))
             with whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
                 with _member(archive, "embeddings") as member, self._growing.path(VECTORS).open("rb") as vectors:
                     shutil.copyfileobj(vectors, member, 1 << 20)

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import orjson
 
-from server import owned, staging
-from server.engine import Vectors
-from server.migrate import extra
+from server.inference.engine import Vectors
+from server.migrate import optional
 from server.migrate.errors import MigrateError
+from server.migrate.ownership import owned_files
 from server.migrate.record import Row
 from server.migrate.sinks.file import pick_rows
-from server.migrate.sinks.growing import PARTS, WHOLE, Growing
+from server.migrate.sinks.partial_folder import PARTS, WHOLE, Growing
 from server.migrate.sinks.sink import Sink, Target
+from server.model import staging
 
 ROWS = 1024
 SUFFIX = ".parquet"
@@ -28,7 +29,7 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 def read(final: Path) -> Iterator[Row]:
     """Yield the rows of a finished file, some in memory at a time."""
     place = 0
-    with extra.load("pyarrow.parquet").ParquetFile(final) as file:
+    with optional.load("pyarrow.parquet").ParquetFile(final) as file:
         for batch in file.iter_batches(ROWS):
             vectors = _vectors(batch.column("embedding"))
             for row, vector in zip(batch.drop_columns("embedding").to_pylist(), vectors, strict=True):
@@ -61,7 +62,7 @@ class ParquetSink:
         Raises:
             MigrateError: something else is under that name, rows on record are missing, or pyarrow is.
         """
-        self._parquet = extra.load("pyarrow.parquet")
+        self._parquet = optional.load("pyarrow.parquet")
         self._dimension = target.dimension
         if self._growing.is_done(target, PARTS, self._final):
             return  # killed after the folder was removed: nothing is left to write
@@ -69,7 +70,7 @@ class ParquetSink:
         self._parts.mkdir(exist_ok=True)
         for path in self._parts.iterdir():
             if path.suffix != SUFFIX or int(path.stem) >= target.written:
-                owned.remove(path)
+                owned_files.remove(path)
         held = sum(self._parquet.read_metadata(part).num_rows for part in self._sorted())
         if held != target.written:
             raise MigrateError(f"{self._parts} holds {held} of {target.written} rows on record; run with --restart")
@@ -82,8 +83,8 @@ class ParquetSink:
         """
         part = self._parts / f"{rows[0].place:015d}{SUFFIX}"
         fresh = part.with_suffix(".new")
-        owned.remove(fresh)
-        with owned.stream(fresh) as stream:
+        owned_files.remove(fresh)
+        with owned_files.stream(fresh) as stream:
             self._parquet.write_table(table(rows, self._dimension), stream)
         staging.flush(fresh)
         fresh.replace(part)
@@ -92,7 +93,7 @@ class ParquetSink:
     def finish(self) -> None:
         """Put the parts together, give the file its name, then remove the parts, all of them at once."""
         if self._parts.exists():
-            whole = owned.stream(self._growing.fresh(WHOLE))
+            whole = owned_files.stream(self._growing.fresh(WHOLE))
             with whole, self._parquet.ParquetWriter(whole, schema(self._dimension)) as writer:
                 for part in self._sorted():
                     writer.write_table(self._parquet.read_table(part))
@@ -117,14 +118,14 @@ class ParquetSink:
 
 def schema(dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
     """Return the columns of an output whose vectors have `dimension` components."""
-    arrow = extra.load("pyarrow")
+    arrow = optional.load("pyarrow")
     text = {name: arrow.string() for name in ("id", "text")}
     return arrow.schema({**text, "embedding": arrow.list_(arrow.float32(), dimension), "metadata": arrow.string()})
 
 
 def table(rows: Sequence[Row], dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
     """Return rows as an Arrow table of `schema`."""
-    arrow = extra.load("pyarrow")
+    arrow = optional.load("pyarrow")
     flat = arrow.array(np.concatenate([np.empty(0, np.float32), *(row.vector for row in rows)]))
     metadata = [orjson.dumps(dict(row.metadata)).decode() if row.metadata else None for row in rows]
     columns = [

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from server.engine import Vectors
-from server.migrate.made import Made
+from server.inference.engine import Vectors
+from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy_format
 
-from server import owned
 from server.migrate.errors import MigrateError
+from server.migrate.ownership import owned_files
 from server.migrate.record import Row
-from server.migrate.sinks.growing import IDS, VECTORS, Growing
 from server.migrate.sinks.line_file import LineFile
+from server.migrate.sinks.partial_folder import IDS, VECTORS, Growing
 
 
 class VectorRows:
@@ -35,7 +35,7 @@ class VectorRows:
         """
         self._dimension, self._rows = dimension, written
         path, ids = self._growing.path(VECTORS), self._growing.path(IDS)
-        self._vectors = owned.open_or_create(path)
+        self._vectors = owned_files.open_or_create(path)
         size = os.fstat(self._vectors).st_size
         if written and size < self._offset(written):
             self.close()

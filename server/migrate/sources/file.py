@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from server.artifact import sha256
 from server.migrate.errors import MigrateError
 from server.migrate.record import Record
 from server.migrate.sources.fields import Entry, Fields
 from server.migrate.sources.stream import reading
+from server.model.artifact import sha256
 
 # Spark and its like write marks of their own between the parts: _SUCCESS, _metadata, .part-0.crc.
 UNSEEN = (".", "_")

@@ -17,7 +17,7 @@ from server.migrate.sources.fields import ID, MISSING, Entry, Fields
 from server.migrate.sources.file import FileSource
 from server.migrate.sources.json_cursor import Cursor
 from server.migrate.sources.source import Broken, Source
-from server.migrate.sources.store import document
+from server.migrate.sources.store_entry import document
 from server.migrate.sources.stream import text
 
 # Members of an object that are looked at to tell what it is.

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from server.migrate import extra
+from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.sources.fields import Entry, Fields
 from server.migrate.sources.file import FileSource
@@ -21,9 +21,9 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 
 def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
-    arrow = extra.load("pyarrow")
+    arrow = optional.load("pyarrow")
     try:
-        with extra.load("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True) as file:
+        with optional.load("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(ROWS, columns=fields.columns(file.schema_arrow.names)):
                 columns = [_values(arrow, column) for column in batch.columns]
                 names = batch.schema.names

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
-from server.migrate import extra
+from server.migrate import optional
 from server.migrate.errors import MigrateError
 
 GZIP = b"\x1f\x8b"
@@ -57,7 +57,7 @@ def binary(path: Path) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, stream)
         elif magic.startswith(ZSTD):
             # Arrow's stream, unlike the zstandard package's, tells a file that was cut short.
-            with extra.load("pyarrow").CompressedInputStream(raw, "zstd") as stream:
+            with optional.load("pyarrow").CompressedInputStream(raw, "zstd") as stream:
                 yield cast(BinaryIO, io.BufferedReader(stream))
         else:
             yield raw

@@ -1,1 +1,1 @@
-"""What sinks, sources and comparisons share of a store: one file a store, to connect to it and to read from it."""
+"""Vector stores, one folder each: how one is addressed, opened, read and written."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from server.engine import Vectors
+from server.inference.engine import Vectors
 
 ItemT = TypeVar("ItemT")
 

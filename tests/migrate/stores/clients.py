@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from server.engine import Vectors
-from server.migrate.address import is_address, parse
+from server.inference.engine import Vectors
+from server.migrate.stores.address import is_address, parse
 
 
 @dataclass(frozen=True)

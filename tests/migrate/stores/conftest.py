@@ -16,8 +16,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from server.migrate import retry
-from server.migrate.sinks import pinecone as pinecone_sink
+from server.migrate.stores import retry
+from server.migrate.stores.pinecone import sink as pinecone_sink
 from tests.migrate.stores import rows
 
 if TYPE_CHECKING:

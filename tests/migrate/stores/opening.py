@@ -4,9 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from server.migrate.address import is_address, parse
-from server.migrate.sinks import chroma, faiss, lancedb, pgvector, pinecone, qdrant
+from server.migrate.sinks import faiss
 from server.migrate.sinks.sink import Sink, Target
+from server.migrate.stores.address import is_address, parse
+from server.migrate.stores.chroma import sink as chroma
+from server.migrate.stores.lancedb import sink as lancedb
+from server.migrate.stores.pgvector import sink as pgvector
+from server.migrate.stores.pinecone import sink as pinecone
+from server.migrate.stores.qdrant import sink as qdrant
 
 MAKERS: dict[str, Callable[[str, Mapping[str, str]], Sink]] = {
     "chroma": chroma.make,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from server.engine import Vectors
-from server.migrate.made import Made
+from server.inference.engine import Vectors
+from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
 

@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
-from server.migrate.compare import compare_stores
+from server.migrate.commands.compare import compare_stores
 from server.migrate.errors import MigrateError
 from tests.migrate.stores.conftest import ALL
 from tests.migrate.stores.opening import opened

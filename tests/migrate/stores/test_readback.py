@@ -10,7 +10,7 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
-from server.migrate.sinks import lancedb as lance_sink
+from server.migrate.stores.lancedb import sink as lance_sink
 from tests.migrate.stores.fake_pinecone import FakePinecone
 from tests.migrate.stores.fake_qdrant import FakeQdrant
 from tests.migrate.stores.opening import opened

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from server.migrate import retry
 from server.migrate.errors import MigrateError
-from server.migrate.retry import persist
+from server.migrate.stores import retry
+from server.migrate.stores.retry import persist
 
 pytest.importorskip("tenacity", reason="needs requirements/stores.txt")
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 
 from server import secret
-from server.migrate import opening
 from server.migrate.__main__ import main
+from server.migrate.commands import open_stored
 from server.migrate.errors import MigrateError
 from server.secret import scrub
 from tests.migrate.stores.conftest import address
@@ -30,7 +30,7 @@ pytest.importorskip("psycopg", reason="needs requirements/stores.txt")
 def test_no_client_s_words_show_a_secret(address: str) -> None:
     secret.forget()
     with pytest.raises(MigrateError) as caught:
-        opening.open_stored(address)
+        open_stored.open_stored(address)
     # As an uncaught exception is printed: the whole chain, the client's own words among it.
     assert not leaks(scrub("".join(traceback.format_exception(caught.value))))
     assert not leaks(str(caught.value))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.engine import Vectors
+from server.inference.engine import Vectors
 from server.migrate.__main__ import main
 from tests.faults.migration import write_texts
 from tests.migrate.stores.clients import entries

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from server.migrate.errors import MigrateError
-from server.migrate.made import Made
+from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
 from tests.migrate.stores.conftest import ALL
 from tests.migrate.stores.opening import opened, sink_for

@@ -11,9 +11,11 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from server.migrate.record import Record
-from server.migrate.sources import chroma, pgvector, qdrant
-from server.migrate.stores import chroma as chroma_store
-from server.migrate.stores import qdrant as qdrant_store
+from server.migrate.stores.chroma import open as chroma_store
+from server.migrate.stores.chroma import source as chroma
+from server.migrate.stores.pgvector import source as pgvector
+from server.migrate.stores.qdrant import open as qdrant_store
+from server.migrate.stores.qdrant import source as qdrant
 from tests.migrate.stores.fake_qdrant import FakeQdrant
 from tests.migrate.stores.opening import opened
 from tests.migrate.stores.rows import rows, target

@@ -4,8 +4,8 @@ import pytest
 
 from bench import compare
 from bench.subject import Subject, open_subject
-from server import device
-from server.device import Choice
+from server.inference import device
+from server.inference.device import Choice
 from tests.unit.server import tiny
 
 GPU = Choice("cuda", "a GPU", "fp16", "the default", 2**30)

@@ -6,7 +6,7 @@ import pytest
 
 from build.errors import BuildError
 from build.workspace import open_workspace
-from server.staging import OWNER
+from server.model.staging import OWNER
 from tests.unit.server.migrate.sinks.rows import snapshot
 
 

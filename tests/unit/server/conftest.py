@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server import settings
-from server.artifact import Artifact, open_artifact
+from server.model.artifact import Artifact, open_artifact
 from server.settings import Settings
 from tests.unit.server import tiny
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from server.batcher import Batcher
-from server.cost import CostModel, Pace
-from server.engine import Ids, Tokens, Vectors
-from server.inference import InferenceThreads
-from server.metrics import Metrics
-from server.warmup import Warm
+from server.batching.batcher import Batcher
+from server.batching.calibration import Warm
+from server.batching.cost_model import CostModel, Pace
+from server.batching.worker_threads import InferenceThreads
+from server.inference.engine import Ids, Tokens, Vectors
+from server.telemetry.metrics import Metrics
 
 COST = CostModel(run_s=0.0, token_s=0.1, pair_s=0.0, packed=True)
 

@@ -16,14 +16,14 @@ from typing import Self
 
 import numpy as np
 
-from server.admission import Ask
-from server.batch import Batch
-from server.batcher import LEAD_S
-from server.cost import CostModel, Pace
+from server.batching.admission import Ask
+from server.batching.batcher import LEAD_S
+from server.batching.cost_model import CostModel, Pace
+from server.batching.in_flight import Batch
+from server.batching.job import Job
+from server.batching.planner import Limits
+from server.batching.scheduler import Scheduler
 from server.errors import DeadlineError, OverloadedError
-from server.job import Job
-from server.plan import Limits
-from server.scheduler import Scheduler
 
 # all-MiniLM-L6-v2 in int8 on one thread: 17,700 tokens a second.
 COST = CostModel(run_s=4.6e-4, token_s=5.5e-5, pair_s=2e-8, packed=True)

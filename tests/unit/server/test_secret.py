@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 
 from server import secret
-from server.logs import JsonFormatter, TextFormatter
 from server.secret import Location, Secret, mask, remember, remember_given, scrub, scrubbed
+from server.telemetry.logs import JsonFormatter, TextFormatter
 from tests.unit.server.addresses import HEAD, TAIL, addresses, leaks, secrets
 
 

@@ -3,7 +3,8 @@ from typing import get_args
 
 import pytest
 
-from server import manifest, settings
+from server import settings
+from server.model import manifest
 from server.settings import SETTINGS, Settings, SettingsError, resolve
 
 

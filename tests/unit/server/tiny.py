@@ -13,7 +13,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from server import manifest
+from server.model import manifest
 
 NAME = "tiny"
 DIMENSION = 8

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.migrate import options
-from server.migrate.model import settings_of
-from server.migrate.receipt import Receipt
-from server.migrate.run import migrate
+from server.migrate.commands.model import settings_of
+from server.migrate.commands.run import migrate
+from server.migrate.job.receipt import Receipt
 from server.settings import Settings
 from tests.unit.server import tiny
 

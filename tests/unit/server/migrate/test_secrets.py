@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies
 
 from server import secret
-from server.migrate import journal
 from server.migrate.__main__ import VISIBLE, main
-from server.migrate.address import KEYS, Address, parse
 from server.migrate.errors import MigrateError
+from server.migrate.job import journal
+from server.migrate.stores.address import KEYS, Address, parse
 from tests.unit.server import tiny
 from tests.unit.server.addresses import HEAD, TAIL, addresses, leaks
 

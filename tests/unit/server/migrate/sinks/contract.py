@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from server.migrate.errors import MigrateError
-from server.migrate.made import Made
+from server.migrate.outputs import open_sink, read
+from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
-from server.migrate.sinks.registry import open_sink, read
 from server.migrate.sinks.sink import Sink
 from tests.unit.server.migrate.crash import Killed, killing
 from tests.unit.server.migrate.sinks.rows import rows, snapshot, target

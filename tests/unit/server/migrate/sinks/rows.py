@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from server.migrate.made import Made
+from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Target
 

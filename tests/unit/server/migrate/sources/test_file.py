@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from server.migrate.errors import MigrateError
+from server.migrate.inputs import open_source
 from server.migrate.sources.lines import make
-from server.migrate.sources.registry import open_source
 
 
 def test_another_content_is_another_input(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""`POST /embed`: three shapes under one route; the answer's shape follows the question's key."""
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+import msgspec
+import orjson
+from msgspec import UNSET, UnsetType
+
+from server.api.dialects.body import decode
+from server.api.dialects.fields import (
+    Dimensions,
+    InputType,
+    Normalize,
+    OneOrMany,
+    PromptName,
+    Text,
+    Texts,
+    Truncate,
+    TruncationDirection,
+    Vector,
+    as_inputs,
+)
+from server.errors import InvalidError
+from server.inference.engine import Vectors
+from server.model.tokenization import Inputs
+from server.service.embed_request import Asker, Question, cut
+
+KEYS = ("text", "texts", "inputs")
+Shape = Literal["embedding", "embeddings", "rows"]
+
+
+class EmbedBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Texts, under exactly one of `text`, `texts`, `inputs`, and options. `null` means that an option is left out."""
+
+    text: Text | Texts | UnsetType = UNSET
+    texts: Texts | UnsetType = UNSET
+    inputs: OneOrMany | UnsetType = UNSET
+    input_type: InputType | None = None
+    prompt_name: PromptName | None = None
+    truncate: Truncate = None
+    truncation_direction: TruncationDirection | None = None
+    normalize: Normalize | None = None
+    dimensions: Dimensions | None = None
+
+
+class OneVector(TypedDict):
+    """The vector of one `text`."""
+
+    embedding: Vector
+
+
+class ManyVectors(TypedDict):
+    """The vectors of a list of `text` or `texts`, in their order."""
+
+    embeddings: list[Vector]
+
+
+Rows = list[Vector]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedQuestion:
+    """What to embed, and what the answer looks like."""
+
+    question: Question
+    shape: Shape
+
+
+def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
+    """Read the body of an `/embed` request.
+
+    Raises:
+        MalformedError: not JSON, or not UTF-8.
+        TooLargeError: more texts than one request may hold.
+        InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
+    """
+    body = decode(raw, EmbedBody, '{"text": "..."}', asker.most_texts)
+    inputs, shape = _inputs_of(body, asker)
+    question = Question(
+        inputs=inputs,
+        prompt=asker.prompt(body.input_type, body.prompt_name),
+        truncate=asker.truncation(body.truncate, body.truncation_direction),
+        normalize=asker.normalize(body.normalize),
+        dimensions=asker.dimensions(body.dimensions),
+    )
+    return EmbedQuestion(question, shape)
+
+
+def render(asked: EmbedQuestion, vectors: Vectors) -> bytes:
+    """Write the answer from the vectors, [texts, dimension]."""
+    rows = cut(vectors, asked.question.dimensions, asked.question.normalize)
+    answer: object = rows
+    if asked.shape == "embedding":
+        answer = {"embedding": rows[0]}
+    elif asked.shape == "embeddings":
+        answer = {"embeddings": rows}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _inputs_of(body: EmbedBody, asker: Asker) -> tuple[Inputs, Shape]:
+    given = [(key, value) for key in KEYS if not isinstance(value := getattr(body, key), UnsetType)]
+    if len(given) != 1:
+        found = f"got {' and '.join(key for key, _ in given)}" if given else "got none of them"
+        raise InvalidError(f"send exactly one of {', '.join(KEYS)}; {found}")
+    [(key, value)] = given
+    plain: Shape = "embedding" if isinstance(value, str) else "embeddings"
+    return asker.inputs(as_inputs(value, key), key), "rows" if key == "inputs" else plain

@@ -1,0 +1,168 @@
+"""`POST /v1/embeddings` and `GET /v1/models`, as OpenAI's clients write and read them.
+
+Shapes: OpenAI's API reference, "Embeddings" and "Models".
+"""
+
+import binascii
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+import orjson
+from msgspec import Meta
+
+from server.api.dialects.body import decode
+from server.api.dialects.fields import (
+    Dimensions,
+    InputType,
+    ModelName,
+    OneOrMany,
+    PromptName,
+    Truncate,
+    Vector,
+    as_inputs,
+)
+from server.errors import InvalidError
+from server.inference.engine import Vectors
+from server.model.manifest import Manifest
+from server.service.embed_request import Asker, Question, cut
+
+FORMATS = ("float", "base64")
+Base64 = Annotated[str, Meta(description="The vector's components as little-endian float32, in base64.")]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class EmbeddingsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """OpenAI's question, and options that its API does not have. `null` means that an option is left out."""
+
+    input: OneOrMany
+    model: ModelName
+    encoding_format: (
+        Annotated[
+            str,
+            Meta(
+                description="How vectors are written: `float` as JSON numbers, `base64` as little-endian float32 in "
+                "base64, a third as long. Left out: `float`.",
+                extra_json_schema={"enum": list(FORMATS)},
+            ),
+        ]
+        | None
+    ) = None
+    dimensions: Dimensions | None = None
+    user: Annotated[str, Meta(description="Taken for compatibility, and not used.")] | None = None
+    input_type: InputType | None = None
+    prompt_name: PromptName | None = None
+    truncate: Truncate = None
+
+
+class Embedding(TypedDict):
+    """One vector; `index` is its text's place in `input`."""
+
+    object: Literal["embedding"]
+    index: Count
+    embedding: Vector | Base64
+
+
+class Usage(TypedDict):
+    """Tokens computed, special tokens included; both counts are the same."""
+
+    prompt_tokens: Count
+    total_tokens: Count
+
+
+class Embeddings(TypedDict):
+    """Vectors in the order of `input`, and what they cost."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class Model(TypedDict):
+    """A model; the last two fields are this server's own."""
+
+    id: str
+    object: Literal["model"]
+    created: Annotated[int, Meta(description="When its file was written, in Unix seconds.")]
+    owned_by: str
+    max_tokens: Annotated[int, Meta(description="Tokens that it reads of a text, special tokens included.")]
+    dimension: Annotated[int, Meta(description="Components of a vector.")]
+
+
+class Models(TypedDict):
+    """The one model that this server has."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsQuestion:
+    """What to embed, and how vectors are written."""
+
+    question: Question
+    base64: bool
+    model: str
+
+
+def parse(raw: bytes, asker: Asker) -> EmbeddingsQuestion:
+    """Read the body of a `/v1/embeddings` request.
+
+    Raises:
+        MalformedError: not JSON, or not UTF-8.
+        UnknownModelError: another model than the one that is served.
+        TooLargeError: more texts than one request may hold.
+        InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
+    """
+    body = decode(
+        raw,
+        EmbeddingsBody,
+        f'{{"input": "...", "model": "{asker.manifest.name}"}}',
+        asker.most_texts,
+    )
+    asker.check_model(body.model)
+    if body.encoding_format not in (None, *FORMATS):
+        raise InvalidError(f"encoding_format must be one of {', '.join(FORMATS)}", param="encoding_format")
+    question = Question(
+        inputs=asker.inputs(as_inputs(body.input, "input"), "input"),
+        prompt=asker.prompt(body.input_type, body.prompt_name),
+        truncate=asker.truncation(body.truncate, None),
+        dimensions=asker.dimensions(body.dimensions),
+    )
+    return EmbeddingsQuestion(question, body.encoding_format == "base64", asker.manifest.name)
+
+
+def render(asked: EmbeddingsQuestion, vectors: Vectors, tokens: int) -> bytes:
+    """Write the answer from the vectors, [inputs, dimension], and the tokens computed for them."""
+    rows = cut(vectors, asked.question.dimensions, asked.question.normalize)
+    written = map(_base64, rows) if asked.base64 else rows
+    answer = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(written)],
+        "model": asked.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def describe_model(manifest: Manifest, created: int) -> Model:
+    """Return the model's entry in `/v1/models`; `created` in Unix seconds."""
+    owner, _, name = manifest.source.id.rpartition("/")
+    return {
+        "id": manifest.name,
+        "object": "model",
+        "created": created,
+        "owned_by": owner if owner and name and manifest.source.kind != "folder" else "local",
+        "max_tokens": manifest.max_tokens,
+        "dimension": manifest.dimension,
+    }
+
+
+def list_models(model: Model) -> Models:
+    """Return the list of models: the one."""
+    return {"object": "list", "data": [model]}
+
+
+def _base64(row: Vectors) -> str:
+    return binascii.b2a_base64(row.astype("<f4", copy=False).data, newline=False).decode("ascii")

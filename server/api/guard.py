@@ -1,0 +1,226 @@
+"""What every request passes before a handler sees it: key, origin, headers and size. Pure ASGI."""
+
+import hmac
+import logging
+import re
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server import errors
+from server.connection.request_head import PROBES
+from server.errors import (
+    ForbiddenError,
+    InvalidError,
+    MediaTypeError,
+    ServiceError,
+    TooLargeError,
+    UnauthorizedError,
+)
+from server.settings import Settings
+from server.system.memory import REQUESTS, Claim, Memory
+
+logger = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = "x-request-timeout-ms"
+# Probes carry no key.
+OPEN_PATHS = frozenset(path.decode() for path in PROBES)
+MILLISECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,17}")
+# JSON is UTF-8 (RFC 8259, 8.1), and so is ASCII.
+CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
+DEFAULT_PORTS = (":80", ":443")
+JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
+
+
+class Guard:
+    """Middleware that refuses what no handler should see, and gives every failure an answer in the error shape."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[float], None], memory: Memory) -> None:
+        """`check_room` raises where nothing more can be computed before a deadline, in time.monotonic() seconds.
+
+        It is asked here since under load most requests end so. Requests hold `memory`.
+        """
+        self._app = app
+        self._check_room = check_room
+        self._max_body_bytes = settings.max_body_bytes
+        self._memory = memory
+        self._timeout_s = settings.request_timeout_s
+        self._origins = frozenset(settings.cors_allow_origin)
+        self._keys = [key.encode() for key in settings.api_key.reveal()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or pass other traffic (lifespan) through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        started = time.monotonic()
+        state = scope.setdefault("state", {})
+        reply = _Reply(send)
+        try:
+            self._check(scope["path"], scope["method"], headers)
+            state["deadline"] = started + choose_timeout(headers, self._timeout_s)
+            # Where the caller did not say how long it waits, that is learned from when it came.
+            state["since"] = None if REQUEST_TIMEOUT in headers else started
+            if scope["method"] == "POST":
+                self._check_room(state["deadline"])
+            with self._memory.claim(REQUESTS) as claim:
+                state["claim"] = claim
+                await self._app(scope, limited(receive, self._max_body_bytes, claim), reply)
+        except Exception as error:  # noqa: BLE001 - the last resort: a failure without an answer hangs the caller
+            await _answer(error, scope, receive, reply)
+
+    def _check(self, path: str, method: str, headers: Headers) -> None:
+        if self._keys and path not in OPEN_PATHS:
+            check_key(headers, self._keys)
+        if method == "POST":
+            check_origin(headers, self._origins)
+            check_media(headers)
+        check_length(headers, self._max_body_bytes)
+
+
+class _Reply:
+    """Remembers whether the response has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+        await self._send(message)
+
+
+def choose_timeout(headers: Headers, limit_s: float) -> float:
+    """Return the seconds that a request may take: `limit_s`, or less where its header asks for that.
+
+    Raises:
+        InvalidError: the header is not one whole number of at least 1.
+    """
+    given = headers.getlist(REQUEST_TIMEOUT)
+    if not given:
+        return limit_s
+    if len(given) > 1 or not MILLISECONDS.fullmatch(given[0]):
+        raise InvalidError(f"{REQUEST_TIMEOUT} must be one whole number of milliseconds, 1 or more")
+    return min(limit_s, int(given[0]) / 1000)
+
+
+def check_key(headers: Headers, keys: Iterable[bytes]) -> None:
+    """Compare the bearer key with every key in constant time.
+
+    Raises:
+        UnauthorizedError: none, more than one, or a wrong one was sent.
+    """
+    given = headers.getlist("authorization")
+    scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    candidate = key.strip().encode("latin-1")
+    matches = [hmac.compare_digest(candidate, known) for known in keys]
+    if scheme.lower() != "bearer" or not any(matches):
+        raise UnauthorizedError("send a valid API key, once, as the header `Authorization: Bearer KEY`")
+
+
+def check_origin(headers: Headers, allowed: Collection[str]) -> None:
+    """Refuse what a page of another site posts, which a browser sends without asking where the body is called text.
+
+    A page of this server's own may post: its browser says so in `Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/),
+    or its Origin is the host that was asked for. Behind a proxy that is `X-Forwarded-Host`, which no page can set.
+
+    Raises:
+        ForbiddenError: an Origin is given that is neither this server's nor in `allowed`.
+    """
+    origins = headers.getlist("origin")
+    if not origins or "*" in allowed or all(origin in allowed for origin in origins):
+        return
+    if headers.get("sec-fetch-site") == "same-origin":
+        return
+    hosts = {_authority(host) for name in ("host", "x-forwarded-host") for host in headers.getlist(name) if host}
+    if len(origins) > 1 or _authority(origins[0].partition("://")[2]) not in hosts:
+        raise ForbiddenError("pages of this origin may not call: name it in CORS_ALLOW_ORIGIN, or send no Origin")
+
+
+def check_media(headers: Headers) -> None:
+    """Accept a JSON body in UTF-8 that is not compressed. Without a Content-Type the body is taken for JSON.
+
+    Raises:
+        MediaTypeError: the headers say that the body is something else.
+    """
+    for given in headers.getlist("content-type"):
+        media, *parameters = (part.strip() for part in given.split(";"))
+        if not JSON_TYPE.fullmatch(media):
+            shown = _shown(media)
+            raise MediaTypeError(f"the body is {shown}; send JSON with the header `Content-Type: application/json`")
+        for charset in _charsets(parameters):
+            if charset not in CHARSETS:
+                raise MediaTypeError(f"the body's charset is {_shown(charset)}; send JSON in UTF-8")
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise MediaTypeError(f"Content-Encoding {_shown(encoding)} is not supported; send the body uncompressed")
+
+
+def _charsets(parameters: Iterable[str]) -> Iterator[str]:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            yield value.strip().strip('"').lower()
+
+
+def _authority(host: str) -> str:
+    host = host.strip().lower()
+    return host.rpartition(":")[0] if host.endswith(DEFAULT_PORTS) else host
+
+
+def check_length(headers: Headers, limit: int) -> None:
+    """Refuse a body by its Content-Length, before a byte of it is read.
+
+    Raises:
+        TooLargeError: it is longer than `limit` bytes.
+    """
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
+
+
+def limited(receive: Receive, limit: int, claim: Claim) -> Receive:
+    """Wrap `receive` so that a body ends at `limit` bytes, or where memory has no room for its `claim`."""
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        if size := len(message.get("body", b"")):
+            received += size
+            if received > limit:
+                raise _too_large(limit)
+            claim.hold(received)
+        return message
+
+    return counted
+
+
+async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Reply) -> None:
+    if not isinstance(error, ServiceError):
+        _log(error)
+        error = ServiceError("internal error; the log holds more under this answer's x-request-id")
+    scope["state"]["error"] = errors.alone(error)
+    if reply.begun:
+        raise error from None  # the server then cuts the connection, and the caller sees that the answer is not whole
+    await errors.to_response(error, scope["path"])(scope, receive, reply)
+
+
+def _log(error: Exception) -> None:
+    # The message is left out: it may quote the user's text.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("the request failed: %s", type(error).__name__, extra={"traceback": frames})
+
+
+def _too_large(limit: int) -> TooLargeError:
+    # The rest of the body is not read, so the connection cannot be used again.
+    return TooLargeError(f"the body is longer than {limit} bytes (MAX_BODY_BYTES)", headers={"Connection": "close"})
+
+
+def _shown(value: str) -> str:
+    return repr(value[:80])

@@ -1,0 +1,156 @@
+"""JSON Schemas of what the routes take and answer, exact for one running server.
+
+msgspec derives them from the types that bodies are read with. What a type cannot know is added here: this server's
+limits, and fields that contradict each other. So a schema calls valid what the server takes and nothing else, except
+for what only the tokenizer can tell: a text with more tokens than `truncate` lets pass.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from server.api.dialects.embed import KEYS, EmbedBody, ManyVectors, OneVector
+from server.api.dialects.fields import COMPONENTS
+from server.api.dialects.openai import Embeddings, EmbeddingsBody, Model, Models
+from server.api.dialects.similarity import Cosines, SimilarityBody
+from server.api.dialects.tokens import TokenizeBody, Tokens
+from server.errors import FlatError, InvalidError, NestedError
+from server.model.tokenization import Tokenizer
+from server.service.blank_text import PATTERN
+from server.service.embed_request import DIRECTIONS, PROMPTS_OF, TRUNCATIONS, Asker
+from server.service.info import Info, Status
+from server.service.loaded_model import Loaded
+
+Schema = dict[str, Any]
+
+BODIES = (EmbedBody, EmbeddingsBody, SimilarityBody, TokenizeBody)
+ANSWERS = (OneVector, ManyVectors, Embeddings, Models, Model, Info, Status, FlatError, NestedError)
+UNNAMED = {"Cosines": Cosines, "Tokens": Tokens}
+# What may stand beside a reference.
+ANNOTATIONS = frozenset({"$ref", "description"})
+
+
+def components(loaded: Loaded) -> dict[str, Schema]:
+    """Return every schema by its name."""
+    types = [*BODIES, *ANSWERS, *UNNAMED.values()]
+    made, shapes = msgspec.json.schema_components(types, ref_template=COMPONENTS + "{name}")
+    shapes |= dict(zip(UNNAMED, made[-len(UNNAMED) :], strict=True))
+    for name, rules in _rules(Asker(loaded.settings, loaded.artifact.manifest)).items():
+        shapes[name]["allOf"] = rules
+    shapes["EmbedBody"]["oneOf"] = [{"required": [key]} for key in KEYS]
+    return {name: _tidy(shape) for name, shape in shapes.items()} | _limited(loaded)
+
+
+def ref(name: str) -> Schema:
+    """Refer to the schema `name`."""
+    return {"$ref": COMPONENTS + name}
+
+
+def _limited(loaded: Loaded) -> dict[str, Schema]:
+    settings, manifest = loaded.settings, loaded.artifact.manifest
+    count, length = settings.max_client_batch_size, settings.max_text_chars
+    anything = {"type": "string", "maxLength": length}
+    return {
+        "AnyText": anything | {"description": "A text, which may be empty."},
+        "AnyTexts": _list_of("AnyText", count),
+        "Text": anything | {"pattern": PATTERN, "description": "A text with at least one visible character."},
+        "Texts": _list_of("Text", count),
+        "Sentences": _list_of("Text", count - 1),
+        "TokenIds": _token_ids(loaded.tokenizer, length),
+        "TokenIdLists": _list_of("TokenIds", count),
+        "Inputs": {
+            "description": "A text or many, or token ids of this model (see /tokenize), one text's or many.",
+            "anyOf": [ref(name) for name in ("Text", "Texts", "TokenIds", "TokenIdLists")],
+        },
+        "PromptName": _prompt_name(manifest.prompts),
+        "Normalize": {
+            "description": "`false` leaves a vector cut by `dimensions` as it is. Whole vectors always have unit "
+            "length. Left out: `true`.",
+            **({"type": "boolean"} if manifest.source_normalizes else {"const": True}),
+        },
+        "Dimensions": {
+            "description": "Keep that many components and normalize again. Left out: all.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": manifest.dimension,
+        },
+        "ModelName": {
+            "description": "The model that is served, by its name or its id. Another is refused, not replaced.",
+            "type": "string",
+            "enum": list(Asker(settings, manifest).names),
+        },
+        "Vector": {
+            "description": "A text's vector, of unit length.",
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 1,
+            "maxItems": manifest.dimension,
+        },
+    }
+
+
+def _list_of(name: str, limit: int) -> Schema:
+    return {"type": "array", "items": ref(name), "minItems": 1, "maxItems": limit}
+
+
+def _token_ids(tokenizer: Tokenizer, limit: int) -> Schema:
+    prefix, suffix = tokenizer.prefix, tokenizer.suffix
+    return {
+        "description": "Token ids as this model's tokenizer makes them. The special tokens at the start are asked for, "
+        "since ids of another tokenizer would give a vector that means nothing; those at the end may be left out.",
+        "type": "array",
+        **({"prefixItems": [{"const": id_} for id_ in prefix]} if prefix else {}),
+        "items": {"type": "integer", "minimum": 0, "maximum": tokenizer.vocabulary_size - 1},
+        "minItems": len(prefix) + len(suffix) + 1,
+        "maxItems": limit,
+    }
+
+
+def _prompt_name(prompts: Mapping[str, str]) -> Schema:
+    if not prompts:
+        return {"description": "This model has no prompts.", "not": {}}
+    return {"description": "One of the model's prompts, by name.", "type": "string", "enum": sorted(prompts)}
+
+
+def _rules(asker: Asker) -> dict[str, list[Schema]]:
+    sides = [key for key in TRUNCATIONS if isinstance(key, str)]
+    ends = _exclude(("truncate", sides), ("truncation_direction", list(DIRECTIONS)), asker.truncation)
+    prompts = _exclude(("input_type", list(PROMPTS_OF)), ("prompt_name", sorted(asker.manifest.prompts)), asker.prompt)
+    rules = {"EmbedBody": ends + prompts, "EmbeddingsBody": prompts, "SimilarityParameters": ends}
+    return {name: found for name, found in rules.items() if found}
+
+
+def _exclude(
+    first: tuple[str, Sequence[str]], second: tuple[str, Sequence[str]], check: Callable[[str, str], object]
+) -> list[Schema]:
+    """Forbid the pairs of values that `check` refuses."""
+    (name, values), (other, others) = first, second
+    by_refused: dict[tuple[str, ...], list[str]] = {}
+    for value in values:
+        refused = tuple(_refused(others, value, check))
+        by_refused.setdefault(refused, []).append(value)
+    return [
+        {"not": {"properties": {name: {"enum": kept}, other: {"enum": list(refused)}}, "required": [name, other]}}
+        for refused, kept in by_refused.items()
+        if refused
+    ]
+
+
+def _refused(others: Iterable[str], value: str, check: Callable[[str, str], object]) -> Iterable[str]:
+    for other in others:
+        try:
+            check(value, other)
+        except InvalidError:
+            yield other
+
+
+def _tidy(schema: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Let a reference stand for all that it refers to, and leave out defaults: null says no more than `left out`."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return {key: value for key, value in schema.items() if key in ANNOTATIONS}
+    return {key: _tidy(value) for key, value in schema.items() if not (key == "default" and value is None)}

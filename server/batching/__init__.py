@@ -1,0 +1,1 @@
+"""Admission, fairness between requests, and which texts run together."""

@@ -1,0 +1,275 @@
+"""Requests in, batches out: a thin asyncio shell around the pure plan and the inference threads.
+
+Texts of different requests share batches, and one request's texts may spread over several. Nothing waits for a
+batch to fill: whatever is queued when a thread is about to fall idle is planned then.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from server.batching.admission import retry_after_s, too_late
+from server.batching.cost_model import Pace
+from server.batching.in_flight import Batch
+from server.batching.job import Embedded, Job
+from server.batching.planner import Limits
+from server.batching.scheduler import Scheduler
+from server.batching.worker_threads import InferenceThreads, Run
+from server.errors import InferenceError, ServiceError, UnavailableError
+from server.inference.engine import Engine, Ids, Vectors
+from server.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+# How long before a batch should end the next one is planned and handed over, so that its thread never waits for the
+# event loop. Later arrivals miss that batch, so it is short.
+LEAD_S = 0.003
+
+
+class Batcher:
+    """Admits requests within a bound and runs planned batches on threads. Use from one event loop."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        threads: InferenceThreads,
+        pace: Pace,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Run batches on `engine` and `threads`, as many at once as `pace` has streams."""
+        self._engine = engine
+        self._pace = pace
+        self._metrics = metrics
+        self._clock = clock
+        self._threads = threads
+        self._scheduler = Scheduler(pace, clock)
+        self._in_hand = self._scheduler.in_hand
+        self._queue = self._scheduler.queue
+        self._closing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.failures_in_a_row = 0
+
+    @property
+    def queued_tokens(self) -> int:
+        """Tokens that are admitted and not yet answered."""
+        return self._queue.held
+
+    @property
+    def queued_requests(self) -> int:
+        """Requests that are admitted and not yet answered."""
+        return self._scheduler.requests
+
+    @property
+    def queued_s(self) -> float:
+        """The time they should take at the speed measured of late."""
+        return self._scheduler.queued_s
+
+    @property
+    def patience_s(self) -> float:
+        """How long callers who do not say so wait, as far as is known; endless where nothing is."""
+        return self._scheduler.patience.bound(self._clock())
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self._engine.dimension
+
+    @property
+    def running_s(self) -> float:
+        """How long a thread has been at its batch, the longest of them; 0 when all are idle."""
+        return self._in_hand.running_s
+
+    async def embed(self, sequences: Sequence[Ids], deadline: float, since: float | None = None) -> Embedded:
+        """Compute vectors for one request, in order; all of its texts are admitted or none.
+
+        `deadline` and `since`, when its caller began to wait if it did not say for how long, are on this batcher's
+        clock.
+
+        Raises:
+            OverloadedError: the queue is full, or others take longer than the caller waits.
+            UnavailableError: the batcher is closing.
+            DeadlineError: `deadline` passed first, or would.
+            InferenceError: a batch with texts of this request failed.
+        """
+        ask = self._scheduler.ask(map(len, sequences), deadline, since)
+        self._check_open()
+        self._scheduler.check(ask)
+        job = self._job(len(sequences), deadline, since, small=ask.small)
+        self._scheduler.admit(job, sequences, ask)
+        return await self._wait_for(job, ask.tokens)
+
+    async def probe(self, ids: Ids, deadline: float) -> Embedded:
+        """Compute one text before all that wait, whether there is room or not.
+
+        Raises:
+            DeadlineError: `deadline` passed first.
+            InferenceError: it failed.
+        """
+        job = self._job(1, deadline, None, small=True)
+        self._scheduler.admit_first(job, [ids])
+        return await self._wait_for(job, len(ids))
+
+    def check_room(self, tokens: int = 1) -> None:
+        """Tell whether the queue has room for `tokens` more; when idle it has for any number.
+
+        Raises:
+            OverloadedError: it has not.
+            UnavailableError: the batcher is closing.
+        """
+        self._check_open()
+        self._scheduler.check_room(tokens)
+
+    def check(self, lengths: Sequence[int], deadline: float, since: float | None = None) -> None:
+        """Tell whether a request with texts of these lengths in tokens would be admitted now.
+
+        Raises:
+            OverloadedError: the queue is full, or others take longer than the caller waits.
+            UnavailableError: the batcher is closing.
+            DeadlineError: it takes longer by itself.
+        """
+        self._check_open()
+        self._scheduler.check(self._scheduler.ask(lengths, deadline, since))
+
+    @contextmanager
+    def reserved(self, lengths: Sequence[int], deadline: float, since: float | None = None) -> Iterator[None]:
+        """Hold room for texts of about these lengths during the block, in which a request finds out what they are.
+
+        Raises:
+            OverloadedError: there is none, or others take longer than the caller waits.
+            UnavailableError: the batcher is closing.
+            DeadlineError: it takes longer by itself.
+        """
+        self._check_open()
+        with self._scheduler.reserved(self._scheduler.ask(lengths, deadline, since)):
+            yield
+
+    def note_patience(self, age_s: float, *, left: bool) -> None:
+        """Learn from a caller who did not say how long it would wait: it left at this age, or was answered."""
+        self._scheduler.patience.note(age_s, self._clock(), left=left)
+
+    def retry_after_s(self) -> int:
+        """Estimate when today's queue will have drained at the rate measured of late, in whole seconds."""
+        return retry_after_s(self.queued_s)
+
+    async def close(self, timeout_s: float) -> bool:
+        """Refuse new requests and wait for the admitted ones, at most `timeout_s`; tell whether all ended."""
+        self._closing = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.error("inference did not end within %s s of closing", timeout_s)
+        self._threads.stop()
+        return self._idle.is_set()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise UnavailableError("the server is shutting down")
+
+    def _job(self, texts: int, deadline: float, since: float | None, *, small: bool) -> Job:
+        vectors = np.empty((texts, self._engine.dimension), np.float32)
+        done: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
+        return Job(vectors, deadline, self._clock(), texts, small, done, since)
+
+    async def _wait_for(self, job: Job, tokens: int) -> Embedded:
+        self._scheduler.requests += 1
+        self._idle.clear()
+        job.done.add_done_callback(partial(self._forget, job, self._queue.take(tokens)))
+        self._dispatch()
+        try:
+            async with asyncio.timeout(max(0.0, job.deadline - self._clock())):
+                return await job.done
+        except TimeoutError:
+            raise too_late() from None
+
+    def _dispatch(self) -> None:
+        """Start batches while a thread is idle and a text waits."""
+        if self._in_hand.idle:
+            limits = self._scheduler.limits()
+            while self._in_hand.idle and self._start(limits):
+                pass
+
+    def _prepare(self) -> None:
+        """Hand the next batch over shortly before a running one ends."""
+        if self._in_hand.may_prepare:
+            self._start(self._scheduler.limits())
+
+    def _start(self, limits: Limits) -> bool:
+        """Hand a batch over; tell whether there was one."""
+        batch, expired = self._scheduler.next_batch(limits)
+        for text in expired:
+            text.job.fail(too_late())
+        if not batch.texts:
+            return False
+        self._threads.submit(partial(self._compute, batch), partial(self._finish, batch))
+        self._begin(self._in_hand.give(batch))
+        return True
+
+    def _compute(self, batch: Batch) -> Vectors:
+        """Runs on an inference thread; of a batch that nobody waits for any more nothing is computed."""
+        if not batch.wanted:
+            return np.empty((0, self._engine.dimension), np.float32)
+        return self._engine.embed([text.ids for text in batch.texts])
+
+    def _begin(self, batch: Batch | None) -> None:
+        """Where a thread has begun `batch`, prepare the one after it in time."""
+        if batch:
+            left = self._pace.cost.seconds(batch.load) - LEAD_S
+            asyncio.get_running_loop().call_later(max(0.0, left), self._prepare)
+
+    def _finish(self, batch: Batch, run: Run) -> None:
+        computed = run.vectors is not None and len(run.vectors) > 0
+        self._begin(self._scheduler.end(batch, run.ended - run.began if computed else None))
+        if run.vectors is None:
+            self._fail(batch, run.error)
+        elif computed:
+            self._deliver(batch, run.vectors, run.began, run.ended)
+        self._dispatch()
+        self._note_idle()
+
+    def _deliver(self, batch: Batch, vectors: Vectors, began: float, ended: float) -> None:
+        self.failures_in_a_row = 0
+        self._measure(batch, ended - began)
+        for sharers, vector in zip(batch.sharers, vectors, strict=True):
+            for text in sharers:
+                text.job.receive(text.position, vector)
+        now = self._clock()
+        for job in batch.jobs():
+            job.spend(began, ended)
+            job.complete(now)
+
+    def _measure(self, batch: Batch, seconds: float) -> None:
+        load, metrics = batch.load, self._metrics
+        metrics.batch_seconds.observe(seconds)
+        metrics.batch_tokens.observe(load.tokens)
+        metrics.batch_texts.observe(load.texts)
+        metrics.useful_tokens.inc(load.tokens)
+        metrics.computed_tokens.inc(self._pace.cost.computed(load))
+        metrics.shared_texts.inc(sum(map(len, batch.sharers)) - load.texts)
+
+    def _fail(self, batch: Batch, error: BaseException | None) -> None:
+        self.failures_in_a_row += 1
+        self._metrics.batch_failures.inc()
+        logger.error("a batch of %d texts failed", len(batch.texts), exc_info=error)
+        if not isinstance(error, ServiceError):
+            error = InferenceError(f"inference failed ({type(error).__name__}); the request may be repeated")
+        for job in batch.jobs():
+            job.fail(error)
+
+    def _forget(self, job: Job, share: int, _done: asyncio.Future[Embedded]) -> None:
+        self._queue.release(share)
+        self._scheduler.requests -= 1
+        self._metrics.dropped_texts.inc(self._scheduler.forget(job))
+        job.texts.clear()
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._in_hand and not self._scheduler.requests:
+            self._idle.set()

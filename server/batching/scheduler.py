@@ -1,0 +1,216 @@
+"""What is computed when, and what is refused: admission, turns, deadlines, batches. Pure: no loop, thread or socket.
+
+The batcher runs what this plans on threads, and a simulation with a clock of its own does the same without computing.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+
+from server.batching.admission import Admission, Ask, retry_after_s
+from server.batching.caller_patience import Patience
+from server.batching.cost_model import Load, Pace
+from server.batching.deadlines import Timetable
+from server.batching.fair_queue import Turns
+from server.batching.in_flight import Batch, InHand
+from server.batching.job import Job, Text
+from server.batching.pending import WaitingTexts
+from server.batching.planner import Limits, plan
+from server.batching.throughput import Speed
+from server.budget import Allowance
+from server.errors import OverloadedError
+from server.inference.engine import Ids
+
+# Fair turns are taken up again where all work that waits takes half of the time until the first deadline.
+CALM = 0.5
+# How long a timetable holds: what is computed meanwhile takes about the time it says, and what is admitted comes last.
+TIMETABLE_S = 0.05
+# For how long after a small request large ones are computed in slices.
+SLICED_S = 1.0
+
+
+class Scheduler:
+    """Requests that wait, batches that run, and what is known of speed and patience."""
+
+    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
+        """Plan for an engine of this `pace`; `clock` gives seconds."""
+        self.queue = Allowance(pace.queue_tokens)
+        self.in_hand = InHand(pace.streams, clock)
+        self.patience = Patience()
+        self.requests = 0
+        self._pace = pace
+        self._clock = clock
+        self._speed = Speed()
+        self._admission = Admission(pace, self._speed, self.patience)
+        self._waiting = WaitingTexts()
+        self._turns = Turns()
+        self._tickets = count()
+        self._small_came = -math.inf
+        self._ordered = False
+        self._bound = math.inf
+        self._timetable: Timetable[Job] | None = None
+        self._timetable_made = -math.inf
+
+    @property
+    def queued_s(self) -> float:
+        """How long what is admitted should take, at the speed of late."""
+        return self.queue.held * self._speed.ratio / self._pace.tokens_per_s
+
+    def ask(self, lengths: Iterable[int], deadline: float, since: float | None) -> Ask:
+        """Sum up what a request with texts of these lengths needs."""
+        return Ask.of(lengths, self._pace, deadline, since)
+
+    def check_room(self, tokens: int) -> None:
+        """Tell whether the queue has room for `tokens` more.
+
+        Raises:
+            OverloadedError: it has not.
+        """
+        if not self.queue.has_room(tokens):
+            raise OverloadedError(
+                f"the queue is full: {self.queue.held} of {self.queue.limit} tokens are taken; try again later",
+                retry_after_s(self.queued_s),
+            )
+
+    def check(self, ask: Ask) -> None:
+        """Tell whether `ask` could be admitted now. An idle server takes anything, whatever the estimates say.
+
+        Raises:
+            OverloadedError: the queue is full, or it cannot be finished in time behind others.
+            DeadlineError: it cannot be finished in time, whatever goes first.
+        """
+        self.check_room(ask.tokens)
+        if self.queue.held:
+            now = self._clock()
+            self._admission.check(ask, self._start(now), partial(self._order, now), now)
+
+    @contextmanager
+    def reserved(self, ask: Ask) -> Iterator[None]:
+        """Hold room for about what `ask` says during the block, in which a request finds out how much it needs.
+
+        Raises:
+            OverloadedError: there is none.
+            DeadlineError: it cannot be finished in time, whatever goes first.
+        """
+        self.check(ask)
+        share = self.queue.take(ask.tokens)
+        try:
+            yield
+        finally:
+            self.queue.release(share)
+
+    def admit(self, job: Job, sequences: Sequence[Ids], ask: Ask) -> None:
+        """Let the texts of a new request wait for their turns."""
+        now = self._clock()
+        if job.small:
+            self._small_came = now
+        self._admission.note(ask, now)
+        job.due_by = self._admission.due_by(ask.work_s, job.deadline, job.since, now)
+        job.rank = self._admission.rank(job.due_by, now)
+        due = self._turns.admit([len(ids) for ids in sequences], whole=job.small)
+        self._add(job, sequences, due)
+        if self._timetable and not job.small:
+            self._timetable.add(job)
+
+    def admit_first(self, job: Job, sequences: Sequence[Ids]) -> None:
+        """Let the texts of a small request go before all others."""
+        self._add(job, sequences, [-math.inf] * len(sequences))
+
+    def limits(self) -> Limits:
+        """Say how large the next batch of each idle stream may be."""
+        now, turns = self._clock(), self._turns
+        # Before the horizon large requests may join a batch for small ones: by their own turns, or by their common one.
+        horizon = math.inf if self._ordered else turns.now
+        if self._ordered and turns.large >= turns.now:
+            horizon = -math.inf
+        sliced = now - self._small_came < SLICED_S
+        return Limits.of_pace(self._pace, self._waiting.tokens, horizon, sliced=sliced)
+
+    def next_batch(self, limits: Limits) -> tuple[Batch, list[Text]]:
+        """Plan a batch, empty where nothing waits; also return texts that can no longer be computed in time."""
+        now = self._clock()
+        jobs = self._by_deadline(now)
+        texts = self._waiting.in_turn() if jobs is None else self._waiting.in_order(jobs, self._turns.large)
+        planned = plan(texts, self._pace.cost, limits, now, self._lead_s(limits))
+        self._waiting.put_back(text for text in planned.waiting if text.small or jobs is None)
+        return self._claim(planned.batch), planned.expired
+
+    def end(self, batch: Batch, seconds: float | None) -> Batch | None:
+        """Note that a batch ended, after `seconds` of computing if it succeeded; return the one that began thereby."""
+        if seconds is not None:
+            self._speed.note(self._pace.cost.seconds(batch.load), seconds)
+        return self.in_hand.end(batch)
+
+    def forget(self, job: Job) -> int:
+        """Drop what still waits of a request that has ended; return how many texts that were."""
+        dropped = self._waiting.forget(job.texts) if job.unclaimed else 0
+        if not self._waiting.large:
+            self._timetable = None  # it would keep the last ones, with their vectors, while nothing comes
+        return dropped
+
+    def _add(self, job: Job, sequences: Sequence[Ids], due: Iterable[float]) -> None:
+        turns = zip(due, self._tickets, strict=False)
+        job.texts = [
+            Text(job, position, ids, ids.tobytes(), turn, self._pace.work_s(len(ids)))
+            for position, (ids, turn) in enumerate(zip(sequences, turns, strict=False))
+        ]
+        for text in job.texts:
+            self._waiting.add(text)
+
+    def _start(self, now: float) -> float:
+        """Estimate when the small requests that wait will have been computed."""
+        busy_s = self.in_hand.left_s(self._pace.cost, self._speed.ratio)
+        return now + busy_s + self._admission.stretch * self._waiting.small_s
+
+    def _order(self, now: float) -> Timetable[Job]:
+        self._learn(now)
+        if self._timetable is None or now - self._timetable_made >= TIMETABLE_S:
+            stretch = self._admission.large_stretch(now)
+            self._timetable = Timetable(self._waiting.large, self._start(now), stretch)
+            self._timetable_made = now
+        return self._timetable
+
+    def _learn(self, now: float) -> None:
+        """Apply what has been learned of patience to those that wait already."""
+        bound = self.patience.bound(now)
+        if bound == self._bound:
+            return
+        self._bound = bound
+        self._timetable = None
+        for job in self._waiting.large:
+            job.due_by = self._admission.due_by(job.work_s, job.deadline, job.since, now)
+            job.rank = self._admission.rank(job.due_by, job.admitted)
+
+    def _by_deadline(self, now: float) -> Iterator[Job] | None:
+        """The large requests in the order of their deadlines, or None where fair turns finish all in time."""
+        order = self._order(now)
+        if order.pressure <= (CALM if self._ordered else 1.0):
+            if self._ordered:
+                self._waiting.restart(self._turns.large)
+            self._ordered = False
+            return None
+        if not self._ordered:
+            self._turns.join_large()
+            self._ordered = True
+        return iter(order)
+
+    def _lead_s(self, limits: Limits) -> float:
+        """How long before its deadline a large request must begin: as long as a batch takes, where others wait."""
+        if not self.in_hand:
+            return 0.0
+        tokens = min(limits.bulk_tokens, self._waiting.tokens)
+        return self._speed.ratio * tokens / self._pace.cost.tokens_per_s(tokens) if tokens else 0.0
+
+    def _claim(self, texts: Iterable[Text]) -> Batch:
+        chosen, sharers, load, large = [], [], Load(), len(self._waiting.large)
+        for text in texts:
+            if alike := self._waiting.claim(text):
+                chosen.append(text)
+                sharers.append(alike)
+                load = load.plus(text.tokens)
+        if self._ordered:
+            self._turns.serve_large(sum(text.tokens for text in chosen if not text.small), large)
+        self._turns.serve(load.tokens, self.requests)
+        return Batch(chosen, sharers, load)

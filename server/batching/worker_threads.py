@@ -1,0 +1,94 @@
+"""The threads that compute, one for each stream, and how their results get back to the event loop."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TypeVar
+
+from server.errors import DeviceLostError
+from server.inference.engine import Vectors
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one call: vectors or an error, and when it began and ended on time.monotonic()."""
+
+    vectors: Vectors | None
+    error: BaseException | None
+    began: float
+    ended: float
+
+
+Work = Callable[[], Vectors]
+Done = Callable[[Run], None]
+
+
+class InferenceThreads:
+    """Run calls in the order they came; daemons, so that one that hangs cannot keep the process.
+
+    An exception belongs to its call. Anything worse (SystemExit, the interpreter's own, a lost GPU) ends its thread:
+    then `on_death` is called on the event loop, since a process without it would accept work that nobody does.
+    """
+
+    def __init__(
+        self, count: int, on_death: Callable[[BaseException], None], prepare: Callable[[], None] | None = None
+    ) -> None:
+        """Have `count` threads, each of which calls `prepare` first; `on_death` is told of one that has ended."""
+        self._on_death = on_death
+        self._prepare = prepare
+        self._calls: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference-{number}", daemon=True) for number in range(count)
+        ]
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Begin `work` after all that was submitted before; `done` is called on this event loop."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            for thread in self._threads:
+                thread.start()
+        self._calls.put((work, done))
+
+    def stop(self) -> None:
+        """End the threads once they have done what was submitted; does not wait for them."""
+        for _ in self._threads:
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        if self._prepare:
+            self._prepare()
+        while (call := self._calls.get()) is not None:
+            work, done = call
+            run = _run(work)
+            self._report(done, run)
+            if run.error is not None and _is_final(run.error):
+                self._report(self._on_death, run.error)
+                return
+
+    def _report(self, tell: Callable[[T], None], what: T) -> None:
+        assert self._loop is not None  # noqa: S101 - set before the thread starts
+        try:
+            self._loop.call_soon_threadsafe(tell, what)
+        except RuntimeError:
+            logger.warning("a batch ended after the server did")
+
+
+def _is_final(error: BaseException) -> bool:
+    return not isinstance(error, Exception) or isinstance(error, DeviceLostError)
+
+
+def _run(work: Work) -> Run:
+    began = time.monotonic()
+    try:
+        return Run(work(), None, began, time.monotonic())
+    except BaseException as error:  # noqa: BLE001 - the caller waits for an answer whatever happens here
+        return Run(None, error, began, time.monotonic())

@@ -1,0 +1,256 @@
+"""One connection from the server's side: its place among others, its clock, how it refuses, and how it closes.
+
+A connection has one timer, whose callback finds whatever is overdue; a request only moves the due time.
+"""
+
+import asyncio
+import math
+from enum import Enum
+from typing import ClassVar
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from server import errors
+from server.connection.bounds import Terms
+from server.connection.connection_limit import Use
+from server.connection.half_closed import INTERIM, HalfClosed
+from server.connection.reading import Reading
+from server.connection.slow_reader import Taking
+from server.connection.transport import Lingering
+from server.errors import ServiceError, SlowRequestError, UnavailableError
+from server.system.memory import CONNECTIONS
+from server.system.suspension import missed
+
+# While the server stops: how long the last answer's caller may take to close, and callers to take 64 KiB of an answer.
+LAST_LINGER_S = 1.0
+LAST_TAKING_S = 5.0
+
+
+class Awaiting(Enum):
+    """Which part of a request comes next on the wire."""
+
+    REQUEST = "request"
+    HEAD = "head"
+    BODY = "body"
+
+
+REQUEST, HEAD, BODY = Awaiting
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol within bounds. `transport` is what answers are written to, `_socket` what it stands on."""
+
+    terms: ClassVar[Terms]
+    transport: Lingering
+    flow: Reading
+    _socket: asyncio.Transport
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock for the first head, or refuse the connection where there are too many."""
+        super().connection_made(transport)
+        self._socket = transport
+        self.transport = Lingering(transport, self._close)
+        self.flow = Reading(transport, self.pipeline)
+        self._memory = self.terms.memory.claim(CONNECTIONS)
+        self._heads_bytes = 0
+        self._awaiting = REQUEST
+        self._received_bytes = 0
+        self._refusal: ServiceError | None = None
+        self._closing = self._ended = False
+        self._running: RequestResponseCycle | None = None
+        self._half_closed: HalfClosed | None = None
+        now = self.loop.time()
+        self._taking = Taking(now)
+        self._due = now + self.terms.receive_timeout_s
+        self._arm()
+        if not self.terms.room.enter(self, now):
+            self._refuse(self._no_room())
+            self._socket.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock, tell the request that is served, and leave nothing for the garbage collector to find."""
+        if self._timer:
+            self._timer.cancel()
+        if self._half_closed:
+            self._half_closed.stop()
+        if self._running:  # uvicorn tells the request that came last alone.
+            self._running.disconnected = not self._running.response_complete
+            self._running.message_event.set()
+        self.terms.room.leave(self)
+        self.terms.unread.discard(self)
+        self._memory.release()
+        self._closing = True
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        self.cycle = self._running = self._half_closed = None  # type: ignore[assignment]  # as uvicorn begins
+        self.transport.detach()
+
+    def pause_writing(self) -> None:
+        """Count the answer that the caller is slow to take."""
+        super().pause_writing()
+        self.terms.unread.add(self)
+
+    def resume_writing(self) -> None:
+        """Nearly all of it is taken."""
+        super().resume_writing()
+        self.terms.unread.discard(self)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much memory the answer holds that the caller is slow to take."""
+        return self.transport.written_bytes
+
+    def drop(self) -> None:
+        """Close at once, whatever the caller has not taken yet."""
+        self._socket.abort()
+
+    def make_way(self) -> None:
+        """Close for another connection: no request is on this one, though one may have begun to come."""
+        if self._awaiting is HEAD and not self._closing:
+            self._refuse(SlowRequestError("the headers did not arrive while other connections waited for this one"))
+        self.transport.flush()
+        self._socket.close()
+
+    def shutdown(self) -> None:
+        """Close an idle connection, and a busy one after its answer, without waiting for the caller to read it."""
+        super().shutdown()
+        if self._closing:
+            self._socket.close()
+
+    def hasten(self) -> None:
+        """While the server stops: wait no longer for a body that is not whole, or for an answer that is not taken."""
+        if self._awaiting is BODY and self._owes():
+            self._refuse(UnavailableError("the server stops, and the request is not whole yet; send it again"))
+        elif self._taking.stalled(self._socket.get_write_buffer_size(), self.loop.time(), LAST_TAKING_S):
+            self.drop()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _forget_request(self) -> None:
+        """Let go of an answered request: the connection may stay for long, and has its head and a body's first part."""
+        self._running = None
+        self._heads_bytes = 0
+        if self._closing:
+            self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
+        else:
+            self.cycle.body, self.cycle.scope = bytearray(), None  # type: ignore[assignment]
+        if self._closing or self._awaiting is not HEAD:
+            self.scope = None  # type: ignore[assignment]
+            self.url, self.headers = b"", []
+
+    def _watch_caller(self) -> None:
+        """Find out whether the caller, who sends no more, has hung up."""
+        running = self._running
+        self._half_closed = HalfClosed(self._socket, self.drop)
+        if running and running.scope["http_version"] != "1.1":
+            self._half_closed.wait()
+            return
+        if running and not running.response_started:
+            self._socket.write(INTERIM)
+        self._half_closed.look()
+
+    def _note_use(self) -> None:
+        if not self._socket.is_closing():
+            self.terms.room.note(self, self._use(), self.loop.time())
+
+    def _use(self) -> Use:
+        if self._closing:
+            return Use.CLOSING
+        if self._owes() or self._awaiting is BODY:
+            return Use.BUSY
+        if self._awaiting is HEAD:
+            return Use.HEAD
+        return Use.IDLE if self.cycle else Use.SILENT
+
+    def _no_room(self) -> UnavailableError:
+        return UnavailableError(f"{self.terms.room.limit} connections are open (MAX_CONNECTIONS), none of them idle")
+
+    def _owes(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Answer `error` after the answers that are owed, then close; nothing more is parsed."""
+        if self._refusal or self._closing:
+            return
+        self._refusal = error
+        self._due = math.inf
+        self.terms.refused(error)
+        if self._awaiting is BODY:
+            self._give_up_last(error)
+        elif not self._owes():
+            self._say(error)
+
+    def _give_up_last(self, error: ServiceError) -> None:
+        """Give up the request whose body will never be whole: its answer is `error`, unless another has begun."""
+        if self.pipeline:
+            self.pipeline.popleft()
+        elif self.cycle.response_complete:
+            self.transport.close()
+        elif self.cycle.response_started:
+            self.cycle.keep_alive = False
+        else:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._say(error)
+
+    def _say(self, error: ServiceError) -> None:
+        response = errors.to_response(error, self.url.decode("latin-1") if self.scope else "")
+        headers = [*self.server_state.default_headers, *response.raw_headers]
+        lines = [b"%b: %b\r\n" % header for header in headers if header[0] != b"connection"]
+        lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([STATUS_LINE[response.status_code], *lines, b"\r\n", bytes(response.body)]))
+        self.transport.close()
+
+    def _close(self) -> None:
+        """Close once the caller can have read the last answer: bytes that meet a closed socket would destroy it."""
+        if self._closing:
+            return
+        self._closing = True
+        self.pipeline.clear()  # Nothing will be answered any more.
+        self._forget_request()
+        if self._ended or (self._awaiting is REQUEST and not self._refusal):
+            self._socket.close()
+            return
+        self._socket.write_eof()
+        self.flow.resume_reading()
+        self._received_bytes = 0
+        linger_s = self.terms.receive_timeout_s
+        if self.terms.draining:
+            linger_s = min(linger_s, LAST_LINGER_S)
+        self._due = self.loop.time() + linger_s
+        self._arm()
+        self._note_use()
+
+    def _arm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        # But for those that arm anew, no due time is set nearer than two turns, so none passes between them.
+        turn = min(self.terms.receive_timeout_s, self.timeout_keep_alive) / 2
+        at = min(self._due, self.loop.time() + turn)
+        self._timer = self.loop.call_at(at, self._tick, at)
+
+    def _tick(self, meant: float) -> None:
+        now = self.loop.time()
+        if late := missed(meant, now):
+            self._due += late
+            self._taking.forgive(late)
+        if self._taking.stalled(self._socket.get_write_buffer_size(), now, self.terms.receive_timeout_s):
+            self.drop()
+            return
+        if now >= self._due:
+            self._expire(now)
+        self._arm()
+
+    def _expire(self, now: float) -> None:
+        if self.flow.read_paused and not self._closing:
+            self._due = now + self.terms.receive_timeout_s  # It is we who do not read.
+        elif self._awaiting is HEAD and not self._closing:
+            limit = f"{self.terms.receive_timeout_s:g} s (RECEIVE_TIMEOUT_S)"
+            self._refuse(SlowRequestError(f"the headers did not arrive within {limit}"))
+        else:
+            self._due = math.inf
+            self._socket.close()

@@ -1,0 +1,196 @@
+"""HTTP/1.1 on one connection, with the bounds that uvicorn leaves out.
+
+uvicorn reads heads of any size for any time, takes any number of connections, and keeps what a caller does not read.
+Here a head has a size and a deadline, connections have a number, an answer that is not taken is dropped, and what is
+not HTTP gets an answer in the error shape. A connection has one timer, whose callback finds whatever is overdue; a
+request only moves the due time.
+"""
+
+import logging
+import math
+from typing import NoReturn
+
+import httptools
+
+from server import errors
+from server.connection import request_head
+from server.connection.bounds import Terms
+from server.connection.http_connection import BODY, HEAD, REQUEST, Connection
+from server.connection.request_head import MAX_HEADER_FIELDS, OLDEST, Head
+from server.errors import MalformedError, OverloadedError, ServiceError, TooLargeError
+from server.system.memory import REQUEST_BYTES, USUAL_HEAD_BYTES
+
+logger = logging.getLogger(__name__)
+
+# Requests that may wait on one connection for the answers before theirs.
+MAX_PIPELINED = 64
+
+
+def bounded(terms: Terms) -> type[Connection]:
+    """Make the protocol class that uvicorn is to use under `terms`."""
+    return type("BoundProtocol", (Protocol,), {"terms": terms})
+
+
+class Protocol(Connection):
+    """A connection on which requests are read."""
+
+    _begun_in_this_chunk = False
+    _chunk_bytes = _first_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, within the bounds on heads and bodies; whatever that raises, the caller is answered."""
+        self._chunk_bytes = len(data)
+        if not self._closing and not self._refusal:
+            try:
+                self._parse(data)
+            except Exception as error:  # noqa: BLE001 - without an answer the caller would wait for nothing
+                self._refuse(self._refusal or _not_http(error))
+            if self._refusal:  # Kept until the caller has gone, it must not keep the frames that it came through.
+                errors.alone(self._refusal)
+        if self._awaiting is not REQUEST or self._closing:
+            self._count()
+        self._hold()
+        self._note_use()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer what can no longer become a request, and whoever still reads; True keeps the connection open."""
+        self.transport.flush()
+        if self._closing or self._ended:
+            return not self._closing  # Reading that was paused and goes on comes to the end again.
+        self._ended = True
+        if self._awaiting is HEAD or (self._awaiting is BODY and self._owes()):
+            self._refuse(MalformedError("the connection was closed before the request was whole"))
+        if self._closing or not self._owes():
+            return False
+        self._watch_caller()
+        return True
+
+    def on_message_begin(self) -> None:
+        """Start the clock for a head; the first one's runs since the connection was accepted."""
+        super().on_message_begin()
+        self._awaiting = HEAD
+        self._begun_in_this_chunk = True
+        self._first_bytes, self._received_bytes = self._chunk_bytes, 0
+        if self.cycle is not None:
+            self._due = self.loop.time() + self.terms.receive_timeout_s
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless its head breaks a rule or a bound; one in the reserve may only be a probe."""
+        self._check_head()
+        settled = self.terms.room.settle(self, self.loop.time())
+        if not settled and not self._head().is_probe:
+            self._stop(self._no_room())
+        if self.parser.should_upgrade():
+            return  # The parser would skip the body; `_parse` lets it read the request again.
+        self.url = request_head.with_path(self.url)
+        # HTTP/1.0 knows no interim response: its caller would take it for the answer (RFC 9110, 10.1.1).
+        self.expect_100_continue = self.expect_100_continue and self.parser.get_http_version() != OLDEST
+        before = self.cycle
+        try:
+            super().on_headers_complete()
+        except Exception:
+            self.cycle = before  # It has begun nothing, and the answers before it are still owed.
+            raise
+        self._awaiting = BODY
+        self._heads_bytes += self._head().memory
+        if self._head().method == b"POST":
+            self._heads_bytes += REQUEST_BYTES
+        self._due = math.inf
+        self.headers = []  # for trailers, which nothing reads
+        if self.terms.draining or not settled:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """Note that the next byte belongs to another request."""
+        if self._awaiting is HEAD:
+            return
+        super().on_message_complete()
+        self._awaiting = REQUEST
+        if self.cycle.response_complete:
+            self._forget_request()
+            self._due = self.loop.time() + self.timeout_keep_alive
+
+    def on_response_complete(self) -> None:
+        """Go on with the requests that wait, and after the last one with the refusal, or with waiting for another."""
+        last = not self.pipeline
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # There is one clock here.
+        if not last or self.transport.is_closing():
+            return
+        self._forget_request()
+        self._hold()
+        if self._refusal:
+            self._say(self._refusal)
+        elif self._ended:
+            self.transport.close()
+        elif self._awaiting is BODY and self.expect_100_continue:
+            # Told no, the caller may send the body or leave it out: what comes next cannot be known.
+            self.transport.close()
+        elif self._awaiting is not HEAD:
+            idle = self._awaiting is REQUEST
+            self._due = self.loop.time() + (self.timeout_keep_alive if idle else self.terms.receive_timeout_s)
+        self._note_use()
+
+    def _check_head(self) -> None:
+        seen, limit = self._head(), self.terms.max_header_bytes
+        if self._received_bytes + self._chunk_bytes > limit and seen.size > limit:
+            self._stop(request_head.too_large(seen, limit))
+        try:
+            request_head.check(seen)
+        except ServiceError as error:
+            self._stop(error)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._stop(OverloadedError(f"{MAX_PIPELINED} requests wait on this connection; read their answers", 1))
+
+    def _head(self) -> Head:
+        return Head(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
+
+    def _stop(self, error: ServiceError) -> NoReturn:
+        """End parsing from within a callback; the parser turns this into its own error."""
+        self._refuse(error)
+        raise error
+
+    def _count(self) -> None:
+        """Hold the request that is on the wire to its bound; the chunk that it began in is not counted."""
+        self._received_bytes += 0 if self._begun_in_this_chunk else self._chunk_bytes
+        self._begun_in_this_chunk = False
+        if self._closing:
+            if self._received_bytes > self.terms.max_wire_bytes:
+                self._socket.close()
+        elif self._awaiting is HEAD:
+            if self._received_bytes > self.terms.max_header_bytes:
+                self._refuse(request_head.too_large(self._head(), self.terms.max_header_bytes))
+        elif self._received_bytes > self.terms.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
+            self._refuse(TooLargeError("the body's chunks or trailers take too much beside it (MAX_BODY_BYTES)"))
+
+    def _hold(self) -> None:
+        """Hold room in memory for heads, and for bodies that came ahead of their turn; refuse where there is none.
+
+        The body whose turn it is is counted by whom it is handed to.
+        """
+        heads = self._heads_bytes
+        if self._awaiting is HEAD:
+            # The parser keeps a field until it is whole, and does not say how much there is of it.
+            partly = min(self._first_bytes + self._received_bytes, self.terms.max_header_bytes)
+            heads += max(self._head().memory, partly)
+        try:
+            self._memory.hold(max(0, heads + self.flow.ahead_bytes - USUAL_HEAD_BYTES))
+        except OverloadedError as error:
+            self._refuse(errors.alone(error))
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            again = self._head().without_upgrade(self.parser.should_keep_alive()) + data[upgrade.args[0] :]
+            self._chunk_bytes = len(again)
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._parse(again)
+
+
+def _not_http(error: Exception) -> MalformedError:
+    cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+    if not isinstance(cause, httptools.HttpParserError):
+        logger.warning("a request could not be taken: %s", type(cause).__name__)
+    return MalformedError(f"this is not an HTTP/1.1 request: {error}")

@@ -1,0 +1,1 @@
+"""What `python -m server.migrate` can be asked for, one command a file."""

@@ -1,0 +1,80 @@
+"""Everything that a job reads and writes, told apart before anything is written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from server.migrate.errors import MigrateError
+from server.migrate.options import Options, job_folder
+from server.migrate.outputs import open_sink
+from server.migrate.ownership.distinct_files import Place, check_apart
+from server.migrate.sinks.file import FileSink
+from server.migrate.sinks.partial_folder import Growing
+from server.migrate.sinks.sink import Sink
+from server.migrate.stores import address
+
+HERE = {"127.0.0.1", "::1", "localhost", ""}
+
+
+def check_places(options: Options, sink: Sink | None, journal: Path) -> None:
+    """Check that input, output, journal, list of rejects and what grows beside them are different files.
+
+    Without a `sink` the output is a folder.
+
+    Raises:
+        MigrateError: two of them are one, or one lies in another.
+    """
+    _check_stores(options)
+    check_apart([*_read(options), *_written(options, sink), Place("the folder of the journal", journal, True, True)])
+
+
+def _read(options: Options) -> Iterator[Place]:
+    for flag, given in (("--input", options.input), ("--compare-with", options.compare_with)):
+        where = given.reveal()
+        if where and _is_path(where):
+            yield Place(f"{flag} {given}", Path(where), written=False, folder=Path(where).is_dir())
+    for shard in options.merge:
+        made = open_sink(shard.reveal(), None, {})
+        files = made.files() if isinstance(made, FileSink) else []
+        yield from (Place(f"{path} of --merge {shard}", path, written=False) for path in files)
+        yield Place(f"the journal of --merge {shard}", job_folder(shard.reveal()), written=False, folder=True)
+
+
+def _written(options: Options, sink: Sink | None) -> Iterator[Place]:
+    if options.rejects and _is_path(options.rejects.reveal()):
+        yield Place(f"--rejects {options.rejects}", Path(options.rejects.reveal()), written=True)
+    if not _is_path(options.output.reveal()):
+        return
+    output = Path(options.output.reveal())
+    # Pinecone's shards lie in a folder, and how many there will be shows later.
+    folder = options.format == "pinecone" or sink is None
+    yield Place(f"--output {output}", output, written=True, folder=folder)
+    files = sink.files() if sink and isinstance(sink, FileSink) and not folder else list[Path]()
+    yield from (Place(f"{path} of --output {output}", path, written=True) for path in files if path != output)
+    growing = Growing(output).folder
+    yield Place(f"{growing}, where --output grows,", growing, written=True, folder=True)
+
+
+def _check_stores(options: Options) -> None:
+    """Check that no collection is filled from itself."""
+    output = options.output.reveal()
+    for flag, given in (("--input", options.input), ("--compare-with", options.compare_with)):
+        both = address.is_address(given.reveal()) and address.is_address(output)
+        if both and _collection(given.reveal()) == _collection(output):
+            raise MigrateError(f"{flag} and --output are one collection; choose another --output. Nothing was changed")
+
+
+def _collection(where: str) -> tuple[str, ...]:
+    """Return what tells a collection from others; two spellings of this machine are the same."""
+    found = address.parse(where)
+    if not found.remote:
+        return found.store, found.location.reveal(), found.collection
+    parts = urlsplit(str(found).removeprefix(f"{found.store}:").rpartition("#")[0])
+    host = "localhost" if (parts.hostname or "") in HERE else str(parts.hostname)
+    port = {"pgvector": "5432"}.get(found.store, "") if parts.port is None else str(parts.port)
+    name = found.collection.removeprefix("public.") if found.store == "pgvector" else found.collection
+    return found.store, host, port, parts.path, name
+
+
+def _is_path(where: str) -> bool:
+    return not address.is_address(where) and "://" not in where

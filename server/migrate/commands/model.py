@@ -1,0 +1,75 @@
+"""The model that a job uses: opened and described at once, started when it is known that the job will run."""
+
+from collections.abc import Mapping
+
+from server.migrate.errors import MigrateError
+from server.migrate.options import Options
+from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.pipeline.prepare import Preparer
+from server.service.embed_request import Asker
+from server.service.startup import load, start_engine
+from server.settings import Settings, resolve
+
+
+def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
+    """Resolve the server's settings, of which the flags override some.
+
+    Raises:
+        SettingsError: a value cannot be used.
+    """
+    return resolve({**environ, **options.settings})
+
+
+class Model:
+    """A model whose tokenizer is ready and whose graph is not loaded yet; it is verified as it loads."""
+
+    def __init__(self, options: Options, settings: Settings) -> None:
+        """Open the model that `settings` name.
+
+        Raises:
+            StartError: it cannot be used as set.
+            InvalidError: it has no such prompt or fewer dimensions than asked for.
+        """
+        self._loaded = load(settings)
+        self.manifest = self._loaded.artifact.manifest
+        self.precision = self._loaded.choice.precision
+        asker = Asker(settings, self.manifest)
+        # A corpus is documents unless told otherwise.
+        type_ = options.input_type or (None if options.prompt_name else "document")
+        self.prompt = asker.prompt(type_, options.prompt_name)
+        self.dimensions = asker.dimensions(options.dimensions)
+        self.preparer = Preparer(self._loaded.tokenizer, self.prompt, options.chunk, settings.max_text_chars)
+        self._check_chunks(options)
+
+    @property
+    def dimension(self) -> int:
+        """Components of a row's vector."""
+        return self.dimensions or self.manifest.dimension
+
+    def described(self) -> dict[str, str]:
+        """What decides the vectors, as the journal keeps it."""
+        manifest = self.manifest
+        return {
+            "model": f"{manifest.name}, graph SHA-256 {self._loaded.artifact.variant.sha256}",
+            "tokenizer": f"SHA-256 {manifest.tokenizer.sha256}",
+            "precision": self.precision,
+            "device": self._loaded.choice.device,
+            "prompt": repr(self.prompt),
+        }
+
+    def start(self) -> tuple[Runner, int]:
+        """Load and warm the graph; return what runs it and the tokens that a run should compute.
+
+        Raises:
+            StartError: it cannot be loaded.
+        """
+        engine, warm = start_engine(self._loaded)
+        return Runner(engine, warm.pace.streams), warm.pace.batch_tokens
+
+    def _check_chunks(self, options: Options) -> None:
+        if options.chunk is None:
+            return
+        around = len(self._loaded.tokenizer.encode(["a"], self.prompt)[0].ids) - 1
+        room = self.manifest.max_tokens - around
+        if options.chunk.tokens > room:
+            raise MigrateError(f"--chunk {options.chunk.tokens}: the model has room for {room} tokens of text")

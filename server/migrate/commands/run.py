@@ -1,0 +1,251 @@
+"""The loop: a window of records in, its rows written, then its entry in the journal; at the end the proof."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import orjson
+
+from server.errors import InferenceError
+from server.inference.engine import Ids, Vectors
+from server.migrate.commands.job_files import check_places
+from server.migrate.commands.model import Model
+from server.migrate.commands.progress import Progress
+from server.migrate.errors import MigrateError
+from server.migrate.inputs import open_source
+from server.migrate.job import journal, receipt, sample
+from server.migrate.job.journal import Entry, Header, Journal, Recovered
+from server.migrate.job.receipt import Receipt
+from server.migrate.job.side_file import SideFile
+from server.migrate.job.verify import verify
+from server.migrate.job.workspace import Workspace, check_own
+from server.migrate.options import Options
+from server.migrate.outputs import open_sink
+from server.migrate.pipeline.duplicate_ids import SeenIds
+from server.migrate.pipeline.embed import Computer
+from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.pipeline.prefetch import ahead
+from server.migrate.pipeline.prepare import Prepared, refusal
+from server.migrate.pipeline.vector_memo import Memo
+from server.migrate.pipeline.window import windows
+from server.migrate.record import Row
+from server.migrate.sinks.file import FileSink, check_finals, finals
+from server.migrate.sinks.sink import Sink, Target
+from server.migrate.sources.source import Source, checked
+from server.settings import Settings
+
+AGAIN = "Nothing is lost: run the same command again, without --restart, to go on"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What stays the same from the first window to the receipt."""
+
+    options: Options
+    model: Model
+    source: Source
+    sink: Sink
+    workspace: Workspace
+
+
+def migrate(options: Options, settings: Settings) -> Receipt:
+    """Do the job that `options` ask for, or what is left of it.
+
+    Raises:
+        MigrateError: it is refused, or cannot go on.
+        StartError, InvalidError: the model cannot be used as asked.
+    """
+    sink = open_sink(options.output.reveal(), options.format, options.fields)
+    workspace = Workspace(options.folder(sink.identity()), options.place(sink.identity()))
+    check_places(options, sink, workspace.folder)
+    with workspace.lock(), closing(sink), ExitStack() as stack:
+        source = stack.enter_context(closing(open_source(options.input.reveal(), options.input_format, options.fields)))
+        job = Job(options, Model(options, settings), source, sink, workspace)
+        recovered = _begin(job, wanted := _describe(job))
+        if recovered and recovered.last.finished:
+            return _finished(job)
+        runner, batch_tokens = job.model.start()
+        with closing(_open_journal(job, recovered, wanted, batch_tokens)) as journal_:
+            return _run(job, journal_, runner)
+
+
+def _describe(job: Job) -> dict[str, str]:
+    ends = {"input": job.source.identity(), "target": job.sink.identity()}
+    return {**ends, **job.model.described(), **job.options.decisive()}
+
+
+def _begin(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
+    """Check what is under the names to be written, and read what is on record, after --restart nothing."""
+    options, workspace = job.options, job.workspace
+    if options.rejects:
+        check_own(workspace.made, Path(options.rejects.reveal()), "--rejects")
+    if options.restart:
+        workspace.check_alone()
+        check_finals(workspace.made, finals(job.sink), replace=True)
+        workspace.clear()
+    recovered = _recover(job, wanted)
+    check_finals(workspace.made, finals(job.sink), replace=options.restart or recovered is not None)
+    return recovered
+
+
+def _recover(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
+    """Read what an earlier run has on record, if this is the same job."""
+    recovered = journal.recover(job.workspace.journal)
+    changed = journal.differences(recovered.header.job, wanted) if recovered else []
+    if changed:
+        raise MigrateError(
+            "\n".join(f"not the job that was begun: {line}" for line in changed)
+            + "\nGo back to what it was, choose another --output, or start over with --restart"
+        )
+    return recovered
+
+
+def _finished(job: Job) -> Receipt:
+    lost = [path for path in job.sink.files() if not path.exists()] if isinstance(job.sink, FileSink) else []
+    if lost:
+        raise MigrateError(f"this job was finished earlier, but {lost[0]} is gone; run with --restart")
+    return receipt.read(job.workspace.receipt)
+
+
+def _open_journal(job: Job, recovered: Recovered | None, wanted: dict[str, str], batch_tokens: int) -> Journal:
+    if recovered:
+        return Journal(job.workspace.journal, recovered)
+    records = checked(job.source.count(), job.options.input)
+    header = Header(journal.VERSION, wanted, batch_tokens, records, job.options.restart, receipt.now())
+    return journal.create(job.workspace.journal, header)
+
+
+def _run(job: Job, journal_: Journal, runner: Runner) -> Receipt:
+    with ExitStack() as stack:
+        writer = Writer(job, journal_, runner, stack)
+        done = writer.journal.last.records
+        progress = stack.enter_context(closing(Progress(_share(job, journal_.header), done)))
+        seen = stack.enter_context(closing(SeenIds(job.workspace.ids, job.options.shard)))
+        with closing(ahead(_prepared(job, seen, journal_.last.next))) as windows_:
+            for prepared in windows_:
+                writer.write(prepared)
+                progress.advance(prepared.records, sum(piece.tokens for piece in prepared.pieces))
+        return _finish(job, writer)
+
+
+def _prepared(job: Job, seen: SeenIds, start: int) -> Iterator[Prepared]:
+    mine = (record for record in job.source.records(start) if job.options.shard.takes(record.ordinal))
+    for window in windows(mine, job.options.bounds):
+        yield job.model.preparer.prepare(window, seen.repeats(window))
+
+
+def _share(job: Job, header: Header) -> int | None:
+    return None if header.records is None else len(job.options.shard.ordinals(header.records))
+
+
+class Writer:
+    """Takes windows to the sink and the journal, in this order."""
+
+    def __init__(self, job: Job, journal_: Journal, runner: Runner, stack: ExitStack) -> None:
+        """Open all that the windows go to; `stack` closes it."""
+        self._job = job
+        self.journal = journal_
+        last, workspace, dimension = journal_.last, job.workspace, job.model.dimension
+        self._memo = Memo(workspace.memo, dimension, last.computed) if job.options.dedupe else None
+        if self._memo:
+            stack.enter_context(closing(self._memo))
+        self._runner = runner
+        self._computer = self._plain(self._memo)
+        paths = [workspace.rejects, workspace.sample]
+        paths += [workspace.ordinals] if job.options.shard.count > 1 else []
+        self._since = time.monotonic()
+        self._side: dict[str, SideFile] = {}
+        for path in paths:
+            file = SideFile(path, last.lengths.get(path.name, 0))
+            self._side[path.name] = stack.enter_context(closing(file))
+        fresh = journal_.header.fresh and not last.window
+        job.sink.open(Target(dimension, job.model.manifest.name, job.model.precision, last.rows, fresh, workspace.made))
+
+    def write(self, prepared: Prepared) -> None:
+        """Embed a window and write it; on record only when the sink has it.
+
+        Raises:
+            MigrateError: a record cannot be embedded and none may be skipped, or the engine or the sink failed.
+        """
+        if prepared.rejects and self._job.options.on_error == "fail":
+            raise MigrateError(refusal(prepared.rejects))
+        vectors, repeated = self._vectors(self._computer, [piece.ids for piece in prepared.pieces])
+        first = self.journal.last.rows
+        rows = [
+            Row(place, piece.id, piece.text, vector, piece.metadata)
+            for place, (piece, vector) in enumerate(zip(prepared.pieces, vectors, strict=True), first)
+        ]
+        if rows:
+            self._job.sink.write(rows)
+        self._append(prepared, rows)
+        now = time.monotonic()
+        self.journal.append(self._entry(prepared, repeated, now - self._since))
+        self._since = now
+
+    def again(self, texts: list[str]) -> Vectors:
+        """Embed texts once more, without what is remembered of them."""
+        encoded = [encoding for encoding in self._job.model.preparer.encode(texts) if not isinstance(encoding, str)]
+        sequences = [np.array(encoding.ids, np.int64) for encoding in encoded]
+        return self._vectors(self._plain(None), sequences)[0]
+
+    def _plain(self, memo: Memo | None) -> Computer:
+        return Computer(self._runner, self.journal.header.batch_tokens, self._job.model.dimensions, memo)
+
+    def _vectors(self, computer: Computer, sequences: Sequence[Ids]) -> tuple[Vectors, int]:
+        try:
+            return computer.vectors(sequences)
+        except InferenceError as error:
+            raise MigrateError(f"{error}. {AGAIN}") from None
+
+    def _append(self, prepared: Prepared, rows: Sequence[Row]) -> None:
+        rejects = ({"record": reject.ordinal, "id": reject.id, "reason": reject.reason} for reject in prepared.rejects)
+        data = {
+            "rejects.jsonl": b"".join(_json_line(reject) for reject in rejects),
+            "sample.jsonl": sample.lines(rows),
+            "ordinals": np.array([piece.ordinal for piece in prepared.pieces], "<i8").tobytes(),
+        }
+        for name, file in self._side.items():
+            file.append(data[name])
+
+    def _entry(self, prepared: Prepared, repeated: int, seconds: float) -> Entry:
+        last, pieces = self.journal.last, prepared.pieces
+        return Entry(
+            window=last.window + 1,
+            next=prepared.next,
+            records=last.records + prepared.records,
+            embedded=last.embedded + len({piece.ordinal for piece in pieces}),
+            rejected=last.rejected + len(prepared.rejects),
+            rows=last.rows + len(pieces),
+            tokens=last.tokens + sum(len(piece.ids) for piece in pieces),
+            truncated=last.truncated + sum(piece.tokens > len(piece.ids) for piece in pieces),
+            repeated=last.repeated + repeated,
+            computed=self._memo.computed if self._memo else 0,
+            seconds=last.seconds + seconds,
+            lengths={name: file.length for name, file in self._side.items()},
+        )
+
+
+def _finish(job: Job, writer: Writer) -> Receipt:
+    last, header = writer.journal.last, writer.journal.header
+    share = _share(job, header)
+    if last.records != last.embedded + last.rejected or share not in (None, last.records):
+        raise MigrateError(
+            f"of {share} records {last.records} came, {last.embedded} were embedded and {last.rejected} rejected; "
+            "run with --restart"
+        )
+    job.sink.finish()
+    verified = verify(job.sink, last.rows, job.workspace.sample, writer.again, job.model.precision)
+    job.workspace.hand_out_rejects(job.options.rejects.reveal())
+    made = receipt.compose(header, last, verified, job.sink) | {"rejects": str(job.workspace.rejects)}
+    receipt.write(job.workspace.receipt, made)
+    writer.journal.append(msgspec.structs.replace(last, window=last.window + 1, finished=True))
+    job.workspace.tidy()
+    return made
+
+
+def _json_line(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,109 @@
+"""Vectors in a file: `.npy` or FAISS with ids beside it, or a format that holds both."""
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from server.inference.engine import Vectors
+from server.migrate import outputs
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks import faiss, npy
+from server.migrate.stores.retry import reason
+from server.secret import mask
+
+
+class RowFile:
+    """See `Stored`. A file of rows that is read from its beginning each time."""
+
+    SUFFIXES = tuple(suffix for suffix, name in outputs.SUFFIXES.items() if name in ("jsonl", "parquet", "npz"))
+
+    def __init__(self, path: Path) -> None:
+        """Take the rows of `path`, which a migration wrote.
+
+        Raises:
+            MigrateError: there is no such file.
+        """
+        self._path = path
+        if not path.is_file():
+            raise MigrateError(f"{mask(str(path))}: no such file")
+
+    def ids(self) -> Iterator[str]:
+        """Yield every id, in the file's order."""
+        yield from (row.id for row in self._rows())
+
+    def count(self) -> int:
+        """Count the vectors."""
+        return sum(1 for _ in self._rows())
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """Read vectors by id, in one pass."""
+        wanted = set(ids)
+        return {row.id: row.vector.copy() for row in self._rows() if row.id in wanted}
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    def _rows(self) -> Iterator[Row]:
+        try:
+            yield from outputs.read(str(self._path), outputs.guess(str(self._path)))
+        except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+            raise MigrateError(f"{self._path} holds no rows of a migration: {reason(error)}") from None
+
+
+class VectorFile:
+    """See `Stored`. Rows without a file of ids are called by their number."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file without reading it into memory.
+
+        Raises:
+            MigrateError: it cannot be read, or is of another kind.
+        """
+        self._faiss = path.suffix == ".faiss"
+        if not path.is_file() or path.suffix not in (".npy", ".faiss"):
+            raise MigrateError(
+                f"{mask(str(path))} cannot be compared: give a file that a migration wrote, or a store's address"
+            )
+        self._ids = faiss.ids_path(path) if self._faiss else npy.ids_path(path)
+        opened: Any = faiss.read_index(path) if self._faiss else _load(path)
+        self._vectors = opened
+        self._rows: int = opened.ntotal if self._faiss else len(opened)
+
+    def ids(self) -> Iterator[str]:
+        """Yield every id, in the file's order."""
+        if not self._ids.exists():
+            yield from map(str, range(self._rows))
+            return
+        with self._ids.open("rb") as lines:
+            yield from map(orjson.loads, lines)
+
+    def count(self) -> int:
+        """Count the vectors."""
+        return self._rows
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """Read vectors by id, in one pass over the ids."""
+        wanted = set(ids)
+        return {id_: self._row(row) for row, id_ in enumerate(self.ids()) if id_ in wanted}
+
+    def close(self) -> None:
+        """Do nothing: the file is let go of with this object."""
+
+    def _row(self, row: int) -> Vectors:
+        vector = self._vectors.reconstruct(row) if self._faiss else self._vectors[row]
+        return np.array(vector, np.float32)
+
+
+def _load(path: Path) -> Vectors:
+    try:
+        vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise MigrateError(f"{path} is no array of numbers: {error}") from None
+    if vectors.ndim != 2:
+        raise MigrateError(f"{path} has {vectors.ndim} axes; vectors need two (rows, dimension)")
+    return vectors

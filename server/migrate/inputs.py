@@ -1,0 +1,93 @@
+"""Which module reads which input. A module is imported when its format is asked for, and its libraries with it."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from server.migrate.errors import MigrateError
+from server.migrate.sources.file import files
+from server.migrate.sources.source import Source
+from server.migrate.sources.stream import plain_name
+from server.migrate.stores.address import is_address, store_of
+from server.secret import mask
+
+MODULES: dict[str, str] = {
+    "json": "server.migrate.sources.json_file",
+    "jsonl": "server.migrate.sources.json_lines",
+    "csv": "server.migrate.sources.csv_file",
+    "parquet": "server.migrate.sources.parquet_file",
+    "lines": "server.migrate.sources.lines",
+    "folder": "server.migrate.sources.folder",
+    "chroma": "server.migrate.stores.chroma.source",
+    "pgvector": "server.migrate.stores.pgvector.source",
+    "qdrant": "server.migrate.stores.qdrant.source",
+}
+SUFFIXES = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".txt": "lines",
+}
+STORES = ("chroma", "pgvector", "qdrant")
+
+
+def open_source(location: str, name: str | None, options: Mapping[str, str]) -> Source:
+    """Open an input; `name` is its format, None to tell it from `location`.
+
+    Raises:
+        MigrateError: there is nothing there, its format cannot be told, or a client library is missing.
+    """
+    if location == "-":
+        raise MigrateError("standard input cannot be read again after an interruption; save it to a file first")
+    if Path(location).exists() and not (Path(location).is_file() or Path(location).is_dir()):
+        raise MigrateError(
+            f"--input {location} is a pipe or a device, which cannot be read again; save it to a file first"
+        )
+    chosen = name or guess(location)
+    return cast(Source, importlib.import_module(MODULES[chosen]).make(location, options))
+
+
+def guess(location: str) -> str:
+    """Tell the format of an input from its address or its file's name.
+
+    Raises:
+        MigrateError: it cannot be told, or there is no such file.
+    """
+    if is_address(location):
+        store = store_of(location)
+        if store not in STORES:
+            raise MigrateError(f"--input {store}: no store that texts are read from; those are {', '.join(STORES)}")
+        return store
+    path = Path(location)
+    if not path.exists():
+        raise MigrateError(f"--input {mask(location)}: no such file or folder")
+    if path.is_dir():
+        return _of_folder(path)
+    suffix = Path(plain_name(path)).suffix
+    if suffix not in SUFFIXES:
+        raise MigrateError(f"--input {mask(location)}: its name does not tell its format; say --input-format")
+    return SUFFIXES[suffix]
+
+
+def _of_folder(folder: Path) -> str:
+    """Tell whether the files of a folder are a text each or, by their names, records of one format.
+
+    Raises:
+        MigrateError: they are of more than one kind, or one is no file.
+    """
+    kinds: dict[str, Path] = {}
+    for path in files(folder):
+        kinds.setdefault(SUFFIXES.get(Path(plain_name(path)).suffix, "lines"), path)
+    if kinds.keys() <= {"lines"}:
+        return "folder"
+    if len(kinds) > 1:
+        named = " and ".join(str(path.relative_to(folder)) for path in list(kinds.values())[:2])
+        raise MigrateError(
+            f"--input {folder} holds files of more than one kind, such as {named}; put those of one kind into a "
+            "folder of their own, or say --input-format folder where each is one text"
+        )
+    return next(iter(kinds))

@@ -1,0 +1,1 @@
+"""What makes a job resumable and its result provable: the journal and the files beside it."""

@@ -1,0 +1,83 @@
+"""Whether what the target holds is what was computed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from server.errors import InferenceError
+from server.inference.engine import Vectors, check_vectors
+from server.migrate.errors import MigrateError
+from server.migrate.job import sample
+from server.migrate.sinks.sink import Sink
+from server.migrate.stores.stored import chunks
+from server.model.manifest import Precision
+
+# How near a text's vector stays to itself in other company, by precision (docs/quantization.md).
+AGREEMENT: dict[Precision, float] = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.999, "int8-static": 0.999}
+SHOWN = 5
+# So much of the sample is in memory at a time.
+AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at: all rows counted, some read back; the least cosine to the same text embedded again.
+
+    `least_cosine` is None where there is no row, so that nothing was compared.
+    """
+
+    rows: int
+    sample: int
+    least_cosine: float | None
+
+
+def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vectors], precision: Precision) -> Verified:
+    """Count the finished target's rows, read a sample back by place and id, embed its texts `again` and compare.
+
+    Raises:
+        MigrateError: anything differs.
+    """
+    found = sink.count()
+    if found != rows:
+        raise MigrateError(f"the target holds {found} rows, {rows} were written to it; run with --restart")
+    drawn = sample.draw(kept)
+    least = 1.0
+    for part in chunks(drawn, AT_ONCE):
+        least = min(least, _nearness(sink, part, again, AGREEMENT[precision]))
+    return Verified(rows, len(drawn), least if drawn else None)
+
+
+def _nearness(
+    sink: Sink, part: list[tuple[int, str, str]], again: Callable[[list[str]], Vectors], agreement: float
+) -> float:
+    """Return the least cosine of stored vectors to their texts (place, id, text) embedded `again`."""
+    stored = sink.fetch([(place, id_) for place, id_, _ in part])
+    lost = [id_ for _, id_, _ in part if id_ not in stored]
+    if lost:
+        raise MigrateError(f"{len(lost)} of {len(part)} sampled ids are not in the target, such as {lost[:SHOWN]}")
+    near = cosines(np.stack([stored[id_] for _, id_, _ in part]), again([text for _, _, text in part]))
+    worst = int(near.argmin())
+    if near[worst] < agreement:
+        raise MigrateError(
+            f"the vector of {part[worst][1]} in the target has a cosine of {near[worst]:.6f} to its text embedded "
+            f"again, expected at least {agreement}; run with --restart"
+        )
+    return float(near[worst])
+
+
+def cosines(stored: Vectors, expected: Vectors) -> Vectors:
+    """Return the cosine of each row to its counterpart, both [rows, dimension].
+
+    Raises:
+        MigrateError: what is stored is not as many finite unit vectors of that dimension.
+    """
+    try:
+        vectors = check_vectors(stored.astype(np.float32, copy=False), *expected.shape)
+    except InferenceError as error:
+        raise MigrateError(f"what the target holds is not what was written: {error}") from None
+    # Graphs in fp16 round the norm itself.
+    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+    found: Vectors = (vectors * expected).sum(axis=1) / norms
+    return found

@@ -1,0 +1,1 @@
+"""The steps between a record that is read and a row that is written."""

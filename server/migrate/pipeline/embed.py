@@ -1,0 +1,50 @@
+"""Token ids to vectors, as fast as the engine can: each text once, texts of like length in one run."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from server.inference.engine import Ids, Vectors
+from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.pipeline.vector_memo import Memo
+from server.service.embed_request import cut
+
+KEY_BYTES = 16
+
+
+class Computer:
+    """An engine, the tokens that it computes in one run, and what it computed already."""
+
+    def __init__(self, runner: Runner, batch_tokens: int, dimensions: int | None, memo: Memo | None) -> None:
+        """Keep `dimensions` components (None: all); `memo` None computes each text, repeated or not."""
+        self._runner = runner
+        self._batch_tokens = batch_tokens
+        self._dimensions = dimensions
+        self._memo = memo
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self._dimensions or self._runner.engine.dimension
+
+    def vectors(self, sequences: Sequence[Ids]) -> tuple[Vectors, int]:
+        """Return unit vectors [len(sequences), dimension], in order, and how many of them were there already.
+
+        Raises:
+            InferenceError: the engine failed.
+        """
+        if not sequences:
+            return np.empty((0, self.dimension), np.float32), 0
+        if self._memo is None:
+            return self._compute(sequences), 0
+        keys = [blake2b(ids.tobytes(), digest_size=KEY_BYTES).digest() for ids in sequences]
+        vectors = self._memo.find(keys)
+        new = {key: ids for key, ids in zip(keys, sequences, strict=True) if key not in vectors}
+        computed = self._compute(list(new.values()))
+        self._memo.keep(list(new), computed)
+        vectors |= dict(zip(new, computed, strict=True))
+        return np.stack([vectors[key] for key in keys]), len(keys) - len(new)
+
+    def _compute(self, sequences: Sequence[Ids]) -> Vectors:
+        return cut(self._runner.embed(sequences, self._batch_tokens), self._dimensions, True)

@@ -1,0 +1,34 @@
+"""Many texts at once, for whoever has them all at hand and waits for all of them."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from server.inference.engine import Engine, Ids, Vectors, split_packed
+
+
+class Runner:
+    """An engine whose runs are computed side by side, as many as it has streams."""
+
+    def __init__(self, engine: Engine, streams: int) -> None:
+        self.engine = engine
+        self.streams = streams
+
+    def embed(self, sequences: Sequence[Ids], batch_tokens: int) -> Vectors:
+        """Compute unit vectors [len(sequences), dimension], in order, in runs of at most `batch_tokens`.
+
+        A graph that pads divides a run further by length.
+
+        Raises:
+            InferenceError: a run failed; those under way are waited for.
+        """
+        vectors = np.empty((len(sequences), self.engine.dimension), np.float32)
+
+        def compute(run: list[int]) -> None:
+            vectors[run] = self.engine.embed([sequences[position] for position in run])
+
+        with ThreadPoolExecutor(self.streams, "run") as pool:
+            for _ in pool.map(compute, split_packed([len(ids) for ids in sequences], batch_tokens)):
+                pass
+        return vectors

@@ -1,0 +1,1 @@
+"""Chroma: a collection in a folder or on a server."""

@@ -1,0 +1,120 @@
+"""A Chroma collection, in a folder or on a server."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from server.inference.engine import Vectors
+from server.migrate import optional
+from server.migrate.errors import MigrateError
+from server.migrate.stores.address import KEYS, Address
+from server.migrate.stores.retry import never, persist, reason
+from server.migrate.stores.stored import chunks
+
+PAGE = 1000
+TENANT, DATABASE = "CHROMA_TENANT", "CHROMA_DATABASE"
+
+
+class Chroma:
+    """A connection and, where it exists, the collection."""
+
+    def __init__(self, address: Address) -> None:
+        """Connect.
+
+        Raises:
+            MigrateError: the server does not answer, or the client is not installed.
+        """
+        self.name = address.collection
+        self._where = str(address)
+        self.passing = is_passing if address.remote else never
+        self.client = persist(f"{self._where} cannot be opened", lambda: _connect(address))
+        self.batch = max(1, int(self.client.get_max_batch_size()))
+        self.collection = self._find()
+
+    def ids(self) -> Iterator[str]:
+        """Yield every id, in the order in which Chroma first saw them."""
+        for page in self.pages(0, []):
+            yield from page["ids"]
+
+    def pages(self, start: int, include: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Yield pages of entries from number `start` on."""
+        collection = self.existing()
+        while True:
+            page = self._ask(partial(collection.get, limit=PAGE, offset=start, include=list(include)))
+            if not page["ids"]:
+                return
+            yield page
+            start += len(page["ids"])
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """Read vectors by id."""
+        collection = self.existing()
+        found: dict[str, Vectors] = {}
+        for part in chunks(ids, min(self.batch, PAGE)):
+            page = self._ask(partial(collection.get, ids=part, include=["embeddings"]))
+            found |= dict(zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True))
+        return found
+
+    def count(self) -> int:
+        """Count the entries."""
+        return int(self._ask(self.existing().count))
+
+    def existing(self) -> Any:  # noqa: ANN401 - the client's own
+        """Return the collection.
+
+        Raises:
+            MigrateError: there is none.
+        """
+        if self.collection is None:
+            raise MigrateError(f"{self._where}: there is no such collection")
+        return self.collection
+
+    def close(self) -> None:
+        """Let go of the connection; the folder can be opened again at once."""
+        self.collection = None
+        self.client.close()
+
+    def _find(self) -> Any:  # noqa: ANN401 - the client's own
+        missing = optional.load("chromadb.errors").NotFoundError
+        try:
+            return self.client.get_collection(self.name, embedding_function=None)
+        except missing:
+            return None
+        # Chroma's own check of names answers with a ValueError or one of its own errors.
+        except Exception as error:
+            raise MigrateError(f"{self._where} cannot be opened: {reason(error)}") from error
+
+    def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
+        return persist(f"{self._where} cannot be read", work, self.passing)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell faults of a server that pass: no answer, too many requests, an error of its own."""
+    httpx = optional.load("httpx")
+    if isinstance(error, httpx.HTTPStatusError):
+        return bool(error.response.status_code == 429 or error.response.status_code >= 500)
+    name = type(error).__name__
+    # What chromadb cannot name it raises as a bare Exception, with the answer's body for its text.
+    return isinstance(error, httpx.TransportError) or name in ("RateLimitError", "InternalError", "Exception")
+
+
+def _connect(address: Address) -> Any:  # noqa: ANN401 - the client's own
+    chromadb = optional.load("chromadb")
+    settings = optional.load("chromadb.config").Settings(anonymized_telemetry=False)
+    if not address.remote:
+        return chromadb.PersistentClient(path=address.location.reveal(), settings=settings)
+    url = urlsplit(address.location.reveal())
+    key = os.environ.get(KEYS["chroma"])
+    return chromadb.HttpClient(
+        host=url.hostname,
+        port=url.port or (443 if url.scheme == "https" else 80),
+        ssl=url.scheme == "https",
+        headers={"x-chroma-token": key} if key else None,
+        settings=settings,
+        tenant=os.environ.get(TENANT, "default_tenant"),
+        database=os.environ.get(DATABASE, "default_database"),
+    )

@@ -1,0 +1,1 @@
+"""LanceDB: a table in a folder or an object store."""

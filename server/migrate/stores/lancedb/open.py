@@ -1,0 +1,79 @@
+"""A LanceDB table with the columns id and vector, in a folder or an object store."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from server.inference.engine import Vectors
+from server.migrate import optional
+from server.migrate.errors import MigrateError
+from server.migrate.stores.address import Address
+from server.migrate.stores.retry import persist
+from server.migrate.stores.stored import chunks
+
+PAGE = 1000
+ID, VECTOR = "id", "vector"
+
+
+class Lance:
+    """A database and, where it exists, the table."""
+
+    def __init__(self, address: Address) -> None:
+        """Connect.
+
+        Raises:
+            MigrateError: the folder cannot be used, or the client is not installed.
+        """
+        self.name = address.collection
+        self._where = str(address)
+        self.pyarrow = optional.load("pyarrow")
+        lancedb = optional.load("lancedb")
+        self.database = persist(f"{self._where} cannot be opened", lambda: lancedb.connect(address.location.reveal()))
+        self.table = persist(f"{self._where} cannot be opened", self._find)
+
+    def ids(self) -> Iterator[str]:
+        """Yield every id, in the table's order."""
+        reader = self._ask(lambda: self._existing().search().select([ID]).to_batches(batch_size=PAGE))
+        for batch in reader:
+            yield from batch.column(ID).to_pylist()
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """Read vectors by id."""
+        found: dict[str, Vectors] = {}
+        for part in chunks(ids, PAGE):
+            rows = self._ask(partial(self._rows, part))
+            vectors = np.asarray(rows[VECTOR].combine_chunks().flatten(), np.float32).reshape(len(rows), -1)
+            found |= dict(zip(rows[ID].to_pylist(), vectors, strict=True)) if len(rows) else {}
+        return found
+
+    def count(self) -> int:
+        """Count the rows."""
+        return int(self._ask(self._existing().count_rows))
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self.table = None
+
+    def _find(self) -> Any:  # noqa: ANN401 - the client's own
+        try:
+            return self.database.open_table(self.name)
+        except ValueError as error:
+            # The client has no question for it that every kind of database answers.
+            if "was not found" in str(error):
+                return None
+            raise
+
+    def _rows(self, ids: Sequence[str]) -> Any:  # noqa: ANN401 - the client's own
+        listed = ", ".join("'" + id_.replace("'", "''") + "'" for id_ in ids)
+        wanted = self._existing().search().where(f"{ID} IN ({listed})")
+        return wanted.select([ID, VECTOR]).limit(len(ids)).to_arrow()
+
+    def _existing(self) -> Any:  # noqa: ANN401 - the client's own
+        if self.table is None:
+            raise MigrateError(f"{self._where}: there is no such table")
+        return self.table
+
+    def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
+        return persist(f"{self._where} cannot be read", work)

@@ -1,0 +1,94 @@
+"""A LanceDB table: id, text, vector and metadata as JSON, merged in by id."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from server.migrate import optional
+from server.migrate.record import Row
+from server.migrate.sinks.sink import Sink, Target
+from server.migrate.stores import address
+from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.lancedb.open import ID, VECTOR, Lance
+from server.migrate.stores.metadata import to_json
+from server.migrate.stores.retry import persist
+from server.migrate.stores.store_sink import StoreSink, check_alone
+
+# Below this LanceDB searches every row, exactly and fast enough; above, an index is worth what it loses.
+INDEXED_FROM = 100_000
+# Versions that writing left behind; whoever looks into the table meanwhile reads one that is younger.
+OLD = timedelta(minutes=1)
+# What a table's folder holds (Lance, table format: file layout).
+FILES = frozenset({"data", "_versions", "_transactions", "_deletions", "_indices", "_refs"})
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to `lancedb:FOLDER#TABLE`."""
+    return LanceSink(address.parse(output), Lance)
+
+
+class LanceSink(StoreSink[Lance]):
+    """See `Sink`."""
+
+    def open(self, target: Target) -> None:
+        """Find or make the table."""
+        self.connect(target)
+        step = decide(self._held(), target, self.identity())
+        if step is not Step.CONTINUE:
+            self._check_folder()
+            mode = "overwrite" if step is Step.REPLACE else "create"
+            database, name, schema = self.store.database, self.store.name, self._schema(target)
+            what = f"{self.identity()} cannot be made"
+            self.store.table = persist(what, lambda: database.create_table(name, schema=schema, mode=mode))
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Merge `rows` in as one version of the table."""
+        table = self.store.table
+        merge = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
+        batch = self._batch(rows, table.schema)
+        persist(f"{self.identity()}: {len(rows)} rows cannot be stored", lambda: merge.execute(batch))
+
+    def finish(self) -> None:
+        """Join the pieces of all writes, and build the index where there are rows enough for one."""
+        table = self.store.table
+        persist(f"{self.identity()} cannot be compacted", lambda: table.optimize(cleanup_older_than=OLD))
+        index = optional.load("lancedb.index").HnswSq
+        if self.count() >= INDEXED_FROM and not table.list_indices():
+            persist(
+                f"{self.identity()}: the index cannot be built",
+                lambda: table.create_index(VECTOR, config=index(distance_type="cosine")),
+            )
+        done = {"path": VECTOR, "metadata": mark(self.target, COMPLETE)}
+        persist(f"{self.identity()} cannot be completed", lambda: table.update_field_metadata(done))
+
+    def _check_folder(self) -> None:
+        place = self.address.location.reveal()
+        if "://" not in place:
+            check_alone(Path(place, f"{self.store.name}.lance"), FILES, self.identity())
+
+    def _held(self) -> Held | None:
+        table = self.store.table
+        if table is None:
+            return None
+        if VECTOR not in table.schema.names:
+            return Held(None, None, table.count_rows())
+        field = table.schema.field(VECTOR)
+        marks = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+        return Held(marks, getattr(field.type, "list_size", None), table.count_rows())
+
+    def _schema(self, target: Target) -> Any:  # noqa: ANN401 - pyarrow's own
+        arrow = self.store.pyarrow
+        kind = arrow.list_(arrow.float32(), target.dimension)
+        vector = arrow.field(VECTOR, kind, nullable=False, metadata=mark(target))
+        text = [arrow.field(name, arrow.string(), nullable=False) for name in (ID, "text", "metadata")]
+        return arrow.schema([text[0], text[1], vector, text[2]])
+
+    def _batch(self, rows: Sequence[Row], schema: Any) -> Any:  # noqa: ANN401 - pyarrow's own
+        arrow = self.store.pyarrow
+        values = arrow.array(np.stack([row.vector for row in rows]).ravel())
+        vectors = arrow.FixedSizeListArray.from_arrays(values, schema.field(VECTOR).type.list_size)
+        metadata = [to_json(row.metadata, row.id) for row in rows]
+        return arrow.table([[row.id for row in rows], [row.text for row in rows], vectors, metadata], schema=schema)

@@ -1,0 +1,113 @@
+"""A PostgreSQL table with pgvector: rows come by COPY into a staging table and move on in the same transaction."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from server.migrate import optional
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks.sink import Sink, Target
+from server.migrate.stores import address
+from server.migrate.stores.claim import COMPLETE, GROWING, Held, Step, decide, mark
+from server.migrate.stores.metadata import to_json
+from server.migrate.stores.pgvector.open import PgTable
+from server.migrate.stores.retry import persist
+from server.migrate.stores.store_sink import StoreSink
+
+# Of pgvector's HNSW index on the type `vector` (its README, "HNSW").
+LONGEST_INDEXED = 2000
+INDEX_SUFFIX = "_embedding_hnsw"
+NAME_BYTES = 63
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to `postgresql://USER@HOST:PORT/DATABASE#TABLE`."""
+    return PgvectorSink(address.parse(output), PgTable)
+
+
+class PgvectorSink(StoreSink[PgTable]):
+    """See `Sink`. The table has the columns id, text, embedding and metadata."""
+
+    def open(self, target: Target) -> None:
+        """Find or make the extension and the table."""
+        if target.dimension > LONGEST_INDEXED:
+            raise MigrateError(
+                f"pgvector indexes at most {LONGEST_INDEXED} dimensions; the model gives {target.dimension}"
+            )
+        self.connect(target)
+        self.store.hold()
+        self._do("the extension vector cannot be made", "CREATE EXTENSION IF NOT EXISTS vector")
+        self.store.register()
+        step = decide(self._held(), target, self.identity())
+        if step is not Step.CONTINUE:
+            persist(f"{self.identity()} cannot be made", lambda: self._create(target, replace=step is Step.REPLACE))
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Store `rows` in one transaction."""
+        for row in rows:
+            if "\0" in row.id + row.text:
+                raise MigrateError(f"{row.id!r} holds a NUL character, which PostgreSQL stores in no text; remove it")
+        what = f"{self.identity()}: {len(rows)} rows cannot be stored"
+        persist(what, lambda: self._copy(rows), self.store.is_passing)
+
+    def finish(self) -> None:
+        """Build the index, once all rows are there, and the statistics that the planner needs."""
+        last = self.address.collection.split(".")[-1]
+        name = last.encode()[: NAME_BYTES - len(INDEX_SUFFIX)].decode(errors="ignore") + INDEX_SUFFIX
+        self._do(
+            "the index cannot be built",
+            "CREATE INDEX IF NOT EXISTS {index} ON {table} USING hnsw (embedding vector_cosine_ops)",
+            index=self.store.sql.Identifier(name),
+        )
+        self._do("the table cannot be analyzed", "ANALYZE {table}")
+        self._do("the table cannot be marked", "COMMENT ON TABLE {table} IS {mark}", mark=self._comment(COMPLETE))
+
+    def _held(self) -> Held | None:
+        columns = self.store.columns()
+        if not columns:
+            return None
+        try:
+            found = orjson.loads(self.store.comment())
+        except orjson.JSONDecodeError:
+            found = None
+        dimension = self.store.dimension() if "vector" in columns.values() else None
+        return Held(found if isinstance(found, dict) else None, dimension, self.store.count())
+
+    def _create(self, target: Target, *, replace: bool) -> None:
+        with self.store.connection().transaction():
+            if replace:
+                self._execute("DROP TABLE {table}")
+            self._execute(
+                "CREATE TABLE {table} (id text PRIMARY KEY, text text NOT NULL, "
+                "embedding vector({dimension}) NOT NULL, metadata jsonb NOT NULL)",
+                dimension=self.store.sql.Literal(target.dimension),
+            )
+            # PostgreSQL compresses the wide values it moves out of a row; normalized floats do not shrink.
+            self._execute("ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE EXTERNAL")
+            self._execute("COMMENT ON TABLE {table} IS {mark}", mark=self._comment(GROWING))
+
+    def _copy(self, rows: Sequence[Row]) -> None:
+        connection, jsonb = self.store.connection(), optional.load("psycopg.types.json").Jsonb
+        with connection.transaction(), connection.cursor() as cursor:
+            self._execute("CREATE TEMPORARY TABLE migrate_staging (LIKE {table}) ON COMMIT DROP")
+            with cursor.copy("COPY migrate_staging FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["text", "text", "vector", "jsonb"])
+                for row in rows:
+                    metadata = jsonb(to_json(row.metadata, row.id), dumps=str)
+                    copy.write_row((row.id, row.text, row.vector, metadata))
+            self._execute(
+                "INSERT INTO {table} SELECT * FROM migrate_staging ON CONFLICT (id) DO UPDATE "
+                "SET text = excluded.text, embedding = excluded.embedding, metadata = excluded.metadata"
+            )
+
+    def _execute(self, statement: str, **parts: object) -> None:
+        composed: Any = self.store.sql.SQL(statement).format(table=self.store.table, **parts)
+        self.store.connection().execute(composed)
+
+    def _comment(self, state: str) -> object:
+        return self.store.sql.Literal(orjson.dumps(mark(self.target, state)).decode())
+
+    def _do(self, fault: str, statement: str, **parts: object) -> None:
+        persist(f"{self.identity()}: {fault}", lambda: self._execute(statement, **parts), self.store.is_passing)

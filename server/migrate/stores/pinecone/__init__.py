@@ -1,0 +1,1 @@
+"""Pinecone: a namespace of an index."""

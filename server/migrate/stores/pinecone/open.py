@@ -1,0 +1,134 @@
+"""A namespace of a Pinecone index, and what one request to it may hold. The API key comes from PINECONE_API_KEY."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import orjson
+
+from server.inference.engine import Vectors
+from server.migrate import optional
+from server.migrate.errors import MigrateError
+from server.migrate.stores import keys
+from server.migrate.stores.address import KEYS, Address
+from server.migrate.stores.retry import persist
+from server.migrate.stores.stored import chunks
+
+# docs.pinecone.io/reference/api/database-limits/operation-limits; MB are taken as the smaller, decimal ones.
+REQUEST_RECORDS = 1000
+REQUEST_BYTES = 2_000_000
+METADATA_BYTES = 40_000
+# What a request holds beside its records: {"vectors":[…],"namespace":"…"}, a namespace having at most 512 characters.
+ENVELOPE_BYTES = 4096
+# Ids go into a URL, where 100 of the longest still fit the usual limit of a proxy.
+FETCHED = 100
+Record = dict[str, Any]
+
+
+class PineconeNamespace:
+    """One namespace; the index itself must exist."""
+
+    def __init__(self, address: Address) -> None:
+        """Make the client, which connects with the first question.
+
+        Raises:
+            MigrateError: there is no API key, or the client is not installed.
+        """
+        self._where = str(address)
+        self.name = address.collection
+        if not os.environ.get(KEYS["pinecone"]):
+            raise MigrateError(f"{self._where} needs an API key; set {KEYS['pinecone']} in the environment")
+        client = optional.load("pinecone")
+        self.index = persist(f"{self._where} cannot be opened", lambda: client.Index(host=address.location.reveal()))
+
+    def stats(self) -> tuple[int | None, int]:
+        """Return the index's dimension and the number of records in the namespace, which lags behind writes."""
+        found = self.ask("cannot be read", self.index.describe_index_stats)
+        # The unnamed namespace is listed under either name, depending on the version of the API.
+        names = (self.name,) if self.name else ("", "__default__")
+        return found.dimension, sum(found.namespaces[name].vector_count for name in names if name in found.namespaces)
+
+    def count(self) -> int:
+        """Count the records that show already."""
+        return self.stats()[1]
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """Send one request."""
+        what = f"{len(records)} rows cannot be stored"
+        self.ask(what, lambda: self.index.upsert(vectors=records, namespace=self.name, show_progress=False))
+
+    def ids(self) -> Iterator[str]:
+        """Yield every id of the input."""
+        token = None
+        while True:
+            page = self.ask(
+                "cannot be read",
+                partial(self.index.list_paginated, namespace=self.name, pagination_token=token, limit=FETCHED),
+            )
+            fetched = self._fetch([item.id for item in page.vectors])
+            yield from (keys.original(key, record.metadata or {}) for key, record in fetched.items())
+            token = page.pagination.next if page.pagination else None
+            if not token:
+                return
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """Read vectors by the input's ids."""
+        asked = {keys.pinecone_key(id_): id_ for id_ in ids}
+        found: dict[str, Vectors] = {}
+        for part in chunks(asked, FETCHED):
+            found |= {asked[key]: np.asarray(one.values, np.float32) for key, one in self._fetch(part).items()}
+        return found
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.index.close()
+
+    def ask(self, fault: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
+        """Do `work`, again after faults that pass; those the client has tried already take a longer pause here."""
+        return persist(f"{self._where}: {fault}", work, is_passing)
+
+    def _fetch(self, names: list[str]) -> Mapping[str, Any]:
+        if not names:
+            return {}
+        answer = self.ask("cannot be read", lambda: self.index.fetch(ids=names, namespace=self.name))
+        fetched: Mapping[str, Any] = answer.vectors
+        return fetched
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell faults that pass: no answer, too many requests, an error of Pinecone's own."""
+    errors = optional.load("pinecone.errors")
+    if isinstance(error, errors.ApiError):
+        return error.status_code in (408, 429) or error.status_code >= 500
+    return isinstance(error, errors.PineconeConnectionError | errors.PineconeTimeoutError)
+
+
+def requests(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Divide records, in order, into what one upsert may hold.
+
+    Raises:
+        MigrateError: the metadata of a record, its text included, is larger than Pinecone takes.
+    """
+    batch: list[Record] = []
+    size = ENVELOPE_BYTES
+    for record in records:
+        _check_metadata(record)
+        added = len(orjson.dumps(record)) + 1
+        if batch and (len(batch) == REQUEST_RECORDS or size + added > REQUEST_BYTES):
+            yield batch
+            batch, size = [], ENVELOPE_BYTES
+        batch.append(record)
+        size += added
+    if batch:
+        yield batch
+
+
+def _check_metadata(record: Record) -> None:
+    size = len(orjson.dumps(record["metadata"]))
+    if size > METADATA_BYTES:
+        raise MigrateError(
+            f"text and metadata of {record['metadata'].get(keys.ID, record['id'])} have {size} bytes, Pinecone takes "
+            f"{METADATA_BYTES}; divide long texts with --chunk, or take fewer --metadata-fields"
+        )

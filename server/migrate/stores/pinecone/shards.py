@@ -1,0 +1,145 @@
+"""A folder of files of one Pinecone upsert each: JSONL, or Parquet where the folder's name ends in `.parquet`."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from server.inference.engine import Vectors
+from server.migrate import optional
+from server.migrate.errors import MigrateError
+from server.migrate.ownership import owned_files
+from server.migrate.record import Row
+from server.migrate.sinks.partial_folder import Growing
+from server.migrate.sinks.sink import Sink, Target
+from server.migrate.stores import keys
+from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.pinecone.open import Record, requests
+from server.migrate.stores.pinecone.record import record
+
+MARK = "migration.json"
+PARQUET = ".parquet"
+# Place of the first row, number of rows.
+SHARD = re.compile(r"rows-([0-9]{12})-([0-9]{4})\.(?:jsonl|parquet)")
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to the folder `output`."""
+    return PineconeShards(Path(output))
+
+
+class PineconeShards:
+    """See `Sink`. A shard never spans two writes, so that each write can be done again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._growing = Growing(folder)
+        self._suffix = PARQUET if folder.suffix == PARQUET else ".jsonl"
+        self._target: Target
+
+    def identity(self) -> str:
+        """Return format and path."""
+        return f"pinecone shards {self.folder.resolve()}"
+
+    def files(self) -> list[Path]:
+        """Name the files of the finished target."""
+        return [*(path for _, _, path in self._shards()), self.folder / MARK]
+
+    def open(self, target: Target) -> None:
+        """Find or make the folder, and remove what was written beyond the rows on record."""
+        self._target = target
+        self._growing.claim(target)
+        try:
+            step = decide(self._held(), target, str(self.folder))
+        except MigrateError:
+            self._growing.remove()
+            raise
+        if step is not Step.CREATE:
+            self._cut(0 if step is Step.REPLACE else target.written)
+        if step is not Step.CONTINUE:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._put(self.folder / MARK, orjson.dumps(mark(target)))
+        held = sum(rows for _, rows, _ in self._shards())
+        if held != target.written:
+            raise MigrateError(f"{self.folder} has {held} rows of {target.written} on record; run with --restart")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write `rows` as shards of their own, in the stead of any that begin where they do or later.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._cut(rows[0].place)
+        place = rows[0].place
+        for batch in requests(map(record, rows)):
+            path = self.folder / f"rows-{place:012d}-{len(batch):04d}{self._suffix}"
+            self._put(path, self._parquet(batch) if self._suffix == PARQUET else _lines(batch))
+            place += len(batch)
+
+    def finish(self) -> None:
+        """Note that all rows are there."""
+        self._put(self.folder / MARK, orjson.dumps(mark(self._target, COMPLETE)))
+        self._growing.remove()
+
+    def count(self) -> int:
+        """Count the rows by reading every shard."""
+        return sum(len(self._read(path)) for _, _, path in self._shards())
+
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+        """Read vectors back by place where the id there is the one asked for."""
+        wanted = dict(rows)
+        found: dict[str, Vectors] = {}
+        for start, count, path in self._shards():
+            asked = {place: wanted[place] for place in range(start, start + count) if place in wanted}
+            held = self._read(path) if asked else []
+            for place, id_ in asked.items():
+                if held[place - start]["id"] == keys.pinecone_key(id_):
+                    found[id_] = np.asarray(held[place - start]["values"], np.float32)
+        return found
+
+    def close(self) -> None:
+        """Let go of the output; no file stays open."""
+        self._growing.close()
+
+    def _held(self) -> Held | None:
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            return None
+        path = self.folder / MARK
+        found = orjson.loads(path.read_bytes()) if path.exists() else None
+        return Held(found, None, sum(rows for _, rows, _ in self._shards()))
+
+    def _shards(self) -> Iterator[tuple[int, int, Path]]:
+        for path in sorted(self.folder.iterdir()):
+            if found := SHARD.fullmatch(path.name):
+                yield int(found[1]), int(found[2]), path
+
+    def _cut(self, place: int) -> None:
+        for start, _, path in list(self._shards()):
+            if start >= place:
+                owned_files.remove(path)
+
+    def _put(self, path: Path, data: bytes) -> None:
+        owned_files.put(path, data)
+
+    def _parquet(self, batch: Sequence[Record]) -> bytes:
+        arrow, parquet = optional.load("pyarrow"), optional.load("pyarrow.parquet")
+        ids = [one["id"] for one in batch]
+        values = arrow.array([one["values"] for one in batch], arrow.list_(arrow.float32()))
+        metadata = [orjson.dumps(one["metadata"]).decode() for one in batch]
+        buffer = arrow.BufferOutputStream()
+        parquet.write_table(arrow.table({"id": ids, "values": values, "metadata": metadata}), buffer)
+        data: bytes = buffer.getvalue().to_pybytes()
+        return data
+
+    def _read(self, path: Path) -> list[Any]:
+        if path.suffix == PARQUET:
+            rows: list[Any] = optional.load("pyarrow.parquet").read_table(path).to_pylist()
+            return rows
+        return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def _lines(batch: Sequence[Record]) -> bytes:
+    return b"".join(orjson.dumps(one) + b"\n" for one in batch)

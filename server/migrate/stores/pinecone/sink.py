@@ -1,0 +1,76 @@
+"""A namespace of a Pinecone index, by upsert; without an address, shards in a folder (`pinecone_shards`)."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks.sink import Sink, Target
+from server.migrate.stores import address
+from server.migrate.stores.pinecone.open import PineconeNamespace, requests
+from server.migrate.stores.pinecone.record import record
+from server.migrate.stores.pinecone.shards import PineconeShards
+from server.migrate.stores.store_sink import StoreSink
+
+# Writes become visible to counts and fetches a while after they are acknowledged.
+VISIBLE_WITHIN_S = 120.0
+LOOK_AGAIN_S = 2.0
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to `pinecone://INDEX-HOST#NAMESPACE`, or shards into the folder `output`."""
+    return (
+        PineconeSink(address.parse(output), PineconeNamespace)
+        if address.is_address(output)
+        else PineconeShards(Path(output))
+    )
+
+
+class PineconeSink(StoreSink[PineconeNamespace]):
+    """See `Sink`.
+
+    A namespace carries no mark of who made it, so a job begins with an empty one, notes that it did, and refuses to
+    start over in one that holds anything.
+    """
+
+    _expected = 0
+
+    def open(self, target: Target) -> None:
+        """Check that the index takes these vectors and the namespace is this job's."""
+        self.connect(target)
+        dimension, rows = self.store.stats()
+        if dimension != target.dimension:
+            raise MigrateError(
+                f"{self.identity()} is an index of {dimension} dimensions, these vectors have {target.dimension}; "
+                f"make a new index for them"
+            )
+        begun = self.identity() in target.made.names and not target.fresh
+        if rows and not begun and not target.written:
+            raise MigrateError(
+                f"{self.identity()} holds {rows} records; choose another namespace, or empty this one: "
+                f"index.delete(delete_all=True, namespace={self.store.name!r})"
+            )
+        target.made.note(self.identity())
+        self._expected = target.written
+        if self._visible() < target.written:
+            raise MigrateError(f"{self.identity()} has lost some of {target.written} records; run with --restart")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Upsert `rows`, in requests of the size that Pinecone takes."""
+        for batch in requests(map(record, rows)):
+            self.store.upsert(batch)
+        self._expected = max([self._expected, *(row.place + 1 for row in rows)])
+
+    def finish(self) -> None:
+        """Do nothing: Pinecone indexes as it goes."""
+
+    def count(self) -> int:
+        """Count the records, once those that were written show or the time for that is up."""
+        return self._visible()
+
+    def _visible(self) -> int:
+        deadline = time.monotonic() + VISIBLE_WITHIN_S
+        while (rows := self.store.stats()[1]) < self._expected and time.monotonic() < deadline:
+            time.sleep(LOOK_AGAIN_S)
+        return rows

@@ -1,0 +1,1 @@
+"""Qdrant: a collection on a server or in a folder."""

@@ -1,0 +1,122 @@
+"""A Qdrant collection, on a server or in a folder (the client's local mode)."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from server.inference.engine import Vectors
+from server.migrate import optional
+from server.migrate.errors import MigrateError
+from server.migrate.stores import keys
+from server.migrate.stores.address import KEYS, Address
+from server.migrate.stores.retry import never, persist
+from server.migrate.stores.stored import chunks
+
+PAGE = 256
+TIMEOUT_S = 60
+# A folder is open for one client at a time; input and output may be two collections of one folder.
+_folders: dict[str, tuple[Any, int]] = {}
+
+
+class Qdrant:
+    """A connection to a collection that may not exist yet."""
+
+    def __init__(self, address: Address) -> None:
+        """Connect.
+
+        Raises:
+            MigrateError: the server does not answer, another process has the folder, or the client is not installed.
+        """
+        self.name = address.collection
+        self._where = str(address)
+        self.passing = is_passing if address.remote else never
+        self._folder = "" if address.remote else address.location.reveal()
+        self.models = optional.load("qdrant_client.models")
+        self.client = persist(f"{self._where} cannot be opened", lambda: _connect(address))
+
+    def exists(self) -> bool:
+        """Tell whether the collection is there.
+
+        Raises:
+            MigrateError: the server does not answer.
+        """
+        return bool(persist(f"{self._where} cannot be opened", partial(self.client.collection_exists, self.name)))
+
+    def ids(self) -> Iterator[str]:
+        """Yield the input's id of every point, in the order of Qdrant's own."""
+        for page in self.pages([keys.ID]):
+            yield from (keys.original(point.id, point.payload or {}) for point in page)
+
+    def pages(self, payload: bool | list[str]) -> Iterator[list[Any]]:
+        """Yield pages of points, without their vectors."""
+        if not self.exists():
+            raise MigrateError(f"{self._where}: there is no such collection")
+        after = None
+        while True:
+            points, after = self._ask(partial(self._scroll, after, payload))
+            yield points
+            if after is None:
+                return
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """Read vectors by the input's ids."""
+        asked = {str(keys.qdrant_key(id_)): id_ for id_ in ids}
+        found: dict[str, Vectors] = {}
+        for part in chunks(map(keys.qdrant_key, ids), PAGE):
+            points = self._ask(partial(self.client.retrieve, self.name, part, with_payload=False, with_vectors=True))
+            found |= {asked[str(point.id)]: self._vector(point) for point in points}
+        return found
+
+    def count(self) -> int:
+        """Count the points."""
+        return int(self._ask(lambda: self.client.count(self.name, exact=True)).count)
+
+    def info(self) -> Any:  # noqa: ANN401 - the client's own
+        """Return the collection's configuration and marks."""
+        return self._ask(lambda: self.client.get_collection(self.name)).config
+
+    def close(self) -> None:
+        """Let go of the connection, or of the folder when nothing else here uses it."""
+        client, users = _folders.get(self._folder, (self.client, 1))
+        if users > 1:
+            _folders[self._folder] = client, users - 1
+            return
+        _folders.pop(self._folder, None)
+        client.close()
+
+    def _scroll(self, after: object, payload: bool | list[str]) -> Any:  # noqa: ANN401 - the client's own
+        return self.client.scroll(self.name, limit=PAGE, offset=after, with_payload=payload, with_vectors=False)
+
+    def _vector(self, point: Any) -> Vectors:  # noqa: ANN401 - the client's own
+        if isinstance(point.vector, Mapping):
+            raise MigrateError(
+                f"{self._where} has named vectors ({', '.join(point.vector)}), of which none can be chosen"
+            )
+        return np.asarray(point.vector, np.float32)
+
+    def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
+        return persist(f"{self._where} cannot be read", work, self.passing)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell faults of a server that pass: no answer, too many requests, an error of its own."""
+    exceptions = optional.load("qdrant_client.http.exceptions")
+    exhausted = optional.load("qdrant_client.common.client_exceptions").ResourceExhaustedResponse
+    if isinstance(error, exceptions.UnexpectedResponse):
+        return error.status_code == 429 or (error.status_code or 500) >= 500
+    return isinstance(error, exceptions.ResponseHandlingException | exhausted)
+
+
+def _connect(address: Address) -> Any:  # noqa: ANN401 - the client's own
+    client = optional.load("qdrant_client").QdrantClient
+    place = address.location.reveal()
+    if not address.remote:
+        opened, users = _folders.get(place) or (client(path=place), 0)
+        _folders[place] = opened, users + 1
+        return opened
+    key = os.environ.get(KEYS["qdrant"])
+    # The check of versions asks the server during construction and only warns when it is down.
+    return client(url=place, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)

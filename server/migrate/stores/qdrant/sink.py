@@ -1,0 +1,107 @@
+"""A Qdrant collection: metadata, text and, where the point's id is another one, the input's id as payload."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from server.migrate.errors import MigrateError
+from server.migrate.record import Row
+from server.migrate.sinks.sink import Sink, Target
+from server.migrate.stores import address, keys
+from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.metadata import plain
+from server.migrate.stores.qdrant.open import PAGE, Qdrant
+from server.migrate.stores.retry import persist
+from server.migrate.stores.store_sink import StoreSink, check_alone
+from server.migrate.stores.stored import chunks
+
+# What the client's local mode keeps in a collection's folder.
+STORAGE = "storage.sqlite"
+FILES = frozenset({STORAGE, f"{STORAGE}-journal"})
+
+
+def make(output: str, _options: Mapping[str, str]) -> Sink:
+    """Write to `qdrant:FOLDER#COLLECTION` or `qdrant+http://HOST:PORT#COLLECTION`."""
+    return QdrantSink(address.parse(output), Qdrant)
+
+
+class QdrantSink(StoreSink[Qdrant]):
+    """See `Sink`."""
+
+    def open(self, target: Target) -> None:
+        """Find or make the collection."""
+        self.connect(target)
+        step = decide(self._held(), target, self.identity())
+        if step is Step.CONTINUE:
+            return
+        self._check_folder(empty=step is Step.CREATE)
+        client, name, models = self.store.client, self.store.name, self.store.models
+        if step is Step.REPLACE:
+            persist(f"{self.identity()} cannot be emptied", lambda: client.delete_collection(name))
+        size = models.VectorParams(size=target.dimension, distance=models.Distance.COSINE)
+        persist(
+            f"{self.identity()} cannot be made",
+            lambda: client.create_collection(name, vectors_config=size, metadata=mark(target)),
+        )
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Upsert `rows`, and wait until they are applied."""
+        for part in chunks(rows, PAGE):
+            points = self.store.models.Batch(
+                ids=[keys.qdrant_key(row.id) for row in part],
+                vectors=[row.vector.tolist() for row in part],
+                payloads=[_payload(row) for row in part],
+            )
+            persist(
+                f"{self.identity()}: {len(part)} rows cannot be stored",
+                partial(self.store.client.upsert, self.store.name, points, wait=True),
+                self.store.passing,
+            )
+
+    def finish(self) -> None:
+        """Note that all rows are there; Qdrant indexes as it goes."""
+        client, name, done = self.store.client, self.store.name, mark(self.target, COMPLETE)
+        what = f"{self.identity()} cannot be completed"
+        persist(what, lambda: client.update_collection(name, metadata=done), self.store.passing)
+
+    def _check_folder(self, *, empty: bool) -> None:
+        """Check that the client, which fills and removes a whole folder of the collection's name, finds none of others.
+
+        One that it does not list may be there from an attempt that was killed; then it has no points.
+        """
+        if self.address.remote:
+            return
+        folder = Path(self.address.location.reveal(), "collection", self.store.name)
+        check_alone(folder, FILES, self.identity())
+        if empty and (folder / STORAGE).exists() and not _is_empty(folder / STORAGE):
+            raise MigrateError(
+                f"{folder / STORAGE} holds points of no collection that {self.address.location.reveal()} lists; move "
+                "it away, or choose another name in --output. Nothing was changed"
+            )
+
+    def _held(self) -> Held | None:
+        if not self.store.exists():
+            return None
+        info = self.store.info()
+        size = getattr(info.params.vectors, "size", None)
+        return Held(getattr(info, "metadata", None), size, self.store.count())
+
+
+def _is_empty(storage: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(storage)) as opened:
+            tables = opened.execute("SELECT name FROM sqlite_master").fetchall()
+            known = not tables or ("points",) in tables
+            return known and not (tables and opened.execute("SELECT 1 FROM points LIMIT 1").fetchall())
+    except sqlite3.Error:
+        return False
+
+
+def _payload(row: Row) -> dict[str, Any]:
+    added = {keys.TEXT: row.text}
+    if str(keys.qdrant_key(row.id)) != row.id:
+        added[keys.ID] = row.id
+    return keys.merged(plain(row.metadata, row.id), added)

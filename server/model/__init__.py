@@ -1,0 +1,1 @@
+"""The files that the build stage leaves: the manifest, the graphs and the tokenizer."""

@@ -1,0 +1,200 @@
+"""A built model on disk, opened only after everything the manifest says of its files holds."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import StartError
+from server.model import staging
+from server.model.manifest import FOR_CUDA, File, Manifest, Precision, Variant, VariantName, decode
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One precision of a built model."""
+
+    manifest: Manifest
+    variant: Variant
+    model_path: Path
+    tokenizer_path: Path
+
+
+def artifact_name(model: str) -> str:
+    """Return the name a model is built under: the last part of its Hub id or folder, or the name itself."""
+    return model.rstrip("/").rsplit("/", 1)[-1]
+
+
+def open_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
+    """Find `model` as `find_artifact` does, and verify its graph too.
+
+    Raises:
+        StartError: as `find_artifact`, or the graph is not the one that was built.
+    """
+    artifact = find_artifact(models_dir, model, precision, cuda=cuda)
+    _check_graph(artifact, model)
+    return artifact
+
+
+def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
+    """Find `model` (its name or Hub id) in `precision`, finishing an interrupted commit of its build first.
+
+    Everything is verified but the graph's digest: `verifying` does that while the graph is loaded. For `cuda` the graph
+    made for it is taken where there is one, else the one that runs everywhere.
+
+    Raises:
+        StartError: the model, the precision or a file is missing or not what the manifest says; the message names
+            the file, what was expected and found, and the command that mends it.
+    """
+    _finish_commit(models_dir, model)
+    manifest = read_manifest(models_dir, model)
+    variant = _select_variant(manifest, precision, model, cuda=cuda)
+    graph = File(file=variant.file, bytes=variant.bytes, sha256=variant.sha256)
+    return Artifact(
+        manifest=manifest,
+        variant=variant,
+        model_path=_present_whole(models_dir, graph, model),
+        tokenizer_path=_verified(models_dir, manifest.tokenizer, model),
+    )
+
+
+@contextmanager
+def verifying(artifact: Artifact, model: str) -> Iterator[None]:
+    """Verify the graph of `model` while the body loads it; nothing may be computed with it before the body's end.
+
+    Raises:
+        StartError: it is not the one that was built, whatever became of the body.
+    """
+    with ThreadPoolExecutor(1, "verify") as pool:
+        check = pool.submit(_check_graph, artifact, model)
+        try:
+            yield
+        finally:
+            check.result()
+
+
+def read_manifest(models_dir: Path, model: str) -> Manifest:
+    """Read and check the manifest of `model`.
+
+    Raises:
+        StartError: there is none, or it is not a manifest of this model.
+    """
+    name = artifact_name(model)
+    file = f"{name}.json"
+    path = _contained(models_dir, file) if (models_dir / file).exists() else None
+    if path is None:
+        raise StartError(f"{models_dir / file} not found; {_present(models_dir)}. Build it: {_remedy(model)}")
+    try:
+        manifest = decode(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise StartError(f"{path} is not a manifest: {error}. Build it again: {_remedy(model)}") from None
+    if manifest.name != name:
+        raise StartError(f"{path} describes the model {manifest.name}, expected {name}. Rename it back or rebuild")
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def built_models(models_dir: Path) -> list[str]:
+    """List the names of the models whose manifests are in `models_dir`."""
+    names = (path.name.removesuffix(".json") for path in models_dir.glob("[!.]*.json"))
+    return sorted(name for name in names if not name.endswith(".tokenizer"))
+
+
+def _finish_commit(models_dir: Path, model: str) -> None:
+    staged = staging.staging_folder(models_dir, artifact_name(model))
+    try:
+        staging.commit_staged(models_dir, staged)
+    except OSError as error:
+        raise StartError(
+            f"{staged} holds a finished build that could not be moved into place: {error}. "
+            f"Make {models_dir} writable and build again: {_remedy(model)}"
+        ) from None
+
+
+def _select_variant(manifest: Manifest, precision: Precision, model: str, *, cuda: bool) -> Variant:
+    name: VariantName = precision
+    if cuda and FOR_CUDA.get(precision) in manifest.variants:
+        name = FOR_CUDA[precision]
+    variant = manifest.variants.get(name)
+    if variant is None:
+        built = ", ".join(manifest.variants) or "none"
+        raise StartError(
+            f"{manifest.name} was not built in {precision}; built: {built}. "
+            f"Set QUANTIZATION to one of those, or build again: {_remedy(model)}"
+        )
+    if variant.precision != precision or (variant.device == "cuda") != (name != precision):
+        found = f"{variant.precision} for {variant.device} device"
+        raise StartError(f"{manifest.name}.json lists {variant.file} under {name}, but as {found}")
+    return variant
+
+
+def _verified(models_dir: Path, expected: File, model: str) -> Path:
+    path = _present_whole(models_dir, expected, model)
+    _check_digest(path, expected.sha256, model)
+    return path
+
+
+def _present_whole(models_dir: Path, expected: File, model: str) -> Path:
+    path = _contained(models_dir, expected.file)
+    size = path.stat().st_size
+    if size != expected.bytes:
+        raise StartError(f"{path} has {size} bytes, expected {expected.bytes}. Build it again: {_remedy(model)}")
+    return path
+
+
+def _check_graph(artifact: Artifact, model: str) -> None:
+    _check_digest(artifact.model_path, artifact.variant.sha256, model)
+
+
+def _check_digest(path: Path, expected: str, model: str) -> None:
+    try:
+        digest = sha256(path)
+    except OSError as error:
+        raise StartError(f"{path} cannot be read: {error.strerror}. Build it again: {_remedy(model)}") from None
+    if digest != expected:
+        raise StartError(f"{path} has SHA-256 {digest}, expected {expected}. Build it again: {_remedy(model)}")
+
+
+def _contained(models_dir: Path, file: str) -> Path:
+    """Return the path of `file`, refusing whatever could lead a loader out of the folder.
+
+    Symbolic and hard links are refused because ONNX loaders were led astray by both (CVE-2026-27489, CVE-2026-34446).
+    """
+    folder = Path(os.path.realpath(models_dir))
+    path = folder / file
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise StartError(f"{path} cannot be read: {error.strerror}; the manifest names it") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a regular file"
+        raise StartError(f"{path} is {kind}, expected a regular file; copy the file itself into {models_dir}")
+    if status.st_nlink != 1:
+        raise StartError(f"{path} has {status.st_nlink} hard links, expected 1; copy the file instead of linking it")
+    if Path(os.path.realpath(path)).parent != folder:
+        raise StartError(f"{path} lies outside {folder}")
+    return path
+
+
+def _present(models_dir: Path) -> str:
+    if not models_dir.is_dir():
+        return f"there is no folder {models_dir} (MODELS_DIR)"
+    names = built_models(models_dir)
+    return f"built models there: {', '.join(names)}" if names else f"no model has been built in {models_dir}"
+
+
+def _remedy(model: str) -> str:
+    return f"make build-models MODEL={model}"

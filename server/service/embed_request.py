@@ -1,0 +1,185 @@
+"""What a caller wants embedded, free of any dialect: the checks that every route shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.errors import InvalidError, TooLargeError, UnknownModelError
+from server.inference.engine import Vectors
+from server.model.manifest import Manifest
+from server.model.tokenization import PARAM, Inputs, Truncation, nothing_to_embed
+from server.service.blank_text import has_visible
+from server.settings import Settings
+
+# Which of a model's prompts an input type asks for; the first that the model has.
+PROMPTS_OF: dict[str, tuple[str, ...]] = {
+    "query": ("query",),
+    "search_query": ("query",),
+    "document": ("document", "passage"),
+    "passage": ("document", "passage"),
+    "search_document": ("document", "passage"),
+}
+
+TRUNCATIONS: dict[str | bool, Truncation] = {"END": "END", "START": "START", "NONE": "NONE", False: "NONE"}
+DIRECTIONS: dict[str, Truncation] = {"Right": "END", "right": "END", "Left": "START", "left": "START"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checked request: texts or token ids, how to read them, and which part of each vector to return."""
+
+    inputs: Inputs
+    prompt: str = ""
+    truncate: Truncation = "END"
+    normalize: bool = True
+    dimensions: int | None = None
+
+    @property
+    def characters(self) -> int:
+        """Characters to tokenize; token ids count none."""
+        return sum(len(text) for text in self.inputs if isinstance(text, str))
+
+
+class Asker:
+    """Builds questions within one server's limits, for one model."""
+
+    def __init__(self, settings: Settings, manifest: Manifest) -> None:
+        self.settings = settings
+        self.manifest = manifest
+        self.most_texts = settings.max_client_batch_size
+        # What the model is called: here, at its source, and as the server was told.
+        self.names = tuple(dict.fromkeys((manifest.name, manifest.source.id, settings.model)))
+
+    def inputs(self, inputs: Inputs, key: str) -> Inputs:
+        """Return texts or token ids, found under `key`, if they can be embedded.
+
+        Raises:
+            TooLargeError: more than MAX_CLIENT_BATCH_SIZE of them.
+            InvalidError: none, or one that is blank or longer than MAX_TEXT_CHARS.
+        """
+        self.check_size(inputs, key)
+        entries: Sequence[str | list[int]] = inputs
+        for index, text in enumerate(entries):
+            if isinstance(text, str) and not has_visible(text):
+                raise nothing_to_embed(index)
+        return inputs
+
+    def check_size(self, inputs: Inputs, key: str) -> None:
+        """Return if there are any `inputs` under `key`, and not too many or too long ones.
+
+        Raises:
+            TooLargeError: more than MAX_CLIENT_BATCH_SIZE of them.
+            InvalidError: none, or one longer than MAX_TEXT_CHARS.
+        """
+        if not inputs:
+            raise InvalidError(f"{key} is an empty list; send at least one text", param=PARAM)
+        limit = self.settings.max_client_batch_size
+        if len(inputs) > limit:
+            raise TooLargeError(f"{len(inputs)} texts, the limit is {limit}; send them in parts", param=PARAM)
+        entries: Sequence[str | list[int]] = inputs
+        for index, text in enumerate(entries):
+            self._check_length(index, text)
+
+    def check_model(self, name: str) -> None:
+        """Return if `name` is the model that is served.
+
+        Raises:
+            UnknownModelError: it is another one; nothing is served in its place.
+        """
+        if name not in self.names:
+            raise UnknownModelError(
+                f"the model asked for is not served here; this server has {' alias '.join(self.names)}"
+            )
+
+    def prompt(self, input_type: str | None, prompt_name: str | None) -> str:
+        """Return the prompt asked for by name or by input type.
+
+        A type whose prompt the model does not have adds nothing: most models have one for queries only.
+
+        Raises:
+            InvalidError: an unknown name or type, or two that ask for different prompts.
+        """
+        prompts = self.manifest.prompts
+        by_type = "" if input_type is None else _prompt_of_type(input_type, prompts)
+        if prompt_name is None:
+            return by_type
+        if prompt_name not in prompts:
+            known = ", ".join(sorted(prompts)) or "none"
+            raise InvalidError(f"prompt_name is not one of this model's prompts; it has: {known}", param="prompt_name")
+        by_name = prompts[prompt_name]
+        if input_type is not None and by_type != by_name:
+            raise InvalidError(
+                "input_type and prompt_name ask for different prompts; send one of them", param="prompt_name"
+            )
+        return by_name
+
+    def truncation(self, truncate: bool | str | None, direction: str | None) -> Truncation:
+        """Return which end of a long text to cut, from `truncate` and Text Embeddings Inference's direction.
+
+        Raises:
+            InvalidError: an unknown value, or two that contradict each other.
+        """
+        asked = self.settings.auto_truncate if truncate is None else truncate
+        side = None if direction is None else _side(direction)
+        if asked is True:
+            return side or "END"
+        if asked not in TRUNCATIONS:
+            raise InvalidError('truncate must be true, false, "NONE", "START" or "END"', param="truncate")
+        chosen = TRUNCATIONS[asked]
+        if side and chosen not in {side, "NONE"}:
+            raise InvalidError("truncate and truncation_direction contradict each other; send one of them")
+        return chosen
+
+    def normalize(self, asked: bool | None) -> bool:
+        """Return whether a cut vector is normalised again; the graph itself always normalises.
+
+        Raises:
+            InvalidError: not asked for, and the source model has no vectors of another length.
+        """
+        if asked is False and not self.manifest.source_normalizes:
+            raise InvalidError(
+                f"normalize: false is not available: {self.manifest.name} is built to return unit vectors only"
+            )
+        return asked is not False
+
+    def dimensions(self, asked: int | None) -> int | None:
+        """Return the number of components to keep, None for all.
+
+        Raises:
+            InvalidError: fewer than one, or more than the model has.
+        """
+        if asked is not None and not 1 <= asked <= self.manifest.dimension:
+            raise InvalidError(f"dimensions must be from 1 to {self.manifest.dimension}", param="dimensions")
+        return asked
+
+    def _check_length(self, index: int, text: str | list[int]) -> None:
+        limit = self.settings.max_text_chars
+        if len(text) > limit:
+            unit = "characters" if isinstance(text, str) else "token ids"
+            raise InvalidError(f"the text at index {index} has {len(text)} {unit}, the limit is {limit}", param=PARAM)
+
+
+def cut(vectors: Vectors, dimensions: int | None, normalize: bool) -> Vectors:
+    """Keep the first `dimensions` components (None: all) and bring them back to unit length if `normalize`."""
+    if dimensions is None or dimensions == vectors.shape[1]:
+        return vectors
+    rows = np.ascontiguousarray(vectors[:, :dimensions])
+    if not normalize:
+        return rows
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    unit: Vectors = (rows / norms).astype(np.float32, copy=False)
+    return unit
+
+
+def _prompt_of_type(input_type: str, prompts: Mapping[str, str]) -> str:
+    if input_type not in PROMPTS_OF:
+        raise InvalidError(f"input_type must be one of {', '.join(PROMPTS_OF)}", param="input_type")
+    return next((prompts[name] for name in PROMPTS_OF[input_type] if name in prompts), "")
+
+
+def _side(direction: str) -> Truncation:
+    if direction not in DIRECTIONS:
+        raise InvalidError(f"truncation_direction must be one of {', '.join(DIRECTIONS)}")
+    return DIRECTIONS[direction]

@@ -1,0 +1,342 @@
+"""The running service: one model, its tokenizer and its batcher, and the way of a question through them."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import TypeVar
+
+import numpy as np
+
+from server.batching.batcher import Batcher
+from server.batching.calibration import Warm
+from server.batching.job import Embedded
+from server.batching.worker_threads import InferenceThreads
+from server.budget import Allowance
+from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
+from server.inference.engine import Engine, Ids, Vectors
+from server.model.tokenization import SLICE_CHARACTERS, WORKERS, Inputs, Pieces
+from server.service.embed_request import Asker, Question
+from server.service.info import describe
+from server.service.known_answer import Canary
+from server.service.loaded_model import Loaded
+from server.service.memory_budget import PARSED_FACTOR
+from server.service.vector_cache import VectorCache
+from server.system import machine
+from server.system.memory import Claim, Memory, size_of
+from server.system.suspension import Stops
+from server.telemetry.metrics import Metrics
+
+# Of English text, rather few than many: what a text's tokens are estimated by before it is tokenized, and how much
+# text may be in tokenization for each token that the queue may hold.
+CHARACTERS_PER_TOKEN = 4
+# Text that is tokenized on the event loop, in characters: about 0.2 ms, where the way to a thread and back costs more.
+INLINE_CHARACTERS = 1024
+# What a text takes while it waits for its vector, beside its ids twice and the vector; and a token in the answer of
+# /tokenize, of which each text has a few more than characters.
+TEXT_BYTES = 600
+TOKEN_BYTES = 96
+SPECIAL_TOKENS = 2
+# By then every request has been answered or given up; only a batch that hangs is left.
+CLOSE_TIMEOUT_S = 3.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A question's vectors, whole ones, [inputs, dimension], and the work behind them; times in seconds."""
+
+    vectors: Vectors
+    characters: int
+    tokens: int
+    truncated: int
+    tokenization_s: float
+    queue_s: float
+    inference_s: float
+
+
+class Service:
+    """Answers questions. Belongs to one event loop."""
+
+    def __init__(self, loaded: Loaded, engine: Engine, warm: Warm, threads: InferenceThreads, memory: Memory) -> None:
+        """Serve on a warm `engine` and `threads`, one for each of its streams; requests hold `memory`."""
+        self.settings = loaded.settings
+        self.loaded = loaded
+        self.asker = Asker(loaded.settings, loaded.artifact.manifest)
+        self.metrics = Metrics()
+        self.memory = memory
+        self._pace = warm.pace
+        self._batcher = Batcher(engine, threads, warm.pace, self.metrics)
+        self._canary = Canary(self._batcher, warm.ids, warm.vector)
+        self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
+        self._tokenizer = loaded.tokenizer
+        self._tokenizer_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="tokenization")
+        self._tokenizing = Allowance(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
+        self._draining = False
+        self.stops = Stops()
+        self._watch(loaded)
+
+    async def embed(
+        self, question: Question, deadline: float, since: float | None = None, claim: Claim | None = None
+    ) -> Result:
+        """Compute the vectors of `question` before `deadline`, in time.monotonic() seconds.
+
+        `since` is when its caller began to wait, where it did not say for how long. The question's inputs are taken:
+        while it waits for its vectors, its token ids alone are kept, and counted in `claim`.
+
+        Raises:
+            ServiceError: they cannot be computed.
+        """
+        begun = time.monotonic()
+        self.check_room(deadline)
+        with self._batcher.reserved(self._expect_lengths(question), deadline, since):
+            truncated, sequences = await self._encode(question, deadline)
+        tokenization_s = time.monotonic() - begun
+        self.metrics.tokenize_seconds.observe(tokenization_s)
+        tokens = sum(map(len, sequences))
+        self._check_tokens(tokens)
+        characters = question.characters
+        question.inputs.clear()
+        if claim:
+            claim.hold(sum(TEXT_BYTES + 2 * ids.nbytes + 4 * self._batcher.dimension for ids in sequences))
+        embedded = await self._compute(sequences, deadline, since)
+        result = Result(
+            vectors=embedded.vectors,
+            characters=characters,
+            tokens=tokens,
+            truncated=truncated,
+            tokenization_s=tokenization_s,
+            queue_s=embedded.queue_s,
+            inference_s=embedded.inference_s,
+        )
+        self._count(result)
+        return result
+
+    async def tokenize(
+        self,
+        texts: list[str],
+        special: bool,
+        deadline: float,
+        write: Callable[[Iterator[Pieces]], T],
+        claim: Claim | None = None,
+    ) -> T:
+        """Return what `write` makes of the tokens of each of `texts`, one after the other.
+
+        `special` adds the special ones; `deadline` is in time.monotonic() seconds. `write` runs in a thread. What
+        texts and answer take is counted in `claim`.
+
+        Raises:
+            ServiceError: the tokenizer is busy or too slow, or they are more tokens than a request may hold.
+        """
+        characters = sum(map(len, texts))
+        if claim:
+            tokens = min(characters + SPECIAL_TOKENS * len(texts), self.settings.max_request_tokens)
+            claim.hold(self.size_of(texts) + TOKEN_BYTES * tokens)
+        return await self._in_tokenizer(
+            characters, deadline, lambda given_up: write(self._split(texts, special, given_up))
+        )
+
+    def size_of(self, inputs: Inputs) -> int:
+        """Return the bytes that parsed inputs take, at most: they came in one body."""
+        return min(size_of(inputs), PARSED_FACTOR * self.settings.max_body_bytes)
+
+    def check_room(self, deadline: float = math.inf) -> None:
+        """Refuse a request, if possible before its body is read, where the queue has no room for a text of any length.
+
+        Were it asked for its own length alone, short texts would take the room that long ones wait for in vain. Nor is
+        it read where not even a short one would be computed before its deadline.
+
+        Raises:
+            OverloadedError: it has none, or others take longer than that.
+            UnavailableError: the service is closing.
+            DeadlineError: the deadline has passed.
+        """
+        self._batcher.check_room(self._tokenizer.max_tokens)
+        self._batcher.check([1], deadline)
+
+    def note_patience(self, since: float, *, left: bool) -> None:
+        """Learn from a request whose caller did not say how long it would wait: it left now, or was answered."""
+        self._batcher.note_patience(time.monotonic() - since, left=left)
+
+    async def check_ready(self) -> None:
+        """Return if requests can be answered now.
+
+        Raises:
+            UnavailableError: the server is draining, inference fails or hangs, or its vectors have changed.
+        """
+        if self._draining:
+            raise UnavailableError("draining: the server is shutting down")
+        self.check_alive()
+        await self._canary.check()
+
+    def check_alive(self) -> None:
+        """Return if the process can go on by itself.
+
+        Raises:
+            UnavailableError: a batch has been running for longer than a request may take; only a restart helps.
+        """
+        if self._hangs:
+            limit = self.settings.request_timeout_s
+            raise UnavailableError(f"inference hangs: a batch has been running for more than {limit:g} s")
+
+    def drain(self) -> None:
+        """Report not ready from now on; requests are still answered."""
+        self._draining = True
+
+    async def close(self) -> bool:
+        """Refuse new requests and finish the admitted ones; tell whether all ended in time."""
+        self.drain()
+        ended = await self._batcher.close(CLOSE_TIMEOUT_S)
+        self._tokenizer_pool.shutdown(wait=False)
+        return ended
+
+    def info(self) -> dict[str, object]:
+        """Describe model, machine and limits."""
+        held = {f"{kind.value}_bytes": held for kind, held in self.memory.held.items()}
+        memory = {"limit_bytes": self.memory.limit, **held}
+        return describe(self.loaded, self._pace) | {"resident_bytes": machine.resident_bytes(), "memory": memory}
+
+    @property
+    def _hangs(self) -> bool:
+        running_s, limit = self._batcher.running_s, self.settings.request_timeout_s
+        return running_s > limit and running_s - self.stops.within(running_s) > limit
+
+    @property
+    def _ready(self) -> bool:
+        return not self._draining and not self._hangs and self._canary.well
+
+    def _expect_lengths(self, question: Question) -> list[int]:
+        """Estimate the tokens of each text from its characters, so that a full queue costs nobody a tokenization."""
+        around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
+        prompt = len(question.prompt)
+        return [
+            min(self._tokenizer.max_tokens, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
+            if isinstance(text, str)
+            else min(self._tokenizer.max_tokens, len(text))
+            for text in question.inputs
+        ]
+
+    async def _encode(self, question: Question, deadline: float) -> tuple[int, list[Ids]]:
+        if sum(map(len, question.inputs)) <= INLINE_CHARACTERS:
+            return self._tokenize(question, Event())
+        return await self._in_tokenizer(question.characters, deadline, partial(self._tokenize, question))
+
+    async def _in_tokenizer(self, characters: int, deadline: float, work: Callable[[Event], T]) -> T:
+        self._check_tokenizer_room(characters)
+        given_up = Event()
+        running = self._tokenizer_pool.submit(_trimmed(work) if characters > SLICE_CHARACTERS else work, given_up)
+        # Not before the thread has ended, even where the caller is gone by then: it cannot be interrupted.
+        release = partial(self._tokenizing.release, self._tokenizing.take(characters))
+        running.add_done_callback(partial(_call_on, asyncio.get_running_loop(), release))
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await asyncio.wrap_future(running)
+        except TimeoutError:
+            raise _too_slow() from None
+        finally:
+            given_up.set()
+
+    def _split(self, texts: list[str], special: bool, given_up: Event) -> Iterator[Pieces]:
+        tokens = 0
+        for text in texts:
+            if given_up.is_set():
+                raise _too_slow()
+            with self._tokenizer.alone():
+                pieces = self._tokenizer.split(text, special)
+                tokens += len(pieces.ids)
+                self._check_tokens(tokens)
+                yield pieces
+                del pieces
+
+    def _tokenize(self, question: Question, given_up: Event) -> tuple[int, list[Ids]]:
+        """Return how many texts were cut, and the ids of each, as arrays at once: a list takes four times the room."""
+        sequences: list[Ids] = []
+        truncated = 0
+        for encoded in self._tokenizer.encode_each(question.inputs, question.prompt, question.truncate):
+            truncated += encoded.truncated
+            sequences.append(np.array(encoded.ids, np.int64))
+            if given_up.is_set():
+                raise _too_slow()
+        return truncated, sequences
+
+    async def _compute(self, sequences: list[Ids], deadline: float, since: float | None) -> Embedded:
+        """Take from the cache what is there, and compute the rest."""
+        found = self._cache.find(sequences)
+        missing = [position for position in range(len(sequences)) if position not in found]
+        if not found:
+            embedded = await self._batcher.embed(sequences, deadline, since)
+            self._cache.keep(sequences, embedded.vectors)
+            return embedded
+        vectors = np.empty((len(sequences), self._batcher.dimension), np.float32)
+        for position, vector in found.items():
+            vectors[position] = vector
+        if not missing:
+            return Embedded(vectors, 0.0, 0.0)
+        rest = [sequences[position] for position in missing]
+        embedded = await self._batcher.embed(rest, deadline, since)
+        self._cache.keep(rest, embedded.vectors)
+        vectors[missing] = embedded.vectors
+        return Embedded(vectors, embedded.queue_s, embedded.inference_s)
+
+    def _check_tokenizer_room(self, characters: int) -> None:
+        self._batcher.check_room()
+        if not self._tokenizing.has_room(characters):
+            held, limit = self._tokenizing.held, self._tokenizing.limit
+            raise OverloadedError(
+                f"the tokenizer is busy: {held} of {limit} characters are taken; try again later",
+                self._batcher.retry_after_s(),
+            )
+
+    def _check_tokens(self, tokens: int) -> None:
+        limit = self.settings.max_request_tokens
+        if tokens > limit:
+            raise TooLargeError(f"{tokens} tokens, the limit of a request is {limit} (MAX_REQUEST_TOKENS)")
+
+    def _watch(self, loaded: Loaded) -> None:
+        manifest, choice = loaded.artifact.manifest, loaded.choice
+        self.metrics.model.info({"model": manifest.name, "precision": choice.precision, "device": choice.device})
+        batcher, watch = self._batcher, self.metrics.watch
+        watch("embedding_queue_tokens", "Tokens admitted and not yet answered.", lambda: batcher.queued_tokens)
+        watch("embedding_queue_requests", "Requests admitted and not yet answered.", lambda: batcher.queued_requests)
+        watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
+        watch("embedding_patience_seconds", "How long callers wait who do not say so, learned.", self._patience_s)
+        self.metrics.watch_memory(self.memory)
+        watch("embedding_ready", "1 while requests can be answered.", lambda: self._ready)
+
+    def _patience_s(self) -> float:
+        return min(self.settings.request_timeout_s, self._batcher.patience_s)
+
+    def _count(self, result: Result) -> None:
+        metrics = self.metrics
+        metrics.queue_seconds.observe(result.queue_s)
+        metrics.inference_seconds.observe(result.inference_s)
+        metrics.inputs.inc(len(result.vectors))
+        metrics.input_tokens.inc(result.tokens)
+        metrics.truncated.inc(result.truncated)
+
+
+def _trimmed(work: Callable[[Event], T]) -> Callable[[Event], T]:
+    """Give back what tokenizing much text took, which the C library would keep for this thread."""
+
+    def do(given_up: Event) -> T:
+        try:
+            return work(given_up)
+        finally:
+            machine.trim_heap()
+
+    return do
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None], _done: Future[T]) -> None:
+    with suppress(RuntimeError):  # the loop has ended: there is nothing left to keep count of
+        loop.call_soon_threadsafe(call)
+
+
+def _too_slow() -> DeadlineError:
+    return DeadlineError("the texts were not tokenized in time (REQUEST_TIMEOUT_S); send fewer or try later")

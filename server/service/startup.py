@@ -1,0 +1,105 @@
+"""From the settings to a warm engine: what runs is decided, opened, verified and measured."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from server.batching.calibration import (
+    MOST_TOKENS,
+    Warm,
+    check_batch,
+    check_streams,
+    measure,
+    warm,
+    warm_gpu,
+    worth_streams,
+)
+from server.errors import InferenceError, StartError
+from server.inference import device
+from server.inference.engine import Ids, OnnxEngine, Resources
+from server.inference.session import MEMORY_SHARE
+from server.model.artifact import find_artifact, verifying
+from server.model.tokenization import Tokenizer
+from server.service.loaded_model import Loaded
+from server.settings import Settings
+from server.system import machine
+from server.telemetry import traces
+
+
+def load(settings: Settings) -> Loaded:
+    """Decide what runs and open it.
+
+    Raises:
+        StartError: the model, the device or a limit cannot be used as set.
+    """
+    choice = device.detect(settings.device, settings.quantization)
+    artifact = find_artifact(settings.models_dir, settings.model, choice.precision, cuda=choice.device == "cuda")
+    threads = machine.inference_threads(settings.threads)
+    max_tokens = artifact.manifest.max_tokens
+    check_batch(settings, max_tokens)
+    check_streams(settings, threads.count, choice.device)
+    return Loaded(
+        settings=settings,
+        artifact=artifact,
+        choice=choice,
+        threads=threads,
+        tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens),
+        tracer=traces.connect(settings.otel_exporter_otlp_endpoint),
+    )
+
+
+def start_engine(loaded: Loaded, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warm]:
+    """Load the graph, verified, and warm it; the thread that opens the session calls `prepare` first.
+
+    ONNX Runtime's own threads have the priority of that thread.
+
+    Raises:
+        StartError: the graph is not the one that was built, cannot be loaded or does not answer.
+    """
+    try:
+        return (_start_on_gpu if loaded.choice.device == "cuda" else _start_on_cpu)(loaded, prepare)
+    except InferenceError as error:
+        path = loaded.artifact.model_path
+        raise StartError(f"{path} was loaded but does not compute on {loaded.choice.device}: {error}") from error
+
+
+def gpu_memory(loaded: Loaded) -> int | None:
+    """Resolve GPU_MEMORY_MB to bytes; None where there is no GPU, or it does not tell what it has."""
+    if loaded.choice.device != "cuda":
+        return None
+    if loaded.settings.gpu_memory_mb:
+        return loaded.settings.gpu_memory_mb * 2**20
+    return int(MEMORY_SHARE * loaded.choice.gpu_memory) if loaded.choice.gpu_memory else None
+
+
+def _start_on_gpu(loaded: Loaded, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
+    engine = _open(loaded, 1, prepare)
+    return engine, warm_gpu(engine, _short_text(loaded), loaded.settings, packed=loaded.artifact.variant.packed)
+
+
+def _start_on_cpu(loaded: Loaded, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
+    """Open the graph for as many streams as are set, or for one, and anew where one for each thread is better."""
+    settings, packed, text = loaded.settings, loaded.artifact.variant.packed, _short_text(loaded)
+    streams, threads = settings.streams or 1, loaded.threads.count
+    engine = _open(loaded, streams, prepare)
+    cost = measure(engine, text, packed=packed, streams=streams)
+    if settings.streams is None and worth_streams(cost, engine.max_tokens, threads):
+        streams = threads
+        del engine  # so that no two are in memory
+        engine = _open(loaded, streams, prepare)
+        cost = measure(engine, text, packed=packed, streams=streams)
+    return engine, warm(engine, text, settings, cost, streams)
+
+
+def _open(loaded: Loaded, streams: int, prepare: Callable[[], None] | None) -> OnnxEngine:
+    manifest, device_name, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
+    most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device_name], manifest.max_tokens)
+    resources = Resources(device_name, loaded.threads.count // streams, most, packed, gpu_memory(loaded))
+    with verifying(loaded.artifact, loaded.settings.model), ThreadPoolExecutor(1, "open", prepare) as pool:
+        opened = pool.submit(OnnxEngine, loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
+        return opened.result()
+
+
+def _short_text(loaded: Loaded) -> Ids:
+    return np.array(loaded.tokenizer.encode(["warm"])[0].ids, np.int64)

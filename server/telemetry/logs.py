@@ -1,0 +1,140 @@
+"""Log lines: text for people or JSON for machines, all through the standard library.
+
+No line can be forged: control characters of a message are shown as escapes. No line shows a secret that the process
+was told of, whoever wrote it. A line written while a request is served names it.
+"""
+
+import json
+import logging
+import re
+import sys
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Literal
+
+from server.secret import scrub, scrubbed
+from server.system.log_writer import Lines
+from server.telemetry.request_context import CURRENT
+
+TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# C0 and C1 controls (line feeds and terminal sequences), Unicode's line ends, marks that reorder what is shown, and
+# halves of characters, which no stream takes.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Libraries that log each of their own steps.
+QUIET = {"uvicorn.error": logging.WARNING, "urllib3": logging.WARNING, "asyncio": logging.INFO}
+
+
+class TextFormatter(logging.Formatter):
+    """One line an event; a traceback follows indented, so that no line of it can pass for an event."""
+
+    def __init__(self) -> None:
+        super().__init__(TEXT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record, with its request and its traceback if it has them."""
+        line = self.formatMessage(_with_message(record))
+        marks = "".join(f" {name}={value}" for name, value in _ids().items())
+        trace = "".join(f"\n  | {escape(row)}" for row in _traceback(self, record).split("\n") if row)
+        return escape(scrub(line + marks)) + trace
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, ASCII only; `fields` of the record become its members."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record, with its request and its traceback if it has them."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": scrub(record.getMessage()),
+        }
+        line |= {name: scrubbed(value) for name, value in getattr(record, "fields", {}).items()} | _ids()
+        if trace := _traceback(self, record):
+            line["traceback"] = trace
+        return json.dumps(line, default=repr)
+
+
+class Sparse:
+    """Lets one of many like events through every `every_s` seconds, and counts the others."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._shown: dict[str, float] = {}
+        self._held: Counter[str] = Counter()
+
+    def admit(self, kind: str, now: float) -> int | None:
+        """Return how many of this kind were held back since the last one shown; None holds this one back too."""
+        if now - self._shown.get(kind, -self._every_s) < self._every_s:
+            self._held[kind] += 1
+            return None
+        self._shown[kind] = now
+        return self._held.pop(kind, 0)
+
+
+def escape(text: str) -> str:
+    r"""Show control characters as Python would: a line feed as \n, an escape as \x1b."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def configure(log_format: Literal["text", "json"], level: str) -> None:
+    """Send every logger's records from `level` up to stderr in `log_format`, and what nobody caught too.
+
+    A thread writes them (`Lines`); `logging.shutdown`, which ends every program, waits a second for it.
+    """
+    # A full disk or a closed pipe must not add a traceback, or worse, to every line that cannot be written.
+    logging.raiseExceptions = False
+    handler = Lines(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name, least in QUIET.items():
+        logging.getLogger(name).setLevel(least)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_thread
+
+
+def lost_lines() -> int:
+    """How many lines found the queue full, and were not written."""
+    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, Lines))
+
+
+def _with_message(record: logging.LogRecord) -> logging.LogRecord:
+    record.message = record.getMessage()
+    record.asctime = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return record
+
+
+def _ids() -> dict[str, str]:
+    trail = CURRENT.get()
+    if trail is None:
+        return {}
+    return {"request_id": trail.request_id} | ({"trace_id": trail.trace_id} if trail.trace_id else {})
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    # `traceback` is set where the exception's own message must not be logged, since it may quote a user's text.
+    if record.exc_info:
+        return scrub(formatter.formatException(record.exc_info))
+    return scrub(str(getattr(record, "traceback", "")))
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("server").critical("uncaught %s", kind.__name__, exc_info=(kind, error, trace))
+
+
+def _log_unraisable(raised: "sys.UnraisableHookArgs") -> None:
+    if raised.exc_value is not None:
+        what = (raised.exc_type, raised.exc_value, raised.exc_traceback)
+        logging.getLogger("server").error("ignored %s", raised.exc_type.__name__, exc_info=what)
+
+
+def _log_thread(raised: threading.ExceptHookArgs) -> None:
+    if raised.exc_value is None or issubclass(raised.exc_type, SystemExit):
+        return
+    name = raised.thread.name if raised.thread else "a thread"
+    what = (raised.exc_type, raised.exc_value, raised.exc_traceback)
+    logging.getLogger("server").critical("uncaught %s in %s", raised.exc_type.__name__, name, exc_info=what)

@@ -1,0 +1,162 @@
+"""What the server counts of itself, for Prometheus. No label ever holds a caller's text, key or path as sent.
+
+Names follow https://prometheus.io/docs/practices/naming/: base units, `_total` on counters.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.connection.connection_limit import PATIENCE_S, Use
+from server.errors import Cause, OverloadedError, ServiceError
+from server.system import machine
+from server.system.memory import Kind, Memory
+from server.telemetry import logs
+from server.telemetry.request_context import CURRENT, Step
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# From a cached answer to REQUEST_TIMEOUT_S, each about twice the one before.
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+# Rendering takes about 1.5 ms on the thread that serves; whoever scrapes without pause gets the last text again.
+RENDERS_PER_S = 10.0
+RENDERS_AT_ONCE = 10.0
+
+# One more series for each of a histogram's or counter's, which says when it began: nothing that Prometheus needs.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Stage:
+    """A stage of every request: counted for all, and noted in the trail of the request it was for."""
+
+    def __init__(self, name: str, seconds: Histogram) -> None:
+        self._name = name
+        self._seconds = seconds.labels(name)
+
+    def observe(self, seconds: float) -> None:
+        """Note that the running task's request has just ended this stage, which took `seconds`."""
+        self._seconds.observe(seconds)
+        if trail := CURRENT.get():
+            trail.steps.append(Step(self._name, time.monotonic(), seconds))
+
+    @contextmanager
+    def time(self) -> Iterator[None]:
+        """Observe how long the block takes."""
+        begun = time.monotonic()
+        yield
+        self.observe(time.monotonic() - begun)
+
+
+class _Total(Collector):
+    """A counter that is kept elsewhere."""
+
+    def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        self._name, self._help, self._read = name, help_text, read
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(self._name, self._help, value=self._read())
+
+
+class Metrics:
+    """One server's counters, in a registry of their own."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # process_resident_memory_bytes, process_open_fds, ...
+        seconds = partial(Histogram, buckets=SECONDS, registry=registry)
+        count = partial(Counter, registry=registry)
+        self.requests = count("embedding_requests", "Answers.", ["route", "code"])
+        self.request_seconds = seconds("embedding_request_seconds", "From the headers to the answer.", ["route"])
+        stage = seconds("embedding_stage_seconds", "Time of a request in each stage.", ["stage"])
+        self.tokenize_seconds = Stage("tokenize", stage)
+        self.queue_seconds = Stage("queue", stage)
+        self.inference_seconds = Stage("inference", stage)
+        self.serialize_seconds = Stage("serialize", stage)
+        self.inputs = count("embedding_inputs", "Texts embedded.")
+        self.input_tokens = count("embedding_input_tokens", "Their tokens.")
+        self.truncated = count("embedding_truncated_inputs", "Texts that were cut.")
+        self.refused = count("embedding_refused", "Requests that ended in an error, by its type.", ["reason"])
+        self.overloaded = count("embedding_overloaded", "Requests refused with 429, by what they lacked.", ["cause"])
+        for cause in get_args(Cause):
+            self.overloaded.labels(cause)
+        self.dropped_texts = count("embedding_dropped_texts", "Texts that were admitted and given up uncomputed.")
+        self.batch_tokens = Histogram("embedding_batch_tokens", "Tokens of a batch.", buckets=TOKENS, registry=registry)
+        self.batch_texts = Histogram("embedding_batch_texts", "Texts of a batch.", buckets=TEXTS, registry=registry)
+        self.batch_seconds = seconds("embedding_batch_seconds", "Time of a batch.")
+        self.batch_failures = count("embedding_batch_failures", "Batches that failed.")
+        self.useful_tokens = count("embedding_useful_tokens", "Tokens computed that belong to texts.")
+        self.computed_tokens = count("embedding_computed_tokens", "The same and padding.")
+        self.shared_texts = count("embedding_shared_texts", "Texts answered by an identical one in their batch.")
+        self.cache_hits = count("embedding_cache_hits", "Texts answered from the cache.")
+        self.cache_misses = count("embedding_cache_misses", "Texts that the cache did not hold.")
+        self.closed_for_room = count("embedding_connections_closed", "Connections closed for others.", ["state"])
+        for use in PATIENCE_S:
+            self.closed_for_room.labels(use.value)
+        self.watch_total("embedding_log_lines_lost", "Log lines that nobody read in time.", logs.lost_lines)
+        self.model = Info("embedding_model", "What is served.", registry=registry)
+        if limit := machine.memory_limit():
+            self.watch("embedding_memory_limit_bytes", "Memory that the process may take.", lambda: limit)
+        # Finding a child by its labels costs more than counting in it.
+        self._answers = cache(self.requests.labels)
+        self._answer_seconds = cache(self.request_seconds.labels)
+        self._clock = clock
+        self._rendered = b""
+        self._asked = clock()
+        self._renders = RENDERS_AT_ONCE
+
+    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read when it is scraped."""
+        Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def watch_memory(self, memory: Memory) -> None:
+        """Add gauges of what connections and requests may hold, and hold."""
+        help_text = "Memory that connections and requests may hold."
+        self.watch("embedding_memory_budget_bytes", help_text, lambda: memory.limit)
+        held = Gauge("embedding_memory_held_bytes", "What they hold, by kind.", ["kind"], registry=self.registry)
+        for kind in Kind:
+            held.labels(kind.value).set_function(partial(memory.held.__getitem__, kind))
+
+    def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a counter, kept elsewhere, that is read when it is scraped."""
+        self.registry.register(_Total(name, help_text, read))
+
+    def answered(self, route: str, code: int, seconds: float) -> None:
+        """Count an answer; `route` is the path of a route, or `other`."""
+        self._answers(route, code).inc()
+        self._answer_seconds(route).observe(seconds)
+
+    def refuse(self, error: ServiceError) -> None:
+        """Count a request that ended in `error`."""
+        self.refused.labels(error.error_type).inc()
+        if isinstance(error, OverloadedError):
+            self.overloaded.labels(error.cause).inc()
+
+    def close_for_room(self, use: Use) -> None:
+        """Count a connection of some `use` that was closed for another."""
+        self.closed_for_room.labels(use.value).inc()
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus' text format: as it is now, unless that was asked for too often."""
+        now = self._clock()
+        self._renders = min(RENDERS_AT_ONCE, self._renders + RENDERS_PER_S * (now - self._asked))
+        self._asked = now
+        if self._renders >= 1:
+            self._renders -= 1
+            self._rendered = generate_latest(self.registry)
+        return self._rendered

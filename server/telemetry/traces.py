@@ -1,0 +1,172 @@
+"""Traces of requests, sent to an OpenTelemetry collector where one is set. Without one nothing here is imported.
+
+Names follow https://opentelemetry.io/docs/specs/semconv/http/http-spans/. A span holds no text, no header that a
+caller chose but the request id, and no path but a route's.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from server import __version__
+from server.errors import ServiceError, StartError
+from server.secret import Location, scrub
+from server.telemetry.logs import Sparse
+from server.telemetry.request_context import Answer, Trail
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace import Span as OtelSpan
+    from opentelemetry.sdk.trace import Tracer as OtelTracer
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "embedding-service"
+PATH = "/v1/traces"
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/: any other is "_OTHER".
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+EXPORT_TIMEOUT_S = 5.0
+FLUSH_TIMEOUT_S = 3.0
+FAILURES_LOGGED_EVERY_S = 60.0
+
+
+def connect(endpoint: Location) -> "Tracer | None":
+    """Begin to export to the collector at `endpoint`, its base address; None where it is empty.
+
+    OpenTelemetry's own variables apply too: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_BSP_MAX_QUEUE_SIZE and more.
+
+    Raises:
+        StartError: OpenTelemetry is not installed, or one of its variables cannot be used.
+    """
+    if not endpoint:
+        return None
+    try:
+        return Tracer(_provider(endpoint))
+    except ImportError:
+        raise StartError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}: OpenTelemetry is not installed here. "
+            "Install it (pip install -r requirements/otel.txt) or unset the setting"
+        ) from None
+    except ValueError as error:
+        raise StartError(
+            f"OpenTelemetry cannot be set up: {scrub(str(error))}. Correct the variable OTEL_... it speaks of"
+        ) from None
+
+
+class Tracer:
+    """Makes a span for each request and hands it to a thread that exports; a full queue loses the oldest spans."""
+
+    def __init__(self, provider: "TracerProvider") -> None:
+        from opentelemetry import trace  # noqa: PLC0415 - only where traces are asked for
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
+
+        self._provider = provider
+        self._tracer = provider.get_tracer(SERVICE, __version__)
+        self._api = trace
+        self._propagator = TraceContextTextMapPropagator()
+
+    def begin(self, headers: Mapping[str, str]) -> "Span":
+        """Begin a request's span, under the one that `traceparent` among the `headers` names."""
+        parent = self._propagator.extract(headers)
+        return Span(self._api, self._tracer, self._tracer.start_span(SERVICE, parent, self._api.SpanKind.SERVER))
+
+    def close(self) -> None:
+        """Export what is queued, for at most FLUSH_TIMEOUT_S."""
+        flush = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        flush.start()
+        flush.join(FLUSH_TIMEOUT_S)
+        if flush.is_alive():
+            logger.warning("the last traces did not reach the collector within %g s", FLUSH_TIMEOUT_S)
+
+
+class Span:
+    """One request's span, until it ends."""
+
+    def __init__(self, api: ModuleType, tracer: "OtelTracer", span: "OtelSpan") -> None:
+        self._api = api
+        self._tracer = tracer
+        self._span = span
+        self.trace_id: str = api.format_trace_id(span.get_span_context().trace_id)
+
+    def end(self, answer: Answer, trail: Trail) -> None:
+        """Say how the request ended, with a span for each of its stages."""
+        span = self._span
+        if span.is_recording():
+            known = answer.method in METHODS
+            span.update_name(f"{answer.method if known else 'HTTP'} {answer.route}")
+            span.set_attributes(_attributes(answer, trail))
+            if answer.code >= ServiceError.status:
+                span.set_status(self._api.StatusCode.ERROR)
+            self._add_steps(trail)
+        span.end()
+
+    def _add_steps(self, trail: Trail) -> None:
+        # A request's texts may wait and run in turns: each stage is drawn once, after the one before it.
+        context = self._api.set_span_in_context(self._span)
+        at = 0.0
+        for step in trail.steps:
+            at = at or step.ended - step.seconds - trail.started
+            child = self._tracer.start_span(step.name, context, start_time=self._time(at))
+            at += step.seconds
+            child.end(self._time(at))
+
+    def _time(self, seconds: float) -> int:
+        began: int = self._span.start_time
+        return began + round(seconds * 1e9)
+
+
+class Exporter:
+    """Exports through `exporter`, and says at most once a minute that it could not."""
+
+    def __init__(self, exporter: "SpanExporter", endpoint: Location) -> None:
+        self._exporter = exporter
+        self._endpoint = endpoint
+        self._failures = Sparse(FAILURES_LOGGED_EVERY_S)
+        self._lost = 0
+
+    def export(self, spans: Sequence["ReadableSpan"]) -> "SpanExportResult":
+        """Send `spans`; on failure they are lost."""
+        result = self._exporter.export(spans)
+        if result.name != "SUCCESS":
+            self._lost += len(spans)
+            if self._failures.admit("export", time.monotonic()) is not None:
+                logger.warning("traces do not reach %s: %d spans were lost", self._endpoint, self._lost)
+                self._lost = 0
+        return result
+
+    def shutdown(self) -> None:
+        """Send nothing more."""
+        self._exporter.shutdown()
+
+
+def _provider(endpoint: Location) -> "TracerProvider":
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    resource = Resource({"service.name": SERVICE, "service.version": __version__})
+    provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+    base = urlsplit(endpoint.reveal())
+    otlp = OTLPSpanExporter(base._replace(path=base.path.rstrip("/") + PATH).geturl(), timeout=EXPORT_TIMEOUT_S)
+    provider.add_span_processor(BatchSpanProcessor(Exporter(otlp, endpoint)))
+    # It logs every failure and every lost span; `Exporter` does so once a minute.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    return provider
+
+
+def _attributes(answer: Answer, trail: Trail) -> dict[str, str | int | list[str]]:
+    found: dict[str, str | int | list[str]] = {
+        "http.request.method": answer.method if answer.method in METHODS else "_OTHER",
+        "http.route": answer.route,
+        "http.response.status_code": answer.code,
+        "http.response.header.x-request-id": [trail.request_id],
+    }
+    if answer.code >= ServiceError.status:
+        found["error.type"] = answer.reason or str(answer.code)
+    return found

@@ -1,1 +1,0 @@
-"""The dialects: bytes to a checked question, vectors to bytes. Pure, without HTTP; one file a dialect."""

@@ -1,0 +1,109 @@
+"""The scheduler in a simulation: what is delivered in time under overload, and what short queries wait meanwhile."""
+
+from dataclasses import replace
+
+import pytest
+
+from server.batching.caller_patience import FLOOR_S
+from tests.unit.server.simulation import PACE, Simulation, Traffic
+
+# Requests of 16 texts of 200 tokens that this engine computes in a second.
+CAPACITY = 16_200 / 3_200
+OVERLOADS = (1.5, 2, 4, 10)
+SHORT = Traffic(rate=20, texts=1, shortest=8, longest=24, announced=False)
+TWO_STREAMS = replace(PACE, streams=2, queue_tokens=2 * PACE.queue_tokens)
+
+
+def bulk(times: float, patience_s: float, *, announced: bool) -> Traffic:
+    """Requests of 16 texts, so many times what one stream computes."""
+    return Traffic(times * CAPACITY, patience_s=patience_s, announced=announced)
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "hang up"])
+@pytest.mark.parametrize(("patience_s", "seed"), [(0.5, 11), (1.5, 12), (5.0, 13)])
+def test_as_much_is_delivered_in_time_under_overload_as_at_capacity(
+    patience_s: float, seed: int, *, announced: bool
+) -> None:
+    delivered = {}
+    for times in (1, *OVERLOADS):
+        with Simulation(seed) as simulation:
+            (outcome,) = simulation.run(bulk(times, patience_s, announced=announced), warm_s=9, seconds=15)
+            delivered[times] = outcome.delivered_tokens / (15 * CAPACITY * 3_200)
+    for times in OVERLOADS:
+        assert delivered[times] >= max(0.85, 0.9 * delivered[1]), delivered
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "hang up"])
+@pytest.mark.parametrize(("times", "patience_s", "seed"), [(1.5, 1.5, 21), (4, 0.5, 22), (2, 5.0, 23)])
+def test_short_queries_beside_bulk_wait_no_longer_than_where_nobody_s_patience_is_known(
+    times: float, patience_s: float, seed: int, *, announced: bool
+) -> None:
+    found = {}
+    for told in (True, False):
+        traffic = replace(bulk(times, patience_s, announced=announced), told=told)
+        with Simulation(seed) as simulation:
+            big, short = simulation.run(traffic, SHORT, warm_s=10, seconds=15)
+        assert short.refused == short.gone == 0
+        found[told] = big.delivered_tokens, short.percentile(0.99)
+    assert found[True][1] <= found[False][1]
+    assert found[True][0] > 5 * found[False][0]
+
+
+def test_several_streams_deliver_as_much() -> None:
+    with Simulation(31, TWO_STREAMS) as simulation:
+        (outcome,) = simulation.run(bulk(4, 0.5, announced=False), warm_s=10, seconds=15)
+    assert outcome.delivered_tokens >= 0.9 * 15 * 2 * CAPACITY * 3_200
+
+
+def test_short_queries_alone_are_delivered_too() -> None:
+    many = replace(SHORT, rate=1500, patience_s=0.5)
+    with Simulation(32) as simulation:
+        (outcome,) = simulation.run(many, warm_s=3, seconds=5)
+    assert outcome.delivered_tokens >= 0.9 * 5 * 16_200
+
+
+def test_patient_callers_lose_nothing() -> None:
+    found = []
+    for told in (True, False):
+        with Simulation(33) as simulation:
+            (outcome,) = simulation.run(replace(bulk(2, 60, announced=True), told=told), warm_s=15, seconds=15)
+            found.append((outcome.delivered_tokens, outcome.refused, outcome.gone))
+    assert found[0] == found[1]
+
+
+def test_a_patient_request_is_done_beside_many_impatient_ones() -> None:
+    patient = Traffic(rate=0.5, texts=16)
+    with Simulation(34) as simulation:
+        _, outcome = simulation.run(bulk(4, 1.5, announced=True), patient, warm_s=5, seconds=40)
+    assert outcome.percentile(1) <= 15
+    assert len(outcome.latencies) >= outcome.asked // 2
+    assert outcome.gone == 0
+
+
+def test_a_stall_is_forgotten_within_seconds() -> None:
+    traffic = bulk(2, 1.5, announced=True)
+    with Simulation(35) as simulation:
+        simulation.run(traffic, warm_s=5, seconds=0)
+        simulation.slowdown = 200
+        simulation.run(traffic, warm_s=3, seconds=0)
+        simulation.slowdown = 1
+        (outcome,) = simulation.run(traffic, warm_s=3, seconds=10)
+    assert outcome.delivered_tokens >= 0.9 * 10 * CAPACITY * 3_200
+
+
+@pytest.mark.parametrize("leave_s", [0.01, 0.3], ids=["at once", "soon"])
+def test_who_hangs_up_on_purpose_keeps_nobody_out(leave_s: float) -> None:
+    patient = bulk(0.5, 60, announced=False)
+    with Simulation(36) as simulation:
+        outcome, _ = simulation.run(patient, bulk(3, leave_s, announced=False), warm_s=5, seconds=20)
+        assert simulation.scheduler.patience.bound(simulation.now) >= FLOOR_S
+    assert outcome.gone == 0
+    assert len(outcome.latencies) >= 0.1 * outcome.asked
+
+
+def test_patience_is_forgotten_once_callers_are_patient() -> None:
+    with Simulation(37) as simulation:
+        simulation.run(bulk(2, 1.5, announced=False), warm_s=5, seconds=0)
+        assert simulation.scheduler.patience.bound(simulation.now) < 1.5
+        simulation.run(bulk(0.5, 60, announced=False), warm_s=240, seconds=0)
+        assert simulation.scheduler.patience.bound(simulation.now) > 60

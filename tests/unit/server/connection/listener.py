@@ -1,0 +1,95 @@
+"""A listening server under terms of a test's own, and an application that does as told."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from server.connection.bounds import Terms
+from server.connection.connection_limit import Room
+from server.connection.http_connection import Connection
+from server.connection.http_protocol import bounded
+from server.errors import ServiceError
+from server.system.memory import Memory
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
+SOON_S = 0.2
+
+
+@dataclass
+class App:
+    """Answers with the path and the length of the body once `gate` is open; counts who hung up."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: bytes = b""
+    gone: int = 0
+    scopes: list[Scope] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        body, more = b"", scope["path"] != "/early"
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.gone += 1
+                return
+            body, more = body + message["body"], message["more_body"]
+        await self.gate.wait()
+        answer = self.answer or f"{scope['path']} {len(body)}".encode()
+        headers = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+@dataclass
+class Here:
+    """A listening server without uvicorn's main loop, and a way to connect to it."""
+
+    app: App
+    terms: Terms
+    state: ServerState
+    port: int
+    refused: list[ServiceError]
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def exchange(self, sent: bytes) -> bytes:
+        """Send, and read until the server closes."""
+        reader, writer = await self.connect()
+        writer.write(sent)
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+def run(check: Callable[[Here], Awaitable[None]], keep_alive_s: float = 10, **changes: object) -> None:
+    async def main() -> None:
+        refused: list[ServiceError] = []
+        memory = Memory(int(str(changes.pop("memory", 100_000_000))))
+        room = Room(int(str(changes.pop("max_connections", 50))), lambda _use: None)
+        limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "receive_timeout_s": 10.0}
+        terms = Terms(**limits | changes, room=room, memory=memory, refused=refused.append)  # type: ignore[arg-type]
+        app, state = App(), ServerState()
+        app.gate.set()
+        config = Config(app, http=bounded(terms), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]
+        config.load()
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(lambda: bounded(terms)(config, state, {}), "127.0.0.1", 0)
+        async with listener:
+            await check(Here(app, terms, state, listener.sockets[0].getsockname()[1], refused))
+            for connection in list(state.connections):
+                assert isinstance(connection, Connection)
+                connection.shutdown()
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def statuses(said: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", said)]

@@ -1,0 +1,255 @@
+import asyncio
+import contextlib
+
+import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server.system.memory import CONNECTIONS, REQUESTS
+from tests.unit.server.connection.listener import GET, SOON_S, Here, run, statuses
+
+
+def test_a_head_that_does_not_end_is_a_408() -> None:
+    async def check(here: Here) -> None:
+        assert statuses(await here.exchange(GET)) == [408]
+        assert [error.status for error in here.refused] == [408]
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n" + GET)
+        await asyncio.sleep(3 * SOON_S)
+        here.app.gate.set()
+        assert statuses(await reader.read()) == [200, 408]
+        writer.close()
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_a_broken_body_ends_its_own_request_and_no_other() -> None:
+    broken = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+
+    async def check(here: Here) -> None:
+        assert statuses(await here.exchange(broken)) == [400]
+        await asyncio.sleep(0.01)
+        assert here.app.gone == 1
+        assert statuses(await here.exchange(GET + b"\r\n" + broken)) == [200, 400]
+        assert len(here.app.scopes) == 2
+
+    run(check)
+
+
+EXTENSION = b"1;" + b"x" * 1000 + b"\r\na\r\n"
+TRAILERS = b"x:y\r\n" * 150
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(b"", EXTENSION), (b"0\r\n", TRAILERS), (b"0\r\nx: ", b"y" * 1000)],
+    ids=["extensions", "trailers", "a trailer"],
+)
+def test_a_body_and_what_frames_it_are_bounded(first: bytes, then: bytes) -> None:
+    head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(head + first)
+        for _ in range(12):
+            await asyncio.sleep(0.001)
+            writer.write(then)
+        assert statuses(await reader.read()) == [413]
+        writer.close()
+
+    run(check)
+
+
+def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
+    head = b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(head)
+        await reader.readuntil(b"/early 0")
+        for _ in range(5):
+            writer.write(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+        writer.write(b"0\r\n\r\n" + GET + b"\r\n")
+        await reader.readuntil(b"/a 0")
+        writer.write(head)
+        await reader.readuntil(b"/early 0")
+        for _ in range(20):
+            writer.write(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+            await asyncio.sleep(0.001)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+    run(check)
+
+
+def test_trailers_do_not_become_headers() -> None:
+    async def check(here: Here) -> None:
+        head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        assert statuses(await here.exchange(head + b"0\r\nAuthorization: Bearer x\r\n\r\n")) == [200]
+        assert b"authorization" not in dict(here.app.scopes[0]["headers"])
+
+    run(check)
+
+
+@pytest.mark.parametrize("behind", [b"", GET + b"\r\n"], ids=["alone", "behind another"])
+def test_whatever_uvicorn_raises_is_a_400_and_costs_no_other_request_its_answer(
+    behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise AttributeError("a detail")
+
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(behind)
+        if behind:
+            await reader.readuntil(b"/a 0")
+            here.app.gate.clear()
+            writer.write(behind)
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(HttpToolsProtocol, "on_headers_complete", fail)
+        writer.write(GET + b"\r\n")
+        await asyncio.sleep(0.01)
+        here.app.gate.set()
+        said = await reader.read()
+        assert statuses(said) == ([200, 400] if behind else [400])
+        assert b"detail" not in said
+        writer.close()
+
+    run(check)
+
+
+def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
+    async def check(here: Here) -> None:
+        head = b"POST /b?q=1 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nX-Mine: 1\r\n"
+        head += b"Connection: Upgrade\r\nContent-Length: 3\r\n\r\n"
+        reader, writer = await here.connect()
+        for cut in (len(head), 30):
+            writer.write(head[:cut])
+            await asyncio.sleep(0.01)
+            writer.write(head[cut:] + b"abc" + GET + b"\r\n")
+            assert await reader.readuntil(b"/b 3")
+            assert await reader.readuntil(b"/a 0")
+        assert dict(here.app.scopes[0]["headers"]) == {b"host": b"x", b"x-mine": b"1", b"content-length": b"3"}
+        assert here.app.scopes[0]["query_string"] == b"q=1"
+        writer.close()
+
+    run(check)
+
+
+def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        await reader.readuntil(b"/early 0")
+        writer.write(b"abc")
+        await asyncio.sleep(3 * SOON_S)
+        writer.write(GET + b"\r\n")
+        assert await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check, receive_timeout_s=SOON_S)
+
+
+def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await asyncio.sleep(0.01)
+        writer.write(b"zz\r\n")
+        await asyncio.sleep(0.01)
+        here.app.gate.set()
+        assert statuses(await reader.read()) == [400]
+        writer.close()
+
+    run(check)
+    assert not caplog.messages
+
+
+def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> None:
+    async def check(here: Here) -> None:
+        reader, writer = await here.connect()
+        writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000 + GET)
+        await reader.readuntil(b"/b 3000")
+        writer.write(b"\r\n")
+        assert await reader.readuntil(b"/a 0")
+        writer.close()
+
+    run(check)
+
+
+def test_an_older_caller_that_waits_for_leave_to_send_gets_no_interim_response() -> None:
+    """HTTP/1.0 knows none: it would be taken for the answer (RFC 9110, 10.1.1)."""
+
+    async def check(here: Here) -> None:
+        async with asyncio.timeout(5):
+            said = await here.exchange(b"POST /b HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
+        assert statuses(said) == [200]
+
+    run(check)
+
+
+def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on() -> None:
+    async def check(here: Here) -> None:
+        async with asyncio.timeout(5):
+            said = await here.exchange(
+                b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+            )
+        assert statuses(said) == [200]
+
+    run(check)
+
+
+def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        held = here.terms.memory.held
+        reader, writer = await here.connect()
+        writer.write(GET + b"\r\n" + b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000)
+        await asyncio.sleep(SOON_S)
+        assert held[CONNECTIONS] > 9000
+        here.app.gate.set()
+        await reader.readuntil(b"/b 9000")
+        assert held[CONNECTIONS] == 0
+        writer.write(b"GET /c HTTP/1.1\r\nHost: x\r\nlong: " + b"y" * 9000)
+        await asyncio.sleep(SOON_S)
+        assert held[CONNECTIONS] > 4000
+        writer.close()
+        await asyncio.sleep(SOON_S)
+        assert held[CONNECTIONS] == 0
+
+    run(check, max_header_bytes=20_000)
+
+
+def test_a_head_for_which_memory_has_no_room_is_refused_and_a_probe_is_not() -> None:
+    async def check(here: Here) -> None:
+        here.terms.memory.claim(REQUESTS).keep(here.terms.memory.limit)
+        assert statuses(await here.exchange(b"GET /c HTTP/1.1\r\nHost: x\r\nlong: " + b"y" * 9000)) == [429]
+        assert statuses(await here.exchange(b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")) == [429]
+        assert statuses(await here.exchange(GET + b"Connection: close\r\n\r\n")) == [200]
+
+    run(check, max_header_bytes=20_000)
+
+
+def test_no_more_is_read_while_much_that_was_sent_ahead_waits() -> None:
+    async def check(here: Here) -> None:
+        here.app.gate.clear()
+        reader, writer = await here.connect()
+        post = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000
+        writer.write(GET + b"\r\n" + 60 * post)
+        await asyncio.sleep(2 * SOON_S)
+        assert here.terms.memory.held[CONNECTIONS] < 1_000_000
+        here.app.gate.set()
+        for _ in range(60):
+            await reader.readuntil(b"/b 60000")
+        assert here.terms.memory.held[CONNECTIONS] == 0
+        writer.close()
+
+    run(check, max_wire_bytes=100_000)

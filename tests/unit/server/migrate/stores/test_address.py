@@ -1,0 +1,77 @@
+"""Addresses of stores: what they name, and that they keep their secrets."""
+
+from pathlib import Path
+
+import pytest
+
+from server.migrate.errors import MigrateError
+from server.migrate.stores.address import FORMS, is_address, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "store", "location", "collection"),
+    [
+        ("chroma:/data/chroma#docs", "chroma", "/data/chroma", "docs"),
+        ("chroma+http://localhost:8000#docs", "chroma", "http://localhost:8000", "docs"),
+        ("qdrant:/data/a#b#docs", "qdrant", "/data/a#b", "docs"),
+        ("qdrant+https://x.cloud.qdrant.io:6333#docs", "qdrant", "https://x.cloud.qdrant.io:6333", "docs"),
+        ("postgresql://me:pw@db:5433/app#public.docs", "pgvector", "postgresql://me:pw@db:5433/app", "public.docs"),
+        ("postgres:///app?host=/run/pg#docs", "pgvector", "postgresql:///app?host=/run/pg", "docs"),
+        ("lancedb:s3://bucket/folder#docs", "lancedb", "s3://bucket/folder", "docs"),
+        ("pinecone://x.svc.pinecone.io#team%20a", "pinecone", "https://x.svc.pinecone.io", "team a"),
+        ("pinecone://x.svc.pinecone.io#", "pinecone", "https://x.svc.pinecone.io", ""),
+        ("pinecone+http://localhost:5080#docs", "pinecone", "http://localhost:5080", "docs"),
+    ],
+)
+def test_an_address_names_a_store_a_place_and_a_collection(
+    text: str, store: str, location: str, collection: str
+) -> None:
+    found = parse(text)
+    assert (found.store, found.location.reveal(), found.collection) == (store, location, collection)
+    assert is_address(text)
+
+
+def test_one_folder_has_one_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert str(parse("chroma:db#docs")) == str(parse(f"chroma:{tmp_path}/x/../db#docs")) == f"chroma:{tmp_path}/db#docs"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:s3cret@db:5433/app#docs", "pgvector:postgresql://db:5433/app#docs"),
+        ("postgresql://db/app?password=s3cret&user=me#docs", "pgvector:postgresql://db/app#docs"),
+        (
+            "postgresql://?host=/run/pg&port=5433&dbname=app&password=s3cret#docs",
+            "pgvector:postgresql:///run/pg:5433/app#docs",
+        ),
+    ],
+)
+def test_a_password_is_never_shown(text: str, shown: str) -> None:
+    found = parse(text)
+    assert str(found) == shown
+    assert "s3cret" not in repr(found)
+
+
+@pytest.mark.parametrize("text", ["qdrant+http://key:s3cret@host#docs", "pinecone://host?key=s3cret#docs"])
+def test_a_key_in_the_address_is_sent_to_the_environment(text: str) -> None:
+    with pytest.raises(MigrateError, match=r"set (QDRANT|PINECONE)_API_KEY in the environment") as caught:
+        parse(text)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["chroma:folder", "chroma:#docs", "qdrant+http:host#docs", "qdrant+http://host:port#docs", "postgresql://db/app#"],
+)
+def test_an_incomplete_address_is_refused_with_its_form(text: str) -> None:
+    with pytest.raises(MigrateError) as caught:
+        parse(text)
+    assert any(form in str(caught.value) for form in FORMS.values())
+
+
+@pytest.mark.parametrize("name", ["embeddings.npy", "folder/index.faiss", "C:/data/x.npy", "milvus:x#y"])
+def test_files_are_no_addresses(name: str) -> None:
+    assert not is_address(name)
+    with pytest.raises(MigrateError, match="is no store's address"):
+        parse(name)

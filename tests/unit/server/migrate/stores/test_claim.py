@@ -1,0 +1,50 @@
+"""Whether a migration may write into what a store already has."""
+
+import pytest
+
+from server.migrate.errors import MigrateError
+from server.migrate.sinks.sink import Target
+from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+
+BGE = "bge-large-en-v1.5"
+
+
+def target(written: int = 0, *, fresh: bool = False, model: str = "all-MiniLM-L6-v2") -> Target:
+    return Target(384, model, "int8", written, fresh)
+
+
+def held(rows: int, asked: Target | None = None, state: str = "growing") -> Held:
+    return Held(mark(asked or target(), state), 384, rows)
+
+
+@pytest.mark.parametrize(
+    ("found", "asked", "step"),
+    [
+        (None, target(), Step.CREATE),
+        (None, target(fresh=True), Step.CREATE),
+        (held(0), target(), Step.CONTINUE),
+        (held(100), target(), Step.CONTINUE),
+        (held(100), target(90), Step.CONTINUE),
+        (held(100, state=COMPLETE), target(100), Step.CONTINUE),
+        (held(100, state=COMPLETE), target(fresh=True), Step.REPLACE),
+    ],
+)
+def test_what_is_this_job_s_is_made_continued_or_replaced(found: Held | None, asked: Target, step: Step) -> None:
+    assert decide(found, asked, "store#docs") is step
+
+
+@pytest.mark.parametrize(
+    ("found", "asked", "said"),
+    [
+        (None, target(5), "has 0 rows where 5 were written"),
+        (held(4), target(5), "has 4 rows where 5 were written"),
+        (held(4, state=COMPLETE), target(), "is complete"),
+        (Held(None, 384, 9), target(), "exists .9 rows of 384 dimensions. and no migration made it"),
+        (Held({"owner": "me"}, None, 0), target(fresh=True), "no migration made it"),
+        (held(4), target(fresh=True, model=BGE), "holds vectors of all-MiniLM-L6-v2 .* these are of bge-large"),
+        (Held(mark(target()), 1024, 4), target(), "holds vectors of"),
+    ],
+)
+def test_everything_else_is_refused(found: Held | None, asked: Target, said: str) -> None:
+    with pytest.raises(MigrateError, match=said):
+        decide(found, asked, "store#docs")

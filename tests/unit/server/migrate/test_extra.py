@@ -1,9 +1,0 @@
-import pytest
-
-from server.migrate import extra
-from server.migrate.errors import MigrateError
-
-
-def test_what_is_not_installed_is_named_with_the_command_that_installs_it() -> None:
-    with pytest.raises(MigrateError, match=r"no_such_client .*pip install -r requirements/stores.txt"):
-        extra.load("no_such_client.api")

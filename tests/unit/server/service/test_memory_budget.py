@@ -1,0 +1,69 @@
+import resource
+from dataclasses import dataclass
+
+import pytest
+
+from server.errors import StartError
+from server.service import memory_budget
+from server.service.memory_budget import PARSED_FACTOR, Budget, plan
+from server.settings import resolve
+from server.system import machine
+from server.system.machine import Held
+from server.system.memory import CONNECTION_BYTES, LARGE_SHARE, MEGABYTE
+
+WARM = Held(100 * MEGABYTE, 1000 * MEGABYTE)
+
+
+@dataclass
+class Model:
+    dimension: int = 1024
+    max_tokens: int = 512
+
+
+def budget(limit_mb: int, monkeypatch: pytest.MonkeyPatch, connections: int = 100, **environ: str) -> Budget:
+    monkeypatch.setattr(machine, "memory_limit", lambda: limit_mb * MEGABYTE)
+    return plan(resolve(environ), Model(), WARM, connections)
+
+
+def test_requests_get_what_the_warm_server_and_one_peak_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = budget(700, monkeypatch)
+    assert found.limit + found.peak + found.resident + 100 * CONNECTION_BYTES == 700 * MEGABYTE
+    assert "of 700 MB (the container's limit or the machine's memory) the server holds 100 MB" in str(found)
+    assert budget(700, monkeypatch, CACHE_ENTRIES="1000").limit < found.limit - 8_000_000
+
+
+def test_a_large_machine_is_not_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = budget(100_000, monkeypatch)
+    assert found.limit + 100 * CONNECTION_BYTES == 1024 * MEGABYTE
+
+
+@pytest.mark.parametrize(("set_mb", "granted"), [("600", 600), ("800", 700)])
+def test_the_setting_may_lower_what_is_granted(monkeypatch: pytest.MonkeyPatch, set_mb: str, granted: int) -> None:
+    found = budget(700, monkeypatch, MEMORY_MB=set_mb)
+    assert found.granted == granted * MEGABYTE
+    assert ("MEMORY_MB" in str(found)) is (granted == 600)
+
+
+def test_address_space_is_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1500 * MEGABYTE, 1500 * MEGABYTE))
+    found = budget(700, monkeypatch)
+    assert found.limit + found.peak + 100 * CONNECTION_BYTES == 500 * MEGABYTE
+
+
+def test_the_start_is_refused_where_the_largest_request_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StartError, match=r"200 MB of memory .* need (\d+) MB.*MAX_BODY_BYTES") as refused:
+        budget(200, monkeypatch)
+    needed = int(str(refused.value).split("need ")[1].split(" MB")[0])
+    settings = resolve({})
+    assert budget(needed, monkeypatch).limit * LARGE_SHARE >= PARSED_FACTOR * settings.max_body_bytes
+    with pytest.raises(StartError):
+        budget(needed - 1, monkeypatch)
+    assert budget(220, monkeypatch, MAX_BODY_BYTES="1000000", MAX_TEXT_CHARS="10000").limit > 0
+
+
+def test_connections_share_an_eighth(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    found = budget(700, monkeypatch, connections=10_000)
+    assert found.connections < 10_000
+    assert found.limit > 6 * found.connections * CONNECTION_BYTES
+    assert f"MAX_CONNECTIONS=10000 is lowered to {found.connections}" in caplog.text
+    assert memory_budget.fit_connections(5, 1) == 1
