@@ -90,10 +90,11 @@ sbom: .venv/ready ## list what the runtime installs, with versions and hashes, a
 	@test ! -L $(SBOM) && { test ! -e $(SBOM) || grep -q '"bomFormat": *"CycloneDX"' $(SBOM); } || { echo "$(SBOM) exists and is no SBOM: move it away, or set SBOM=" >&2; exit 1; }
 	$(RUN) -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM) requirements/runtime.txt
 
-lint: .venv/ready ## ruff and mypy
+lint: .venv/ready ## ruff, mypy, and the contracts of who imports whom
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 format: .venv/ready ## let ruff rewrite the sources
 	$(RUN) -m ruff check --fix .

@@ -1,91 +1,44 @@
 """The house rules: what may be imported where, what the runtime may hold, what the documents promise."""
 
-import ast
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.settings import SETTINGS
 from tests.serving import ROOT
 
-FORBIDDEN = {"torch", "transformers", "onnx", "optimum", "onnxscript", "onnx_ir", "huggingface_hub"}
-# Each module may import those before it in this list, never one after it.
-ORDER = [
-    *("secret", "settings", "errors", "memory", "lines", "stops", "process", "head", "lingering", "unread"),
-    *("reading", "room", "taking"),
-    *("half_closed", "terms", "connection", "protocol", "manifest", "staging", "owned", "machine"),
-    *(
-        "allowance",
-        "trail",
-        "logs",
-        "metrics",
-        "traces",
-        "artifact",
-        "text_start",
-        "tokenization",
-        "memory_budget",
-        "cuda",
-        "device",
-        "session",
-    ),
-    *("binding", "engine", "runner", "cost", "growth", "plan", "turns", "inference", "job"),
-    *("speed", "patience", "deadlines", "waiting", "batch", "admission", "scheduler", "batcher", "warmup"),
-    *("cache", "canary", "visible", "question", "wire.body", "wire.fields"),
-    *("wire.embed", "wire.openai", "wire.similarity", "wire.tokens", "loaded", "start", "describe", "service", "guard"),
-    *("observe", "schemas", "openapi", "docs_page", "app", "__main__"),
-]
-# The same for migrate/; a star stands for the modules of a folder that are not named, which do not import each other.
-MIGRATE_ORDER = [
-    *("errors", "extra", "record", "retry", "shard", "chunk", "window", "address", "keys", "stores.stored", "stores.*"),
-    *("made", "mark", "lock"),
-    *("sources.source", "sources.stream", "sources.values", "sources.fields", "sources.file", "sources.store"),
-    *("sources.json_decoder", "sources.json_cursor", "sources.lines"),
-    *("sources.*", "sources.registry", "prepare", "seen", "memo"),
-    *("compute", "journal", "side_file", "workspace", "sinks.sink", "sinks.file"),
-    *("sinks.growing", "sinks.line_file", "sinks.vector_rows", "sinks.npy"),
-    *("sinks.claim", "sinks.metadata", "sinks.store", "sinks.pinecone_record", "sinks.pinecone_shards", "sinks.*"),
-    *(
-        "sinks.registry",
-        "vector_file",
-        "opening",
-        "compare",
-        "ahead",
-        "progress",
-        "sample",
-        "verify",
-        "receipt",
-        "options",
-        "apart",
-        "places",
-        "model",
-        "estimate",
-    ),
-    *("merge", "run", "ray_engine", "__main__"),
-]
+
+def contracts() -> dict[str, dict[str, Any]]:
+    """What import-linter holds the code to, by id."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    return {contract["id"]: contract for contract in table["contracts"]}
 
 
-def imports(path: Path) -> set[str]:
-    """Absolute names of all modules that a file imports, wherever it does."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+FORBIDDEN = set(contracts()["runtime"]["forbidden_modules"]) - {"bench", "build", "tests"}
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    wide = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, env=wide, capture_output=True, text=True, check=False)
+
+
+def copy_packages(folder: Path) -> None:
+    for name in ("server", "build", "bench"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
 
 
 def sources(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
-
-
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT / "server").with_suffix("").parts)
 
 
 def test_the_runtime_environment_holds_no_build_tools() -> None:
@@ -106,38 +59,40 @@ def test_onnx_runtime_s_telemetry_is_off_before_it_is_imported(package: str) -> 
     assert done.stdout.split() == ["1", "False"]
 
 
-@pytest.mark.parametrize("path", sources("server"), ids=lambda path: path.name)
-def test_the_server_imports_one_way(path: Path) -> None:
-    named = imports(path)
-    assert not {name.split(".")[0] for name in named} & (FORBIDDEN | {"build", "bench", "tests"})
-    if (module := module_of(path)) in ORDER:
-        mine = {name.removeprefix("server.") for name in named if name.startswith("server.")} & set(ORDER)
-        later = [name for name in mine if ORDER.index(name) >= ORDER.index(module)]
-        assert not later
+def test_imports_keep_to_the_contracts() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("path", sources("server/migrate"), ids=lambda path: path.name)
-def test_migrate_imports_one_way(path: Path) -> None:
-    mine = migrate_rank(module_of(path).removeprefix("migrate."))
-    prefix = "server.migrate."
-    named = {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
-    later = [name for name in named if (rank := migrate_rank(name)) is not None and mine is not None and rank >= mine]
-    assert not later
-    assert mine is not None or path.name == "__init__.py"
+# Each breaks one contract: a line of Python, and the module that it is added to.
+BREACHES = {
+    "rooms": ("server/system/machine.py", "import server.inference.cuda"),
+    "migration": ("server/migrate/record.py", "import server.migrate.pipeline.window"),
+    "stores": ("server/migrate/stores/qdrant/open.py", "import server.migrate.stores.chroma.open"),
+    "cycles": ("server/model/staging.py", "import server.model.artifact"),
+    "runtime": ("server/inference/engine.py", "import torch"),
+    "core": ("server/__main__.py", "import server.migrate.record"),
+    "no-http": ("server/migrate/options.py", "import server.connection.transport"),
+    "smoke": ("server/smoke.py", "import server.errors"),
+    "bench": ("build/texts.py", "import bench.table"),
+}
 
 
-def migrate_rank(module: str) -> int | None:
-    """The place of a module of migrate/ in its order; None of what is no module."""
-    path = ROOT / "server" / "migrate" / f"{module.replace('.', '/')}.py"
-    if module in MIGRATE_ORDER:
-        return MIGRATE_ORDER.index(module)
-    folder = f"{module.partition('.')[0]}.*"
-    return MIGRATE_ORDER.index(folder) if path.is_file() and folder in MIGRATE_ORDER else None
+def test_each_contract_finds_what_breaks_it(tmp_path: Path) -> None:
+    copy_packages(tmp_path)
+    for path, line in BREACHES.values():
+        with (tmp_path / path).open("a", encoding="utf-8") as module:
+            module.write(f"\n{line}\n")
+    done = lint_imports(tmp_path)
+    broken = re.findall(r"^(.*) BROKEN$", done.stdout, re.MULTILINE)
+    assert BREACHES.keys() == contracts().keys()
+    assert broken == [contract["name"] for contract in contracts().values()]
 
 
-def test_every_server_module_has_its_place_in_the_order() -> None:
-    modules = {name for path in sources("server") if not (name := module_of(path)).startswith("migrate.")}
-    assert modules - set(ORDER) <= {"__init__", "wire.__init__", "smoke"}
+def test_a_new_room_without_its_row_is_found(tmp_path: Path) -> None:
+    copy_packages(tmp_path)
+    (tmp_path / "server" / "annex.py").touch()
+    assert "server.annex" in lint_imports(tmp_path).stdout
 
 
 def test_build_is_tracked_linted_and_tested() -> None:

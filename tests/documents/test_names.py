@@ -1,6 +1,7 @@
 """Names that the documents use: routes, flags, settings, verbs and files are the code's."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import promql_parser
@@ -137,8 +138,21 @@ def test_what_contributors_are_sent_to_is_there() -> None:
     assert [where for where in sent if where[0] not in (ROOT / where[1]).read_text("utf-8")] == []
 
 
-@pytest.mark.parametrize("folder", ["server", "build"])
-def test_the_architecture_names_every_module(folder: str) -> None:
+def test_the_architecture_names_every_module_of_the_build() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    modules = {path.stem for path in (ROOT / folder).glob("[a-z]*.py")}
+    modules = {path.stem for path in (ROOT / "build").glob("[a-z]*.py")}
     assert sorted(module for module in modules if not re.search(rf"\b{module}\b", page)) == []
+
+
+@pytest.mark.parametrize(
+    ("heading", "contract"), [("## The rooms of the server", "rooms"), ("### The rooms of the migration", "migration")]
+)
+def test_the_architecture_draws_the_rooms_that_import_linter_holds(heading: str, contract: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    section = re.split(r"\n##+ ", page.partition(f"\n{heading}\n")[2])[0]
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (rows,) = (one["layers"] for one in table["contracts"] if one["id"] == contract)
+    assert section.split("```")[1].split("\n")[1:-1] == rows
+    first = re.findall(r"^\| (\[.*?) \| ", section, re.MULTILINE)
+    listed = [name for cell in first for name in re.findall(r"\[`(\w+)/?`\]", cell)]
+    assert sorted(listed) == sorted(room for row in rows for room in row.split(" | "))
