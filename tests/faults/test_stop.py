@@ -15,9 +15,10 @@ IN_FLIGHT = 200
 PATCHED = """
 import threading
 from server import __main__ as cli
+from server import lifecycle
 from server.inference.engine import OnnxEngine
 
-class Server(cli.Server):
+class Server(lifecycle.Server):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         OnnxEngine.embed = wait_and_embed  # only now, after the warm-up
@@ -28,8 +29,8 @@ def wait_and_embed(self, sequences):
     threading.Event().wait({seconds})
     return embed(self, sequences)
 
-cli.Server = Server
-cli.STOP_MARGIN_S = 1
+lifecycle.Server = Server
+lifecycle.STOP_MARGIN_S = 1
 raise SystemExit(cli.main([]))
 """
 SLOW = PATCHED.format(seconds=1)

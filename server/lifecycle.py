@@ -1,0 +1,210 @@
+"""The life of a running server: reserve the port, start the engine, serve, drain, stop."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from server import __version__
+from server.api.app import create_app
+from server.batching.cost_model import Pace
+from server.batching.worker_threads import InferenceThreads
+from server.connection.bounds import Terms
+from server.connection.connection_limit import Room
+from server.connection.http_connection import Connection
+from server.connection.http_protocol import bounded
+from server.errors import DeviceLostError, StartError
+from server.inference import device
+from server.inference.device import PROVIDERS
+from server.inference.engine import OnnxEngine
+from server.service import memory_budget
+from server.service.loaded_model import Loaded
+from server.service.memory_budget import Budget
+from server.service.service import Service
+from server.service.startup import start_engine
+from server.system import machine, process
+from server.system.memory import Memory
+
+logger = logging.getLogger("server")
+
+BACKLOG = 2048
+# Longer than the 60 s after which common load balancers drop an idle connection: the side that reuses it closes it.
+KEEP_ALIVE_S = 75
+# Told to stop, the server listens on while it answers what it had accepted, so long at most: readiness probes and
+# balancers that have not heard of it yet must find it.
+LISTEN_ON_S = 3
+# From then on callers that are slow to send or to take are looked for so often.
+HASTEN_EVERY_S = 0.5
+# Beside REQUEST_TIMEOUT_S, what stopping may take in all before the process is ended.
+STOP_MARGIN_S = 8
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which finishes what it accepted when told to stop, and ends whatever else happens."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, terms: Terms) -> None:
+        super().__init__(config)
+        self._service = service
+        self._terms = terms
+        service.metrics.watch("embedding_connections", "Open connections.", lambda: len(self.server_state.connections))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to shut down; a second signal ends the process at once."""
+        self._service.drain()
+        self._terms.draining = True
+        process.insist_on_signals()
+        seconds = self._service.settings.request_timeout_s + STOP_MARGIN_S
+        process.die_after(seconds, f"it did not stop within {seconds:g} s of signal {sig}")
+        super().handle_exit(sig, frame)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGHUP like SIGTERM, too."""
+        with super().capture_signals():
+            process.on_signals(self.handle_exit)
+            yield
+            process.on_signals(exit_cleanly)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was accepted before the listener closes, then stop; callers must not keep it waiting."""
+        hastening = asyncio.create_task(self._hasten())
+        if self.server_state.tasks:
+            await asyncio.wait(set(self.server_state.tasks), timeout=LISTEN_ON_S)
+        await super().shutdown(sockets)
+        hastening.cancel()
+
+    async def _hasten(self) -> None:
+        await asyncio.sleep(LISTEN_ON_S)
+        while True:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.hasten()
+            await asyncio.sleep(HASTEN_EVERY_S)
+
+
+def reserve_port(host: str, port: int) -> socket.socket:
+    """Bind the port before the slow work, so that a port in use is refused at once and kept once it is ours.
+
+    Raises:
+        StartError: the address cannot be bound.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return _bind(socket.socket(family, kind, protocol), address)
+    except OSError as error:
+        raise StartError(
+            f"HOST={host} PORT={port}: cannot listen there: {error.strerror}. "
+            "Set another HOST or PORT, or stop the process that has it"
+        ) from None
+
+
+def _bind(listener: socket.socket, address: Any) -> socket.socket:  # noqa: ANN401 - its shape is the family's
+    try:
+        listener.bind(address)
+    except OSError:
+        # A port whose last connections still linger can be taken over; one that someone listens on cannot.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    return listener
+
+
+def serve(loaded: Loaded, listener: socket.socket) -> None:
+    """Load the graph, warm it, then listen: whoever can connect gets an answer.
+
+    Raises:
+        StartError: the graph cannot be loaded or does not answer, or the port was lost.
+    """
+    # A GPU must not wait for what its thread gives it.
+    prepare = process.step_back if loaded.choice.device == "cpu" else None
+    engine, warmed = start_engine(loaded, prepare)
+    max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
+    budget = plan_memory(loaded, engine, max_connections)
+    # Accepted connections inherit this, and so a restart may bind the port while they linger.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise StartError(f"PORT={loaded.settings.port}: cannot listen there: {error.strerror}") from None
+    for line in summary(loaded, engine, warmed.pace, budget, listener):
+        logger.info(line)
+    memory = Memory(budget.limit, machine.trim_heap_soon)
+    service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare), memory)
+    room = Room(budget.connections, service.metrics.close_for_room)
+    terms = Terms.of(loaded.settings, room, memory, service.metrics.refuse)
+    server = Server(_uvicorn_config(service, terms), service, terms)
+    process.settle_heap()
+    server.run(sockets=[listener])
+
+
+def plan_memory(loaded: Loaded, engine: OnnxEngine, connections: int) -> Budget:
+    """Work out what requests may hold beside the warm server.
+
+    Raises:
+        StartError: the largest request would not fit.
+    """
+    machine.trim_heap()
+    return memory_budget.plan(loaded.settings, engine, machine.held_memory(), connections)
+
+
+def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, budget: Budget, listener: socket.socket) -> Iterator[str]:
+    """Yield the lines that say what runs and why, secrets masked."""
+    manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
+    yield f"embedding service {__version__}"
+    yield f"model {manifest.name} ({manifest.source.id}, revision {manifest.source.revision})"
+    yield f"dimension {manifest.dimension}, at most {manifest.max_tokens} tokens, pooling {manifest.pooling}"
+    yield f"precision {choice.precision}: {choice.precision_reason}"
+    yield f"device {choice.device} ({PROVIDERS[choice.device]}): {choice.device_reason}"
+    yield from engine.report()
+    for warning in device.cuda_warnings(loaded.artifact.variant, choice.device, engine.nodes_on_cpu):
+        yield f"warning: {warning}"
+    for warning in device.int8_warnings(loaded.artifact.variant, machine.cpu_flags()):
+        yield f"warning: {warning}"
+    for note in manifest.notes:
+        yield f"note: {note}"
+    yield f"threads {threads.count}: {threads.reason}"
+    yield f"streams {pace.streams}: so many batches run side by side, of {pace.batch_tokens} tokens each at most"
+    yield f"queue of {pace.queue_tokens} tokens"
+    yield str(budget)
+    yield f"measured: {pace.cost.run_s * 1e3:.2f} ms a run, {pace.tokens_per_s:.0f} tokens/s in full batches"
+    yield f"settings: {' '.join(f'{name}={value}' for name, value in loaded.settings.items())}"
+    host, port = listener.getsockname()[:2]
+    yield f"ready, listening on {host} port {port}"
+
+
+def _uvicorn_config(service: Service, terms: Terms) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(service),
+        loop="uvloop",
+        http=bounded(terms),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=round(service.settings.request_timeout_s) + 1,
+    )
+
+
+def _die(error: BaseException) -> None:
+    if isinstance(error, DeviceLostError):
+        process.die(f"{error}. See `nvidia-smi` and `dmesg`; start the server again")
+    process.die(f"an inference thread died: {type(error).__name__}")
+
+
+def exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
+    """End with status 0 at a signal; a second one ends the process at once."""
+    # Before uvicorn takes over there is nothing to finish; afterwards it raises the signal again once all is done.
+    process.insist_on_signals()
+    raise SystemExit(0)
