@@ -24,7 +24,7 @@ FULL := synthetic-bge-large
 SBOM ?= sbom.json
 STORES := .venv-stores/bin/python
 # make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores need their clients.
-MIGRATE := $(if $(filter chroma% lancedb% pinecone% postgres% qdrant% parquet faiss %.parquet %.faiss %.zst %.zstd,$(INPUT) $(OUTPUT) $(FORMAT)),.venv-stores,.venv)
+MIGRATE := $(if $(INPUT)$(OUTPUT)$(FORMAT),$(shell $(PYTHON) -m server.migrate.environment "$(INPUT)" "$(OUTPUT)" "$(FORMAT)"),.venv)
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 

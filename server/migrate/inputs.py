@@ -9,7 +9,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.sources.file import files
 from server.migrate.sources.source import Source
 from server.migrate.sources.stream import plain_name
-from server.migrate.stores.address import is_address, store_of
+from server.migrate.stores.registry import STORES, is_address, parse, store_of
 from server.secret import mask
 
 MODULES: dict[str, str] = {
@@ -19,9 +19,7 @@ MODULES: dict[str, str] = {
     "parquet": "server.migrate.sources.parquet_file",
     "lines": "server.migrate.sources.lines",
     "folder": "server.migrate.sources.folder",
-    "chroma": "server.migrate.stores.chroma.source",
-    "pgvector": "server.migrate.stores.pgvector.source",
-    "qdrant": "server.migrate.stores.qdrant.source",
+    **{name: store.module("source") for name, store in STORES.items() if store.readable},
 }
 SUFFIXES = {
     ".json": "json",
@@ -32,7 +30,6 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".txt": "lines",
 }
-STORES = ("chroma", "pgvector", "qdrant")
 
 
 def open_source(location: str, name: str | None, options: Mapping[str, str]) -> Source:
@@ -48,6 +45,8 @@ def open_source(location: str, name: str | None, options: Mapping[str, str]) -> 
             f"--input {location} is a pipe or a device, which cannot be read again; save it to a file first"
         )
     chosen = name or guess(location)
+    if chosen in STORES:
+        parse(location)
     return cast(Source, importlib.import_module(MODULES[chosen]).make(location, options))
 
 
@@ -59,8 +58,9 @@ def guess(location: str) -> str:
     """
     if is_address(location):
         store = store_of(location)
-        if store not in STORES:
-            raise MigrateError(f"--input {store}: no store that texts are read from; those are {', '.join(STORES)}")
+        if not STORES[store].readable:
+            readable = ", ".join(name for name, one in STORES.items() if one.readable)
+            raise MigrateError(f"--input {store}: no store that texts are read from; those are {readable}")
         return store
     path = Path(location)
     if not path.exists():

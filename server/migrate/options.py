@@ -15,7 +15,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.pipeline.chunk import Chunking
 from server.migrate.pipeline.shard import Shard
 from server.migrate.pipeline.window import Bounds
-from server.migrate.stores.address import is_address, store_of
+from server.migrate.stores.registry import is_address, store_of
 from server.secret import MASK, Location, Parser, mask
 from server.service.embed_request import PROMPTS_OF
 from server.settings import QUANTIZATIONS

@@ -8,7 +8,7 @@ from typing import cast
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink
-from server.migrate.stores.address import is_address, store_of
+from server.migrate.stores.registry import STORES, is_address, parse, store_of
 from server.secret import mask
 
 MODULES: dict[str, str] = {
@@ -17,11 +17,7 @@ MODULES: dict[str, str] = {
     "jsonl": "server.migrate.sinks.json_lines",
     "parquet": "server.migrate.sinks.parquet",
     "faiss": "server.migrate.sinks.faiss",
-    "chroma": "server.migrate.stores.chroma.sink",
-    "lancedb": "server.migrate.stores.lancedb.sink",
-    "pgvector": "server.migrate.stores.pgvector.sink",
-    "pinecone": "server.migrate.stores.pinecone.sink",
-    "qdrant": "server.migrate.stores.qdrant.sink",
+    **{name: store.module("sink") for name, store in STORES.items()},
 }
 SUFFIXES = {
     ".npy": "npy",
@@ -41,7 +37,10 @@ def open_sink(location: str, name: str | None, options: Mapping[str, str]) -> Si
     Raises:
         MigrateError: its format cannot be told, or a client library is missing.
     """
-    return cast(Sink, importlib.import_module(MODULES[name or guess(location)]).make(location, options))
+    chosen = name or guess(location)
+    if chosen in STORES and not STORES[chosen].offline:
+        parse(location)
+    return cast(Sink, importlib.import_module(MODULES[chosen]).make(location, options))
 
 
 def read(location: str, name: str) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from server.migrate.ownership.distinct_files import Place, check_apart
 from server.migrate.sinks.file import FileSink
 from server.migrate.sinks.partial_folder import Growing
 from server.migrate.sinks.sink import Sink
-from server.migrate.stores import address
+from server.migrate.stores import registry
 
 HERE = {"127.0.0.1", "::1", "localhost", ""}
 
@@ -59,14 +59,14 @@ def _check_stores(options: Options) -> None:
     """Check that no collection is filled from itself."""
     output = options.output.reveal()
     for flag, given in (("--input", options.input), ("--compare-with", options.compare_with)):
-        both = address.is_address(given.reveal()) and address.is_address(output)
+        both = registry.is_address(given.reveal()) and registry.is_address(output)
         if both and _collection(given.reveal()) == _collection(output):
             raise MigrateError(f"{flag} and --output are one collection; choose another --output. Nothing was changed")
 
 
 def _collection(where: str) -> tuple[str, ...]:
     """Return what tells a collection from others; two spellings of this machine are the same."""
-    found = address.parse(where)
+    found = registry.parse(where)
     if not found.remote:
         return found.store, found.location.reveal(), found.collection
     parts = urlsplit(str(found).removeprefix(f"{found.store}:").rpartition("#")[0])
@@ -77,4 +77,4 @@ def _collection(where: str) -> tuple[str, ...]:
 
 
 def _is_path(where: str) -> bool:
-    return not address.is_address(where) and "://" not in where
+    return not registry.is_address(where) and "://" not in where

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from server.inference.engine import Vectors
-from server.migrate.stores.address import is_address, parse
+from server.migrate.stores.registry import is_address, parse
 
 
 @dataclass(frozen=True)

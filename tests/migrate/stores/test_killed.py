@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from server.migrate.stores.address import is_address
+from server.migrate.stores.registry import is_address
 from tests.faults.migration import KILLS, SEED, WINDOW, finish, start, texts
 from tests.migrate.stores.clients import entries
 from tests.migrate.stores.conftest import address

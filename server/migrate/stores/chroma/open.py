@@ -11,9 +11,10 @@ import numpy as np
 from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
-from server.migrate.stores.address import KEYS, Address
+from server.migrate.stores.address import Address
+from server.migrate.stores.chroma.address import FORM
 from server.migrate.stores.retry import never, persist, reason
-from server.migrate.stores.stored import chunks
+from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 1000
 TENANT, DATABASE = "CHROMA_TENANT", "CHROMA_DATABASE"
@@ -92,6 +93,15 @@ class Chroma:
         return persist(f"{self._where} cannot be read", work, self.passing)
 
 
+def open_store(address: Address) -> Stored:
+    """Connect to the collection that `address` names.
+
+    Raises:
+        MigrateError: it cannot be opened, or the client is not installed.
+    """
+    return Chroma(address)
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell faults of a server that pass: no answer, too many requests, an error of its own."""
     httpx = optional.load("httpx")
@@ -108,7 +118,7 @@ def _connect(address: Address) -> Any:  # noqa: ANN401 - the client's own
     if not address.remote:
         return chromadb.PersistentClient(path=address.location.reveal(), settings=settings)
     url = urlsplit(address.location.reveal())
-    key = os.environ.get(KEYS["chroma"])
+    key = os.environ.get(FORM.key)
     return chromadb.HttpClient(
         host=url.hostname,
         port=url.port or (443 if url.scheme == "https" else 80),

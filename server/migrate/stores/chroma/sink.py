@@ -5,7 +5,7 @@ from functools import partial
 
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores import address
+from server.migrate.stores.chroma.address import FORM
 from server.migrate.stores.chroma.open import Chroma
 from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
 from server.migrate.stores.metadata import flat
@@ -16,7 +16,7 @@ from server.migrate.stores.stored import chunks
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
     """Write to `chroma:FOLDER#COLLECTION` or `chroma+http://HOST:PORT#COLLECTION`."""
-    return ChromaSink(address.parse(output), Chroma)
+    return ChromaSink(FORM.parse(output), Chroma)
 
 
 class ChromaSink(StoreSink[Chroma]):

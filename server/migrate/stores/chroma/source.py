@@ -6,19 +6,20 @@ from server.migrate.record import Record
 from server.migrate.sources.fields import Fields
 from server.migrate.sources.source import Source
 from server.migrate.sources.store_entry import described, document, record
-from server.migrate.stores import address
+from server.migrate.stores.address import Address
+from server.migrate.stores.chroma.address import FORM
 from server.migrate.stores.chroma.open import Chroma
 
 
 def make(location: str, options: Mapping[str, str]) -> Source:
     """Read `chroma:FOLDER#COLLECTION` or `chroma+http://HOST:PORT#COLLECTION`; the document is the field `text`."""
-    return ChromaSource(address.parse(location), Fields.of(options))
+    return ChromaSource(FORM.parse(location), Fields.of(options))
 
 
 class ChromaSource:
     """See `Source`. The order is that in which Chroma first saw the ids."""
 
-    def __init__(self, where: address.Address, fields: Fields) -> None:
+    def __init__(self, where: Address, fields: Fields) -> None:
         self._address = where
         self._fields = fields
         self._store = Chroma(where)

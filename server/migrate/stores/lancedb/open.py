@@ -11,7 +11,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
 from server.migrate.stores.retry import persist
-from server.migrate.stores.stored import chunks
+from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 1000
 ID, VECTOR = "id", "vector"
@@ -77,3 +77,12 @@ class Lance:
 
     def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
         return persist(f"{self._where} cannot be read", work)
+
+
+def open_store(address: Address) -> Stored:
+    """Connect to the table that `address` names.
+
+    Raises:
+        MigrateError: it cannot be opened, or the client is not installed.
+    """
+    return Lance(address)

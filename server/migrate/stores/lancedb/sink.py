@@ -10,8 +10,8 @@ import numpy as np
 from server.migrate import optional
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores import address
 from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.lancedb.address import FORM
 from server.migrate.stores.lancedb.open import ID, VECTOR, Lance
 from server.migrate.stores.metadata import to_json
 from server.migrate.stores.retry import persist
@@ -27,7 +27,7 @@ FILES = frozenset({"data", "_versions", "_transactions", "_deletions", "_indices
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
     """Write to `lancedb:FOLDER#TABLE`."""
-    return LanceSink(address.parse(output), Lance)
+    return LanceSink(FORM.parse(output), Lance)
 
 
 class LanceSink(StoreSink[Lance]):

@@ -10,7 +10,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
 from server.migrate.stores.retry import persist, reason
-from server.migrate.stores.stored import chunks
+from server.migrate.stores.stored import Stored, chunks
 from server.secret import SECRET_NAME, remember
 
 PAGE = 1000
@@ -182,3 +182,12 @@ class PgTable:
             return found
 
         return persist(f"{self._address} cannot be read", work, self.is_passing)
+
+
+def open_store(address: Address) -> Stored:
+    """Connect to the table that `address` names.
+
+    Raises:
+        MigrateError: it cannot be opened, or the client is not installed.
+    """
+    return PgTable(address)

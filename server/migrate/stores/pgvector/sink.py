@@ -9,9 +9,9 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores import address
 from server.migrate.stores.claim import COMPLETE, GROWING, Held, Step, decide, mark
 from server.migrate.stores.metadata import to_json
+from server.migrate.stores.pgvector.address import FORM
 from server.migrate.stores.pgvector.open import PgTable
 from server.migrate.stores.retry import persist
 from server.migrate.stores.store_sink import StoreSink
@@ -24,7 +24,7 @@ NAME_BYTES = 63
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
     """Write to `postgresql://USER@HOST:PORT/DATABASE#TABLE`."""
-    return PgvectorSink(address.parse(output), PgTable)
+    return PgvectorSink(FORM.parse(output), PgTable)
 
 
 class PgvectorSink(StoreSink[PgTable]):

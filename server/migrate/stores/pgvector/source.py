@@ -8,7 +8,8 @@ from server.migrate.record import Record
 from server.migrate.sources.fields import Fields
 from server.migrate.sources.source import Broken, Source
 from server.migrate.sources.store_entry import beside, described, record
-from server.migrate.stores import address
+from server.migrate.stores.address import Address
+from server.migrate.stores.pgvector.address import FORM
 from server.migrate.stores.pgvector.open import VECTORS, PgTable
 
 METADATA = "metadata"
@@ -16,13 +17,13 @@ METADATA = "metadata"
 
 def make(location: str, options: Mapping[str, str]) -> Source:
     """Read `postgresql://USER@HOST:PORT/DATABASE#TABLE`; fields are columns, or keys of a JSON column `metadata`."""
-    return PgvectorSource(address.parse(location), Fields.of(options))
+    return PgvectorSource(FORM.parse(location), Fields.of(options))
 
 
 class PgvectorSource:
     """See `Source`. The order is that of the id column (`--id-field`, or `id`), which should have an index."""
 
-    def __init__(self, where: address.Address, fields: Fields) -> None:
+    def __init__(self, where: Address, fields: Fields) -> None:
         self._address = where
         # The id column comes as the store's own id.
         self._fields = replace(fields, id="")

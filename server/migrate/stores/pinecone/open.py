@@ -12,9 +12,10 @@ from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
-from server.migrate.stores.address import KEYS, Address
+from server.migrate.stores.address import Address
+from server.migrate.stores.pinecone.address import FORM
 from server.migrate.stores.retry import persist
-from server.migrate.stores.stored import chunks
+from server.migrate.stores.stored import Stored, chunks
 
 # docs.pinecone.io/reference/api/database-limits/operation-limits; MB are taken as the smaller, decimal ones.
 REQUEST_RECORDS = 1000
@@ -38,8 +39,8 @@ class PineconeNamespace:
         """
         self._where = str(address)
         self.name = address.collection
-        if not os.environ.get(KEYS["pinecone"]):
-            raise MigrateError(f"{self._where} needs an API key; set {KEYS['pinecone']} in the environment")
+        if not os.environ.get(FORM.key):
+            raise MigrateError(f"{self._where} needs an API key; set {FORM.key} in the environment")
         client = optional.load("pinecone")
         self.index = persist(f"{self._where} cannot be opened", lambda: client.Index(host=address.location.reveal()))
 
@@ -95,6 +96,15 @@ class PineconeNamespace:
         answer = self.ask("cannot be read", lambda: self.index.fetch(ids=names, namespace=self.name))
         fetched: Mapping[str, Any] = answer.vectors
         return fetched
+
+
+def open_store(address: Address) -> Stored:
+    """Connect to the namespace that `address` names.
+
+    Raises:
+        MigrateError: it cannot be opened, or the client is not installed.
+    """
+    return PineconeNamespace(address)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores import address
+from server.migrate.stores.pinecone.address import FORM
 from server.migrate.stores.pinecone.open import PineconeNamespace, requests
 from server.migrate.stores.pinecone.record import record
 from server.migrate.stores.pinecone.shards import PineconeShards
@@ -20,11 +20,9 @@ LOOK_AGAIN_S = 2.0
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
     """Write to `pinecone://INDEX-HOST#NAMESPACE`, or shards into the folder `output`."""
-    return (
-        PineconeSink(address.parse(output), PineconeNamespace)
-        if address.is_address(output)
-        else PineconeShards(Path(output))
-    )
+    if output.partition(":")[0].lower() in FORM.schemes:
+        return PineconeSink(FORM.parse(output), PineconeNamespace)
+    return PineconeShards(Path(output))
 
 
 class PineconeSink(StoreSink[PineconeNamespace]):

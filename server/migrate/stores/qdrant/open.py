@@ -11,9 +11,10 @@ from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
-from server.migrate.stores.address import KEYS, Address
+from server.migrate.stores.address import Address
+from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.retry import never, persist
-from server.migrate.stores.stored import chunks
+from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 256
 TIMEOUT_S = 60
@@ -101,6 +102,15 @@ class Qdrant:
         return persist(f"{self._where} cannot be read", work, self.passing)
 
 
+def open_store(address: Address) -> Stored:
+    """Connect to the collection that `address` names.
+
+    Raises:
+        MigrateError: it cannot be opened, or the client is not installed.
+    """
+    return Qdrant(address)
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell faults of a server that pass: no answer, too many requests, an error of its own."""
     exceptions = optional.load("qdrant_client.http.exceptions")
@@ -117,6 +127,6 @@ def _connect(address: Address) -> Any:  # noqa: ANN401 - the client's own
         opened, users = _folders.get(place) or (client(path=place), 0)
         _folders[place] = opened, users + 1
         return opened
-    key = os.environ.get(KEYS["qdrant"])
+    key = os.environ.get(FORM.key)
     # The check of versions asks the server during construction and only warns when it is down.
     return client(url=place, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)

@@ -10,9 +10,10 @@ from typing import Any
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores import address, keys
+from server.migrate.stores import keys
 from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
 from server.migrate.stores.metadata import plain
+from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.qdrant.open import PAGE, Qdrant
 from server.migrate.stores.retry import persist
 from server.migrate.stores.store_sink import StoreSink, check_alone
@@ -25,7 +26,7 @@ FILES = frozenset({STORAGE, f"{STORAGE}-journal"})
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
     """Write to `qdrant:FOLDER#COLLECTION` or `qdrant+http://HOST:PORT#COLLECTION`."""
-    return QdrantSink(address.parse(output), Qdrant)
+    return QdrantSink(FORM.parse(output), Qdrant)
 
 
 class QdrantSink(StoreSink[Qdrant]):

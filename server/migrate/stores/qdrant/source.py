@@ -7,19 +7,21 @@ from server.migrate.record import Record
 from server.migrate.sources.fields import Fields
 from server.migrate.sources.source import Source
 from server.migrate.sources.store_entry import described, record
-from server.migrate.stores import address, keys
+from server.migrate.stores import keys
+from server.migrate.stores.address import Address
+from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.qdrant.open import Qdrant
 
 
 def make(location: str, options: Mapping[str, str]) -> Source:
     """Read `qdrant:FOLDER#COLLECTION` or `qdrant+http://HOST:PORT#COLLECTION`."""
-    return QdrantSource(address.parse(location), Fields.of(options))
+    return QdrantSource(FORM.parse(location), Fields.of(options))
 
 
 class QdrantSource:
     """See `Source`. The order is that of Qdrant's point ids."""
 
-    def __init__(self, where: address.Address, fields: Fields) -> None:
+    def __init__(self, where: Address, fields: Fields) -> None:
         self._address = where
         self._fields = fields
         self._store = Qdrant(where)

@@ -2,7 +2,7 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from server.migrate.outputs import guess
-from server.migrate.stores.address import is_address
+from server.migrate.stores.registry import is_address
 
 
 @pytest.mark.parametrize(("name", "format_"), [("a.npy", "npy"), ("x/a.NPZ", "npz"), ("a.ndjson", "jsonl")])

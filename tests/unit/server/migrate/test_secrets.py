@@ -14,7 +14,8 @@ from server import secret
 from server.migrate.__main__ import VISIBLE, main
 from server.migrate.errors import MigrateError
 from server.migrate.job import journal
-from server.migrate.stores.address import KEYS, Address, parse
+from server.migrate.stores.address import Address
+from server.migrate.stores.registry import STORES, parse
 from tests.unit.server import tiny
 from tests.unit.server.addresses import HEAD, TAIL, addresses, leaks
 
@@ -76,7 +77,7 @@ def test_the_identity_that_journals_and_receipts_keep_shows_no_secret(address: s
     "address", ["lancedb:s3://KEY:hidden@bucket/x#docs", "lancedb:s3://bucket/x?secret_access_key=hidden#docs"]
 )
 def test_a_key_of_an_object_store_is_sent_to_the_environment(address: str) -> None:
-    with pytest.raises(MigrateError, match=KEYS["lancedb"]):
+    with pytest.raises(MigrateError, match=STORES["lancedb"].form.key):
         parse(address)
 
 

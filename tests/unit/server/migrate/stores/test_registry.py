@@ -1,11 +1,14 @@
 """Addresses of stores: what they name, and that they keep their secrets."""
 
+import importlib.util
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from server.migrate.errors import MigrateError
-from server.migrate.stores.address import FORMS, is_address, parse
+from server.migrate.stores.registry import STORES, Store, is_address, parse
+from tests.serving import ROOT
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ def test_a_key_in_the_address_is_sent_to_the_environment(text: str) -> None:
 def test_an_incomplete_address_is_refused_with_its_form(text: str) -> None:
     with pytest.raises(MigrateError) as caught:
         parse(text)
-    assert any(form in str(caught.value) for form in FORMS.values())
+    assert any(store.form.written in str(caught.value) for store in STORES.values())
 
 
 @pytest.mark.parametrize("name", ["embeddings.npy", "folder/index.faiss", "C:/data/x.npy", "milvus:x#y"])
@@ -75,3 +78,18 @@ def test_files_are_no_addresses(name: str) -> None:
     assert not is_address(name)
     with pytest.raises(MigrateError, match="is no store's address"):
         parse(name)
+
+
+def test_every_folder_is_a_store_that_is_registered_and_imports_no_other() -> None:
+    folders = {path.parent.name for path in (ROOT / "server" / "migrate" / "stores").glob("*/__init__.py")}
+    assert folders == STORES.keys()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (fenced,) = (contract["modules"] for contract in contracts if contract["id"] == "stores")
+    assert {name.rpartition(".")[2] for name in fenced} == folders
+
+
+@pytest.mark.parametrize("store", STORES.values(), ids=list(STORES))
+def test_a_store_has_the_modules_that_it_says(store: Store) -> None:
+    assert callable(importlib.import_module(store.module("open")).open_store)
+    assert callable(importlib.import_module(store.module("sink")).make)
+    assert store.readable == (importlib.util.find_spec(store.module("source")) is not None)

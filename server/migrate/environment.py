@@ -1,0 +1,27 @@
+"""`python -m server.migrate.environment INPUT OUTPUT FORMAT`: the environment of the Makefile that a job needs.
+
+Standard library only: it is asked before there is any environment.
+"""
+
+import sys
+from collections.abc import Iterable
+
+from server.migrate.stores.registry import STORES, is_address
+
+RUNTIME, CLIENTS = ".venv", ".venv-stores"
+# What needs libraries beside the runtime's, and is no store.
+FORMATS = ("parquet", "faiss")
+SUFFIXES = (".parquet", ".faiss", ".zst", ".zstd")
+
+
+def environment(words: Iterable[str]) -> str:
+    """Name the environment for a job's input, output and format, in any order; empty words say nothing."""
+    return CLIENTS if any(map(_needs_clients, words)) else RUNTIME
+
+
+def _needs_clients(word: str) -> bool:
+    return is_address(word) or word in STORES or word in FORMATS or word.lower().endswith(SUFFIXES)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{environment(sys.argv[1:])}\n")

@@ -1,0 +1,10 @@
+"""How the address of a collection is written: Chroma."""
+
+from server.migrate.stores.address import AddressForm
+
+FORM = AddressForm(
+    "chroma",
+    "chroma:FOLDER#COLLECTION or chroma+http://HOST:PORT#COLLECTION",
+    {"chroma": "", "chroma+http": "http", "chroma+https": "https"},
+    key="CHROMA_API_KEY",
+)

@@ -1,0 +1,10 @@
+"""How the address of a table is written: PostgreSQL with pgvector."""
+
+from server.migrate.stores.address import AddressForm
+
+FORM = AddressForm(
+    "pgvector",
+    "postgresql://USER@HOST:PORT/DATABASE#TABLE",
+    {"postgres": "postgresql", "postgresql": "postgresql"},
+    hostless=True,
+)
