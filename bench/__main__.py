@@ -19,7 +19,7 @@ from bench.load.stage import Stage
 from bench.process import WorkerError
 from bench.progress import say, step
 from bench.ranking import REFERENCE
-from bench.rounds import Pace
+from bench.rounds import RoundPace
 from bench.subject import Subject, open_subject
 from bench.table import Table
 from build import texts
@@ -115,7 +115,7 @@ def _run(given: argparse.Namespace, subject: Subject) -> int:
         say(f"left out: {', '.join(left_out)}; the model reads at most {subject.manifest.max_tokens} tokens")
     if not chosen:
         raise ValueError(f"the model reads at most {subject.manifest.max_tokens} tokens: no workload is short enough")
-    found = race.run(subject, entries, chosen, Pace(given.rounds, given.seconds), given.source)
+    found = race.run(subject, entries, chosen, RoundPace(given.rounds, given.seconds), given.source)
     found.against = given.against
     if given.charts and found.standings:
         for name, drawn in found.charts().items():
@@ -138,7 +138,7 @@ def _load(given: argparse.Namespace, subject: Subject) -> int:
 def _gpu(given: argparse.Namespace, subject: Subject) -> int:
     if given.precision not in subject.precisions and f"{given.precision}-cuda" not in subject.manifest.variants:
         raise ValueError(f"{given.model} is built in {', '.join(subject.manifest.variants)}, not in {given.precision}")
-    plan = gpu.Plan(given.device, given.precision, given.rounds, given.seconds, given.source)
+    plan = gpu.GpuPlan(given.device, given.precision, given.rounds, given.seconds, given.source)
     found = gpu.run(subject, plan, texts.read(given.texts).items)
     if given.chart:
         _write(given.chart, found.chart())
@@ -176,7 +176,7 @@ def _report(given: argparse.Namespace, found: Report, finished: int) -> int:
     return _show(given, found)
 
 
-def _show(given: argparse.Namespace, found: Report | capacity.Plan) -> int:
+def _show(given: argparse.Namespace, found: Report | capacity.CapacityPlan) -> int:
     tables = [table.markdown() if given.markdown else table.text() for table in found.tables()]
     print("\n\n".join([found.heading(), *tables]))
     if given.json:

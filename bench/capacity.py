@@ -17,7 +17,7 @@ _HOUR_S = 3600.0
 
 
 @dataclass(frozen=True)
-class Speed:
+class CapacitySpeed:
     """What one server was measured at, in useful tokens a second, and where that was read."""
 
     tokens_per_s: float
@@ -38,7 +38,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class CorpusSize:
     """Texts to embed once, as fast as it goes."""
 
     texts: float
@@ -46,12 +46,12 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CapacityPlan:
     """How many servers the traffic takes, and how long the corpus does; either may be left out."""
 
-    speed: Speed
+    speed: CapacitySpeed
     traffic: Traffic | None
-    corpus: Corpus | None
+    corpus: CorpusSize | None
 
     def heading(self) -> str:
         """The figure that everything follows from."""
@@ -88,7 +88,7 @@ class Plan:
         title = f"Servers, each used to {traffic.utilisation:.0%} at most, with {traffic.spare} to spare"
         return Table(title, ("texts/s", "tokens/s", "servers", "used with all of them up"), rows)
 
-    def _hours(self, corpus: Corpus) -> Table:
+    def _hours(self, corpus: CorpusSize) -> Table:
         tokens = corpus.texts * corpus.tokens_per_text
         rows = [[number(count), duration(hours(corpus, self.speed.tokens_per_s, count))] for count in FLEETS]
         return Table(f"Time for {number(corpus.texts)} texts, {number(tokens)} tokens", ("servers", "time"), rows)
@@ -105,7 +105,7 @@ class Plan:
         across = f"texts/s of {number(traffic.tokens_per_text)} tokens"
         return chart.curve(title, across, f"servers, {traffic.spare} to spare", stair, mark)
 
-    def _draw_hours(self, corpus: Corpus) -> str:
+    def _draw_hours(self, corpus: CorpusSize) -> str:
         speed = self.speed.tokens_per_s
         points = [(float(count), hours(corpus, speed, count)) for count in range(1, FLEETS[3] + 1)]
         mark = (1.0, points[0][1], f"{duration(points[0][1])} on one server")
@@ -118,7 +118,7 @@ def servers(traffic: Traffic, tokens_per_s: float) -> int:
     return max(1, math.ceil(needed)) + traffic.spare
 
 
-def hours(corpus: Corpus, tokens_per_s: float, count: int) -> float:
+def hours(corpus: CorpusSize, tokens_per_s: float, count: int) -> float:
     """How long `count` servers take that do nothing else."""
     return corpus.texts * corpus.tokens_per_text / (tokens_per_s * count) / _HOUR_S
 
@@ -164,7 +164,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--markdown", action="store_true", help="print markdown tables")
 
 
-def plan(given: argparse.Namespace) -> Plan:
+def plan(given: argparse.Namespace) -> CapacityPlan:
     """Make the plan that the options ask for.
 
     Raises:
@@ -175,13 +175,13 @@ def plan(given: argparse.Namespace) -> Plan:
         raise ValueError("nothing to plan: give --texts-per-s, --corpus-texts or both")
     if given.figures:
         figure = measured(json.loads(given.figures.read_text("utf-8")), given.variant, given.workload)
-        speed = Speed(figure, f"{given.figures.name}: {given.variant}, {given.workload}")
+        speed = CapacitySpeed(figure, f"{given.figures.name}: {given.variant}, {given.workload}")
     else:
-        speed = Speed(given.tokens_per_s, "as given")
+        speed = CapacitySpeed(given.tokens_per_s, "as given")
     asked = (given.texts_per_s, given.tokens_per_text, given.utilisation, given.spare)
     traffic = Traffic(*asked) if given.texts_per_s else None
-    corpus = Corpus(given.corpus_texts, given.corpus_tokens_per_text) if given.corpus_texts else None
-    return Plan(speed, traffic, corpus)
+    corpus = CorpusSize(given.corpus_texts, given.corpus_tokens_per_text) if given.corpus_texts else None
+    return CapacityPlan(speed, traffic, corpus)
 
 
 def _positive(value: str) -> float:

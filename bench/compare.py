@@ -11,7 +11,7 @@ from bench import catalog, fidelity, host, progress, rounds
 from bench.comparison import WORKLOADS, Comparison, Measured
 from bench.fidelity import Pairs, Rows
 from bench.process import Worker
-from bench.rounds import LOAD_TIMEOUT_S, Field, Pace
+from bench.rounds import LOAD_TIMEOUT_S, Field, RoundPace
 from bench.subject import Subject
 from bench.workloads import Workload
 from server.inference import device
@@ -88,7 +88,7 @@ def _measure_memory(contestants: Field, subject: Subject, variants: Variants) ->
 def _measure_speed(contestants: Field, workloads: list[Workload], turns: int, variants: Variants) -> None:
     for workload in workloads:
         with progress.step(f"speed, {workload.title}") as show:
-            for name, done in rounds.measure(contestants, workload, Pace(turns, _SECONDS), show).items():
+            for name, done in rounds.measure(contestants, workload, RoundPace(turns, _SECONDS), show).items():
                 variants[name].turns[workload.name] = done
     for name in contestants.names():
         variants[name].resident_at_end = _resident(contestants, name)

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench import chart, host
 from bench.chart import Point
-from bench.fidelity import NEIGHBOURS, Fidelity
+from bench.fidelity import NEIGHBOURS, ContenderFidelity
 from bench.rounds import Turns
 from bench.spread import Spread, rate, seconds, spread
 from bench.subject import Subject
@@ -28,7 +28,7 @@ class Measured:
     resident_after_largest_batch: int | None = None
     resident_at_end: int | None = None
     turns: dict[str, Turns] = field(default_factory=dict)
-    fidelity: Fidelity | None = None
+    fidelity: ContenderFidelity | None = None
     spearman: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ class PairsError(ValueError):
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class ContenderFidelity:
     """Cosine to fp32 over the texts (mean and minimum), and the share of fp32's nearest neighbours kept."""
 
     mean: float
@@ -35,10 +35,10 @@ class Pairs:
     scores: list[float]
 
 
-def compare(vectors: Rows, reference: Rows) -> Fidelity:
+def compare(vectors: Rows, reference: Rows) -> ContenderFidelity:
     """Compare unit vectors [texts, dimension] with fp32's of the same texts."""
     alike = cosine(vectors, reference)
-    return Fidelity(float(alike.mean()), float(alike.min()), neighbour_overlap(vectors, reference))
+    return ContenderFidelity(float(alike.mean()), float(alike.min()), neighbour_overlap(vectors, reference))
 
 
 def cosine(left: Rows, right: Rows) -> Numbers:

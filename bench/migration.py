@@ -21,8 +21,8 @@ from bench.table import Table, number
 from bench.workloads import SEED, lognormal_lengths
 from server.inference.engine import Ids
 from server.migrate import options
-from server.migrate.commands.model import Model, settings_of
-from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.commands.model import JobModel, settings_of
+from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.record import Record
 
 # As in the workload of 64 mixed texts.
@@ -41,7 +41,7 @@ class Turn:
 
 
 @dataclass
-class Comparison:
+class MigrationComparison:
     """What was measured."""
 
     subject: Subject
@@ -86,7 +86,9 @@ class Comparison:
         return (name, *figures, share if isinstance(share, str) else f"{share:.1%}")
 
 
-def compare(subject: Subject, precision: str, texts: int, rounds: int, show: Callable[[str], None]) -> Comparison:
+def compare(
+    subject: Subject, precision: str, texts: int, rounds: int, show: Callable[[str], None]
+) -> MigrationComparison:
     """Measure both in turns; the migration runs as its own process, as a user's does.
 
     Raises:
@@ -99,7 +101,7 @@ def compare(subject: Subject, precision: str, texts: int, rounds: int, show: Cal
         source.write_text(json.dumps(mixed(subject, texts)), "utf-8")
         environ = _environment(subject, precision)
         asked = options.parse(["--input", str(source), "--output", str(Path(folder) / "out.npy")])
-        model = Model(asked, settings_of(asked, environ))
+        model = JobModel(asked, settings_of(asked, environ))
         runner, batch_tokens = model.start()
         sequences = _encoded(model, json.loads(source.read_bytes()))
         turns: list[Turn] = []
@@ -109,7 +111,7 @@ def compare(subject: Subject, precision: str, texts: int, rounds: int, show: Cal
             windows, whole = _migration_s(source, environ | {"MAX_BATCH_TOKENS": str(batch_tokens)})
             turns.append(Turn(alone, windows, whole))
     tokens = sum(map(len, sequences))
-    return Comparison(subject, described, precision, batch_tokens, texts, tokens, turns)
+    return MigrationComparison(subject, described, precision, batch_tokens, texts, tokens, turns)
 
 
 def mixed(subject: Subject, count: int) -> list[str]:
@@ -128,12 +130,12 @@ def _environment(subject: Subject, precision: str) -> dict[str, str]:
     return {**os.environ, **chosen, "THREADS": str(subject.threads), "DEVICE": "cpu"}
 
 
-def _encoded(model: Model, texts: list[str]) -> list[Ids]:
+def _encoded(model: JobModel, texts: list[str]) -> list[Ids]:
     records = [Record(place, str(place), text) for place, text in enumerate(texts)]
     return [piece.ids for piece in model.preparer.prepare(records, {}).pieces]
 
 
-def _engine_s(runner: Runner, sequences: Sequence[Ids], batch_tokens: int) -> float:
+def _engine_s(runner: ParallelEngine, sequences: Sequence[Ids], batch_tokens: int) -> float:
     started = time.perf_counter()
     runner.embed(sequences, batch_tokens)
     return time.perf_counter() - started

@@ -9,7 +9,7 @@ from bench import catalog, compare, fidelity, host, limit, progress, rounds
 from bench.catalog import PEAKS, PEERS, SOURCE, Entry
 from bench.process import WorkerError
 from bench.ranking import REFERENCE, Ranking, Standing, no_peaks
-from bench.rounds import LOAD_TIMEOUT_S, Field, Pace, Runner
+from bench.rounds import LOAD_TIMEOUT_S, Field, RoundPace, Runner
 from bench.subject import Subject
 from bench.workloads import Workload
 from build import texts
@@ -21,14 +21,14 @@ _EVERY = 24
 
 
 @dataclass
-class Origin:
+class RaceOrigin:
     """The original weights: their folder and configuration. Empty where they could not be found."""
 
     folder: str = ""
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def run(subject: Subject, entries: Sequence[Entry], workloads: list[Workload], pace: Pace, source: str) -> Ranking:
+def run(subject: Subject, entries: Sequence[Entry], workloads: list[Workload], pace: RoundPace, source: str) -> Ranking:
     """Race `entries` on `workloads`; `source` names the folder of the original weights, or is empty.
 
     A contender that cannot be installed, converted or loaded, or that fails, is left out with a word.
@@ -62,18 +62,18 @@ def contenders(subject: Subject, chosen: Sequence[str]) -> list[Entry]:
     return [entry for name, entry in known.items() if not chosen or name in chosen]
 
 
-def _prepare_source(subject: Subject, entries: Sequence[Entry], source: str, skipped: dict[str, str]) -> Origin:
+def _prepare_source(subject: Subject, entries: Sequence[Entry], source: str, skipped: dict[str, str]) -> RaceOrigin:
     """Find the weights and export them plainly; without them all peers are skipped."""
     try:
-        return Origin(**_ask_prepare(subject, SOURCE, source))
+        return RaceOrigin(**_ask_prepare(subject, SOURCE, source))
     except WorkerError as error:
         why = f"the original weights are missing: {error}"
         progress.say(f"{why}; no share of the machine's limit can be told")
         skipped |= {entry.name: why for entry in entries if not entry.ours}
-        return Origin()
+        return RaceOrigin()
 
 
-def _prepare(subject: Subject, entry: Entry, origin: Origin, skipped: dict[str, str]) -> bool:
+def _prepare(subject: Subject, entry: Entry, origin: RaceOrigin, skipped: dict[str, str]) -> bool:
     """Convert the model for one contender where it needs that; tell whether it can start."""
     try:
         if entry.converted:
@@ -102,7 +102,7 @@ def _started(subject: Subject, entries: Sequence[Entry]) -> Iterator[Field]:
         yield Field(workers)
 
 
-def _load(contestants: Field, subject: Subject, standings: dict[str, Standing], origin: Origin) -> None:
+def _load(contestants: Field, subject: Subject, standings: dict[str, Standing], origin: RaceOrigin) -> None:
     """Load one after the other, so that no load slows another."""
     for name, standing in standings.items():
         with progress.step(f"load {name}"):
@@ -126,7 +126,7 @@ def _check_agreement(contestants: Field, subject: Subject, standings: dict[str, 
     return reference
 
 
-def _measure(contestants: Field, workloads: list[Workload], pace: Pace, standings: dict[str, Standing]) -> None:
+def _measure(contestants: Field, workloads: list[Workload], pace: RoundPace, standings: dict[str, Standing]) -> None:
     for workload in workloads:
         with progress.step(f"{workload.title}, {pace.rounds} rounds") as show:
             for name, done in rounds.measure(contestants, workload, pace, show).items():
@@ -136,7 +136,7 @@ def _measure(contestants: Field, workloads: list[Workload], pace: Pace, standing
         standings[name].resident_at_end = answer["resident"] if answer else None
 
 
-def _operations(origin: Origin) -> int | None:
+def _operations(origin: RaceOrigin) -> int | None:
     try:
         return limit.operations_per_token(origin.config)
     except KeyError:

@@ -49,7 +49,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Pace:
+class RoundPace:
     """How often each contender runs each workload.
 
     After its first turn, one that has spent `seconds` on a workload gets no further turn in it.
@@ -67,7 +67,7 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
 
 
 def measure(
-    contestants: Field, workload: Workload, pace: Pace, show: Callable[[str], None] = lambda _: None
+    contestants: Field, workload: Workload, pace: RoundPace, show: Callable[[str], None] = lambda _: None
 ) -> dict[str, Turns]:
     """Let all contenders run one workload in turns; the seconds of each run, by contender and turn.
 

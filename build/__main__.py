@@ -9,7 +9,7 @@ from pathlib import Path
 
 from build import texts
 from build.errors import BuildError
-from build.pipeline import Plan, build
+from build.pipeline import BuildPlan, build
 from build.progress import say
 from build.sources import CACHE, EXPLAIN
 from server.errors import StartError
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _plan(given: argparse.Namespace) -> Plan:
-    return Plan(
+def _plan(given: argparse.Namespace) -> BuildPlan:
+    return BuildPlan(
         model=given.model,
         models_dir=given.models_dir,
         cache=given.cache,

@@ -31,7 +31,7 @@ TOOLS = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What to build: the user's words, parsed."""
 
     model: str
@@ -46,10 +46,10 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Job:
+class BuildJob:
     """One build under way: the plan, and what its source turned out to be."""
 
-    plan: Plan
+    plan: BuildPlan
     snapshot: Snapshot
     settings: sentence.Sentence
     architecture: str
@@ -85,7 +85,7 @@ class Draft:
         return self.name in FOR_CUDA.values()
 
 
-def build(plan: Plan) -> Path:
+def build(plan: BuildPlan) -> Path:
     """Build every variant of one model and return the path of its manifest.
 
     Raises:
@@ -100,7 +100,7 @@ def build(plan: Plan) -> Path:
     with open_workspace(plan.models_dir, snapshot.name) as space:
         if plan.preflight:
             preflight.check(snapshot, plan.models_dir)
-        job = Job(plan, snapshot, settings, architecture, space)
+        job = BuildJob(plan, snapshot, settings, architecture, space)
         drafts, notes = _variants(job, calibration.items)
         measured = _measure(job, drafts, chosen)
         made = _manifest(
@@ -111,7 +111,7 @@ def build(plan: Plan) -> Path:
     return plan.models_dir / f"{snapshot.name}.json"
 
 
-def _variants(job: Job, calibration: list[str]) -> tuple[list[Draft], list[str]]:
+def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[str]]:
     """Every variant's file, fp32 first, and what could not be had."""
     with progress.step("export"):
         model, passes = export.export(job.snapshot, job.settings, job.space.scratch)
@@ -132,25 +132,25 @@ def _variants(job: Job, calibration: list[str]) -> tuple[list[Draft], list[str]]
     return drafts, notes
 
 
-def _draft(job: Job, graphs: variants.Graphs, wanted: VariantName) -> Draft:
+def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft:
     converted, passes = variants.convert(graphs, wanted, job.plan.reduce_range)
     path = job.staged(".onnx" if wanted == "fp32" else f".{wanted}.onnx")
     export.save(converted, path)
     return Draft(path, wanted, passes)
 
 
-def _tokenize(job: Job, items: list[str]) -> list[list[int]]:
+def _tokenize(job: BuildJob, items: list[str]) -> list[list[int]]:
     return fidelity.tokenize(job.staged(".tokenizer.json"), job.settings.max_tokens, items)
 
 
 def _manifest(
-    job: Job, built: dict[VariantName, Variant], chosen: texts.Texts, calibration: texts.Texts, notes: list[str]
+    job: BuildJob, built: dict[VariantName, Variant], chosen: texts.Texts, calibration: texts.Texts, notes: list[str]
 ) -> Manifest:
     source, tokenizer = job.snapshot, job.staged(".tokenizer.json")
     return Manifest(
         schema=manifest.SCHEMA,
         name=source.name,
-        source=manifest.Source(source.kind, source.id, source.revision, source.licence, source.files),
+        source=manifest.ModelSource(source.kind, source.id, source.revision, source.licence, source.files),
         architecture=job.architecture,
         dimension=job.dimension,
         max_tokens=job.settings.max_tokens,
@@ -159,8 +159,8 @@ def _manifest(
         prompts=job.settings.prompts,
         tokenizer=File(tokenizer.name, tokenizer.stat().st_size, sha256(tokenizer)),
         variants=built,
-        fidelity_texts=manifest.Texts(len(chosen.items), chosen.sha256),
-        calibration_texts=manifest.Texts(len(calibration.items), calibration.sha256),
+        fidelity_texts=manifest.FidelityTexts(len(chosen.items), chosen.sha256),
+        calibration_texts=manifest.FidelityTexts(len(calibration.items), calibration.sha256),
         notes=notes,
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
     )
@@ -172,7 +172,7 @@ def _variant(draft: Draft, found: Fidelity) -> Variant:
     return Variant(path.name, path.stat().st_size, sha256(path), draft.precision, draft.passes, found, device)
 
 
-def _measure(job: Job, drafts: list[Draft], chosen: texts.Texts) -> dict[VariantName, Fidelity]:
+def _measure(job: BuildJob, drafts: list[Draft], chosen: texts.Texts) -> dict[VariantName, Fidelity]:
     sequences = _tokenize(job, chosen.items)
     with progress.step("fidelity of the source in torch"):
         to_source = fidelity.source_vectors(job.snapshot, job.settings, chosen.items, sequences, "torch")
@@ -190,7 +190,7 @@ def _measure(job: Job, drafts: list[Draft], chosen: texts.Texts) -> dict[Variant
     return found
 
 
-def _runnable(job: Job, draft: Draft) -> Path:
+def _runnable(job: BuildJob, draft: Draft) -> Path:
     """The draft's file, or where only CUDA runs that one, the same graph with a stand-in for what the CPU lacks."""
     if not draft.for_cuda:
         return draft.path

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
 
 def _parse(arguments: list[str] | None) -> None:
     rows = (f"{row.name}={row.default}\n{textwrap.indent(textwrap.fill(row.help, 92), '    ')}" for row in SETTINGS)
-    parser = secret.Parser(
+    parser = secret.MaskingParser(
         prog="python -m server",
         description="Serve text embeddings over HTTP. Every setting is an environment variable:",
         epilog="\n".join(rows),

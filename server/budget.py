@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Allowance:
+class Budget:
     """Units of work (tokens, characters) in hand, at most `limit`.
 
     A request counts for at most half of the limit, however large it is. So an idle server takes any request, and

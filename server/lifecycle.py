@@ -13,9 +13,9 @@ import uvicorn
 from server import __version__
 from server.api.app import create_app
 from server.batching.cost_model import Pace
-from server.batching.worker_threads import InferenceThreads
-from server.connection.bounds import Terms
-from server.connection.connection_limit import Room
+from server.batching.worker_threads import WorkerThreads
+from server.connection.bounds import ConnectionBounds
+from server.connection.connection_limit import ConnectionLimit
 from server.connection.http_connection import Connection
 from server.connection.http_protocol import bounded
 from server.errors import DeviceLostError, StartError
@@ -23,7 +23,7 @@ from server.inference import device
 from server.inference.device import PROVIDERS
 from server.inference.engine import OnnxEngine
 from server.service import memory_budget
-from server.service.loaded_model import Loaded
+from server.service.loaded_model import LoadedModel
 from server.service.memory_budget import Budget
 from server.service.service import Service
 from server.service.startup import start_engine
@@ -47,7 +47,7 @@ STOP_MARGIN_S = 8
 class Server(uvicorn.Server):
     """uvicorn's server, which finishes what it accepted when told to stop, and ends whatever else happens."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, terms: Terms) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, terms: ConnectionBounds) -> None:
         super().__init__(config)
         self._service = service
         self._terms = terms
@@ -117,7 +117,7 @@ def _bind(listener: socket.socket, address: Any) -> socket.socket:  # noqa: ANN4
     return listener
 
 
-def serve(loaded: Loaded, listener: socket.socket) -> None:
+def serve(loaded: LoadedModel, listener: socket.socket) -> None:
     """Load the graph, warm it, then listen: whoever can connect gets an answer.
 
     Raises:
@@ -137,15 +137,15 @@ def serve(loaded: Loaded, listener: socket.socket) -> None:
     for line in summary(loaded, engine, warmed.pace, budget, listener):
         logger.info(line)
     memory = Memory(budget.limit, machine.trim_heap_soon)
-    service = Service(loaded, engine, warmed, InferenceThreads(warmed.pace.streams, _die, prepare), memory)
-    room = Room(budget.connections, service.metrics.close_for_room)
-    terms = Terms.of(loaded.settings, room, memory, service.metrics.refuse)
+    service = Service(loaded, engine, warmed, WorkerThreads(warmed.pace.streams, _die, prepare), memory)
+    room = ConnectionLimit(budget.connections, service.metrics.close_for_room)
+    terms = ConnectionBounds.of(loaded.settings, room, memory, service.metrics.refuse)
     server = Server(_uvicorn_config(service, terms), service, terms)
     process.settle_heap()
     server.run(sockets=[listener])
 
 
-def plan_memory(loaded: Loaded, engine: OnnxEngine, connections: int) -> Budget:
+def plan_memory(loaded: LoadedModel, engine: OnnxEngine, connections: int) -> Budget:
     """Work out what requests may hold beside the warm server.
 
     Raises:
@@ -155,7 +155,9 @@ def plan_memory(loaded: Loaded, engine: OnnxEngine, connections: int) -> Budget:
     return memory_budget.plan(loaded.settings, engine, machine.held_memory(), connections)
 
 
-def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, budget: Budget, listener: socket.socket) -> Iterator[str]:
+def summary(
+    loaded: LoadedModel, engine: OnnxEngine, pace: Pace, budget: Budget, listener: socket.socket
+) -> Iterator[str]:
     """Yield the lines that say what runs and why, secrets masked."""
     manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
     yield f"embedding service {__version__}"
@@ -180,7 +182,7 @@ def summary(loaded: Loaded, engine: OnnxEngine, pace: Pace, budget: Budget, list
     yield f"ready, listening on {host} port {port}"
 
 
-def _uvicorn_config(service: Service, terms: Terms) -> uvicorn.Config:
+def _uvicorn_config(service: Service, terms: ConnectionBounds) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service),
         loop="uvloop",

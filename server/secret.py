@@ -84,7 +84,7 @@ class Location:
         return Location, (self._text,)
 
 
-class Parser(argparse.ArgumentParser):
+class MaskingParser(argparse.ArgumentParser):
     """A parser of the command line that quotes no secret when it complains."""
 
     def error(self, message: str) -> NoReturn:

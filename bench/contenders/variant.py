@@ -13,7 +13,7 @@ from server.model.manifest import Precision
 PACKAGES = ("onnxruntime",)
 
 
-class Variant:
+class VariantContender:
     """The server's own engine on one built file."""
 
     def __init__(self, engine: OnnxEngine) -> None:
@@ -29,7 +29,7 @@ class Variant:
         return {"nodes_on_cpu": self._engine.nodes_on_cpu, "report": told} if told else {}
 
 
-def load(task: Task) -> Variant:
+def load(task: Task) -> VariantContender:
     """Check the hashes and open the session.
 
     Raises:
@@ -42,4 +42,4 @@ def load(task: Task) -> Variant:
     artifact = open_artifact(Path(task.models_dir), task.model, precision, cuda=device == "cuda")
     resources = Resources(device, task.threads, task.batch_tokens, artifact.variant.packed)
     manifest = artifact.manifest
-    return Variant(OnnxEngine(artifact.model_path, manifest.dimension, manifest.max_tokens, resources))
+    return VariantContender(OnnxEngine(artifact.model_path, manifest.dimension, manifest.max_tokens, resources))

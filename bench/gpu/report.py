@@ -6,7 +6,7 @@ from typing import Any
 
 from bench import chart, host
 from bench.chart import Bar
-from bench.fidelity import Fidelity
+from bench.fidelity import ContenderFidelity
 from bench.gpu import batches
 from bench.load.caller import Run
 from bench.load.verdict import Verdict, percent
@@ -38,7 +38,7 @@ class Served:
 
 
 @dataclass
-class Report:
+class GpuReport:
     """Everything measured. `turns` has the seconds of each run, by contender and batch."""
 
     subject: Subject
@@ -48,7 +48,7 @@ class Report:
     loads: list[Workload]
     config: Mapping[str, Any]
     skipped: dict[str, str]
-    fidelity: Fidelity | None = None
+    fidelity: ContenderFidelity | None = None
     ready_s: float = 0.0
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)

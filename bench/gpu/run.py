@@ -14,15 +14,15 @@ from bench.catalog import Entry
 from bench.compare import embed
 from bench.contenders import Task
 from bench.gpu import batches
-from bench.gpu.report import OURS, PEAK, TORCH, Report, Served
+from bench.gpu.report import OURS, PEAK, TORCH, GpuReport, Served
 from bench.load.call import MANY, ONE, Dialect
 from bench.load.caller import Caller
-from bench.load.load import Load
-from bench.load.service import Offer, Service
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService, Offer
 from bench.load.stage import CLIENTS, MIXED, Stage
-from bench.load.stage import Pace as StagePace
+from bench.load.stage import LoadPace as StagePace
 from bench.process import Worker, WorkerError
-from bench.rounds import LOAD_TIMEOUT_S, Field, Pace
+from bench.rounds import LOAD_TIMEOUT_S, Field, RoundPace
 from bench.subject import Subject
 from bench.workloads import Workload
 from server.batching.calibration import MOST_TOKENS
@@ -40,7 +40,7 @@ Tasks = dict[str, tuple[Entry, Task]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class GpuPlan:
     """What to measure: the device, the precision there, the turns of each, and the seconds of each load."""
 
     device: str
@@ -50,7 +50,7 @@ class Plan:
     source: str = ""
 
 
-def run(subject: Subject, plan: Plan, sample: list[str]) -> Report:
+def run(subject: Subject, plan: GpuPlan, sample: list[str]) -> GpuReport:
     """Measure all of it; what fails beside our own engine is left out with a word.
 
     Raises:
@@ -58,7 +58,7 @@ def run(subject: Subject, plan: Plan, sample: list[str]) -> Report:
     """
     origin, skipped = _origin(subject, plan)
     loads = batches.make(subject.vocabulary, subject.manifest.max_tokens, plan.device)
-    report = Report(subject, host.describe(), plan.device, plan.precision, loads, origin.get("config", {}), skipped)
+    report = GpuReport(subject, host.describe(), plan.device, plan.precision, loads, origin.get("config", {}), skipped)
     tasks = _tasks(subject, plan, origin)
     with _started(subject, tasks) as contestants:
         _load(contestants, tasks, report)
@@ -69,7 +69,7 @@ def run(subject: Subject, plan: Plan, sample: list[str]) -> Report:
     return report
 
 
-def _origin(subject: Subject, plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
+def _origin(subject: Subject, plan: GpuPlan) -> tuple[dict[str, Any], dict[str, str]]:
     """The weights for torch and the configuration that operations are counted by."""
     entry = Entry("source", "build", "bench.gpu.origin", "fp32")
     try:
@@ -82,7 +82,7 @@ def _origin(subject: Subject, plan: Plan) -> tuple[dict[str, Any], dict[str, str
         return {}, {TORCH: str(error)}
 
 
-def _tasks(subject: Subject, plan: Plan, origin: dict[str, Any]) -> Tasks:
+def _tasks(subject: Subject, plan: GpuPlan, origin: dict[str, Any]) -> Tasks:
     """Who is measured, in the order of turns, and what each loads."""
     half = "fp16" if plan.device == "cuda" else "fp32"
     tokens = max(MOST_TOKENS["cuda"], subject.batch_tokens) if plan.device == "cuda" else subject.batch_tokens
@@ -111,7 +111,7 @@ def _started(subject: Subject, tasks: Tasks) -> Iterator[Field]:
         yield Field(workers)
 
 
-def _load(contestants: Field, tasks: Tasks, report: Report) -> None:
+def _load(contestants: Field, tasks: Tasks, report: GpuReport) -> None:
     for name, (_, task) in tasks.items():
         with progress.step(f"load {name}"):
             answer = contestants.ask(name, "load", LOAD_TIMEOUT_S, task=asdict(task))
@@ -122,7 +122,7 @@ def _load(contestants: Field, tasks: Tasks, report: Report) -> None:
         raise WorkerError(contestants.dropped[OURS])
 
 
-def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], report: Report) -> None:
+def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], report: GpuReport) -> None:
     sequences = subject.encode(sample)
     with progress.step(f"fidelity, {len(sequences)} texts"):
         found = {name: embed(contestants, name, sequences, "fidelity") for name in (OURS, REFERENCE)}
@@ -132,12 +132,12 @@ def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], r
     report.fidelity = fidelity.compare(ours, reference)
 
 
-def _measure_speed(contestants: Field, loads: list[Workload], plan: Plan, report: Report) -> None:
+def _measure_speed(contestants: Field, loads: list[Workload], plan: GpuPlan, report: GpuReport) -> None:
     racing = Field({name: runner for name, runner in contestants.runners.items() if name != REFERENCE})
     racing.dropped = dict(contestants.dropped)
     for load in loads:
         with progress.step(f"speed, {load.title}") as show:
-            measured = rounds.measure(racing, load, Pace(plan.rounds, _MOST_TURNS_S), show)
+            measured = rounds.measure(racing, load, RoundPace(plan.rounds, _MOST_TURNS_S), show)
         for name, turns in measured.items():
             report.turns.setdefault(name, {})[load.name] = turns
     contestants.dropped |= racing.dropped
@@ -145,7 +145,7 @@ def _measure_speed(contestants: Field, loads: list[Workload], plan: Plan, report
         raise WorkerError(contestants.dropped[OURS])
 
 
-def _serve(subject: Subject, plan: Plan, contestants: Field, report: Report) -> None:
+def _serve(subject: Subject, plan: GpuPlan, contestants: Field, report: GpuReport) -> None:
     """Start the server, time that, and put batches and single texts on it; then the same without an engine."""
     pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0, 0.0)
     stage = Stage(subject, plan.precision, pace)
@@ -162,31 +162,33 @@ def _serve(subject: Subject, plan: Plan, contestants: Field, report: Report) -> 
             report.ceiling = list(_loads(caller, service, plan, pace, engine, subject))
 
 
-def _service(offer: Offer, settings: dict[str, str]) -> Service:
+def _service(offer: Offer, settings: dict[str, str]) -> LoadedService:
     with progress.step(f"start {offer.name}"):
-        return Service(replace(offer, environment={**offer.environment, **settings}))
+        return LoadedService(replace(offer, environment={**offer.environment, **settings}))
 
 
 def _loads(
-    caller: Caller, service: Service, plan: Plan, pace: StagePace, engine: float, subject: Subject
+    caller: Caller, service: LoadedService, plan: GpuPlan, pace: StagePace, engine: float, subject: Subject
 ) -> Iterator[Served]:
     for name, dialect, count in (
         (f"batches of {BATCH} texts", MANY, BATCH),
         (f"batches of {BATCH} texts, base64", _base64(subject), BATCH),
         ("single texts", ONE, 1),
     ):
-        load = Load(MIXED, plan.seconds, pace.warm_s, texts=count, clients=_clients(plan, count), dialect=dialect)
+        load = LoadScenario(
+            MIXED, plan.seconds, pace.warm_s, texts=count, clients=_clients(plan, count), dialect=dialect
+        )
         with progress.step(f"http, {service.name}: {name}"):
             yield Served(name, caller.run(service, load), engine)
 
 
-def _engine_rate(contestants: Field, sequences: list[list[int]], plan: Plan) -> float:
+def _engine_rate(contestants: Field, sequences: list[list[int]], plan: GpuPlan) -> float:
     """Tokens a second of the bare engine on the texts that the clients send."""
     answer = contestants.runners[OURS].ask("run", rounds.TIMEOUT_S, sequences=sequences, seconds=plan.seconds, most=50)
     return sum(map(len, sequences)) / statistics.median(map(float, answer["seconds"]))
 
 
-def _clients(plan: Plan, texts: int) -> int:
+def _clients(plan: GpuPlan, texts: int) -> int:
     """Enough that a batch always waits: a GPU takes hundreds of texts at once."""
     return (CLIENTS if texts > 1 else 16 * CLIENTS) if plan.device == "cuda" else 4
 

@@ -15,7 +15,7 @@ class AnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceivedAnswer:
     """What is kept of an answer; `tokens` is what `x-compute-tokens` says, 0 where it is missing."""
 
     status: int
@@ -33,10 +33,10 @@ class Parser:
 
     def __init__(self) -> None:
         self._head = b""
-        self._answer: Answer | None = None
+        self._answer: ReceivedAnswer | None = None
         self._left = 0
 
-    def feed(self, data: bytes) -> Answer | None:
+    def feed(self, data: bytes) -> ReceivedAnswer | None:
         """Take some bytes; return the answer that they complete, if they do.
 
         Raises:
@@ -67,11 +67,13 @@ class Parser:
         return True
 
 
-def _parse(head: bytes) -> tuple[Answer, int]:
+def _parse(head: bytes) -> tuple[ReceivedAnswer, int]:
     status = _STATUS.match(head)
     lowered = head.lower()
     length = _LENGTH.search(lowered)
     if not status or not length:
         raise AnswerError("not an HTTP/1.1 answer with a Content-Length")
     tokens = _TOKENS.search(lowered)
-    return Answer(int(status[1]), int(tokens[1]) if tokens else 0, _RETRY.search(lowered) is not None), int(length[1])
+    return ReceivedAnswer(int(status[1]), int(tokens[1]) if tokens else 0, _RETRY.search(lowered) is not None), int(
+        length[1]
+    )

@@ -11,9 +11,9 @@ import msgspec
 
 from bench.load.corpus import Corpus
 from bench.load.figures import Figures
-from bench.load.load import Load
-from bench.load.service import Service
-from bench.load.usage import Usage
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService
+from bench.load.usage import ProcessUsage
 from bench.process import Worker
 
 _SLACK_S = 60.0
@@ -53,7 +53,7 @@ class Caller:
             self._worker.close()
             raise
 
-    def run(self, service: Service, *loads: Load, idle: int = 0) -> Run:
+    def run(self, service: LoadedService, *loads: LoadScenario, idle: int = 0) -> Run:
         """Put loads on a service, all at once, beside `idle` silent connections.
 
         Raises:
@@ -84,5 +84,5 @@ class Caller:
         self._worker.close()
 
 
-def _between(before: Usage, after: Usage) -> tuple[float, float]:
+def _between(before: ProcessUsage, after: ProcessUsage) -> tuple[float, float]:
     return after.cpu_s - before.cpu_s, after.loop_cpu_s - before.loop_cpu_s

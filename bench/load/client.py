@@ -18,7 +18,7 @@ from bench.load import files, load
 from bench.load.corpus import Corpus
 from bench.load.crowd import Crowd
 from bench.load.figures import Figures
-from bench.load.load import Load
+from bench.load.load import LoadScenario
 
 
 class Client:
@@ -49,7 +49,7 @@ class Client:
         many of the silent connections were open at the end.
         """
         started, used = time.monotonic(), time.process_time()
-        figures, held = uvloop.run(self._run(port, msgspec.convert(loads, list[Load]), idle))
+        figures, held = uvloop.run(self._run(port, msgspec.convert(loads, list[LoadScenario]), idle))
         return {
             "loads": [asdict(found) for found in figures],
             "cpu_s": time.process_time() - used,
@@ -57,7 +57,7 @@ class Client:
             "idle": held,
         }
 
-    async def _run(self, port: int, loads: list[Load], idle: int) -> tuple[list[Figures], int]:
+    async def _run(self, port: int, loads: list[LoadScenario], idle: int) -> tuple[list[Figures], int]:
         crowd = Crowd(port)
         try:
             await crowd.gather(idle)

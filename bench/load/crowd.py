@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bench.load.answer import Answer
+from bench.load.answer import ReceivedAnswer
 from bench.load.call import Call, get
 from bench.load.link import Link, connect
 
@@ -38,7 +38,7 @@ class Crowd:
         for link in self._links:
             link.close()
 
-    def answered(self, link: Link, _call: Call, _answer: Answer) -> None:
+    def answered(self, link: Link, _call: Call, _answer: ReceivedAnswer) -> None:
         """One has had its answer and falls silent."""
         self._answers.pop(link).set_result(None)
 

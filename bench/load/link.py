@@ -3,14 +3,14 @@
 import asyncio
 from typing import Protocol, cast
 
-from bench.load.answer import Answer, AnswerError, Parser
+from bench.load.answer import AnswerError, Parser, ReceivedAnswer
 from bench.load.call import HOST, Call
 
 
 class Owner(Protocol):
     """Who is told what becomes of a link."""
 
-    def answered(self, link: "Link", call: Call, answer: Answer) -> None:
+    def answered(self, link: "Link", call: Call, answer: ReceivedAnswer) -> None:
         """An answer is complete; the link is free."""
         ...
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.load.answer import Answer
+from bench.load.answer import ReceivedAnswer
 from bench.load.call import ONE, Call, Dialect, request
 from bench.load.figures import Figures
 from bench.load.pool import Pool
@@ -21,7 +21,7 @@ _TICK_S = 0.001
 
 
 @dataclass(frozen=True)
-class Load:
+class LoadScenario:
     """What one load asks, and for how long.
 
     `corpus` names the texts, of which `texts` go into one request. Either `rate` (requests a second, Poisson by
@@ -54,7 +54,7 @@ def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
         due += source.expovariate(rate)
 
 
-async def run(load: Load, port: int, next_text: Callable[[], str]) -> Figures:
+async def run(load: LoadScenario, port: int, next_text: Callable[[], str]) -> Figures:
     """Put one load on a service, once its delay has passed, and count what becomes of it."""
     await asyncio.sleep(load.delay_s)
     return await (OpenLoop if load.rate else ClosedLoop)(load, port, next_text).run()
@@ -63,7 +63,7 @@ async def run(load: Load, port: int, next_text: Callable[[], str]) -> Figures:
 class _Loop:
     """What both kinds share: the window, the pool and the tally."""
 
-    def __init__(self, load: Load, port: int, next_text: Callable[[], str]) -> None:
+    def __init__(self, load: LoadScenario, port: int, next_text: Callable[[], str]) -> None:
         self._load, self._next_text = load, next_text
         self._clock = asyncio.get_running_loop().time
         self._start = self._clock()
@@ -99,7 +99,7 @@ class _Loop:
         else:
             self._tally.miss(call)
 
-    def _done(self, call: Call, answer: Answer | None) -> None:
+    def _done(self, call: Call, answer: ReceivedAnswer | None) -> None:
         self._under_way -= 1
         if answer is None:
             self._tally.lose(call, self._clock())
@@ -134,7 +134,7 @@ class ClosedLoop(_Loop):
         for _ in range(self._load.clients):
             self._launch(self._clock())
 
-    def _done(self, call: Call, answer: Answer | None) -> None:
+    def _done(self, call: Call, answer: ReceivedAnswer | None) -> None:
         super()._done(call, answer)
         if answer is not None and answer.good:
             self._again()

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
-from bench.load.answer import Answer
+from bench.load.answer import ReceivedAnswer
 from bench.load.call import Call
 from bench.load.link import Link, connect
 
 # Services close connections that idle for a minute or so; a request must not meet that moment.
 _STALE_S = 4.0
 
-Done = Callable[[Call, Answer | None], None]
+Done = Callable[[Call, ReceivedAnswer | None], None]
 
 
 class Pool:
@@ -49,7 +49,7 @@ class Pool:
         while self._links:
             await asyncio.sleep(0.001)
 
-    def answered(self, link: Link, call: Call, answer: Answer) -> None:
+    def answered(self, link: Link, call: Call, answer: ReceivedAnswer) -> None:
         """A link is free again."""
         self._free.append(link)
         self._done(call, answer)

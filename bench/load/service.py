@@ -19,7 +19,7 @@ import msgspec
 
 from bench.load import usage
 from bench.load.call import HOST, ONE, Dialect
-from bench.load.usage import Usage
+from bench.load.usage import ProcessUsage
 from bench.process import ROOT, WorkerError
 
 START_S = 300.0
@@ -40,7 +40,7 @@ class Offer:
     dialect: Dialect = ONE
 
 
-class Service:
+class LoadedService:
     """A service on a port of this machine. A context manager.
 
     `ready_s` is how long its first good answer took, and `early` how many other answers came before.
@@ -71,7 +71,7 @@ class Service:
             self.close()
             raise
 
-    def usage(self) -> Usage:
+    def usage(self) -> ProcessUsage:
         """What it has taken so far.
 
         Raises:

@@ -12,8 +12,8 @@ from bench.load import corpus
 from bench.load.call import HOST
 from bench.load.caller import Caller, Run
 from bench.load.corpus import MOST_WORDS, Corpus
-from bench.load.load import Load
-from bench.load.service import Offer, Service
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService, Offer
 from bench.process import Worker, WorkerError
 from bench.rounds import LOAD_TIMEOUT_S
 from bench.subject import Subject
@@ -32,7 +32,7 @@ BATCH, BATCHES = 32, 32
 
 
 @dataclass(frozen=True)
-class Pace:
+class LoadPace:
     """How long to measure: rounds of `seconds`, each after `warm_s`; the long scenarios have their own times.
 
     `idle` is how many silent connections are held, `queue_tokens` how long the server's queue is under overload
@@ -54,8 +54,8 @@ class Pace:
 
 # The times of scenarios that last for minutes.
 LONG_ONES = ("overload_s", "soak_s", "steady_s")
-FULL = Pace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0, steady_s=300.0)
-SHORT = Pace(
+FULL = LoadPace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0, steady_s=300.0)
+SHORT = LoadPace(
     rounds=2,
     seconds=3.0,
     warm_s=1.0,
@@ -74,7 +74,7 @@ class Stage:
 
     subject: Subject
     precision: str
-    pace: Pace
+    pace: LoadPace
     source: str = ""
 
     @cached_property
@@ -107,14 +107,14 @@ class Stage:
         }
         return Offer("server", (sys.executable, "-m", "server"), settings)
 
-    def serve(self, **settings: str) -> Service:
+    def serve(self, **settings: str) -> LoadedService:
         """Start our server, with these settings too.
 
         Raises:
             WorkerError: it does not start.
         """
         offer = self.offer()
-        return Service(replace(offer, environment={**offer.environment, **settings}))
+        return LoadedService(replace(offer, environment={**offer.environment, **settings}))
 
     @contextmanager
     def engine(self, streams: int) -> Iterator[tuple[Worker, float]]:
@@ -130,13 +130,13 @@ class Stage:
             opened = worker.ask("load", LOAD_TIMEOUT_S, task=task, batches=batches, streams=streams)
             yield worker, opened["seconds"]
 
-    def capacity(self, caller: Caller, service: Service, *beside: Load) -> Run:
+    def capacity(self, caller: Caller, service: LoadedService, *beside: LoadScenario) -> Run:
         """Measure what a service answers when it always has something to do, on mixed texts, beside other loads.
 
         Raises:
             WorkerError: it answered nothing.
         """
-        load = Load(MIXED, self.pace.seconds, self.pace.warm_s, clients=2 * CLIENTS, dialect=service.dialect)
+        load = LoadScenario(MIXED, self.pace.seconds, self.pace.warm_s, clients=2 * CLIENTS, dialect=service.dialect)
         run = caller.run(service, load, *beside)
         if not run.loads[0].texts_per_s:
             raise WorkerError(f"{service.name}: answered none of {run.loads[0].planned} texts")

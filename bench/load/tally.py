@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bench.load.answer import Answer
+from bench.load.answer import ReceivedAnswer
 from bench.load.call import Call
 from bench.load.figures import Figures, Latency, Outcome
 from bench.load.histogram import Histogram
@@ -41,7 +41,7 @@ class Tally:
         else:
             self.broken += self._counts(call)
 
-    def answer(self, call: Call, answer: Answer, now: float) -> None:
+    def answer(self, call: Call, answer: ReceivedAnswer, now: float) -> None:
         """Its answer is complete."""
         if answer.good and call.in_time(now):
             self._answered_texts += call.texts

@@ -14,7 +14,7 @@ _LEAST_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Usage:
+class ProcessUsage:
     """CPU in seconds since the start, of all threads and of the first one, where the event loop lives; bytes; files."""
 
     cpu_s: float
@@ -31,7 +31,7 @@ class Track:
     files: list[int] = field(default_factory=list)
 
 
-def measure(pid: int) -> Usage:
+def measure(pid: int) -> ProcessUsage:
     """Ask the system about a process.
 
     Raises:
@@ -42,7 +42,7 @@ def measure(pid: int) -> Usage:
         times = process.cpu_times()
         loop = next((thread for thread in process.threads() if thread.id == pid), None)
         loop_cpu_s = loop.user_time + loop.system_time if loop else 0.0
-        return Usage(times.user + times.system, loop_cpu_s, process.memory_info().rss, process.num_fds())
+        return ProcessUsage(times.user + times.system, loop_cpu_s, process.memory_info().rss, process.num_fds())
 
 
 @contextmanager

@@ -21,9 +21,9 @@ from server.api import docs_page, openapi
 from server.api.dialects import embed as wire_embed
 from server.api.dialects import openai, similarity, tokens
 from server.api.guard import REQUEST_TIMEOUT, Guard
-from server.api.instrumentation import REQUEST_ID, Observe
+from server.api.instrumentation import REQUEST_ID, Instrumentation
 from server.errors import ClientGoneError, SlowRequestError
-from server.service.embed_request import Asker, Question
+from server.service.embed_request import Asker, EmbedRequest
 from server.service.service import Result, Service
 from server.system import process
 from server.system.suspension import receiving
@@ -37,7 +37,7 @@ class Asked(Protocol):
     """A parsed request of any dialect."""
 
     @property
-    def question(self) -> Question:
+    def question(self) -> EmbedRequest:
         """What to embed."""
 
 
@@ -170,7 +170,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 def _middleware(service: Service, routes: list[Route]) -> list[Middleware]:
     settings, tracer = service.settings, service.loaded.tracer
     paths = [route.path for route in routes]
-    observe = Middleware(Observe, routes=paths, metrics=service.metrics, tracer=tracer)
+    observe = Middleware(Instrumentation, routes=paths, metrics=service.metrics, tracer=tracer)
     guard = Middleware(Guard, settings=settings, check_room=service.check_room, memory=service.memory)
     if not settings.cors_allow_origin:
         return [observe, guard]

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.errors import CallerError, DeadlineError, OverloadedError, ServiceError, UnavailableError
 from server.telemetry.logs import Sparse
 from server.telemetry.metrics import Metrics
-from server.telemetry.request_context import CURRENT, Answer, Trail
-from server.telemetry.traces import Span, Tracer
+from server.telemetry.request_context import CURRENT, Answer, RequestContext
+from server.telemetry.traces import Tracer, TraceSpan
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ REFUSALS = (OverloadedError, UnavailableError, DeadlineError)
 REFUSALS_LOGGED_EVERY_S = 10.0
 
 
-class Observe:
+class Instrumentation:
     """Outermost middleware: gives a request its id, and counts, logs and traces how it ended."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[str], metrics: Metrics, tracer: Tracer | None = None) -> None:
@@ -43,20 +43,20 @@ class Observe:
             await self._app(scope, receive, send)
             return
         headers = read_headers(scope["headers"])
-        trail = Trail(choose_request_id(headers), time.monotonic(), trace_of(headers))
+        trail = RequestContext(choose_request_id(headers), time.monotonic(), trace_of(headers))
         span = self._tracer.begin(headers if trail.trace_id else {}) if self._tracer else None
         if span:
             trail.trace_id = span.trace_id
         scope.setdefault("state", {}).update(request_id=trail.request_id, started=trail.started)
         # Never reset: uvicorn's own line about a request that failed comes after this, in the same task.
         CURRENT.set(trail)
-        reply = _Reply(send, trail.request_id)
+        reply = _ObservedReply(send, trail.request_id)
         try:
             await self._app(scope, receive, reply)
         finally:
             self._note(scope, reply, trail, span)
 
-    def _note(self, scope: Scope, reply: "_Reply", trail: Trail, span: Span | None) -> None:
+    def _note(self, scope: Scope, reply: "_ObservedReply", trail: RequestContext, span: TraceSpan | None) -> None:
         # An answer that was cut off counts as the server's failure, whatever its first line said.
         code = reply.code if reply.whole else ServiceError.status
         seconds = time.monotonic() - trail.started
@@ -88,7 +88,7 @@ class Observe:
         logger.log(level, line, extra={"fields": fields | ({"reason": answer.reason} if answer.reason else {})})
 
 
-class _Reply:
+class _ObservedReply:
     """Puts the request id on the response, and remembers its status and whether it was sent to its end."""
 
     def __init__(self, send: Send, request_id: str) -> None:

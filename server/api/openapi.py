@@ -9,7 +9,7 @@ from server.api.guard import MILLISECONDS, REQUEST_TIMEOUT
 from server.api.instrumentation import REQUEST_ID
 from server.api.schemas import Schema, components, ref
 from server.errors import ServiceError
-from server.service.loaded_model import Loaded
+from server.service.loaded_model import LoadedModel
 from server.telemetry import metrics
 
 JSON = "application/json"
@@ -65,7 +65,7 @@ class Operation:
         return self.path.startswith(errors.OPENAI_PATHS)
 
 
-def document(loaded: Loaded) -> dict[str, Any]:
+def document(loaded: LoadedModel) -> dict[str, Any]:
     """Describe the server that `loaded` will be, as OpenAPI 3.1.1 has it."""
     manifest, asks_key = loaded.artifact.manifest, bool(loaded.settings.api_key)
     operations = _operations(manifest.name, sorted(manifest.prompts))

@@ -20,7 +20,7 @@ from server.model.tokenization import Tokenizer
 from server.service.blank_text import PATTERN
 from server.service.embed_request import DIRECTIONS, PROMPTS_OF, TRUNCATIONS, Asker
 from server.service.info import Info, Status
-from server.service.loaded_model import Loaded
+from server.service.loaded_model import LoadedModel
 
 Schema = dict[str, Any]
 
@@ -31,7 +31,7 @@ UNNAMED = {"Cosines": Cosines, "Tokens": Tokens}
 ANNOTATIONS = frozenset({"$ref", "description"})
 
 
-def components(loaded: Loaded) -> dict[str, Schema]:
+def components(loaded: LoadedModel) -> dict[str, Schema]:
     """Return every schema by its name."""
     types = [*BODIES, *ANSWERS, *UNNAMED.values()]
     made, shapes = msgspec.json.schema_components(types, ref_template=COMPONENTS + "{name}")
@@ -47,7 +47,7 @@ def ref(name: str) -> Schema:
     return {"$ref": COMPONENTS + name}
 
 
-def _limited(loaded: Loaded) -> dict[str, Schema]:
+def _limited(loaded: LoadedModel) -> dict[str, Schema]:
     settings, manifest = loaded.settings, loaded.artifact.manifest
     count, length = settings.max_client_batch_size, settings.max_text_chars
     anything = {"type": "string", "maxLength": length}

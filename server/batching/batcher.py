@@ -17,9 +17,9 @@ from server.batching.admission import retry_after_s, too_late
 from server.batching.cost_model import Pace
 from server.batching.in_flight import Batch
 from server.batching.job import Embedded, Job
-from server.batching.planner import Limits
+from server.batching.planner import BatchLimits
 from server.batching.scheduler import Scheduler
-from server.batching.worker_threads import InferenceThreads, Run
+from server.batching.worker_threads import BatchRun, WorkerThreads
 from server.errors import InferenceError, ServiceError, UnavailableError
 from server.inference.engine import Engine, Ids, Vectors
 from server.telemetry.metrics import Metrics
@@ -37,7 +37,7 @@ class Batcher:
     def __init__(
         self,
         engine: Engine,
-        threads: InferenceThreads,
+        threads: WorkerThreads,
         pace: Pace,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
@@ -201,7 +201,7 @@ class Batcher:
         if self._in_hand.may_prepare:
             self._start(self._scheduler.limits())
 
-    def _start(self, limits: Limits) -> bool:
+    def _start(self, limits: BatchLimits) -> bool:
         """Hand a batch over; tell whether there was one."""
         batch, expired = self._scheduler.next_batch(limits)
         for text in expired:
@@ -224,7 +224,7 @@ class Batcher:
             left = self._pace.cost.seconds(batch.load) - LEAD_S
             asyncio.get_running_loop().call_later(max(0.0, left), self._prepare)
 
-    def _finish(self, batch: Batch, run: Run) -> None:
+    def _finish(self, batch: Batch, run: BatchRun) -> None:
         computed = run.vectors is not None and len(run.vectors) > 0
         self._begin(self._scheduler.end(batch, run.ended - run.began if computed else None))
         if run.vectors is None:

@@ -14,7 +14,7 @@ turns.
 from collections.abc import Iterator, Sequence
 
 
-class Turns:
+class FairQueue:
     """The virtual clock, in tokens."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class Batch:
         return {text.job for sharers in self.sharers for text in sharers}
 
 
-class InHand:
+class InFlight:
     """The batches that the threads have been given: as many run as there are streams, the others are prepared.
 
     A thread that ends one takes the next by itself, in the order they were given, so that it never waits for the event

@@ -10,7 +10,7 @@ from server.batching.job import Job, Text
 Entry = tuple[tuple[float, int], Text]
 
 
-class WaitingTexts:
+class PendingTexts:
     """Two heaps by turn, of small and of large requests, and an index by token ids.
 
     Settled texts stay in a heap until their turn comes or they outnumber the others, so that neither the end of a

@@ -17,7 +17,7 @@ FULL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """How much one batch computes, in tokens, padding included.
 
     `bulk_tokens` bounds a batch that begins with a text of a large request: whatever comes meanwhile waits for it.
@@ -29,7 +29,7 @@ class Limits:
     horizon: float
 
     @classmethod
-    def of_pace(cls, pace: Pace, waiting: int, horizon: float, *, sliced: bool) -> "Limits":
+    def of_pace(cls, pace: Pace, waiting: int, horizon: float, *, sliced: bool) -> "BatchLimits":
         """Limits for the next batch of one stream while `waiting` tokens wait; `sliced` keeps large requests short.
 
         Where there are more streams, none takes the others' share of what waits, as long as that costs no speed.
@@ -82,7 +82,7 @@ PendingT = TypeVar("PendingT", bound=Pending)
 
 
 @dataclass(slots=True)
-class Plan(Generic[PendingT]):
+class BatchPlan(Generic[PendingT]):
     """What became of the texts that were looked at; settled ones are in none of the lists."""
 
     batch: list[PendingT] = field(default_factory=list)
@@ -103,8 +103,8 @@ class Plan(Generic[PendingT]):
 
 
 def plan(
-    pending: Iterator[PendingT], cost: CostModel, limits: Limits, now: float, lead_s: float = 0.0
-) -> Plan[PendingT]:
+    pending: Iterator[PendingT], cost: CostModel, limits: BatchLimits, now: float, lead_s: float = 0.0
+) -> BatchPlan[PendingT]:
     """Choose the next batch from texts that come in the order of their turns: the first one, then what fits.
 
     A text fits while the batch stays within its limit and it is cheaper in this batch than in one of its own; with
@@ -113,7 +113,7 @@ def plan(
     however long it is, every text goes in the end. No more of `pending` is taken than is looked at. A text
     whose deadline has passed has expired, and one of a large request already `lead_s` before.
     """
-    chosen: Plan[PendingT] = Plan()
+    chosen: BatchPlan[PendingT] = BatchPlan()
     for text in pending:
         if text.settled:
             continue
@@ -128,13 +128,13 @@ def plan(
     return chosen
 
 
-def _fits(chosen: Plan[PendingT], text: Pending, cost: CostModel, limits: Limits) -> bool:
+def _fits(chosen: BatchPlan[PendingT], text: Pending, cost: CostModel, limits: BatchLimits) -> bool:
     first, load = chosen.batch[0], chosen.load
     if first.small and not text.small and text.due >= limits.horizon:
         return False
     return cost.computed(load.plus(text.tokens)) <= limits.of(first) and cost.cheaper_together(load, text.tokens)
 
 
-def _ends(chosen: Plan[PendingT], cost: CostModel, limits: Limits) -> bool:
+def _ends(chosen: BatchPlan[PendingT], cost: CostModel, limits: BatchLimits) -> bool:
     full = chosen.batch and cost.computed(chosen.load) >= FULL * limits.of(chosen.batch[0])
     return bool(full) or len(chosen.waiting) >= PASSED or chosen.alike >= ALIKE

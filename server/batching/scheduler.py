@@ -13,13 +13,13 @@ from server.batching.admission import Admission, Ask, retry_after_s
 from server.batching.caller_patience import Patience
 from server.batching.cost_model import Load, Pace
 from server.batching.deadlines import Timetable
-from server.batching.fair_queue import Turns
-from server.batching.in_flight import Batch, InHand
+from server.batching.fair_queue import FairQueue
+from server.batching.in_flight import Batch, InFlight
 from server.batching.job import Job, Text
-from server.batching.pending import WaitingTexts
-from server.batching.planner import Limits, plan
+from server.batching.pending import PendingTexts
+from server.batching.planner import BatchLimits, plan
 from server.batching.throughput import Speed
-from server.budget import Allowance
+from server.budget import Budget
 from server.errors import OverloadedError
 from server.inference.engine import Ids
 
@@ -36,16 +36,16 @@ class Scheduler:
 
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         """Plan for an engine of this `pace`; `clock` gives seconds."""
-        self.queue = Allowance(pace.queue_tokens)
-        self.in_hand = InHand(pace.streams, clock)
+        self.queue = Budget(pace.queue_tokens)
+        self.in_hand = InFlight(pace.streams, clock)
         self.patience = Patience()
         self.requests = 0
         self._pace = pace
         self._clock = clock
         self._speed = Speed()
         self._admission = Admission(pace, self._speed, self.patience)
-        self._waiting = WaitingTexts()
-        self._turns = Turns()
+        self._waiting = PendingTexts()
+        self._turns = FairQueue()
         self._tickets = count()
         self._small_came = -math.inf
         self._ordered = False
@@ -118,7 +118,7 @@ class Scheduler:
         """Let the texts of a small request go before all others."""
         self._add(job, sequences, [-math.inf] * len(sequences))
 
-    def limits(self) -> Limits:
+    def limits(self) -> BatchLimits:
         """Say how large the next batch of each idle stream may be."""
         now, turns = self._clock(), self._turns
         # Before the horizon large requests may join a batch for small ones: by their own turns, or by their common one.
@@ -126,9 +126,9 @@ class Scheduler:
         if self._ordered and turns.large >= turns.now:
             horizon = -math.inf
         sliced = now - self._small_came < SLICED_S
-        return Limits.of_pace(self._pace, self._waiting.tokens, horizon, sliced=sliced)
+        return BatchLimits.of_pace(self._pace, self._waiting.tokens, horizon, sliced=sliced)
 
-    def next_batch(self, limits: Limits) -> tuple[Batch, list[Text]]:
+    def next_batch(self, limits: BatchLimits) -> tuple[Batch, list[Text]]:
         """Plan a batch, empty where nothing waits; also return texts that can no longer be computed in time."""
         now = self._clock()
         jobs = self._by_deadline(now)
@@ -196,7 +196,7 @@ class Scheduler:
             self._ordered = True
         return iter(order)
 
-    def _lead_s(self, limits: Limits) -> float:
+    def _lead_s(self, limits: BatchLimits) -> float:
         """How long before its deadline a large request must begin: as long as a batch takes, where others wait."""
         if not self.in_hand:
             return 0.0

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BatchRun:
     """What became of one call: vectors or an error, and when it began and ended on time.monotonic()."""
 
     vectors: Vectors | None
@@ -28,10 +28,10 @@ class Run:
 
 
 Work = Callable[[], Vectors]
-Done = Callable[[Run], None]
+Done = Callable[[BatchRun], None]
 
 
-class InferenceThreads:
+class WorkerThreads:
     """Run calls in the order they came; daemons, so that one that hangs cannot keep the process.
 
     An exception belongs to its call. Anything worse (SystemExit, the interpreter's own, a lost GPU) ends its thread:
@@ -86,9 +86,9 @@ def _is_final(error: BaseException) -> bool:
     return not isinstance(error, Exception) or isinstance(error, DeviceLostError)
 
 
-def _run(work: Work) -> Run:
+def _run(work: Work) -> BatchRun:
     began = time.monotonic()
     try:
-        return Run(work(), None, began, time.monotonic())
+        return BatchRun(work(), None, began, time.monotonic())
     except BaseException as error:  # noqa: BLE001 - the caller waits for an answer whatever happens here
-        return Run(None, error, began, time.monotonic())
+        return BatchRun(None, error, began, time.monotonic())

@@ -71,7 +71,7 @@ class Places:
         return None
 
 
-class Room:
+class ConnectionLimit:
     """The places of a server: `limit` for everyone, and the reserve for those who come when these are taken."""
 
     def __init__(self, limit: int, closed: Callable[[Use], None]) -> None:

@@ -12,12 +12,12 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server import errors
-from server.connection.bounds import Terms
+from server.connection.bounds import ConnectionBounds
 from server.connection.connection_limit import Use
 from server.connection.half_closed import INTERIM, HalfClosed
 from server.connection.reading import Reading
-from server.connection.slow_reader import Taking
-from server.connection.transport import Lingering
+from server.connection.slow_reader import SlowReader
+from server.connection.transport import CoalescingTransport
 from server.errors import ServiceError, SlowRequestError, UnavailableError
 from server.system.memory import CONNECTIONS
 from server.system.suspension import missed
@@ -41,8 +41,8 @@ REQUEST, HEAD, BODY = Awaiting
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol within bounds. `transport` is what answers are written to, `_socket` what it stands on."""
 
-    terms: ClassVar[Terms]
-    transport: Lingering
+    terms: ClassVar[ConnectionBounds]
+    transport: CoalescingTransport
     flow: Reading
     _socket: asyncio.Transport
     _timer: asyncio.TimerHandle | None = None
@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
         """Start the clock for the first head, or refuse the connection where there are too many."""
         super().connection_made(transport)
         self._socket = transport
-        self.transport = Lingering(transport, self._close)
+        self.transport = CoalescingTransport(transport, self._close)
         self.flow = Reading(transport, self.pipeline)
         self._memory = self.terms.memory.claim(CONNECTIONS)
         self._heads_bytes = 0
@@ -62,7 +62,7 @@ class Connection(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._half_closed: HalfClosed | None = None
         now = self.loop.time()
-        self._taking = Taking(now)
+        self._taking = SlowReader(now)
         self._due = now + self.terms.receive_timeout_s
         self._arm()
         if not self.terms.room.enter(self, now):

@@ -14,7 +14,7 @@ import httptools
 
 from server import errors
 from server.connection import request_head
-from server.connection.bounds import Terms
+from server.connection.bounds import ConnectionBounds
 from server.connection.http_connection import BODY, HEAD, REQUEST, Connection
 from server.connection.request_head import MAX_HEADER_FIELDS, OLDEST, Head
 from server.errors import MalformedError, OverloadedError, ServiceError, TooLargeError
@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 MAX_PIPELINED = 64
 
 
-def bounded(terms: Terms) -> type[Connection]:
+def bounded(terms: ConnectionBounds) -> type[Connection]:
     """Make the protocol class that uvicorn is to use under `terms`."""
-    return type("BoundProtocol", (Protocol,), {"terms": terms})
+    return type("BoundProtocol", (HttpProtocol,), {"terms": terms})
 
 
-class Protocol(Connection):
+class HttpProtocol(Connection):
     """A connection on which requests are read."""
 
     _begun_in_this_chunk = False

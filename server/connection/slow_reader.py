@@ -4,7 +4,7 @@
 LEAST_TAKEN_BYTES = 65_536
 
 
-class Taking:
+class SlowReader:
     """How fast one caller takes its answers."""
 
     def __init__(self, now: float) -> None:

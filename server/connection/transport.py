@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Lingering(asyncio.Transport):
+class CoalescingTransport(asyncio.Transport):
     """A socket's transport, as far as answering needs it; how it closes is the connection's matter.
 
     uvicorn writes an answer's head and its body apart, and uvloop sends each at once: two packets, for each of which

@@ -21,7 +21,7 @@ class Owing(Protocol):
         ...
 
 
-class Unread:
+class WriteBacklog:
     """Connections that owe an answer too large for the system's buffers, in the order in which they began to wait.
 
     When they hold more than their share of `memory`, those that have waited longest are dropped, the newest never: a

@@ -16,7 +16,7 @@ from server.migrate.pipeline.chunk import Chunking
 from server.migrate.pipeline.shard import Shard
 from server.migrate.pipeline.window import Bounds
 from server.migrate.stores.registry import is_address, store_of
-from server.secret import MASK, Location, Parser, mask
+from server.secret import MASK, Location, MaskingParser, mask
 from server.service.embed_request import PROMPTS_OF
 from server.settings import QUANTIZATIONS
 
@@ -171,7 +171,7 @@ def _check_name(flag: str, where: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = MaskingParser(
         prog="python -m server.migrate",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

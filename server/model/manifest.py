@@ -71,7 +71,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return PACKED in self.passes
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the weights came from. `files` maps each file read to its SHA-256."""
 
     kind: Literal["hub", "folder", "package", "synthetic"]
@@ -81,7 +81,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, Sha256]
 
 
-class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FidelityTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Texts that something was measured on."""
 
     count: Positive
@@ -99,7 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     schema: int
     name: Name
-    source: Source
+    source: ModelSource
     architecture: str
     dimension: Positive
     max_tokens: Annotated[int, msgspec.Meta(ge=3)]
@@ -108,8 +108,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompts: dict[str, str]
     tokenizer: File
     variants: dict[VariantName, Variant]
-    fidelity_texts: Texts
-    calibration_texts: Texts
+    fidelity_texts: FidelityTexts
+    calibration_texts: FidelityTexts
     notes: list[str]
     tools: dict[str, str]
 

@@ -26,7 +26,7 @@ DIRECTIONS: dict[str, Truncation] = {"Right": "END", "right": "END", "Left": "ST
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EmbedRequest:
     """A checked request: texts or token ids, how to read them, and which part of each vector to return."""
 
     inputs: Inputs

@@ -10,7 +10,7 @@ from server.batching.cost_model import Pace
 from server.inference.device import PROVIDERS
 from server.model.manifest import Fidelity
 from server.model.tokenization import WORKERS
-from server.service.loaded_model import Loaded
+from server.service.loaded_model import LoadedModel
 from server.system import machine
 
 
@@ -113,7 +113,7 @@ class Info(Decided):
     memory: MemoryUse
 
 
-def describe(loaded: Loaded, pace: Pace) -> Decided:
+def describe(loaded: LoadedModel, pace: Pace) -> Decided:
     """Return what was decided at start: model, machine and limits."""
     manifest, variant, choice = loaded.artifact.manifest, loaded.artifact.variant, loaded.choice
     source = manifest.source
@@ -141,7 +141,7 @@ def describe(loaded: Loaded, pace: Pace) -> Decided:
     }
 
 
-def _limits(loaded: Loaded, pace: Pace) -> Limits:
+def _limits(loaded: LoadedModel, pace: Pace) -> Limits:
     settings = loaded.settings
     return {
         "batch_tokens": pace.batch_tokens,
@@ -154,7 +154,7 @@ def _limits(loaded: Loaded, pace: Pace) -> Limits:
     }
 
 
-def _tei_info(loaded: Loaded, pace: Pace) -> TeiInfo:
+def _tei_info(loaded: LoadedModel, pace: Pace) -> TeiInfo:
     manifest, settings = loaded.artifact.manifest, loaded.settings
     dtypes = {"fp32": "float32", "fp16": "float16"}
     return {

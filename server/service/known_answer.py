@@ -16,7 +16,7 @@ FAILURES = 3
 LEAST_COSINE = 0.9999
 
 
-class Canary:
+class KnownAnswer:
     """Compares the vector of a short text with the one it had when the engine was warmed."""
 
     def __init__(

@@ -11,7 +11,7 @@ from server.telemetry.traces import Tracer
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """The model and the machine, as they will serve."""
 
     settings: Settings

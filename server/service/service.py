@@ -16,15 +16,15 @@ import numpy as np
 from server.batching.batcher import Batcher
 from server.batching.calibration import Warm
 from server.batching.job import Embedded
-from server.batching.worker_threads import InferenceThreads
-from server.budget import Allowance
+from server.batching.worker_threads import WorkerThreads
+from server.budget import Budget
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.inference.engine import Engine, Ids, Vectors
 from server.model.tokenization import SLICE_CHARACTERS, WORKERS, Inputs, Pieces
-from server.service.embed_request import Asker, Question
+from server.service.embed_request import Asker, EmbedRequest
 from server.service.info import describe
-from server.service.known_answer import Canary
-from server.service.loaded_model import Loaded
+from server.service.known_answer import KnownAnswer
+from server.service.loaded_model import LoadedModel
 from server.service.memory_budget import PARSED_FACTOR
 from server.service.vector_cache import VectorCache
 from server.system import machine
@@ -64,7 +64,7 @@ class Result:
 class Service:
     """Answers questions. Belongs to one event loop."""
 
-    def __init__(self, loaded: Loaded, engine: Engine, warm: Warm, threads: InferenceThreads, memory: Memory) -> None:
+    def __init__(self, loaded: LoadedModel, engine: Engine, warm: Warm, threads: WorkerThreads, memory: Memory) -> None:
         """Serve on a warm `engine` and `threads`, one for each of its streams; requests hold `memory`."""
         self.settings = loaded.settings
         self.loaded = loaded
@@ -73,17 +73,17 @@ class Service:
         self.memory = memory
         self._pace = warm.pace
         self._batcher = Batcher(engine, threads, warm.pace, self.metrics)
-        self._canary = Canary(self._batcher, warm.ids, warm.vector)
+        self._canary = KnownAnswer(self._batcher, warm.ids, warm.vector)
         self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
         self._tokenizer = loaded.tokenizer
         self._tokenizer_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="tokenization")
-        self._tokenizing = Allowance(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
+        self._tokenizing = Budget(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
         self._draining = False
         self.stops = Stops()
         self._watch(loaded)
 
     async def embed(
-        self, question: Question, deadline: float, since: float | None = None, claim: Claim | None = None
+        self, question: EmbedRequest, deadline: float, since: float | None = None, claim: Claim | None = None
     ) -> Result:
         """Compute the vectors of `question` before `deadline`, in time.monotonic() seconds.
 
@@ -211,7 +211,7 @@ class Service:
     def _ready(self) -> bool:
         return not self._draining and not self._hangs and self._canary.well
 
-    def _expect_lengths(self, question: Question) -> list[int]:
+    def _expect_lengths(self, question: EmbedRequest) -> list[int]:
         """Estimate the tokens of each text from its characters, so that a full queue costs nobody a tokenization."""
         around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
         prompt = len(question.prompt)
@@ -222,7 +222,7 @@ class Service:
             for text in question.inputs
         ]
 
-    async def _encode(self, question: Question, deadline: float) -> tuple[int, list[Ids]]:
+    async def _encode(self, question: EmbedRequest, deadline: float) -> tuple[int, list[Ids]]:
         if sum(map(len, question.inputs)) <= INLINE_CHARACTERS:
             return self._tokenize(question, Event())
         return await self._in_tokenizer(question.characters, deadline, partial(self._tokenize, question))
@@ -254,7 +254,7 @@ class Service:
                 yield pieces
                 del pieces
 
-    def _tokenize(self, question: Question, given_up: Event) -> tuple[int, list[Ids]]:
+    def _tokenize(self, question: EmbedRequest, given_up: Event) -> tuple[int, list[Ids]]:
         """Return how many texts were cut, and the ids of each, as arrays at once: a list takes four times the room."""
         sequences: list[Ids] = []
         truncated = 0
@@ -298,7 +298,7 @@ class Service:
         if tokens > limit:
             raise TooLargeError(f"{tokens} tokens, the limit of a request is {limit} (MAX_REQUEST_TOKENS)")
 
-    def _watch(self, loaded: Loaded) -> None:
+    def _watch(self, loaded: LoadedModel) -> None:
         manifest, choice = loaded.artifact.manifest, loaded.choice
         self.metrics.model.info({"model": manifest.name, "precision": choice.precision, "device": choice.device})
         batcher, watch = self._batcher, self.metrics.watch

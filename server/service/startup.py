@@ -21,13 +21,13 @@ from server.inference.engine import Ids, OnnxEngine, Resources
 from server.inference.session import MEMORY_SHARE
 from server.model.artifact import find_artifact, verifying
 from server.model.tokenization import Tokenizer
-from server.service.loaded_model import Loaded
+from server.service.loaded_model import LoadedModel
 from server.settings import Settings
 from server.system import machine
 from server.telemetry import traces
 
 
-def load(settings: Settings) -> Loaded:
+def load(settings: Settings) -> LoadedModel:
     """Decide what runs and open it.
 
     Raises:
@@ -39,7 +39,7 @@ def load(settings: Settings) -> Loaded:
     max_tokens = artifact.manifest.max_tokens
     check_batch(settings, max_tokens)
     check_streams(settings, threads.count, choice.device)
-    return Loaded(
+    return LoadedModel(
         settings=settings,
         artifact=artifact,
         choice=choice,
@@ -49,7 +49,7 @@ def load(settings: Settings) -> Loaded:
     )
 
 
-def start_engine(loaded: Loaded, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warm]:
+def start_engine(loaded: LoadedModel, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warm]:
     """Load the graph, verified, and warm it; the thread that opens the session calls `prepare` first.
 
     ONNX Runtime's own threads have the priority of that thread.
@@ -64,7 +64,7 @@ def start_engine(loaded: Loaded, prepare: Callable[[], None] | None = None) -> t
         raise StartError(f"{path} was loaded but does not compute on {loaded.choice.device}: {error}") from error
 
 
-def gpu_memory(loaded: Loaded) -> int | None:
+def gpu_memory(loaded: LoadedModel) -> int | None:
     """Resolve GPU_MEMORY_MB to bytes; None where there is no GPU, or it does not tell what it has."""
     if loaded.choice.device != "cuda":
         return None
@@ -73,12 +73,12 @@ def gpu_memory(loaded: Loaded) -> int | None:
     return int(MEMORY_SHARE * loaded.choice.gpu_memory) if loaded.choice.gpu_memory else None
 
 
-def _start_on_gpu(loaded: Loaded, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
+def _start_on_gpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
     engine = _open(loaded, 1, prepare)
     return engine, warm_gpu(engine, _short_text(loaded), loaded.settings, packed=loaded.artifact.variant.packed)
 
 
-def _start_on_cpu(loaded: Loaded, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
+def _start_on_cpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
     """Open the graph for as many streams as are set, or for one, and anew where one for each thread is better."""
     settings, packed, text = loaded.settings, loaded.artifact.variant.packed, _short_text(loaded)
     streams, threads = settings.streams or 1, loaded.threads.count
@@ -92,7 +92,7 @@ def _start_on_cpu(loaded: Loaded, prepare: Callable[[], None] | None) -> tuple[O
     return engine, warm(engine, text, settings, cost, streams)
 
 
-def _open(loaded: Loaded, streams: int, prepare: Callable[[], None] | None) -> OnnxEngine:
+def _open(loaded: LoadedModel, streams: int, prepare: Callable[[], None] | None) -> OnnxEngine:
     manifest, device_name, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
     most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device_name], manifest.max_tokens)
     resources = Resources(device_name, loaded.threads.count // streams, most, packed, gpu_memory(loaded))
@@ -101,5 +101,5 @@ def _open(loaded: Loaded, streams: int, prepare: Callable[[], None] | None) -> O
         return opened.result()
 
 
-def _short_text(loaded: Loaded) -> Ids:
+def _short_text(loaded: LoadedModel) -> Ids:
     return np.array(loaded.tokenizer.encode(["warm"])[0].ids, np.int64)

@@ -16,7 +16,7 @@ FLUSH_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-class Lines(QueueHandler):
+class LogQueue(QueueHandler):
     """Formats records where they are logged, and loses the newest ones while the queue is full.
 
     The queue is one that may be entered again while it is being entered, as by a signal handler or a finalizer; its
@@ -28,7 +28,7 @@ class Lines(QueueHandler):
         super().__init__(self._lines)
         self.lost = 0
         self._untold = 0
-        Writer(self._lines, stream).start()
+        LogWriter(self._lines, stream).start()
 
     def prepare(self, record: logging.LogRecord) -> str:
         """Return the line: what it is made of (the request that is served) is known only where it is logged."""
@@ -52,7 +52,7 @@ class Lines(QueueHandler):
         written.wait(FLUSH_S)
 
 
-class Writer(QueueListener):
+class LogWriter(QueueListener):
     """Writes lines to a stream's descriptor: the stream's own lock would be held as long as a write takes."""
 
     def __init__(self, lines: "queue.SimpleQueue[str | threading.Event]", stream: TextIO) -> None:

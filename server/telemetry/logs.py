@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Literal
 
 from server.secret import scrub, scrubbed
-from server.system.log_writer import Lines
+from server.system.log_writer import LogQueue
 from server.telemetry.request_context import CURRENT
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -82,11 +82,11 @@ def escape(text: str) -> str:
 def configure(log_format: Literal["text", "json"], level: str) -> None:
     """Send every logger's records from `level` up to stderr in `log_format`, and what nobody caught too.
 
-    A thread writes them (`Lines`); `logging.shutdown`, which ends every program, waits a second for it.
+    A thread writes them (`LogQueue`); `logging.shutdown`, which ends every program, waits a second for it.
     """
     # A full disk or a closed pipe must not add a traceback, or worse, to every line that cannot be written.
     logging.raiseExceptions = False
-    handler = Lines(sys.stderr)
+    handler = LogQueue(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name, least in QUIET.items():
@@ -99,7 +99,7 @@ def configure(log_format: Literal["text", "json"], level: str) -> None:
 
 def lost_lines() -> int:
     """How many lines found the queue full, and were not written."""
-    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, Lines))
+    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, LogQueue))
 
 
 def _with_message(record: logging.LogRecord) -> logging.LogRecord:

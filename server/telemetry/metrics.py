@@ -27,7 +27,7 @@ from server.errors import Cause, OverloadedError, ServiceError
 from server.system import machine
 from server.system.memory import Kind, Memory
 from server.telemetry import logs
-from server.telemetry.request_context import CURRENT, Step
+from server.telemetry.request_context import CURRENT, FinishedStage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # From a cached answer to REQUEST_TIMEOUT_S, each about twice the one before.
@@ -42,7 +42,7 @@ RENDERS_AT_ONCE = 10.0
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Stage:
+class StageTimer:
     """A stage of every request: counted for all, and noted in the trail of the request it was for."""
 
     def __init__(self, name: str, seconds: Histogram) -> None:
@@ -53,7 +53,7 @@ class Stage:
         """Note that the running task's request has just ended this stage, which took `seconds`."""
         self._seconds.observe(seconds)
         if trail := CURRENT.get():
-            trail.steps.append(Step(self._name, time.monotonic(), seconds))
+            trail.steps.append(FinishedStage(self._name, time.monotonic(), seconds))
 
     @contextmanager
     def time(self) -> Iterator[None]:
@@ -84,10 +84,10 @@ class Metrics:
         self.requests = count("embedding_requests", "Answers.", ["route", "code"])
         self.request_seconds = seconds("embedding_request_seconds", "From the headers to the answer.", ["route"])
         stage = seconds("embedding_stage_seconds", "Time of a request in each stage.", ["stage"])
-        self.tokenize_seconds = Stage("tokenize", stage)
-        self.queue_seconds = Stage("queue", stage)
-        self.inference_seconds = Stage("inference", stage)
-        self.serialize_seconds = Stage("serialize", stage)
+        self.tokenize_seconds = StageTimer("tokenize", stage)
+        self.queue_seconds = StageTimer("queue", stage)
+        self.inference_seconds = StageTimer("inference", stage)
+        self.serialize_seconds = StageTimer("serialize", stage)
         self.inputs = count("embedding_inputs", "Texts embedded.")
         self.input_tokens = count("embedding_input_tokens", "Their tokens.")
         self.truncated = count("embedding_truncated_inputs", "Texts that were cut.")

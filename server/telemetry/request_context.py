@@ -7,7 +7,7 @@ from typing import NamedTuple
 from server.errors import ServiceError
 
 
-class Step(NamedTuple):
+class FinishedStage(NamedTuple):
     """A stage that ended: its name, when on time.monotonic(), and how many seconds it took."""
 
     name: str
@@ -16,13 +16,13 @@ class Step(NamedTuple):
 
 
 @dataclass(slots=True)
-class Trail:
+class RequestContext:
     """One request. `started` is on time.monotonic(); `trace_id` is 32 hex digits, or empty outside a trace."""
 
     request_id: str
     started: float
     trace_id: str = ""
-    steps: list[Step] = field(default_factory=list)
+    steps: list[FinishedStage] = field(default_factory=list)
 
 
 class Answer(NamedTuple):
@@ -41,4 +41,4 @@ class Answer(NamedTuple):
 
 
 # Tasks that a request starts inherit it; threads do not.
-CURRENT: ContextVar[Trail | None] = ContextVar("trail", default=None)
+CURRENT: ContextVar[RequestContext | None] = ContextVar("trail", default=None)

@@ -16,7 +16,7 @@ from server import __version__
 from server.errors import ServiceError, StartError
 from server.secret import Location, scrub
 from server.telemetry.logs import Sparse
-from server.telemetry.request_context import Answer, Trail
+from server.telemetry.request_context import Answer, RequestContext
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -70,10 +70,10 @@ class Tracer:
         self._api = trace
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, headers: Mapping[str, str]) -> "Span":
+    def begin(self, headers: Mapping[str, str]) -> "TraceSpan":
         """Begin a request's span, under the one that `traceparent` among the `headers` names."""
         parent = self._propagator.extract(headers)
-        return Span(self._api, self._tracer, self._tracer.start_span(SERVICE, parent, self._api.SpanKind.SERVER))
+        return TraceSpan(self._api, self._tracer, self._tracer.start_span(SERVICE, parent, self._api.SpanKind.SERVER))
 
     def close(self) -> None:
         """Export what is queued, for at most FLUSH_TIMEOUT_S."""
@@ -84,7 +84,7 @@ class Tracer:
             logger.warning("the last traces did not reach the collector within %g s", FLUSH_TIMEOUT_S)
 
 
-class Span:
+class TraceSpan:
     """One request's span, until it ends."""
 
     def __init__(self, api: ModuleType, tracer: "OtelTracer", span: "OtelSpan") -> None:
@@ -93,7 +93,7 @@ class Span:
         self._span = span
         self.trace_id: str = api.format_trace_id(span.get_span_context().trace_id)
 
-    def end(self, answer: Answer, trail: Trail) -> None:
+    def end(self, answer: Answer, trail: RequestContext) -> None:
         """Say how the request ended, with a span for each of its stages."""
         span = self._span
         if span.is_recording():
@@ -105,7 +105,7 @@ class Span:
             self._add_steps(trail)
         span.end()
 
-    def _add_steps(self, trail: Trail) -> None:
+    def _add_steps(self, trail: RequestContext) -> None:
         # A request's texts may wait and run in turns: each stage is drawn once, after the one before it.
         context = self._api.set_span_in_context(self._span)
         at = 0.0
@@ -160,7 +160,7 @@ def _provider(endpoint: Location) -> "TracerProvider":
     return provider
 
 
-def _attributes(answer: Answer, trail: Trail) -> dict[str, str | int | list[str]]:
+def _attributes(answer: Answer, trail: RequestContext) -> dict[str, str | int | list[str]]:
     found: dict[str, str | int | list[str]] = {
         "http.request.method": answer.method if answer.method in METHODS else "_OTHER",
         "http.route": answer.route,

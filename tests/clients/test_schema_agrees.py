@@ -15,7 +15,7 @@ from server.api.schemas import components
 from server.errors import CallerError
 from server.model.artifact import open_artifact
 from server.service.embed_request import Asker
-from server.service.loaded_model import Loaded
+from server.service.loaded_model import LoadedModel
 from tests.unit.server import tiny
 from tests.unit.server.service.test_service import load
 
@@ -54,7 +54,7 @@ GONE = object()
 class Judge:
     """One server's schemas, and how it takes bodies."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
         schemas = components(loaded)
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
         self._tokenizer = loaded.tokenizer

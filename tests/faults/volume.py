@@ -8,8 +8,8 @@ import numpy as np
 
 from server.inference.engine import Tokens, Vectors
 from server.migrate.__main__ import main
-from server.migrate.commands.model import Model
-from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.commands.model import JobModel
+from server.migrate.pipeline.parallel_engine import ParallelEngine
 
 
 class Instant:
@@ -25,12 +25,12 @@ class Instant:
         return vectors
 
 
-def start(_model: Model) -> tuple[Runner, int]:
-    return Runner(Instant(), 2), 1024
+def start(_model: JobModel) -> tuple[ParallelEngine, int]:
+    return ParallelEngine(Instant(), 2), 1024
 
 
 if __name__ == "__main__":
-    setattr(Model, "start", start)  # noqa: B010 - as a method
+    setattr(JobModel, "start", start)  # noqa: B010 - as a method
     status = main()
     sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
     raise SystemExit(status)

@@ -8,7 +8,7 @@ import pytest
 from server.migrate import options
 from server.migrate.commands import ray_job
 from server.migrate.errors import MigrateError
-from server.migrate.job.workspace import Workspace
+from server.migrate.job.workspace import JobWorkspace
 from server.settings import resolve
 
 arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
@@ -33,7 +33,7 @@ def test_a_folder_of_someone_else_is_not_replaced(tmp_path: Path, name: str, res
 
 def test_what_was_put_into_its_own_folder_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    workspace = Workspace(tmp_path / "out.migrate", str(tmp_path / "out"))
+    workspace = JobWorkspace(tmp_path / "out.migrate", str(tmp_path / "out"))
     with workspace.lock():
         workspace.made.note(str(tmp_path / "out"))
     assert "out exists; choose another --output, or --restart" in refused(tmp_path)

@@ -8,7 +8,7 @@ from bench import progress
 from bench.load.call import MANY
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
+from bench.load.load import LoadScenario
 from bench.load.stage import LONG, SHORT_QUERIES, Stage
 from bench.load.verdict import Verdict, all_answered, milliseconds
 
@@ -19,7 +19,7 @@ _MODEST = 0.1
 
 
 @dataclass(frozen=True)
-class Pair:
+class BulkPair:
     """A round of the short queries alone, and one beside the bulk caller."""
 
     alone: Figures
@@ -39,17 +39,17 @@ class Pair:
 def run(stage: Stage) -> Finding:
     """Let the queries run alone and beside the bulk caller in turns."""
     pace = stage.pace
-    pairs: list[Pair] = []
+    pairs: list[BulkPair] = []
     with stage.serve() as service, stage.caller() as caller:
         with progress.step("bulk: capacity"):
             rate = max(2.0, _MODEST * stage.capacity(caller, service).loads[0].texts_per_s)
-        big = Load(LONG, pace.seconds, pace.warm_s, texts=BULK_TEXTS, clients=1, dialect=MANY)
+        big = LoadScenario(LONG, pace.seconds, pace.warm_s, texts=BULK_TEXTS, clients=1, dialect=MANY)
         for number in range(pace.rounds):
-            queries = Load(SHORT_QUERIES, pace.seconds, pace.warm_s, rate=rate, seed=number)
+            queries = LoadScenario(SHORT_QUERIES, pace.seconds, pace.warm_s, rate=rate, seed=number)
             with progress.step(f"bulk: round {number + 1} of {pace.rounds}"):
                 alone = caller.run(service, queries).loads[0]
                 beside, bulk = caller.run(service, queries, big).loads
-            pairs.append(Pair(alone, beside, bulk))
+            pairs.append(BulkPair(alone, beside, bulk))
     last = pairs[-1].loads()
     title = f"{rate:,.0f} short queries a second, and requests of {BULK_TEXTS} texts of 100 tokens; last round"
     raw = {"rate": rate, "rounds": [asdict(pair) | {"times": pair.times} for pair in pairs]}
@@ -57,7 +57,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(pairs), [answers(title, last)], raw, latencies)
 
 
-def judge(pairs: Sequence[Pair]) -> list[Verdict]:
+def judge(pairs: Sequence[BulkPair]) -> list[Verdict]:
     """Decide by the median of the rounds."""
     times = statistics.median(pair.times for pair in pairs)
     alone, beside = (

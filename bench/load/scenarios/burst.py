@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from bench import progress
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
+from bench.load.load import LoadScenario
 from bench.load.stage import MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, milliseconds, refused_well
 
@@ -16,7 +16,7 @@ MOST_TIMES = 1.5
 
 
 @dataclass(frozen=True)
-class Measured:
+class BurstMeasured:
     """The usual load before the burst, the burst, and the usual load again, `BACK_S` after the burst's end."""
 
     before: Figures
@@ -30,24 +30,24 @@ def run(stage: Stage) -> Finding:
         with progress.step("burst: capacity"):
             rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
         with progress.step(f"burst: {FACTOR:g} times {rate:,.0f} requests a second for {BURST_S:g} s"):
-            found = Measured(*caller.run(service, *plan(rate, stage.pace.seconds, stage.pace.warm_s)).loads)
+            found = BurstMeasured(*caller.run(service, *plan(rate, stage.pace.seconds, stage.pace.warm_s)).loads)
     loads = {"before": found.before, "burst": found.burst, "after": found.after}
     title = f"{rate:,.0f} requests/s, {FACTOR:g} times as many for {BURST_S:g} s, and {BACK_S:g} s later"
     raw = {"rate": rate, **asdict(found)}
     return Finding(judge(found), [answers(title, loads)], raw, {name: load.latency for name, load in loads.items()})
 
 
-def plan(rate: float, seconds: float, warm_s: float) -> list[Load]:
+def plan(rate: float, seconds: float, warm_s: float) -> list[LoadScenario]:
     """Plan the three loads one after the other, `seconds` each but for the burst, which is short."""
     end = warm_s + seconds
     return [
-        Load(MIXED, seconds, warm_s, rate=rate),
-        Load(MIXED, BURST_S, 0.0, rate=FACTOR * rate, delay_s=end, seed=2),
-        Load(MIXED, seconds, 0.0, rate=rate, delay_s=end + BURST_S + BACK_S, seed=3),
+        LoadScenario(MIXED, seconds, warm_s, rate=rate),
+        LoadScenario(MIXED, BURST_S, 0.0, rate=FACTOR * rate, delay_s=end, seed=2),
+        LoadScenario(MIXED, seconds, 0.0, rate=rate, delay_s=end + BURST_S + BACK_S, seed=3),
     ]
 
 
-def judge(found: Measured) -> list[Verdict]:
+def judge(found: BurstMeasured) -> list[Verdict]:
     """Decide on the usual load's latency after the burst, and on how the burst was answered."""
     times = found.after.times_p99(found.before)
     said = (

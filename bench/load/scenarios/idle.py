@@ -9,7 +9,7 @@ from bench.load import files
 from bench.load.call import HEALTH
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
+from bench.load.load import LoadScenario
 from bench.load.stage import MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, milliseconds, percent
 
@@ -23,7 +23,7 @@ _OTHER_FILES = 512
 
 
 @dataclass(frozen=True)
-class Pair:
+class IdlePair:
     """A round without the silent connections, and one with them; how many of them were held to its end.
 
     `health` is of probes beside them.
@@ -45,18 +45,18 @@ def run(stage: Stage) -> Finding:
     pace = stage.pace
     wanted = pace.idle
     can = max(0, min(wanted, files.hard_limit() - _OTHER_FILES))
-    pairs: list[Pair] = []
+    pairs: list[IdlePair] = []
     with stage.serve() as service, stage.caller() as caller:
         with progress.step("idle: capacity"):
             rate = max(2.0, _MODEST * stage.capacity(caller, service).loads[0].texts_per_s)
         for number in range(pace.rounds):
-            load = Load(MIXED, pace.seconds, pace.warm_s, rate=rate, seed=number)
-            probes = Load(MIXED, pace.seconds, pace.warm_s, texts=0, rate=PROBES, dialect=HEALTH)
+            load = LoadScenario(MIXED, pace.seconds, pace.warm_s, rate=rate, seed=number)
+            probes = LoadScenario(MIXED, pace.seconds, pace.warm_s, texts=0, rate=PROBES, dialect=HEALTH)
             with progress.step(f"idle: round {number + 1} of {pace.rounds}"):
                 alone = caller.run(service, load).loads[0]
                 crowded = caller.run(service, load, probes, idle=can)
             beside, health = crowded.loads
-            pairs.append(Pair(alone, beside, health, crowded.idle))
+            pairs.append(IdlePair(alone, beside, health, crowded.idle))
     last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
     raw = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
     title = f"{rate:,.0f} mixed texts a second; last round"
@@ -64,7 +64,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(pairs, wanted, files.hard_limit()), [answers(title, last)], raw, latencies)
 
 
-def judge(pairs: Sequence[Pair], wanted: int, hard_limit: int) -> list[Verdict]:
+def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdict]:
     """Decide by the median of the rounds, and on whether the connections were held."""
     slower = statistics.median(pair.slower for pair in pairs)
     alone, beside = (

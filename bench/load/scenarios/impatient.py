@@ -8,9 +8,9 @@ from bench.load.call import MANY
 from bench.load.caller import Caller
 from bench.load.figures import Figures
 from bench.load.finding import Finding
-from bench.load.load import Load
-from bench.load.service import Service
-from bench.load.stage import PAGES, Pace, Stage
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService
+from bench.load.stage import PAGES, LoadPace, Stage
 from bench.load.verdict import Verdict, percent
 from bench.table import Table, number
 
@@ -44,7 +44,9 @@ def run(stage: Stage) -> Finding:
     trials: list[Trial] = []
     with stage.serve() as service, stage.caller() as caller:
         with progress.step("impatient: capacity"):
-            patient = Load(PAGES, stage.pace.seconds, stage.pace.warm_s, texts=TEXTS, clients=_CLIENTS, dialect=MANY)
+            patient = LoadScenario(
+                PAGES, stage.pace.seconds, stage.pace.warm_s, texts=TEXTS, clients=_CLIENTS, dialect=MANY
+            )
             capacity = caller.run(service, patient).loads[0].texts_per_s / TEXTS
         for patience_s, announced, times in _plan(stage.pace):
             how = "announced" if announced else "hang up"
@@ -72,7 +74,7 @@ def judge(trials: Sequence[Trial]) -> list[Verdict]:
     ]
 
 
-def _plan(pace: Pace) -> list[tuple[float, bool, float]]:
+def _plan(pace: LoadPace) -> list[tuple[float, bool, float]]:
     return [
         (patience_s, announced, times)
         for patience_s in pace.patience_s
@@ -81,8 +83,8 @@ def _plan(pace: Pace) -> list[tuple[float, bool, float]]:
     ]
 
 
-def _load(stage: Stage, rate: float, patience_s: float, *, announced: bool) -> Load:
-    return Load(
+def _load(stage: Stage, rate: float, patience_s: float, *, announced: bool) -> LoadScenario:
+    return LoadScenario(
         PAGES,
         stage.pace.seconds,
         stage.pace.warm_s + _WARM * patience_s,
@@ -95,7 +97,7 @@ def _load(stage: Stage, rate: float, patience_s: float, *, announced: bool) -> L
     )
 
 
-def _try(caller: Caller, service: Service, load: Load, times: float) -> Trial:
+def _try(caller: Caller, service: LoadedService, load: LoadScenario, times: float) -> Trial:
     before = service.computed_tokens() or 0.0
     found = caller.run(service, load)
     computed = ((service.computed_tokens() or 0.0) - before) / (load.warm_s + load.seconds)

@@ -9,7 +9,7 @@ from bench import progress
 from bench.load.caller import Run
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
+from bench.load.load import LoadScenario
 from bench.load.stage import BATCH, CLIENTS, MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, percent
 from bench.rounds import TIMEOUT_S
@@ -21,7 +21,7 @@ LARGE_DIMENSION, LARGE_SHARE, SMALL_SHARE = 1024, 0.95, 0.80
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineRound:
     """One round of the bare engine: what it computed, in seconds of wall time and of CPU."""
 
     texts: int
@@ -36,10 +36,10 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Pair:
+class HttpPair:
     """The engine's round, and the server's that followed it."""
 
-    engine: Engine
+    engine: EngineRound
     served: Run
 
     @property
@@ -56,14 +56,14 @@ class Pair:
 def run(stage: Stage) -> Finding:
     """Let engine and server take turns."""
     pace = stage.pace
-    load = Load(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS)
-    pairs: list[Pair] = []
+    load = LoadScenario(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS)
+    pairs: list[HttpPair] = []
     with stage.serve() as service, stage.engine(service.info()["streams"]) as (engine, _), stage.caller() as caller:
         for number_ in range(pace.rounds):
             with progress.step(f"http: round {number_ + 1} of {pace.rounds}"):
-                alone = Engine(**engine.ask("run", TIMEOUT_S, seconds=pace.seconds, warm_s=pace.warm_s))
+                alone = EngineRound(**engine.ask("run", TIMEOUT_S, seconds=pace.seconds, warm_s=pace.warm_s))
                 engine.settle()
-                pairs.append(Pair(alone, caller.run(service, load)))
+                pairs.append(HttpPair(alone, caller.run(service, load)))
     asked = LARGE_SHARE if stage.subject.manifest.dimension >= LARGE_DIMENSION else SMALL_SHARE
     last = pairs[-1].http
     title = f"{CLIENTS} clients, one text a request, last of {len(pairs)} rounds"
@@ -71,7 +71,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(pairs, asked), tables, _raw(pairs), {"": last.latency})
 
 
-def judge(pairs: Sequence[Pair], asked: float) -> list[Verdict]:
+def judge(pairs: Sequence[HttpPair], asked: float) -> list[Verdict]:
     """Decide by the median of the rounds' shares."""
     share = statistics.median(pair.share for pair in pairs)
     return [
@@ -80,7 +80,7 @@ def judge(pairs: Sequence[Pair], asked: float) -> list[Verdict]:
     ]
 
 
-def cores(pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
+def cores(pairs: Sequence[HttpPair]) -> dict[str, tuple[float, float]]:
     """Who kept how many cores busy, and how many microseconds of CPU each good answer took of them."""
 
     def middle(cpu_s: Sequence[float], wall_s: Sequence[float], texts: Sequence[int]) -> tuple[float, float]:
@@ -100,13 +100,13 @@ def cores(pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
     }
 
 
-def bound(pairs: Sequence[Pair]) -> float:
+def bound(pairs: Sequence[HttpPair]) -> float:
     """The share of the engine's speed that is left on a machine whose every core is busy: the engine's CPU over all."""
     found = cores(pairs)
     return found["engine alone"][1] / (found["server, whole"][1] + found["client"][1])
 
 
-def _speeds(pairs: Sequence[Pair]) -> Table:
+def _speeds(pairs: Sequence[HttpPair]) -> Table:
     rows = []
     for name, tokens, texts in (
         ("engine", [p.engine.tokens_per_s for p in pairs], [p.engine.texts / p.engine.seconds for p in pairs]),
@@ -120,7 +120,7 @@ def _speeds(pairs: Sequence[Pair]) -> Table:
     )
 
 
-def _split(pairs: Sequence[Pair]) -> Table:
+def _split(pairs: Sequence[HttpPair]) -> Table:
     rows = [[name, number(busy, 2), number(each)] for name, (busy, each) in cores(pairs).items()]
     shares = [pair.served.busy_s / pair.served.seconds for pair in pairs if pair.served.busy_s is not None]
     known = number(statistics.median(shares), 2) if shares else ABSENT
@@ -128,7 +128,7 @@ def _split(pairs: Sequence[Pair]) -> Table:
     return Table(title, ("process", "cores busy", "µs a text"), rows)
 
 
-def _raw(pairs: Sequence[Pair]) -> dict[str, Any]:
+def _raw(pairs: Sequence[HttpPair]) -> dict[str, Any]:
     return {
         "rounds": [asdict(pair) | {"share": pair.share} for pair in pairs],
         "bound": bound(pairs),

@@ -17,8 +17,8 @@ from bench.load.call import REFUSED
 from bench.load.caller import Caller
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
-from bench.load.service import Service
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService
 from bench.load.stage import MIXED, Stage
 from bench.load.verdict import Verdict, flat_memory, milliseconds, percent, refused_well
 from bench.table import Table, mega, number
@@ -31,7 +31,7 @@ _FILL = 1.5
 
 
 @dataclass(frozen=True)
-class Measured:
+class OverloadMeasured:
     """The closed loop by itself; beside refusals, before, between and after the floods; and the floods.
 
     `resident` is the server's memory in bytes during all floods.
@@ -63,13 +63,13 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(found), [answers(title, loads), _memory(found)], _raw(found), {"": latency})
 
 
-def flood(alone: Figures, seconds: float, queue: int) -> Load:
+def flood(alone: Figures, seconds: float, queue: int) -> LoadScenario:
     """Plan twice the capacity; counting begins once a queue of that many tokens is full."""
     fill_s = _FILL * queue / alone.tokens_per_s if alone.tokens_per_s else 0.0
-    return Load(MIXED, seconds, warm_s=1.0 + fill_s, rate=FACTOR * alone.texts_per_s)
+    return LoadScenario(MIXED, seconds, warm_s=1.0 + fill_s, rate=FACTOR * alone.texts_per_s)
 
 
-def judge(found: Measured) -> list[Verdict]:
+def judge(found: OverloadMeasured) -> list[Verdict]:
     """Decide on goodput by the median of the rounds, on how the rest was refused, and on memory."""
     texts, tokens = found.goodput
     plain = statistics.median(one.texts_per_s for one in found.floods) / found.alone.texts_per_s
@@ -91,10 +91,10 @@ def _shares(floods: Sequence[float], capacities: Sequence[float]) -> float:
     return statistics.median(rate / most if most else 0.0 for rate, most in zip(floods, around, strict=True))
 
 
-def _floods(stage: Stage, caller: Caller, service: Service, alone: Figures) -> Measured:
+def _floods(stage: Stage, caller: Caller, service: LoadedService, alone: Figures) -> OverloadMeasured:
     pace = stage.pace
     load = flood(alone, pace.overload_s / pace.rounds, _queue_tokens(service.info()))
-    found = Measured(alone, [_beside_refusals(stage, caller, service, alone)], [], [])
+    found = OverloadMeasured(alone, [_beside_refusals(stage, caller, service, alone)], [], [])
     for round_ in range(pace.rounds):
         with progress.step(f"overload: {load.rate:,.0f} requests a second, round {round_ + 1} of {pace.rounds}"):
             flooded, resident = _watched(caller, service, load)
@@ -104,10 +104,10 @@ def _floods(stage: Stage, caller: Caller, service: Service, alone: Figures) -> M
     return found
 
 
-def _beside_refusals(stage: Stage, caller: Caller, service: Service, alone: Figures) -> Figures:
+def _beside_refusals(stage: Stage, caller: Caller, service: LoadedService, alone: Figures) -> Figures:
     """The capacity while as many requests a second as it answers by itself are refused."""
     pace, rate = stage.pace, (FACTOR - 1) * alone.texts_per_s
-    refused = Load(MIXED, pace.seconds, pace.warm_s, rate=rate, dialect=REFUSED)
+    refused = LoadScenario(MIXED, pace.seconds, pace.warm_s, rate=rate, dialect=REFUSED)
     with progress.step(f"overload: capacity beside {rate:,.0f} refusals a second"):
         return stage.capacity(caller, service, refused).loads[0]
 
@@ -121,7 +121,7 @@ def _quick(flooded: Figures) -> Verdict:
     return Verdict(asked, said if count else "nothing was refused", bool(count) and slowest < REFUSAL_S)
 
 
-def _server(stage: Stage) -> Service:
+def _server(stage: Stage) -> LoadedService:
     tokens = stage.pace.queue_tokens
     return stage.serve(**({"MAX_QUEUE_TOKENS": str(tokens)} if tokens else {}))
 
@@ -132,17 +132,17 @@ def _queue_tokens(info: Mapping[str, Any]) -> int:
     return held
 
 
-def _watched(caller: Caller, service: Service, load: Load) -> tuple[Figures, list[int]]:
+def _watched(caller: Caller, service: LoadedService, load: LoadScenario) -> tuple[Figures, list[int]]:
     with usage.watch(service.pid, load.warm_s, load.seconds) as track:
         figures = caller.run(service, load).loads[0]
     return figures, track.resident
 
 
-def _memory(found: Measured) -> Table:
+def _memory(found: OverloadMeasured) -> Table:
     samples = found.resident or [0]
     row = ["server", mega(samples[0]), mega(max(samples)), mega(samples[-1]), number(len(samples))]
     return Table("Resident memory under overload", ("", "MB at first", "MB at most", "MB at last", "samples"), [row])
 
 
-def _raw(found: Measured) -> dict[str, Any]:
+def _raw(found: OverloadMeasured) -> dict[str, Any]:
     return asdict(found) | {"goodput": found.goodput}

@@ -9,8 +9,8 @@ from bench import catalog, progress
 from bench.load.call import HOST, Dialect
 from bench.load.caller import Caller, Run
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
-from bench.load.service import Offer, Service
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService, Offer
 from bench.load.stage import CLIENTS, MIXED, Stage
 from bench.load.verdict import Verdict, all_answered
 from bench.process import Worker, WorkerError
@@ -75,7 +75,7 @@ def offers(stage: Stage, folder: str) -> list[Offer]:
     ]
 
 
-def _started(stage: Stage, stack: ExitStack, skipped: dict[str, str]) -> dict[str, Service]:
+def _started(stage: Stage, stack: ExitStack, skipped: dict[str, str]) -> dict[str, LoadedService]:
     services = {OURS: stack.enter_context(stage.serve())}
     if not catalog.PYTHONS["peers"].exists():
         skipped["peers"] = "there is no .venv-peers; `make .venv-peers/ready` makes it"
@@ -88,7 +88,7 @@ def _started(stage: Stage, stack: ExitStack, skipped: dict[str, str]) -> dict[st
     for offer in offers(stage, folder):
         try:
             with progress.step(f"peers: start {offer.name}"):
-                services[offer.name] = stack.enter_context(Service(offer))
+                services[offer.name] = stack.enter_context(LoadedService(offer))
         except WorkerError as error:
             skipped[offer.name] = str(error)
     return services
@@ -102,13 +102,13 @@ def _find(stage: Stage) -> str:
         return folder
 
 
-def _measured(stage: Stage, caller: Caller, services: Mapping[str, Service]) -> Rounds:
+def _measured(stage: Stage, caller: Caller, services: Mapping[str, LoadedService]) -> Rounds:
     pace = stage.pace
     rounds: Rounds = {name: [] for name in services}
     for number_ in range(pace.rounds):
         with progress.step(f"peers: round {number_ + 1} of {pace.rounds}"):
             for name, service in services.items():
-                load = Load(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS, dialect=service.dialect)
+                load = LoadScenario(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS, dialect=service.dialect)
                 rounds[name].append(caller.run(service, load))
     return rounds
 

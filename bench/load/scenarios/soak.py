@@ -7,8 +7,8 @@ from bench import progress
 from bench.load import usage
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
-from bench.load.service import Service
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService
 from bench.load.stage import MIXED, Stage
 from bench.load.usage import Track
 from bench.load.verdict import Verdict, all_answered, flat_memory
@@ -21,7 +21,7 @@ _CLOSE_S = 1.0
 
 
 @dataclass(frozen=True)
-class Measured:
+class SoakMeasured:
     """The load, the samples after the warm-up, and the open files before it and after, while nobody was
     connected."""
 
@@ -39,16 +39,16 @@ def run(stage: Stage) -> Finding:
             rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
         files_before = _files(service)
         warm_s = min(_WARM * seconds, _MOST_WARM_S)
-        load = Load(MIXED, seconds - warm_s, warm_s, rate=rate)
+        load = LoadScenario(MIXED, seconds - warm_s, warm_s, rate=rate)
         with progress.step(f"soak: {seconds / 60:g} minutes"), usage.watch(service.pid, load.warm_s, seconds) as track:
             figures = caller.run(service, load).loads[0]
-        found = Measured(figures, track, files_before, _files(service))
+        found = SoakMeasured(figures, track, files_before, _files(service))
     title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"
     tables = [answers(title, {"soak": figures}), _resources(found)]
     return Finding(judge(found), tables, asdict(found) | {"rate": rate}, {"": figures.latency})
 
 
-def judge(found: Measured) -> list[Verdict]:
+def judge(found: SoakMeasured) -> list[Verdict]:
     """Decide on memory, open files and answers."""
     return [
         flat_memory(found.track.resident),
@@ -61,13 +61,13 @@ def judge(found: Measured) -> list[Verdict]:
     ]
 
 
-def _files(service: Service) -> int:
+def _files(service: LoadedService) -> int:
     """Open files of a server once it has seen that its connections are closed."""
     time.sleep(_CLOSE_S)
     return service.usage().files
 
 
-def _resources(found: Measured) -> Table:
+def _resources(found: SoakMeasured) -> Table:
     resident, files = found.track.resident or [0], found.track.files or [0]
     row = ["server", mega(resident[0]), mega(max(resident)), mega(resident[-1]), number(max(files))]
     header = ("", "MB at first", "MB at most", "MB at last", "files at most")

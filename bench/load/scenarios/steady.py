@@ -6,7 +6,7 @@ from dataclasses import asdict
 from bench import progress
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
-from bench.load.load import Load
+from bench.load.load import LoadScenario
 from bench.load.stage import MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, milliseconds
 
@@ -21,7 +21,7 @@ def run(stage: Stage) -> Finding:
         with progress.step("steady: capacity"):
             rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
         with progress.step(f"steady: {seconds / 60:g} minutes"):
-            figures = caller.run(service, Load(MIXED, seconds, stage.pace.warm_s, rate=rate)).loads[0]
+            figures = caller.run(service, LoadScenario(MIXED, seconds, stage.pace.warm_s, rate=rate)).loads[0]
     title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"
     raw = {"rate": rate, "load": asdict(figures)}
     return Finding(judge(figures), [answers(title, {"steady": figures})], raw, {"": figures.latency})

@@ -24,7 +24,7 @@ from server.api.dialects.fields import (
 from server.errors import InvalidError
 from server.inference.engine import Vectors
 from server.model.tokenization import Inputs
-from server.service.embed_request import Asker, Question, cut
+from server.service.embed_request import Asker, EmbedRequest, cut
 
 KEYS = ("text", "texts", "inputs")
 Shape = Literal["embedding", "embeddings", "rows"]
@@ -63,7 +63,7 @@ Rows = list[Vector]
 class EmbedQuestion:
     """What to embed, and what the answer looks like."""
 
-    question: Question
+    question: EmbedRequest
     shape: Shape
 
 
@@ -77,7 +77,7 @@ def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
     """
     body = decode(raw, EmbedBody, '{"text": "..."}', asker.most_texts)
     inputs, shape = _inputs_of(body, asker)
-    question = Question(
+    question = EmbedRequest(
         inputs=inputs,
         prompt=asker.prompt(body.input_type, body.prompt_name),
         truncate=asker.truncation(body.truncate, body.truncation_direction),

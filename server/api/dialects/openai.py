@@ -25,7 +25,7 @@ from server.api.dialects.fields import (
 from server.errors import InvalidError
 from server.inference.engine import Vectors
 from server.model.manifest import Manifest
-from server.service.embed_request import Asker, Question, cut
+from server.service.embed_request import Asker, EmbedRequest, cut
 
 FORMATS = ("float", "base64")
 Base64 = Annotated[str, Meta(description="The vector's components as little-endian float32, in base64.")]
@@ -101,7 +101,7 @@ class Models(TypedDict):
 class EmbeddingsQuestion:
     """What to embed, and how vectors are written."""
 
-    question: Question
+    question: EmbedRequest
     base64: bool
     model: str
 
@@ -124,7 +124,7 @@ def parse(raw: bytes, asker: Asker) -> EmbeddingsQuestion:
     asker.check_model(body.model)
     if body.encoding_format not in (None, *FORMATS):
         raise InvalidError(f"encoding_format must be one of {', '.join(FORMATS)}", param="encoding_format")
-    question = Question(
+    question = EmbedRequest(
         inputs=asker.inputs(as_inputs(body.input, "input"), "input"),
         prompt=asker.prompt(body.input_type, body.prompt_name),
         truncate=asker.truncation(body.truncate, None),

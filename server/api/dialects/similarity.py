@@ -11,7 +11,7 @@ from msgspec import Meta
 from server.api.dialects.body import decode
 from server.api.dialects.fields import PromptName, Sentences, Text, Truncate, TruncationDirection
 from server.inference.engine import Vectors
-from server.service.embed_request import Asker, Question
+from server.service.embed_request import Asker, EmbedRequest
 
 Cosine = Annotated[float, Meta(ge=-1, le=1)]
 Cosines = list[Cosine]
@@ -43,7 +43,7 @@ class SimilarityBody(msgspec.Struct, forbid_unknown_fields=True):
 class SimilarityQuestion:
     """What to embed: the source sentence first, the others after it."""
 
-    question: Question
+    question: EmbedRequest
 
 
 def parse(raw: bytes, asker: Asker) -> SimilarityQuestion:
@@ -62,7 +62,7 @@ def parse(raw: bytes, asker: Asker) -> SimilarityQuestion:
     )
     options = body.parameters or SimilarityParameters()
     asker.check_size(body.inputs.sentences, "inputs.sentences")
-    question = Question(
+    question = EmbedRequest(
         inputs=asker.inputs([body.inputs.source_sentence, *body.inputs.sentences], "inputs"),
         prompt=asker.prompt(None, options.prompt_name),
         truncate=asker.truncation(options.truncate, options.truncation_direction),

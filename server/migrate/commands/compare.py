@@ -30,7 +30,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class NeighbourComparison:
     """What changed. `overlap` is the mean share of a query's neighbours in the old space that it keeps in the new.
 
     `examples` are the queries that changed most.
@@ -63,7 +63,7 @@ def check_stored(where: str) -> None:
         next(iter(stored.ids()), None)
 
 
-def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUERIES) -> Comparison:
+def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUERIES) -> NeighbourComparison:
     """Compare two stores or files by a sample of the ids that both have.
 
     Raises:
@@ -82,7 +82,7 @@ def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUER
     return compare(stacked[0], stacked[1], shared, range(min(queries, len(shared))))
 
 
-def compare(old: Vectors, new: Vectors, ids: Sequence[str], queries: Sequence[int]) -> Comparison:
+def compare(old: Vectors, new: Vectors, ids: Sequence[str], queries: Sequence[int]) -> NeighbourComparison:
     """Compare exact neighbours by cosine, each in its own space.
 
     `old` [n, d1] and `new` [n, d2] are vectors of the texts `ids`, n at least 2; `queries` are rows of them. A query is
@@ -92,7 +92,7 @@ def compare(old: Vectors, new: Vectors, ids: Sequence[str], queries: Sequence[in
     before, after = neighbours(old, queries, count), neighbours(new, queries, count)
     kept = np.array([len(np.intersect1d(*pair)) / count for pair in zip(before, after, strict=True)])
     most_changed = [row for row in np.argsort(kept, kind="stable")[:EXAMPLES] if kept[row] < 1]
-    return Comparison(
+    return NeighbourComparison(
         sample=len(ids),
         queries=len(queries),
         neighbours=count,

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from server.inference.engine import Ids
-from server.migrate.commands.model import Model
+from server.migrate.commands.model import JobModel
 from server.migrate.commands.progress import duration
 from server.migrate.inputs import open_source
 from server.migrate.options import Options
-from server.migrate.pipeline.embed import Computer
-from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.pipeline.embed import Embedder
+from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prepare import Prepared
 from server.migrate.pipeline.window import windows
 from server.migrate.sources.source import checked
@@ -36,9 +36,9 @@ def estimate(options: Options, settings: Settings) -> Estimate:
     """
     source = open_source(options.input.reveal(), options.input_format, options.fields)
     checked(len(list(islice(source.records(0), 1))), options.input)
-    model = Model(options, settings)
+    model = JobModel(options, settings)
     mine = (record for record in source.records(0) if options.shard.takes(record.ordinal))
-    tally = Tally(model.manifest.max_tokens)
+    tally = InputTally(model.manifest.max_tokens)
     for window in windows(mine, options.bounds):
         tally.add(model.preparer.prepare(window, {}))
     runner, batch_tokens = model.start()
@@ -54,7 +54,7 @@ def estimate(options: Options, settings: Settings) -> Estimate:
     }
 
 
-class Tally:
+class InputTally:
     """Counts of an input, how long its texts are, and some of them, each as likely as another."""
 
     def __init__(self, max_tokens: int) -> None:
@@ -104,7 +104,7 @@ def lines(estimate: Estimate) -> Iterator[str]:
         yield f"{estimate['memory_bytes'] / 1e6:,.0f} MB of memory, whatever the size of the input"
 
 
-def _tokens_per_s(runner: Runner, batch_tokens: int, sample: list[Ids]) -> float:
+def _tokens_per_s(runner: ParallelEngine, batch_tokens: int, sample: list[Ids]) -> float:
     started = time.perf_counter()
-    Computer(runner, batch_tokens, None, None).vectors(sample)
+    Embedder(runner, batch_tokens, None, None).vectors(sample)
     return float(np.sum([len(ids) for ids in sample])) / max(time.perf_counter() - started, 1e-9)

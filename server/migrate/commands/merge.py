@@ -15,11 +15,11 @@ from server.migrate.commands.job_files import check_places
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
 from server.migrate.job.receipt import Receipt
-from server.migrate.job.workspace import Workspace, check_own
+from server.migrate.job.workspace import JobWorkspace, check_own
 from server.migrate.options import Options, job_folder
 from server.migrate.outputs import READABLE, guess, open_sink, read
 from server.migrate.ownership import owned_files
-from server.migrate.pipeline.duplicate_ids import SeenIds
+from server.migrate.pipeline.duplicate_ids import DuplicateIds
 from server.migrate.pipeline.shard import Shard
 from server.migrate.record import Record, Row
 from server.migrate.sinks.file import FileSink, check_finals, finals
@@ -40,7 +40,7 @@ def merge(options: Options) -> Receipt:
         MigrateError: they are not all the shards of one job, or do not hold every record exactly once.
     """
     sink = open_sink(options.output.reveal(), options.format, options.fields)
-    workspace = Workspace(options.folder(sink.identity()), options.place(sink.identity()))
+    workspace = JobWorkspace(options.folder(sink.identity()), options.place(sink.identity()))
     check_places(options, sink, workspace.folder)
     with workspace.lock(), closing(sink):
         shards = sorted((_Finished(output, options) for output in options.merge), key=lambda shard: shard.shard.index)
@@ -55,7 +55,7 @@ def merge(options: Options) -> Receipt:
         return made
 
 
-def _begin(options: Options, sink: Sink, workspace: Workspace) -> bool:
+def _begin(options: Options, sink: Sink, workspace: JobWorkspace) -> bool:
     """Forget an earlier merge that did not end, and tell whether its files may be replaced, as --restart says too."""
     if options.rejects:
         check_own(workspace.made, Path(options.rejects.reveal()), "--rejects")
@@ -74,7 +74,7 @@ class _Finished:
         self.output = output
         self.path = Path(output.reveal())
         self.format = guess(output.reveal())
-        self.workspace = Workspace(job_folder(output.reveal()))
+        self.workspace = JobWorkspace(job_folder(output.reveal()))
         if self.format not in READABLE:
             raise MigrateError(f"--merge {output}: shards must be files, such as {', '.join(READABLE)}")
         if self.format in TEXTLESS and options.format not in {*TEXTLESS, "faiss"}:
@@ -133,11 +133,11 @@ def _check_family(shards: list[_Finished]) -> None:
         raise MigrateError(f"--merge needs shards 1 to {count} of {count}, each once; these are {have}")
 
 
-def _write(sink: Sink, shards: list[_Finished], workspace: Workspace, *, fresh: bool) -> int:
+def _write(sink: Sink, shards: list[_Finished], workspace: JobWorkspace, *, fresh: bool) -> int:
     first = next((row for shard in shards for _, row in shard.rows()), None)
     dimension = len(first.vector) if first else 1
     job = shards[0].job
-    with closing(SeenIds(workspace.ids, Shard())) as seen:
+    with closing(DuplicateIds(workspace.ids, Shard())) as seen:
         sink.open(Target(dimension, job["model"], job["precision"], 0, fresh, workspace.made))
         ordered, written = _covered(shards), 0
         while rows := [dataclasses.replace(row, place=written + at) for at, row in enumerate(islice(ordered, ROWS))]:
@@ -170,12 +170,12 @@ def _covered(shards: list[_Finished]) -> Iterator[Row]:
         raise MigrateError(f"the shards hold {expected} of {shards[0].counts['input']} records")
 
 
-def _list_rejects(shards: list[_Finished], workspace: Workspace) -> None:
+def _list_rejects(shards: list[_Finished], workspace: JobWorkspace) -> None:
     with owned_files.stream(workspace.rejects) as listed:
         listed.writelines(line for _, line in heapq.merge(*(shard.rejected() for shard in shards)))
 
 
-def _check_ids(seen: SeenIds, rows: list[Row]) -> None:
+def _check_ids(seen: DuplicateIds, rows: list[Row]) -> None:
     repeated = seen.repeats([Record(row.place, row.id, None) for row in rows])
     if repeated:
         place, what = next(iter(repeated.items()))

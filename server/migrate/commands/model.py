@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from server.migrate.errors import MigrateError
 from server.migrate.options import Options
-from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prepare import Preparer
 from server.service.embed_request import Asker
 from server.service.startup import load, start_engine
@@ -20,7 +20,7 @@ def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
     return resolve({**environ, **options.settings})
 
 
-class Model:
+class JobModel:
     """A model whose tokenizer is ready and whose graph is not loaded yet; it is verified as it loads."""
 
     def __init__(self, options: Options, settings: Settings) -> None:
@@ -57,14 +57,14 @@ class Model:
             "prompt": repr(self.prompt),
         }
 
-    def start(self) -> tuple[Runner, int]:
+    def start(self) -> tuple[ParallelEngine, int]:
         """Load and warm the graph; return what runs it and the tokens that a run should compute.
 
         Raises:
             StartError: it cannot be loaded.
         """
         engine, warm = start_engine(self._loaded)
-        return Runner(engine, warm.pace.streams), warm.pace.batch_tokens
+        return ParallelEngine(engine, warm.pace.streams), warm.pace.batch_tokens
 
     def _check_chunks(self, options: Options) -> None:
         if options.chunk is None:

@@ -19,15 +19,15 @@ import numpy as np
 from server.errors import ServiceError, StartError
 from server.migrate import optional
 from server.migrate.commands.job_files import check_places
-from server.migrate.commands.model import Model
+from server.migrate.commands.model import JobModel
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
 from server.migrate.job.receipt import Receipt
 from server.migrate.job.verify import AGREEMENT, cosines
-from server.migrate.job.workspace import Workspace
+from server.migrate.job.workspace import JobWorkspace
 from server.migrate.options import Options
 from server.migrate.ownership.made_files import Made
-from server.migrate.pipeline.embed import Computer
+from server.migrate.pipeline.embed import Embedder
 from server.migrate.pipeline.prepare import Prepared
 from server.migrate.record import Record, Row
 from server.migrate.sinks import parquet
@@ -56,10 +56,10 @@ def migrate(options: Options, settings: Settings) -> Receipt:
     _check(options)
     settings = replace(settings, threads=settings.threads or 1)
     place = options.place(str(options.output))
-    workspace = Workspace(options.folder(str(options.output)), place)
+    workspace = JobWorkspace(options.folder(str(options.output)), place)
     check_places(options, None, workspace.folder)
     with workspace.lock(), _told(options), _claimed(options, workspace.made), _cluster() as data:
-        model = Model(options, settings)
+        model = JobModel(options, settings)
         began = time.monotonic(), receipt.now()
         source = _read(data, options)
         counts = {"records": checked(source.count(), options.input)}
@@ -77,7 +77,7 @@ def _embed(data: Any, source: Any, options: Options, settings: Settings) -> Any:
     most = max(1, int(_cpus() - 1) // threads)
     # Small files come as one block, which one worker would get; large ones as few.
     return source.repartition(target_num_rows_per_block=options.window).map_batches(
-        Worker,
+        RayWorker,
         fn_constructor_args=(options, settings),
         batch_size=options.window,
         batch_format="pyarrow",
@@ -104,15 +104,15 @@ def _raised(error: Exception) -> str:
     return found[1] if found else (text.splitlines() or [type(error).__name__])[-1]
 
 
-class Worker:
+class RayWorker:
     """A warm engine, on one machine of the cluster."""
 
     def __init__(self, options: Options, settings: Settings) -> None:
         self._options = options
         self._fields = Fields.of(options.fields)
-        self._model = Model(options, settings)
+        self._model = JobModel(options, settings)
         runner, batch_tokens = self._model.start()
-        self._computer = Computer(runner, batch_tokens, self._model.dimensions, None)
+        self._computer = Embedder(runner, batch_tokens, self._model.dimensions, None)
 
     def __call__(self, batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables
         """Embed a table of records: a table of rows, with the reason instead of a vector where there is none."""
@@ -261,14 +261,14 @@ def _rejected(batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables
     return batch.filter(optional.load("pyarrow.compute").is_valid(batch[REASON])).select(["id", REASON])
 
 
-def _verified(model: Model, output: Location) -> tuple[int, float | None]:
+def _verified(model: JobModel, output: Location) -> tuple[int, float | None]:
     """Embed SAMPLE rows of the output again, here; return how many, and the least cosine."""
     rows = optional.load("ray.data", REQUIREMENTS).read_parquet(output.reveal()).take(SAMPLE)
     if not rows:
         return 0, None
     runner, batch_tokens = model.start()
     prepared = model.preparer.prepare([Record(at, row["id"], row["text"]) for at, row in enumerate(rows)], {})
-    computer = Computer(runner, batch_tokens, model.dimensions, None)
+    computer = Embedder(runner, batch_tokens, model.dimensions, None)
     again, _ = computer.vectors([piece.ids for piece in prepared.pieces])
     least = float(cosines(np.stack([row["embedding"] for row in rows]), again).min())
     if least < AGREEMENT[model.precision]:
@@ -276,7 +276,7 @@ def _verified(model: Model, output: Location) -> tuple[int, float | None]:
     return len(rows), round(least, 8)
 
 
-def _receipt(options: Options, model: Model, counts: Mapping[str, int], began: tuple[float, str]) -> Receipt:
+def _receipt(options: Options, model: JobModel, counts: Mapping[str, int], began: tuple[float, str]) -> Receipt:
     sample, least = _verified(model, options.output)
     ends = {"input": str(options.input), "target": f"parquet {options.output}"}
     return {

@@ -13,24 +13,24 @@ import orjson
 from server.errors import InferenceError
 from server.inference.engine import Ids, Vectors
 from server.migrate.commands.job_files import check_places
-from server.migrate.commands.model import Model
+from server.migrate.commands.model import JobModel
 from server.migrate.commands.progress import Progress
 from server.migrate.errors import MigrateError
 from server.migrate.inputs import open_source
 from server.migrate.job import journal, receipt, sample
-from server.migrate.job.journal import Entry, Header, Journal, Recovered
+from server.migrate.job.journal import Header, Journal, JournalEntry, Recovered
 from server.migrate.job.receipt import Receipt
 from server.migrate.job.side_file import SideFile
 from server.migrate.job.verify import verify
-from server.migrate.job.workspace import Workspace, check_own
+from server.migrate.job.workspace import JobWorkspace, check_own
 from server.migrate.options import Options
 from server.migrate.outputs import open_sink
-from server.migrate.pipeline.duplicate_ids import SeenIds
-from server.migrate.pipeline.embed import Computer
-from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.pipeline.duplicate_ids import DuplicateIds
+from server.migrate.pipeline.embed import Embedder
+from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prefetch import ahead
 from server.migrate.pipeline.prepare import Prepared, refusal
-from server.migrate.pipeline.vector_memo import Memo
+from server.migrate.pipeline.vector_memo import VectorMemo
 from server.migrate.pipeline.window import windows
 from server.migrate.record import Row
 from server.migrate.sinks.file import FileSink, check_finals, finals
@@ -42,14 +42,14 @@ AGAIN = "Nothing is lost: run the same command again, without --restart, to go o
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class MigrationJob:
     """What stays the same from the first window to the receipt."""
 
     options: Options
-    model: Model
+    model: JobModel
     source: Source
     sink: Sink
-    workspace: Workspace
+    workspace: JobWorkspace
 
 
 def migrate(options: Options, settings: Settings) -> Receipt:
@@ -60,11 +60,11 @@ def migrate(options: Options, settings: Settings) -> Receipt:
         StartError, InvalidError: the model cannot be used as asked.
     """
     sink = open_sink(options.output.reveal(), options.format, options.fields)
-    workspace = Workspace(options.folder(sink.identity()), options.place(sink.identity()))
+    workspace = JobWorkspace(options.folder(sink.identity()), options.place(sink.identity()))
     check_places(options, sink, workspace.folder)
     with workspace.lock(), closing(sink), ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.input.reveal(), options.input_format, options.fields)))
-        job = Job(options, Model(options, settings), source, sink, workspace)
+        job = MigrationJob(options, JobModel(options, settings), source, sink, workspace)
         recovered = _begin(job, wanted := _describe(job))
         if recovered and recovered.last.finished:
             return _finished(job)
@@ -73,12 +73,12 @@ def migrate(options: Options, settings: Settings) -> Receipt:
             return _run(job, journal_, runner)
 
 
-def _describe(job: Job) -> dict[str, str]:
+def _describe(job: MigrationJob) -> dict[str, str]:
     ends = {"input": job.source.identity(), "target": job.sink.identity()}
     return {**ends, **job.model.described(), **job.options.decisive()}
 
 
-def _begin(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
+def _begin(job: MigrationJob, wanted: Mapping[str, str]) -> Recovered | None:
     """Check what is under the names to be written, and read what is on record, after --restart nothing."""
     options, workspace = job.options, job.workspace
     if options.rejects:
@@ -92,7 +92,7 @@ def _begin(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
     return recovered
 
 
-def _recover(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
+def _recover(job: MigrationJob, wanted: Mapping[str, str]) -> Recovered | None:
     """Read what an earlier run has on record, if this is the same job."""
     recovered = journal.recover(job.workspace.journal)
     changed = journal.differences(recovered.header.job, wanted) if recovered else []
@@ -104,14 +104,14 @@ def _recover(job: Job, wanted: Mapping[str, str]) -> Recovered | None:
     return recovered
 
 
-def _finished(job: Job) -> Receipt:
+def _finished(job: MigrationJob) -> Receipt:
     lost = [path for path in job.sink.files() if not path.exists()] if isinstance(job.sink, FileSink) else []
     if lost:
         raise MigrateError(f"this job was finished earlier, but {lost[0]} is gone; run with --restart")
     return receipt.read(job.workspace.receipt)
 
 
-def _open_journal(job: Job, recovered: Recovered | None, wanted: dict[str, str], batch_tokens: int) -> Journal:
+def _open_journal(job: MigrationJob, recovered: Recovered | None, wanted: dict[str, str], batch_tokens: int) -> Journal:
     if recovered:
         return Journal(job.workspace.journal, recovered)
     records = checked(job.source.count(), job.options.input)
@@ -119,12 +119,12 @@ def _open_journal(job: Job, recovered: Recovered | None, wanted: dict[str, str],
     return journal.create(job.workspace.journal, header)
 
 
-def _run(job: Job, journal_: Journal, runner: Runner) -> Receipt:
+def _run(job: MigrationJob, journal_: Journal, runner: ParallelEngine) -> Receipt:
     with ExitStack() as stack:
-        writer = Writer(job, journal_, runner, stack)
+        writer = RowWriter(job, journal_, runner, stack)
         done = writer.journal.last.records
         progress = stack.enter_context(closing(Progress(_share(job, journal_.header), done)))
-        seen = stack.enter_context(closing(SeenIds(job.workspace.ids, job.options.shard)))
+        seen = stack.enter_context(closing(DuplicateIds(job.workspace.ids, job.options.shard)))
         with closing(ahead(_prepared(job, seen, journal_.last.next))) as windows_:
             for prepared in windows_:
                 writer.write(prepared)
@@ -132,25 +132,25 @@ def _run(job: Job, journal_: Journal, runner: Runner) -> Receipt:
         return _finish(job, writer)
 
 
-def _prepared(job: Job, seen: SeenIds, start: int) -> Iterator[Prepared]:
+def _prepared(job: MigrationJob, seen: DuplicateIds, start: int) -> Iterator[Prepared]:
     mine = (record for record in job.source.records(start) if job.options.shard.takes(record.ordinal))
     for window in windows(mine, job.options.bounds):
         yield job.model.preparer.prepare(window, seen.repeats(window))
 
 
-def _share(job: Job, header: Header) -> int | None:
+def _share(job: MigrationJob, header: Header) -> int | None:
     return None if header.records is None else len(job.options.shard.ordinals(header.records))
 
 
-class Writer:
+class RowWriter:
     """Takes windows to the sink and the journal, in this order."""
 
-    def __init__(self, job: Job, journal_: Journal, runner: Runner, stack: ExitStack) -> None:
+    def __init__(self, job: MigrationJob, journal_: Journal, runner: ParallelEngine, stack: ExitStack) -> None:
         """Open all that the windows go to; `stack` closes it."""
         self._job = job
         self.journal = journal_
         last, workspace, dimension = journal_.last, job.workspace, job.model.dimension
-        self._memo = Memo(workspace.memo, dimension, last.computed) if job.options.dedupe else None
+        self._memo = VectorMemo(workspace.memo, dimension, last.computed) if job.options.dedupe else None
         if self._memo:
             stack.enter_context(closing(self._memo))
         self._runner = runner
@@ -192,10 +192,10 @@ class Writer:
         sequences = [np.array(encoding.ids, np.int64) for encoding in encoded]
         return self._vectors(self._plain(None), sequences)[0]
 
-    def _plain(self, memo: Memo | None) -> Computer:
-        return Computer(self._runner, self.journal.header.batch_tokens, self._job.model.dimensions, memo)
+    def _plain(self, memo: VectorMemo | None) -> Embedder:
+        return Embedder(self._runner, self.journal.header.batch_tokens, self._job.model.dimensions, memo)
 
-    def _vectors(self, computer: Computer, sequences: Sequence[Ids]) -> tuple[Vectors, int]:
+    def _vectors(self, computer: Embedder, sequences: Sequence[Ids]) -> tuple[Vectors, int]:
         try:
             return computer.vectors(sequences)
         except InferenceError as error:
@@ -211,9 +211,9 @@ class Writer:
         for name, file in self._side.items():
             file.append(data[name])
 
-    def _entry(self, prepared: Prepared, repeated: int, seconds: float) -> Entry:
+    def _entry(self, prepared: Prepared, repeated: int, seconds: float) -> JournalEntry:
         last, pieces = self.journal.last, prepared.pieces
-        return Entry(
+        return JournalEntry(
             window=last.window + 1,
             next=prepared.next,
             records=last.records + prepared.records,
@@ -229,7 +229,7 @@ class Writer:
         )
 
 
-def _finish(job: Job, writer: Writer) -> Receipt:
+def _finish(job: MigrationJob, writer: RowWriter) -> Receipt:
     last, header = writer.journal.last, writer.journal.header
     share = _share(job, header)
     if last.records != last.embedded + last.rejected or share not in (None, last.records):

@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     started: str
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class JournalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The state after window number `window`; every count is a total since the job began.
 
     `next` is the ordinal of the first record that is not done, `computed` the number of vectors that the memo was
@@ -61,11 +61,11 @@ class Recovered(msgspec.Struct, frozen=True):
     """What a journal's bytes say: `length` of them are sound."""
 
     header: Header
-    last: Entry
+    last: JournalEntry
     length: int
 
 
-StructT = TypeVar("StructT", Header, Entry)
+StructT = TypeVar("StructT", Header, JournalEntry)
 
 
 class Journal:
@@ -78,7 +78,7 @@ class Journal:
         self._descriptor = owned_files.reopen(path, os.O_WRONLY | os.O_APPEND)
         os.ftruncate(self._descriptor, recovered.length)
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Put `entry` on record for good.
 
         Raises:
@@ -103,7 +103,7 @@ def create(path: Path, header: Header) -> Journal:
     """
     line = _line(header)
     owned_files.put(path, line)
-    return Journal(path, Recovered(header, Entry(), len(line)))
+    return Journal(path, Recovered(header, JournalEntry(), len(line)))
 
 
 def recover(path: Path) -> Recovered | None:
@@ -136,9 +136,9 @@ def parse(raw: bytes) -> Recovered:
         raise ValueError("its first line does not say what the job is")
     if header.version != VERSION:
         raise ValueError(f"it is of version {header.version}, this program writes {VERSION}")
-    last, length = Entry(), len(lines[0])
+    last, length = JournalEntry(), len(lines[0])
     for number, line in enumerate(lines[1:], 2):
-        entry = _decode(line, Entry)
+        entry = _decode(line, JournalEntry)
         if entry is None:
             _check_tail(lines[number:], number)
             break
@@ -159,11 +159,11 @@ def differences(recorded: Mapping[str, str], asked: Mapping[str, str]) -> list[s
 
 
 def _check_tail(lines: list[bytes], number: int) -> None:
-    if any(_decode(line, Entry) for line in lines):
+    if any(_decode(line, JournalEntry) for line in lines):
         raise ValueError(f"line {number} does not match its checksum, and sound lines follow it")
 
 
-def _line(struct: Header | Entry) -> bytes:
+def _line(struct: Header | JournalEntry) -> bytes:
     payload = msgspec.json.encode(struct)
     return b"%08x %b\n" % (zlib.crc32(payload), payload)
 

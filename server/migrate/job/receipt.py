@@ -14,7 +14,7 @@ import tokenizers
 
 from server import __version__
 from server.migrate.errors import MigrateError
-from server.migrate.job.journal import Entry, Header
+from server.migrate.job.journal import Header, JournalEntry
 from server.migrate.job.verify import Verified
 from server.migrate.ownership import owned_files
 from server.migrate.sinks.file import FileSink
@@ -47,7 +47,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def compose(header: Header, entry: Entry, verified: Verified, sink: Sink) -> Receipt:
+def compose(header: Header, entry: JournalEntry, verified: Verified, sink: Sink) -> Receipt:
     """Put together what was asked for, what was done, what was checked, with the hashes of files that were written."""
     return {
         "job": header.job,

@@ -13,7 +13,7 @@ from server.migrate.ownership.lock import Lock
 from server.migrate.ownership.made_files import Made
 
 
-class Workspace:
+class JobWorkspace:
     """One job's folder. It holds a mark with the job's id; a folder without it is never written to, nor cleared."""
 
     def __init__(self, folder: Path, output: str = "") -> None:

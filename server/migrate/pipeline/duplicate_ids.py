@@ -12,7 +12,7 @@ from server.migrate.record import Record
 INSERT = "INSERT OR IGNORE INTO ids VALUES (?, ?)"
 
 
-class SeenIds:
+class DuplicateIds:
     """The ordinal that each id came with first. While every id is its ordinal there is nothing to keep.
 
     What is kept may be ahead of the journal: a record that comes again has the same ordinal. Each step is one

@@ -6,17 +6,19 @@ from hashlib import blake2b
 import numpy as np
 
 from server.inference.engine import Ids, Vectors
-from server.migrate.pipeline.parallel_engine import Runner
-from server.migrate.pipeline.vector_memo import Memo
+from server.migrate.pipeline.parallel_engine import ParallelEngine
+from server.migrate.pipeline.vector_memo import VectorMemo
 from server.service.embed_request import cut
 
 KEY_BYTES = 16
 
 
-class Computer:
+class Embedder:
     """An engine, the tokens that it computes in one run, and what it computed already."""
 
-    def __init__(self, runner: Runner, batch_tokens: int, dimensions: int | None, memo: Memo | None) -> None:
+    def __init__(
+        self, runner: ParallelEngine, batch_tokens: int, dimensions: int | None, memo: VectorMemo | None
+    ) -> None:
         """Keep `dimensions` components (None: all); `memo` None computes each text, repeated or not."""
         self._runner = runner
         self._batch_tokens = batch_tokens

@@ -8,7 +8,7 @@ import numpy as np
 from server.inference.engine import Engine, Ids, Vectors, split_packed
 
 
-class Runner:
+class ParallelEngine:
     """An engine whose runs are computed side by side, as many as it has streams."""
 
     def __init__(self, engine: Engine, streams: int) -> None:

@@ -17,7 +17,7 @@ SPARE = 2048
 HEAD = struct.Struct("<Q16sI")
 
 
-class Memo:
+class VectorMemo:
     """The last ENTRIES vectors computed, by key (16 bytes), in a ring of slots in a file.
 
     Entry number n lies in slot n modulo the ring's size. After window w the entries are those with numbers in

@@ -43,7 +43,7 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class JsonOutline:
     """The first members of an object, and of objects in it that may surround a list: path → as `Cursor.skip` says."""
 
     opens: Mapping[Names, str]
@@ -82,7 +82,7 @@ def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
         if opening != "{":
             yield from ((None, entry) for entry in _read(path, Cursor.elements))
             return
-        outline = Outline(dict(_read(path, _outline, whole=False)))
+        outline = JsonOutline(dict(_read(path, _outline, whole=False)))
         if columns := outline.columns(fields):
             yield from _rows(path, columns, fields)
         elif found := outline.dumped():
@@ -128,7 +128,7 @@ def _outline(cursor: Cursor) -> Iterator[tuple[Names, str]]:
             return
 
 
-def _check_map(outline: Outline, fields: Fields) -> None:
+def _check_map(outline: JsonOutline, fields: Fields) -> None:
     """Check that an object without lists is one of id → text."""
     opening = outline.opens.get((fields.text,))
     if opening == "{":

@@ -24,7 +24,7 @@ class Held:
     rows: int
 
 
-class Step(Enum):
+class ClaimStep(Enum):
     """What to do with it."""
 
     CREATE = "create"
@@ -39,7 +39,7 @@ def mark(target: Target, state: str = GROWING) -> dict[str, str]:
     return {**found, **maker}
 
 
-def decide(held: Held | None, target: Target, where: str) -> Step:
+def decide(held: Held | None, target: Target, where: str) -> ClaimStep:
     """Decide how the target is opened.
 
     Only what this job made, of the same model, precision and dimension, is continued or replaced: vectors of two models
@@ -50,13 +50,13 @@ def decide(held: Held | None, target: Target, where: str) -> Step:
     """
     if held is None:
         _check_rows(0, target, where)
-        return Step.CREATE
+        return ClaimStep.CREATE
     _check_maker(held, target, where)
     if target.fresh:
-        return Step.REPLACE
+        return ClaimStep.REPLACE
     _check_rows(held.rows, target, where)
     _check_turn(held, target, where)
-    return Step.CONTINUE
+    return ClaimStep.CONTINUE
 
 
 def _check_maker(held: Held, target: Target, where: str) -> None:

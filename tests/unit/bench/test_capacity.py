@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.__main__ import main
-from bench.capacity import Corpus, Traffic, duration, hours, measured, servers
+from bench.capacity import CorpusSize, Traffic, duration, hours, measured, servers
 from tests.unit.bench.conftest import drawn
 
 COMPARED = {"kind": "compare", "variants": {"int8": {"tokens_per_s": {"16-mixed": {"median": 1236.0}}}}}
@@ -35,7 +35,7 @@ def test_what_is_planned_suffices_and_one_less_does_not(
 
 
 def test_hours_fall_with_servers() -> None:
-    corpus = Corpus(3_600_000, 100)
+    corpus = CorpusSize(3_600_000, 100)
     assert hours(corpus, 1000, 1) == pytest.approx(100)
     assert hours(corpus, 1000, 8) == pytest.approx(12.5)
 

@@ -9,7 +9,7 @@ import numpy as np
 from server.batching.batcher import Batcher
 from server.batching.calibration import Warm
 from server.batching.cost_model import CostModel, Pace
-from server.batching.worker_threads import InferenceThreads
+from server.batching.worker_threads import WorkerThreads
 from server.inference.engine import Ids, Tokens, Vectors
 from server.telemetry.metrics import Metrics
 
@@ -79,7 +79,7 @@ def batcher(
 ) -> Batcher:
     """A batcher whose machine computes ten tokens a second and stream, on a clock that stands still."""
     pace = Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens, streams)
-    return Batcher(engine, InferenceThreads(streams, unexpected), pace, metrics or Metrics(), clock)
+    return Batcher(engine, WorkerThreads(streams, unexpected), pace, metrics or Metrics(), clock)
 
 
 def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:

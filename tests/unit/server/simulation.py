@@ -21,7 +21,7 @@ from server.batching.batcher import LEAD_S
 from server.batching.cost_model import CostModel, Pace
 from server.batching.in_flight import Batch
 from server.batching.job import Job
-from server.batching.planner import Limits
+from server.batching.planner import BatchLimits
 from server.batching.scheduler import Scheduler
 from server.errors import DeadlineError, OverloadedError
 
@@ -154,7 +154,7 @@ class Simulation:
         if self.scheduler.in_hand.may_prepare:
             self._start(self.scheduler.limits())
 
-    def _start(self, limits: Limits) -> bool:
+    def _start(self, limits: BatchLimits) -> bool:
         batch, expired = self.scheduler.next_batch(limits)
         for text in expired:
             self._give_up(text.job, left=False)

@@ -7,7 +7,7 @@ from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores.chroma.address import FORM
 from server.migrate.stores.chroma.open import Chroma
-from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
 from server.migrate.stores.metadata import flat
 from server.migrate.stores.retry import persist
 from server.migrate.stores.store_sink import StoreSink
@@ -26,9 +26,9 @@ class ChromaSink(StoreSink[Chroma]):
         """Find or make the collection."""
         self.connect(target)
         step = decide(self._held(), target, self.identity())
-        if step is Step.CONTINUE:
+        if step is ClaimStep.CONTINUE:
             return
-        if step is Step.REPLACE:
+        if step is ClaimStep.REPLACE:
             persist(
                 f"{self.identity()} cannot be emptied", lambda: self.store.client.delete_collection(self.store.name)
             )

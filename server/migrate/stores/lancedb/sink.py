@@ -10,7 +10,7 @@ import numpy as np
 from server.migrate import optional
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
 from server.migrate.stores.lancedb.address import FORM
 from server.migrate.stores.lancedb.open import ID, VECTOR, Lance
 from server.migrate.stores.metadata import to_json
@@ -37,9 +37,9 @@ class LanceSink(StoreSink[Lance]):
         """Find or make the table."""
         self.connect(target)
         step = decide(self._held(), target, self.identity())
-        if step is not Step.CONTINUE:
+        if step is not ClaimStep.CONTINUE:
             self._check_folder()
-            mode = "overwrite" if step is Step.REPLACE else "create"
+            mode = "overwrite" if step is ClaimStep.REPLACE else "create"
             database, name, schema = self.store.database, self.store.name, self._schema(target)
             what = f"{self.identity()} cannot be made"
             self.store.table = persist(what, lambda: database.create_table(name, schema=schema, mode=mode))

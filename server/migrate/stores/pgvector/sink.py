@@ -9,7 +9,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores.claim import COMPLETE, GROWING, Held, Step, decide, mark
+from server.migrate.stores.claim import COMPLETE, GROWING, ClaimStep, Held, decide, mark
 from server.migrate.stores.metadata import to_json
 from server.migrate.stores.pgvector.address import FORM
 from server.migrate.stores.pgvector.open import PgTable
@@ -41,8 +41,10 @@ class PgvectorSink(StoreSink[PgTable]):
         self._do("the extension vector cannot be made", "CREATE EXTENSION IF NOT EXISTS vector")
         self.store.register()
         step = decide(self._held(), target, self.identity())
-        if step is not Step.CONTINUE:
-            persist(f"{self.identity()} cannot be made", lambda: self._create(target, replace=step is Step.REPLACE))
+        if step is not ClaimStep.CONTINUE:
+            persist(
+                f"{self.identity()} cannot be made", lambda: self._create(target, replace=step is ClaimStep.REPLACE)
+            )
 
     def write(self, rows: Sequence[Row]) -> None:
         """Store `rows` in one transaction."""

@@ -16,7 +16,7 @@ from server.migrate.record import Row
 from server.migrate.sinks.partial_folder import Growing
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores import keys
-from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
 from server.migrate.stores.pinecone.open import Record, requests
 from server.migrate.stores.pinecone.record import record
 
@@ -57,9 +57,9 @@ class PineconeShards:
         except MigrateError:
             self._growing.remove()
             raise
-        if step is not Step.CREATE:
-            self._cut(0 if step is Step.REPLACE else target.written)
-        if step is not Step.CONTINUE:
+        if step is not ClaimStep.CREATE:
+            self._cut(0 if step is ClaimStep.REPLACE else target.written)
+        if step is not ClaimStep.CONTINUE:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._put(self.folder / MARK, orjson.dumps(mark(target)))
         held = sum(rows for _, rows, _ in self._shards())

@@ -11,7 +11,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores import keys
-from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
 from server.migrate.stores.metadata import plain
 from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.qdrant.open import PAGE, Qdrant
@@ -36,11 +36,11 @@ class QdrantSink(StoreSink[Qdrant]):
         """Find or make the collection."""
         self.connect(target)
         step = decide(self._held(), target, self.identity())
-        if step is Step.CONTINUE:
+        if step is ClaimStep.CONTINUE:
             return
-        self._check_folder(empty=step is Step.CREATE)
+        self._check_folder(empty=step is ClaimStep.CREATE)
         client, name, models = self.store.client, self.store.name, self.store.models
-        if step is Step.REPLACE:
+        if step is ClaimStep.REPLACE:
             persist(f"{self.identity()} cannot be emptied", lambda: client.delete_collection(name))
         size = models.VectorParams(size=target.dimension, distance=models.Distance.COSINE)
         persist(

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.fidelity import Fidelity
+from bench.fidelity import ContenderFidelity
 from bench.gpu import batches
-from bench.gpu.report import OURS, PEAK, TORCH, Report
+from bench.gpu.report import OURS, PEAK, TORCH, GpuReport
 from bench.subject import Subject
 
 BGE = {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096}
@@ -16,10 +16,10 @@ PRODUCT = 2 * 8192**3
 
 
 @pytest.fixture
-def report(subject: Subject) -> Report:
+def report(subject: Subject) -> GpuReport:
     """Half the limit on every batch, three times torch, the right vectors, all on the GPU."""
     loads = batches.make(subject.vocabulary, 512, "cuda")
-    made = Report(subject, {}, "cuda", "fp16", loads, BGE, {}, Fidelity(1.0, 0.99995, 1.0), ready_s=9.0)
+    made = GpuReport(subject, {}, "cuda", "fp16", loads, BGE, {}, ContenderFidelity(1.0, 0.99995, 1.0), ready_s=9.0)
     made.notes = {OURS: {"nodes_on_cpu": 0, "report": ["graph nodes: 300"]}, PEAK: {"operations": PRODUCT}}
     for load in loads:
         seconds = batches.operations(load, BGE) / (LIMIT / 2)
@@ -28,24 +28,24 @@ def report(subject: Subject) -> Report:
     return made
 
 
-def test_shares_are_of_the_product_that_took_turns_with_the_batch(report: Report) -> None:
+def test_shares_are_of_the_product_that_took_turns_with_the_batch(report: GpuReport) -> None:
     assert [report.share(load) for load in report.loads] == pytest.approx([0.5] * 3)
     assert [report.times_torch(load) for load in report.loads] == pytest.approx([3.0] * 3)
 
 
-def test_what_is_good_enough_is_met(report: Report) -> None:
+def test_what_is_good_enough_is_met(report: GpuReport) -> None:
     assert all(verdict.met for verdict in report.verdicts())
     assert report.sound()
 
 
-def test_a_node_on_the_cpu_or_wrong_vectors_are_not_sound(report: Report) -> None:
+def test_a_node_on_the_cpu_or_wrong_vectors_are_not_sound(report: GpuReport) -> None:
     report.notes[OURS]["nodes_on_cpu"] = 1
     assert not report.sound()
     report.notes[OURS]["nodes_on_cpu"] = 0
-    assert not replace(report, fidelity=Fidelity(1.0, 0.9998, 1.0)).sound()
+    assert not replace(report, fidelity=ContenderFidelity(1.0, 0.9998, 1.0)).sound()
 
 
-def test_what_could_not_be_measured_is_not_met(report: Report) -> None:
+def test_what_could_not_be_measured_is_not_met(report: GpuReport) -> None:
     del report.turns[TORCH]
     bare = replace(report, config={}, ready_s=0.0)
     assert {verdict.asked for verdict in bare.verdicts() if not verdict.met} == {
@@ -57,7 +57,7 @@ def test_what_could_not_be_measured_is_not_met(report: Report) -> None:
     assert bare.sound()
 
 
-def test_the_chart_sets_ours_beside_torch(report: Report) -> None:
+def test_the_chart_sets_ours_beside_torch(report: GpuReport) -> None:
     drawn = report.chart()
     assert drawn.count(OURS) >= 3
     assert drawn.count(TORCH) == 3

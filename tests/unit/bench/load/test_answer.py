@@ -1,6 +1,6 @@
 import pytest
 
-from bench.load.answer import Answer, AnswerError, Parser
+from bench.load.answer import AnswerError, Parser, ReceivedAnswer
 
 BODY = b'{"embedding":[0.25,0.5]}'
 GOOD = b"HTTP/1.1 200 OK\r\nX-Compute-Tokens: 17\r\nContent-Type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
@@ -16,20 +16,20 @@ def test_an_answer_is_read_in_pieces_of_any_size(size: int) -> None:
     for _ in range(2):  # the connection is kept
         found = [parser.feed(GOOD[start : start + size]) for start in range(0, len(GOOD), size)]
         assert found[:-1] == [None] * (len(found) - 1)
-        assert found[-1] == Answer(200, 17, retry_after=False)
+        assert found[-1] == ReceivedAnswer(200, 17, retry_after=False)
 
 
 def test_a_refusal_says_when_to_come_again() -> None:
     found = Parser().feed(REFUSED)
-    assert found == Answer(429, 0, retry_after=True)
+    assert found == ReceivedAnswer(429, 0, retry_after=True)
     assert not found.good
 
 
 def test_an_answer_without_a_body_ends_with_its_head() -> None:
     parser = Parser()
     head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-    assert [parser.feed(head[at : at + 1]) for at in range(len(head))][-1] == Answer(503, 0, retry_after=False)
-    assert parser.feed(GOOD) == Answer(200, 17, retry_after=False)
+    assert [parser.feed(head[at : at + 1]) for at in range(len(head))][-1] == ReceivedAnswer(503, 0, retry_after=False)
+    assert parser.feed(GOOD) == ReceivedAnswer(200, 17, retry_after=False)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from bench.load.call import ONE
 from bench.load.caller import Caller
 from bench.load.corpus import make
-from bench.load.load import Load
-from bench.load.service import Offer, Service
+from bench.load.load import LoadScenario
+from bench.load.service import LoadedService, Offer
 from bench.process import WorkerError
 
 SERVER = Path(__file__).with_name("small_server.py")
@@ -19,8 +19,10 @@ CORPORA = {"mixed": make(["one", "two"], (4, 8), 2)}
 
 
 def test_loads_run_beside_each_other_and_cpu_is_told() -> None:
-    with Service(OFFER) as service, Caller(CORPORA) as caller:
-        run = caller.run(service, Load("mixed", 0.3, 0.0, rate=20.0), Load("mixed", 0.3, 0.0, rate=40.0))
+    with LoadedService(OFFER) as service, Caller(CORPORA) as caller:
+        run = caller.run(
+            service, LoadScenario("mixed", 0.3, 0.0, rate=20.0), LoadScenario("mixed", 0.3, 0.0, rate=40.0)
+        )
     few, many = run.loads
     assert few.good == few.planned < many.planned == many.good
     assert run.texts == few.good + many.good
@@ -33,16 +35,16 @@ def test_loads_run_beside_each_other_and_cpu_is_told() -> None:
 
 
 def test_a_client_that_fails_is_an_error_and_may_be_asked_again() -> None:
-    with Service(OFFER) as service, Caller(CORPORA) as caller:
+    with LoadedService(OFFER) as service, Caller(CORPORA) as caller:
         with pytest.raises(WorkerError, match="client: `run` failed: KeyError"):
-            caller.run(service, Load("nothing", 0.1, clients=1))
-        assert caller.run(service, Load("mixed", 0.1, 0.0, clients=1)).loads[0].planned
+            caller.run(service, LoadScenario("nothing", 0.1, clients=1))
+        assert caller.run(service, LoadScenario("mixed", 0.1, 0.0, clients=1)).loads[0].planned
 
 
 def test_a_service_that_is_gone_is_an_error() -> None:
-    with Service(OFFER) as service, Caller(CORPORA) as caller:
+    with LoadedService(OFFER) as service, Caller(CORPORA) as caller:
         psutil.Process(service.pid).kill()
         while psutil.Process(service.pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         with pytest.raises(WorkerError, match="small: ended with status -9"):
-            caller.run(service, Load("mixed", 0.1, clients=1))
+            caller.run(service, LoadScenario("mixed", 0.1, clients=1))

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from bench.load import pool
-from bench.load.answer import Answer
+from bench.load.answer import ReceivedAnswer
 from bench.load.call import ONE, Call, post
 from bench.load.pool import Pool
 from tests.unit.bench.load.fake import serving
@@ -11,7 +11,7 @@ from tests.unit.bench.load.fake import serving
 
 def test_a_link_that_idled_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service closes idle connections, and a request must not be lost to that."""
-    ended: list[Answer | None] = []
+    ended: list[ReceivedAnswer | None] = []
 
     async def ask(connections: Pool) -> None:
         before = len(ended)

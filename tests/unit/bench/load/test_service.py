@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from bench.load import files
-from bench.load.service import Offer, Service
+from bench.load.service import LoadedService, Offer
 from bench.process import ROOT, WorkerError
 
 SERVER = Path(__file__).with_name("small_server.py")
@@ -19,7 +19,7 @@ def offer(*arguments: str) -> Offer:
 
 
 def test_a_service_answers_is_measured_and_is_stopped() -> None:
-    with Service(offer()) as service:
+    with LoadedService(offer()) as service:
         pid = service.pid
         assert service.info()["mark"] == f"on {service.port}"
         assert service.usage().resident > 1_000_000
@@ -28,30 +28,30 @@ def test_a_service_answers_is_measured_and_is_stopped() -> None:
 
 
 def test_a_service_may_open_as_many_files_as_the_system_allows() -> None:
-    with Service(offer()) as service:
+    with LoadedService(offer()) as service:
         assert service.info()["files"] == files.hard_limit()
 
 
 def test_one_that_ignores_the_signal_is_stopped_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.load.service._STOP_S", 0.2)
-    with Service(offer("deaf")) as service:
+    with LoadedService(offer("deaf")) as service:
         pid = service.pid
     assert not psutil.pid_exists(pid)
 
 
 def test_one_that_ends_is_an_error_with_its_last_words() -> None:
     with pytest.raises(WorkerError, match="small: ended with status 3; its last line: no model here"):
-        Service(offer("refuse"))
+        LoadedService(offer("refuse"))
 
 
 def test_one_that_never_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.load.service.START_S", 0.5)
     with pytest.raises(WorkerError, match="small: did not answer within"):
-        Service(offer("busy"))
+        LoadedService(offer("busy"))
 
 
 def test_one_without_metrics_or_information() -> None:
-    with Service(offer("bare")) as service:
+    with LoadedService(offer("bare")) as service:
         assert service.busy_seconds() is None
         with pytest.raises(WorkerError, match="GET /info"):
             service.info()
@@ -59,8 +59,8 @@ def test_one_without_metrics_or_information() -> None:
 
 def test_a_service_does_not_outlive_a_harness_that_is_killed() -> None:
     program = (
-        "from tests.unit.bench.load.test_service import offer\nfrom bench.load.service import Service\n"
-        "service = Service(offer())\nprint(service.pid, flush=True)\ninput()"
+        "from tests.unit.bench.load.test_service import offer\nfrom bench.load.service import LoadedService\n"
+        "service = LoadedService(offer())\nprint(service.pid, flush=True)\ninput()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

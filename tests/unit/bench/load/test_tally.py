@@ -1,6 +1,6 @@
 import pytest
 
-from bench.load.answer import Answer
+from bench.load.answer import ReceivedAnswer
 from bench.load.call import Call
 from bench.load.tally import Tally
 
@@ -13,7 +13,7 @@ def test_latency_is_counted_from_the_plan_not_from_the_sending() -> None:
     tally = Tally(10.0, 20.0)
     late = call(12.0, sent=12.5)
     tally.plan(late)
-    tally.answer(late, Answer(200, 5, retry_after=False), 13.0)
+    tally.answer(late, ReceivedAnswer(200, 5, retry_after=False), 13.0)
     found = tally.figures()
     assert found.latency.p50 == found.latency.most == 1.0
     assert found.late_p99 == 0.5
@@ -24,7 +24,7 @@ def test_rates_count_what_arrives_in_the_window_whenever_it_was_planned() -> Non
     for planned, answered in ((5.0, 9.0), (9.0, 11.0), (15.0, 16.0), (19.0, 21.0)):
         one = call(planned, texts=10)
         tally.plan(one)
-        tally.answer(one, Answer(200, 30, retry_after=False), answered)
+        tally.answer(one, ReceivedAnswer(200, 30, retry_after=False), answered)
     found = tally.figures()
     assert (found.texts_per_s, found.tokens_per_s, found.answered_texts) == (2.0, 6.0, 40)
     assert (found.planned, found.good) == (2, 2)
@@ -36,9 +36,9 @@ def test_nothing_planned_is_ever_forgotten() -> None:
     answered, refused, odd, unsent, broken, silent = calls = [call(float(second)) for second in range(6)]
     for one in calls:
         tally.plan(one)
-    tally.answer(answered, Answer(200, 1, retry_after=False), 7.0)
-    tally.answer(refused, Answer(429, 0, retry_after=True), 7.0)
-    tally.answer(odd, Answer(500, 0, retry_after=False), 7.0)
+    tally.answer(answered, ReceivedAnswer(200, 1, retry_after=False), 7.0)
+    tally.answer(refused, ReceivedAnswer(429, 0, retry_after=True), 7.0)
+    tally.answer(odd, ReceivedAnswer(500, 0, retry_after=False), 7.0)
     tally.miss(unsent)
     tally.lose(broken, 7.0)
     found = tally.figures()
@@ -65,7 +65,7 @@ def test_an_answer_that_comes_after_its_caller_s_patience_is_in_no_rate() -> Non
     for answered in (1.4, 1.6):
         one = Call(b"", 4, 0.0, 0.1, patience_s=1.5)
         tally.plan(one)
-        tally.answer(one, Answer(200, 20, retry_after=False), answered)
+        tally.answer(one, ReceivedAnswer(200, 20, retry_after=False), answered)
     found = tally.figures()
     assert (found.good, found.tokens_per_s, found.answered_texts) == (2, 2.0, 4)
 

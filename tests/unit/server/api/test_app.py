@@ -8,7 +8,7 @@ from starlette.types import Message
 
 from server.api.app import create_app
 from server.model.artifact import Artifact
-from server.service.embed_request import Question
+from server.service.embed_request import EmbedRequest
 from server.service.service import Service
 from tests.unit.server.fakes import FakeEngine
 from tests.unit.server.service.test_service import load, serving
@@ -136,7 +136,7 @@ def test_a_caller_that_hangs_up_while_queued_is_not_computed_for(artifact: Artif
 
     async def main() -> None:
         service = serving(load(artifact), engine)
-        running = asyncio.create_task(service.embed(Question(["a"]), time.monotonic() + 10))
+        running = asyncio.create_task(service.embed(EmbedRequest(["a"]), time.monotonic() + 10))
         await asyncio.to_thread(engine.entered.wait, 10)
         sent = await post(service, hang_up)
         assert sent[0]["status"] == 499

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from server.api.instrumentation import Observe, choose_request_id, read_headers, trace_of
+from server.api.instrumentation import Instrumentation, choose_request_id, read_headers, trace_of
 from server.errors import InferenceError, InvalidError, OverloadedError, ServiceError
 from server.telemetry import logs
 from server.telemetry.metrics import Metrics
-from server.telemetry.request_context import CURRENT, Answer, Trail
+from server.telemetry.request_context import CURRENT, Answer, RequestContext
 from server.telemetry.traces import Tracer
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -24,7 +24,7 @@ class App:
     def __init__(self, error: ServiceError | None = None, *, cut: bool = False) -> None:
         self.error = error
         self.cut = cut
-        self.trail: Trail | None = None
+        self.trail: RequestContext | None = None
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         self.trail = CURRENT.get()
@@ -37,7 +37,7 @@ class App:
 
 
 def call(
-    app: App, path: str = "/embed", headers: Headers | None = None, observe: Observe | None = None
+    app: App, path: str = "/embed", headers: Headers | None = None, observe: Instrumentation | None = None
 ) -> list[Message]:
     sent: list[Message] = []
 
@@ -48,7 +48,7 @@ def call(
         raise AssertionError
 
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers or []}
-    asyncio.run((observe or Observe(app, ["/embed"], Metrics()))(scope, receive, send))
+    asyncio.run((observe or Instrumentation(app, ["/embed"], Metrics()))(scope, receive, send))
     return sent
 
 
@@ -115,7 +115,7 @@ def test_lines_written_while_a_request_is_served_name_it_and_its_trace(capsys: p
 )
 def test_every_answer_is_counted_under_its_route_or_other(app: App, path: str, series: str) -> None:
     metrics = Metrics()
-    call(app, path, observe=Observe(app, ["/embed"], metrics))
+    call(app, path, observe=Instrumentation(app, ["/embed"], metrics))
     shown = metrics.render().decode()
     assert f"embedding_requests_total{series} 1.0" in shown
     assert ('embedding_refused_total{reason="validation"} 1.0' in shown) is (app.error is not None)
@@ -125,13 +125,13 @@ def test_every_answer_is_counted_under_its_route_or_other(app: App, path: str, s
 def test_an_answer_that_is_cut_off_is_a_failure_of_ours() -> None:
     app, metrics = App(cut=True), Metrics()
     with pytest.raises(ServiceError, match="cut"):
-        call(app, observe=Observe(app, ["/embed"], metrics))
+        call(app, observe=Instrumentation(app, ["/embed"], metrics))
     assert 'embedding_requests_total{code="500",route="/embed"} 1.0' in metrics.render().decode()
 
 
 def levels(caplog: pytest.LogCaptureFixture, app: App, times: int = 1) -> list[str]:
     """At which levels the lines about `times` requests are written."""
-    observe = Observe(app, ["/embed"], Metrics())
+    observe = Instrumentation(app, ["/embed"], Metrics())
     with caplog.at_level(logging.DEBUG):
         for _ in range(times):
             call(app, observe=observe)
@@ -166,19 +166,19 @@ class FakeTracer(Tracer):
 
     def __init__(self) -> None:
         self.parents: list[Mapping[str, str]] = []
-        self.ended: list[tuple[Answer, Trail]] = []
+        self.ended: list[tuple[Answer, RequestContext]] = []
 
     def begin(self, headers: Mapping[str, str]) -> "FakeTracer":  # type: ignore[override]
         self.parents.append(headers)
         return self
 
-    def end(self, answer: Answer, trail: Trail) -> None:
+    def end(self, answer: Answer, trail: RequestContext) -> None:
         self.ended.append((answer, trail))
 
 
 def test_a_tracer_is_told_of_valid_parents_only_and_names_the_trace() -> None:
     app, tracer = App(), FakeTracer()
-    observe = Observe(app, ["/embed"], Metrics(), tracer)
+    observe = Instrumentation(app, ["/embed"], Metrics(), tracer)
     call(app, headers=[(b"traceparent", VALID.encode()), (b"tracestate", b"a=1"), (b"cookie", b"no")], observe=observe)
     call(app, headers=[(b"traceparent", b"junk"), (b"tracestate", b"a=1")], observe=observe)
     assert tracer.parents == [{"traceparent": VALID, "tracestate": "a=1"}, {}]

@@ -11,8 +11,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from server.api.app import create_app
-from server.connection.bounds import Terms
-from server.connection.connection_limit import Room, Use
+from server.connection.bounds import ConnectionBounds
+from server.connection.connection_limit import ConnectionLimit, Use
 from server.connection.http_protocol import bounded
 from server.model.artifact import Artifact
 from server.service.service import Service
@@ -86,7 +86,7 @@ Ask = Callable[[House], Awaitable[object]]
 async def house(artifact: Artifact) -> AsyncIterator[House]:
     engine = FakeEngine()
     service = serving(load(artifact, API_KEY="key", RECEIVE_TIMEOUT_S=str(RECEIVE_TIMEOUT_S)), engine)
-    terms = Terms.of(service.settings, Room(100, ignore), service.memory, service.metrics.refuse)
+    terms = ConnectionBounds.of(service.settings, ConnectionLimit(100, ignore), service.memory, service.metrics.refuse)
     protocol, state = bounded(terms), ServerState()
     config = Config(create_app(service), http=protocol, log_config=None)
     config.load()

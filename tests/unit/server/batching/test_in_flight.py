@@ -1,7 +1,7 @@
 import pytest
 
 from server.batching.cost_model import CostModel, Load
-from server.batching.in_flight import Batch, InHand
+from server.batching.in_flight import Batch, InFlight
 from tests.unit.server.fakes import clocked
 
 
@@ -10,7 +10,7 @@ def batch() -> Batch:
 
 
 def test_as_many_run_as_there_are_streams_and_each_may_have_one_prepared() -> None:
-    hand = InHand(2, lambda: 0.0)
+    hand = InFlight(2, lambda: 0.0)
     first, second, third, fourth = (batch() for _ in range(4))
     assert (hand.give(first), hand.idle, hand.may_prepare) == (first, True, False)
     assert (hand.give(second), hand.idle, hand.may_prepare) == (second, False, True)
@@ -19,7 +19,7 @@ def test_as_many_run_as_there_are_streams_and_each_may_have_one_prepared() -> No
 
 
 def test_one_that_ends_makes_way_for_the_oldest_prepared_whichever_it_was() -> None:
-    hand = InHand(2, lambda: 0.0)
+    hand = InFlight(2, lambda: 0.0)
     first, second, third, fourth = (batch() for _ in range(4))
     for each in (first, second, third, fourth):
         hand.give(each)
@@ -28,7 +28,7 @@ def test_one_that_ends_makes_way_for_the_oldest_prepared_whichever_it_was() -> N
 
 
 def test_the_oldest_that_runs_shows_how_long() -> None:
-    hand = InHand(2, clocked(1.0, 3.0, 10.0, 11.0))
+    hand = InFlight(2, clocked(1.0, 3.0, 10.0, 11.0))
     first, second = batch(), batch()
     assert hand.running_s == 0
     hand.give(first)
@@ -40,7 +40,7 @@ def test_the_oldest_that_runs_shows_how_long() -> None:
 
 def test_what_is_left_is_the_rest_of_what_runs_and_all_that_is_prepared() -> None:
     cost = CostModel(run_s=0.0, token_s=1.0, pair_s=0.0, packed=True)
-    hand = InHand(2, clocked(0.0, 0.0, 3.0))
+    hand = InFlight(2, clocked(0.0, 0.0, 3.0))
     for tokens in (10, 2, 6):
         hand.give(Batch([], [], Load().plus(tokens)))
     assert hand.left_s(cost, 1.0) == pytest.approx((7 + 0 + 6) / 2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from server.batching.job import Job, Text
-from server.batching.pending import WaitingTexts
+from server.batching.pending import PendingTexts
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def text() -> Iterator[Callable[..., Text]]:
 
 
 def test_texts_come_in_the_order_of_their_turns(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     texts = [text(turn) for turn in (3.0, 1.0, 2.0, 1.0)]
     for one in texts:
         waiting.add(one)
@@ -34,7 +34,7 @@ def test_texts_come_in_the_order_of_their_turns(text: Callable[..., Text]) -> No
 
 
 def test_what_is_put_back_keeps_its_turn(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     first, second, third = (text(1.0) for _ in range(3))
     for one in (first, second, third):
         waiting.add(one)
@@ -44,7 +44,7 @@ def test_what_is_put_back_keeps_its_turn(text: Callable[..., Text]) -> None:
 
 
 def test_claiming_a_text_takes_all_that_are_the_same_and_alive(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     one, same, gone, other = text(ids=(5, 6)), text(ids=(5, 6)), text(ids=(5, 6)), text()
     for each in (one, same, gone, other):
         waiting.add(each)
@@ -55,7 +55,7 @@ def test_claiming_a_text_takes_all_that_are_the_same_and_alive(text: Callable[..
 
 
 def test_texts_of_ended_requests_do_not_pile_up(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     alive = text()
     waiting.add(alive)
     for _ in range(1000):
@@ -68,7 +68,7 @@ def test_texts_of_ended_requests_do_not_pile_up(text: Callable[..., Text]) -> No
 
 
 def test_tokens_count_what_waits_whatever_became_of_the_rest(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     one, same, gone, other = text(ids=(5, 6)), text(ids=(5, 6)), text(ids=(7, 8, 9)), text(ids=(1,))
     for each in (one, same, gone, other):
         waiting.add(each)
@@ -80,7 +80,7 @@ def test_tokens_count_what_waits_whatever_became_of_the_rest(text: Callable[...,
 
 
 def test_small_and_large_ones_come_by_their_turns(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     texts = [text(turn, small=small) for turn, small in ((1.0, False), (2.0, True), (3.0, False), (0.0, True))]
     for one in texts:
         waiting.add(one)
@@ -88,7 +88,7 @@ def test_small_and_large_ones_come_by_their_turns(text: Callable[..., Text]) -> 
 
 
 def test_in_the_order_of_requests_small_ones_go_until_it_is_the_turn_of_large_ones(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     first, second = text(1.0, small=False), text(2.0, small=False)
     more = text(3.0, job=first.job)
     early, late = text(4.0), text(6.0)
@@ -101,7 +101,7 @@ def test_in_the_order_of_requests_small_ones_go_until_it_is_the_turn_of_large_on
 
 
 def test_turns_that_are_taken_up_again_begin_anew(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     first, second = text(1.0, small=False), text(2.0, small=False)
     more = text(1.5, job=first.job)
     for one in (first, second, more):
@@ -112,7 +112,7 @@ def test_turns_that_are_taken_up_again_begin_anew(text: Callable[..., Text]) -> 
 
 
 def test_work_counts_until_a_batch_has_it(text: Callable[..., Text]) -> None:
-    waiting = WaitingTexts()
+    waiting = PendingTexts()
     small, large = text(), text(small=False)
     more = text(job=large.job)
     for one in (small, large, more):

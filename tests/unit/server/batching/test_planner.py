@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.batching.cost_model import CostModel, Load, Pace
-from server.batching.planner import ALIKE, PASSED, Limits, Plan, plan
+from server.batching.planner import ALIKE, PASSED, BatchLimits, BatchPlan, plan
 
 LONGEST = 64
 FAR = 1e9
@@ -46,8 +46,8 @@ COSTS = st.sampled_from([PADDED, PACKED])
 BUDGETS = st.integers(LONGEST, 4 * LONGEST)
 
 
-def limits(budget: int) -> Limits:
-    return Limits(tokens=budget, bulk_tokens=budget, horizon=FAR)
+def limits(budget: int) -> BatchLimits:
+    return BatchLimits(tokens=budget, bulk_tokens=budget, horizon=FAR)
 
 
 @given(texts=TEXTS, budget=BUDGETS, cost=COSTS)
@@ -104,7 +104,9 @@ def test_without_padding_any_lengths_share_a_batch() -> None:
 def test_what_does_not_fit_is_passed_by_shorter_texts() -> None:
     texts = [Text(60), Text(64), Text(10)]
     planned = plan(iter(texts), PACKED, limits(100), 0.0)
-    assert planned == Plan([texts[0], texts[2]], [], [texts[1]], Load(2, 70, 3700, 60), {texts[0].key, texts[2].key})
+    assert planned == BatchPlan(
+        [texts[0], texts[2]], [], [texts[1]], Load(2, 70, 3700, 60), {texts[0].key, texts[2].key}
+    )
 
 
 def test_planning_looks_at_a_bounded_number_of_texts() -> None:
@@ -127,13 +129,13 @@ def test_a_full_batch_ends_the_search() -> None:
 
 def test_texts_of_large_requests_do_not_fill_up_a_batch_for_small_ones_before_their_turn() -> None:
     small, due, early = Text(10, small=True, due=4.0), Text(10, due=4.0), Text(10, due=5.0)
-    bounds = Limits(tokens=100, bulk_tokens=100, horizon=5.0)
+    bounds = BatchLimits(tokens=100, bulk_tokens=100, horizon=5.0)
     assert plan(iter([small, due, early]), PACKED, bounds, 0.0).batch == [small, due]
     assert plan(iter([due, early, small]), PACKED, bounds, 0.0).batch == [due, early, small]
 
 
 def test_a_batch_that_begins_with_a_large_request_has_its_own_limit() -> None:
-    bounds = Limits(tokens=100, bulk_tokens=20, horizon=0.0)
+    bounds = BatchLimits(tokens=100, bulk_tokens=20, horizon=0.0)
     large, small = [Text(10) for _ in range(5)], [Text(10, small=True) for _ in range(5)]
     assert plan(iter(large), PACKED, bounds, 0.0).batch == large[:2]
     assert plan(iter(small), PACKED, bounds, 0.0).batch == small
@@ -141,15 +143,15 @@ def test_a_batch_that_begins_with_a_large_request_has_its_own_limit() -> None:
 
 def test_one_stream_takes_all_that_a_batch_holds() -> None:
     pace = Pace(PACKED, batch_tokens=256, slice_tokens=64, queue_tokens=9999)
-    assert Limits.of_pace(pace, 10, 5.0, sliced=False) == Limits(256, 256, 5.0)
-    assert Limits.of_pace(pace, 10, 5.0, sliced=True) == Limits(256, 64, 5.0)
+    assert BatchLimits.of_pace(pace, 10, 5.0, sliced=False) == BatchLimits(256, 256, 5.0)
+    assert BatchLimits.of_pace(pace, 10, 5.0, sliced=True) == BatchLimits(256, 64, 5.0)
 
 
 @pytest.mark.parametrize(("waiting", "tokens"), [(10, 64), (180, 100), (10_000, 256)])
 def test_several_streams_share_what_waits_where_that_costs_no_speed(waiting: int, tokens: int) -> None:
     pace = Pace(PACKED, batch_tokens=256, slice_tokens=64, queue_tokens=9999, streams=2)
-    assert Limits.of_pace(pace, waiting, 5.0, sliced=False) == Limits(tokens, tokens, 5.0)
-    assert Limits.of_pace(pace, waiting, 5.0, sliced=True) == Limits(tokens, 64, 5.0)
+    assert BatchLimits.of_pace(pace, waiting, 5.0, sliced=False) == BatchLimits(tokens, tokens, 5.0)
+    assert BatchLimits.of_pace(pace, waiting, 5.0, sliced=True) == BatchLimits(tokens, 64, 5.0)
 
 
 def test_a_large_request_that_a_batch_would_outlast_is_given_up_before_its_deadline() -> None:

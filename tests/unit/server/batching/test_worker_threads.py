@@ -5,20 +5,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from server.batching.worker_threads import InferenceThreads, Run
+from server.batching.worker_threads import BatchRun, WorkerThreads
 from server.inference.engine import Vectors
 from tests.unit.server.fakes import unexpected
 
 ONE: Vectors = np.ones((1, 4), np.float32)
 
 
-def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[Run], list[BaseException]]:
+def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[BatchRun], list[BaseException]]:
     """Submit all, wait until each is reported or the thread has died."""
 
-    async def main() -> tuple[list[Run], list[BaseException]]:
-        runs: list[Run] = []
+    async def main() -> tuple[list[BatchRun], list[BaseException]]:
+        runs: list[BatchRun] = []
         deaths: list[BaseException] = []
-        thread = InferenceThreads(1, deaths.append)
+        thread = WorkerThreads(1, deaths.append)
         for work in works:
             thread.submit(work, runs.append)
         until = time.monotonic() + 10
@@ -67,8 +67,8 @@ def test_as_many_run_at_once_as_there_are_threads_and_all_end_when_told_to() -> 
         return ONE
 
     async def main() -> None:
-        runs: list[Run] = []
-        threads = InferenceThreads(2, unexpected, lambda: prepared.append(threading.current_thread()))
+        runs: list[BatchRun] = []
+        threads = WorkerThreads(2, unexpected, lambda: prepared.append(threading.current_thread()))
         for _ in range(4):
             threads.submit(together, runs.append)
         while len(runs) < 4:

@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from server.connection.bounds import Terms
-from server.connection.connection_limit import Room
+from server.connection.bounds import ConnectionBounds
+from server.connection.connection_limit import ConnectionLimit
 from server.connection.http_connection import Connection
 from server.connection.http_protocol import bounded
 from server.errors import ServiceError
@@ -46,11 +46,11 @@ class App:
 
 
 @dataclass
-class Here:
+class Listener:
     """A listening server without uvicorn's main loop, and a way to connect to it."""
 
     app: App
-    terms: Terms
+    terms: ConnectionBounds
     state: ServerState
     port: int
     refused: list[ServiceError]
@@ -68,13 +68,13 @@ class Here:
             writer.close()
 
 
-def run(check: Callable[[Here], Awaitable[None]], keep_alive_s: float = 10, **changes: object) -> None:
+def run(check: Callable[[Listener], Awaitable[None]], keep_alive_s: float = 10, **changes: object) -> None:
     async def main() -> None:
         refused: list[ServiceError] = []
         memory = Memory(int(str(changes.pop("memory", 100_000_000))))
-        room = Room(int(str(changes.pop("max_connections", 50))), lambda _use: None)
+        room = ConnectionLimit(int(str(changes.pop("max_connections", 50))), lambda _use: None)
         limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "receive_timeout_s": 10.0}
-        terms = Terms(**limits | changes, room=room, memory=memory, refused=refused.append)  # type: ignore[arg-type]
+        terms = ConnectionBounds(**limits | changes, room=room, memory=memory, refused=refused.append)  # type: ignore[arg-type]
         app, state = App(), ServerState()
         app.gate.set()
         config = Config(app, http=bounded(terms), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def run(check: Callable[[Here], Awaitable[None]], keep_alive_s: float = 10, **ch
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(lambda: bounded(terms)(config, state, {}), "127.0.0.1", 0)
         async with listener:
-            await check(Here(app, terms, state, listener.sockets[0].getsockname()[1], refused))
+            await check(Listener(app, terms, state, listener.sockets[0].getsockname()[1], refused))
             for connection in list(state.connections):
                 assert isinstance(connection, Connection)
                 connection.shutdown()

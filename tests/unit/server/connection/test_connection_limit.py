@@ -2,7 +2,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from server.connection.connection_limit import MOMENT_S, RESERVE, Room, Use
+from server.connection.connection_limit import MOMENT_S, RESERVE, ConnectionLimit, Use
 
 
 @dataclass(eq=False)
@@ -22,7 +22,7 @@ class House:
     def __init__(self, limit: int = 3) -> None:
         self.gone: list[str] = []
         self.closed: list[Use] = []
-        self.room = Room(limit, self.closed.append)
+        self.room = ConnectionLimit(limit, self.closed.append)
 
     def enter(self, name: str, use: Use, now: float) -> Caller:
         caller = Caller(name, self.gone)

@@ -4,18 +4,18 @@ import pytest
 
 from server.connection.connection_limit import MOMENT_S
 from server.connection.http_connection import Connection
-from tests.unit.server.connection.listener import GET, SOON_S, Here, run, statuses
+from tests.unit.server.connection.listener import GET, SOON_S, Listener, run, statuses
 
 
 def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         assert await here.exchange(b"") == b""
 
     run(check, receive_timeout_s=SOON_S)
 
 
 def test_an_idle_connection_is_closed_in_its_own_time_whatever_empty_lines_come() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
         await reader.readuntil(b"/a 0")
@@ -30,7 +30,7 @@ def test_an_idle_connection_is_closed_in_its_own_time_whatever_empty_lines_come(
 
 
 def test_a_request_in_progress_is_not_timed() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -43,7 +43,7 @@ def test_a_request_in_progress_is_not_timed() -> None:
 
 
 def test_an_answer_of_which_nothing_is_taken_is_dropped() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.answer = b"x" * 50_000_000
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -56,7 +56,7 @@ def test_an_answer_of_which_nothing_is_taken_is_dropped() -> None:
 
 
 def test_beside_a_busy_connection_and_no_room_there_is_a_503_and_probes_are_answered() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -79,7 +79,7 @@ def test_beside_a_busy_connection_and_no_room_there_is_a_503_and_probes_are_answ
 
 
 def test_an_idle_connection_gives_way_and_the_next_one_stays() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
         await reader.readuntil(b"/a 0")
@@ -95,7 +95,7 @@ def test_an_idle_connection_gives_way_and_the_next_one_stays() -> None:
 
 
 def test_headers_that_do_not_end_give_way_with_a_word() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(GET)
         await asyncio.sleep(MOMENT_S + 0.1)
@@ -108,7 +108,7 @@ def test_headers_that_do_not_end_give_way_with_a_word() -> None:
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_a_caller_that_sends_no_more_gets_its_answers(version: str) -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         if version == "1.1":
@@ -128,7 +128,7 @@ def test_a_caller_that_sends_no_more_gets_its_answers(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_a_caller_that_hangs_up_is_noticed(version: str) -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         _, writer = await here.connect()
         writer.write(f"POST /b HTTP/{version}\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc".encode())
@@ -145,7 +145,7 @@ def test_a_caller_that_hangs_up_is_noticed(version: str) -> None:
 
 
 def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
         await asyncio.sleep(0.01)
@@ -163,7 +163,7 @@ def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> None:
 
 
 def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.terms.draining = True
         said = await here.exchange(GET + b"\r\n" + GET + b"\r\n")
         assert statuses(said) == [200]
@@ -173,7 +173,7 @@ def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
 
 
 def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -191,7 +191,7 @@ def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
 
 
 def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.answer = b"x" * 20_000_000
         silent = [await here.connect() for _ in range(3)]
         for reader, writer in silent:
@@ -207,7 +207,7 @@ def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
 
 
 def test_an_answer_taken_in_crumbs_is_dropped() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.answer = b"x" * 50_000_000
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -223,7 +223,7 @@ def test_an_answer_taken_in_crumbs_is_dropped() -> None:
 
 
 def test_an_answer_that_is_written_as_the_caller_ends_its_side_still_leaves() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")

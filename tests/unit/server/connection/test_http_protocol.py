@@ -5,11 +5,11 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.system.memory import CONNECTIONS, REQUESTS
-from tests.unit.server.connection.listener import GET, SOON_S, Here, run, statuses
+from tests.unit.server.connection.listener import GET, SOON_S, Listener, run, statuses
 
 
 def test_a_head_that_does_not_end_is_a_408() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         assert statuses(await here.exchange(GET)) == [408]
         assert [error.status for error in here.refused] == [408]
 
@@ -17,7 +17,7 @@ def test_a_head_that_does_not_end_is_a_408() -> None:
 
 
 def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n" + GET)
@@ -32,7 +32,7 @@ def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
 def test_a_broken_body_ends_its_own_request_and_no_other() -> None:
     broken = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
 
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         assert statuses(await here.exchange(broken)) == [400]
         await asyncio.sleep(0.01)
         assert here.app.gone == 1
@@ -54,7 +54,7 @@ TRAILERS = b"x:y\r\n" * 150
 def test_a_body_and_what_frames_it_are_bounded(first: bytes, then: bytes) -> None:
     head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(head + first)
         for _ in range(12):
@@ -69,7 +69,7 @@ def test_a_body_and_what_frames_it_are_bounded(first: bytes, then: bytes) -> Non
 def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
     head = b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(head)
         await reader.readuntil(b"/early 0")
@@ -90,7 +90,7 @@ def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
 
 
 def test_trailers_do_not_become_headers() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         assert statuses(await here.exchange(head + b"0\r\nAuthorization: Bearer x\r\n\r\n")) == [200]
         assert b"authorization" not in dict(here.app.scopes[0]["headers"])
@@ -105,7 +105,7 @@ def test_whatever_uvicorn_raises_is_a_400_and_costs_no_other_request_its_answer(
     def fail(*_arguments: object) -> None:
         raise AttributeError("a detail")
 
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(behind)
         if behind:
@@ -126,7 +126,7 @@ def test_whatever_uvicorn_raises_is_a_400_and_costs_no_other_request_its_answer(
 
 
 def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         head = b"POST /b?q=1 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nX-Mine: 1\r\n"
         head += b"Connection: Upgrade\r\nContent-Length: 3\r\n\r\n"
         reader, writer = await here.connect()
@@ -144,7 +144,7 @@ def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
 
 
 def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
         await reader.readuntil(b"/early 0")
@@ -158,7 +158,7 @@ def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
 
 
 def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCaptureFixture) -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -174,7 +174,7 @@ def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCapt
 
 
 def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         reader, writer = await here.connect()
         writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000 + GET)
         await reader.readuntil(b"/b 3000")
@@ -188,7 +188,7 @@ def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> N
 def test_an_older_caller_that_waits_for_leave_to_send_gets_no_interim_response() -> None:
     """HTTP/1.0 knows none: it would be taken for the answer (RFC 9110, 10.1.1)."""
 
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         async with asyncio.timeout(5):
             said = await here.exchange(b"POST /b HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
         assert statuses(said) == [200]
@@ -197,7 +197,7 @@ def test_an_older_caller_that_waits_for_leave_to_send_gets_no_interim_response()
 
 
 def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         async with asyncio.timeout(5):
             said = await here.exchange(
                 b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
@@ -208,7 +208,7 @@ def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on(
 
 
 def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         held = here.terms.memory.held
         reader, writer = await here.connect()
@@ -229,7 +229,7 @@ def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> No
 
 
 def test_a_head_for_which_memory_has_no_room_is_refused_and_a_probe_is_not() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.terms.memory.claim(REQUESTS).keep(here.terms.memory.limit)
         assert statuses(await here.exchange(b"GET /c HTTP/1.1\r\nHost: x\r\nlong: " + b"y" * 9000)) == [429]
         assert statuses(await here.exchange(b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")) == [429]
@@ -239,7 +239,7 @@ def test_a_head_for_which_memory_has_no_room_is_refused_and_a_probe_is_not() -> 
 
 
 def test_no_more_is_read_while_much_that_was_sent_ahead_waits() -> None:
-    async def check(here: Here) -> None:
+    async def check(here: Listener) -> None:
         here.app.gate.clear()
         reader, writer = await here.connect()
         post = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from server.connection.transport import Lingering
+from server.connection.transport import CoalescingTransport
 
 Chunk = bytes | bytearray | memoryview
 
@@ -24,7 +24,7 @@ class Socket(asyncio.Transport):
 def test_what_is_written_in_one_turn_leaves_together_and_what_comes_later_after_it() -> None:
     async def main() -> None:
         socket = Socket()
-        transport = Lingering(socket, lambda: None)
+        transport = CoalescingTransport(socket, lambda: None)
         transport.write(b"head")
         transport.write(b"body")
         assert socket.sent == []
@@ -41,7 +41,7 @@ def test_what_is_written_in_one_turn_leaves_together_and_what_comes_later_after_
 def test_what_was_written_to_a_connection_that_is_lost_meanwhile_goes_nowhere() -> None:
     async def main() -> None:
         socket = Socket()
-        transport = Lingering(socket, lambda: None)
+        transport = CoalescingTransport(socket, lambda: None)
         transport.write(b"head")
         socket.closed = True
         transport.close()
@@ -54,7 +54,7 @@ def test_what_was_written_to_a_connection_that_is_lost_meanwhile_goes_nowhere() 
 def test_closing_sends_what_was_written_first() -> None:
     async def main() -> None:
         socket, order = Socket(), []
-        transport = Lingering(socket, lambda: order.append(len(socket.sent)))
+        transport = CoalescingTransport(socket, lambda: order.append(len(socket.sent)))
         transport.write(b"last")
         transport.close()
         assert (order, socket.sent, transport.is_closing()) == ([1], [[b"last"]], True)

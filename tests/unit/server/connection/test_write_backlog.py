@@ -1,4 +1,4 @@
-from server.connection.write_backlog import SHARE, Unread
+from server.connection.write_backlog import SHARE, WriteBacklog
 from server.system.memory import Memory
 
 
@@ -11,11 +11,11 @@ class Caller:
         self.dropped = True
 
 
-def room_for(size: int) -> Unread:
-    return Unread(Memory(int(size / SHARE)))
+def room_for(size: int) -> WriteBacklog:
+    return WriteBacklog(Memory(int(size / SHARE)))
 
 
-def add(unread: Unread, *sizes: int) -> list[Caller]:
+def add(unread: WriteBacklog, *sizes: int) -> list[Caller]:
     callers = [Caller(size) for size in sizes]
     for caller in callers:
         unread.add(caller)
@@ -46,7 +46,7 @@ def test_what_has_been_taken_makes_room() -> None:
 
 def test_memory_is_held_for_as_long_as_answers_wait() -> None:
     memory = Memory(1000)
-    unread = Unread(memory)
+    unread = WriteBacklog(memory)
     for caller in add(unread, 100, 200, 30):
         unread.discard(caller)
         unread.discard(caller)

@@ -7,7 +7,7 @@ import pytest
 
 from server.batching.batcher import Batcher
 from server.errors import UnavailableError
-from server.service.known_answer import EVERY_S, Canary
+from server.service.known_answer import EVERY_S, KnownAnswer
 from tests.unit.server.fakes import FakeEngine, batcher
 
 IDS = np.array([1, 5, 2], np.int64)
@@ -24,10 +24,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(main, 20))
 
 
-def make(engine: FakeEngine) -> tuple[Batcher, Canary, Clock]:
+def make(engine: FakeEngine) -> tuple[Batcher, KnownAnswer, Clock]:
     clock = Clock()
     made = batcher(engine, clock=clock)
-    return made, Canary(made, IDS, engine.embed([IDS])[0], clock), clock
+    return made, KnownAnswer(made, IDS, engine.embed([IDS])[0], clock), clock
 
 
 def test_a_well_engine_is_asked_only_now_and_then() -> None:

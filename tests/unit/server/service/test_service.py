@@ -8,14 +8,14 @@ import numpy as np
 import orjson
 import pytest
 
-from server.batching.worker_threads import InferenceThreads
+from server.batching.worker_threads import WorkerThreads
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.inference import cuda
 from server.inference.device import choose
 from server.model.artifact import Artifact
 from server.model.tokenization import Encoded, Tokenizer
-from server.service.embed_request import Question
-from server.service.loaded_model import Loaded
+from server.service.embed_request import EmbedRequest
+from server.service.loaded_model import LoadedModel
 from server.service.service import INLINE_CHARACTERS, Service
 from server.settings import resolve
 from server.system import machine
@@ -24,8 +24,8 @@ from tests.unit.server import tiny
 from tests.unit.server.fakes import FakeEngine, unexpected, warmed
 
 
-def load(artifact: Artifact, **environ: str) -> Loaded:
-    return Loaded(
+def load(artifact: Artifact, **environ: str) -> LoadedModel:
+    return LoadedModel(
         settings=resolve(environ),
         artifact=artifact,
         choice=choose("cpu", None, [], cuda.Found("no GPU")),
@@ -34,11 +34,9 @@ def load(artifact: Artifact, **environ: str) -> Loaded:
     )
 
 
-def serving(loaded: Loaded, engine: FakeEngine | None = None, queue_tokens: int = 1000) -> Service:
+def serving(loaded: LoadedModel, engine: FakeEngine | None = None, queue_tokens: int = 1000) -> Service:
     made = engine or FakeEngine()
-    return Service(
-        loaded, made, warmed(made, queue_tokens=queue_tokens), InferenceThreads(1, unexpected), Memory(10**9)
-    )
+    return Service(loaded, made, warmed(made, queue_tokens=queue_tokens), WorkerThreads(1, unexpected), Memory(10**9))
 
 
 def soon() -> float:
@@ -48,7 +46,7 @@ def soon() -> float:
 def test_a_result_tells_of_the_work_behind_it(artifact: Artifact) -> None:
     async def main() -> None:
         service = serving(load(artifact))
-        result = await service.embed(Question(["a b", "a " * 20]), soon())
+        result = await service.embed(EmbedRequest(["a b", "a " * 20]), soon())
         assert result.vectors.shape == (2, 8)
         assert (result.tokens, result.characters, result.truncated) == (20, 43, 1)
         assert result.inference_s > 0
@@ -61,7 +59,7 @@ def test_more_tokens_than_a_request_may_hold_are_refused(artifact: Artifact) -> 
     async def main() -> None:
         service = serving(load(artifact, MAX_REQUEST_TOKENS="19"))
         with pytest.raises(TooLargeError, match="20 tokens, the limit of a request is 19"):
-            await service.embed(Question(["a b", "a " * 20]), soon())
+            await service.embed(EmbedRequest(["a b", "a " * 20]), soon())
         await service.close()
 
     asyncio.run(main())
@@ -74,7 +72,7 @@ def test_readiness_follows_draining(artifact: Artifact) -> None:
         service.drain()
         with pytest.raises(UnavailableError, match="draining"):
             await service.check_ready()
-        assert (await service.embed(Question(["a"]), soon())).tokens == 3
+        assert (await service.embed(EmbedRequest(["a"]), soon())).tokens == 3
         await service.close()
 
     asyncio.run(main())
@@ -87,7 +85,7 @@ def test_a_batch_that_hangs_is_no_longer_alive(artifact: Artifact) -> None:
         service.check_alive()
         engine.gate.clear()
         with pytest.raises(DeadlineError):
-            await service.embed(Question(["a"]), time.monotonic() + 0.1)
+            await service.embed(EmbedRequest(["a"]), time.monotonic() + 0.1)
         with pytest.raises(UnavailableError, match="inference hangs"):
             service.check_alive()
         engine.gate.set()
@@ -100,13 +98,13 @@ def test_cached_texts_are_not_computed_again(artifact: Artifact) -> None:
     async def main() -> None:
         engine = FakeEngine()
         service = serving(load(artifact, CACHE_ENTRIES="10"), engine)
-        first = await service.embed(Question(["a b", "c"]), soon())
-        again = await service.embed(Question(["c", "the cat", "a b"]), soon())
+        first = await service.embed(EmbedRequest(["a b", "c"]), soon())
+        again = await service.embed(EmbedRequest(["c", "the cat", "a b"]), soon())
         assert [len(batch) for batch in engine.batches] == [2, 1]
         np.testing.assert_array_equal(again.vectors[[2, 0]], first.vectors)
-        await service.embed(Question(["c"]), soon())
+        await service.embed(EmbedRequest(["c"]), soon())
         assert len(engine.batches) == 2
-        await service.embed(Question(["c"], prompt="query: "), soon())
+        await service.embed(EmbedRequest(["c"], prompt="query: "), soon())
         assert len(engine.batches) == 3
         await service.close()
 
@@ -117,7 +115,10 @@ def test_text_too_long_for_the_event_loop_gives_the_same_vector(artifact: Artifa
     async def main() -> None:
         service = serving(load(artifact))
         long = "a " * INLINE_CHARACTERS
-        one, many = await service.embed(Question(["a"]), soon()), await service.embed(Question(["a", long]), soon())
+        one, many = (
+            await service.embed(EmbedRequest(["a"]), soon()),
+            await service.embed(EmbedRequest(["a", long]), soon()),
+        )
         np.testing.assert_array_equal(one.vectors[0], many.vectors[0])
         await service.close()
 
@@ -129,10 +130,10 @@ def test_a_full_queue_refuses_before_tokenizing(artifact: Artifact) -> None:
         engine = FakeEngine()
         service = serving(load(artifact), engine, queue_tokens=1)
         engine.gate.clear()
-        first = asyncio.create_task(service.embed(Question(["a"]), soon()))
+        first = asyncio.create_task(service.embed(EmbedRequest(["a"]), soon()))
         await asyncio.to_thread(engine.entered.wait, 10)
         with pytest.raises(OverloadedError):
-            await service.embed(Question(["a"]), soon())
+            await service.embed(EmbedRequest(["a"]), soon())
         engine.gate.set()
         await first
         await service.close()
@@ -145,12 +146,12 @@ def test_a_short_text_finds_no_room_where_a_long_one_finds_none(artifact: Artifa
         engine = FakeEngine()
         service = serving(load(artifact), engine, queue_tokens=tiny.MAX_TOKENS * 3 - 1)
         engine.gate.clear()
-        held = [asyncio.create_task(service.embed(Question(["a " * 20]), soon())) for _ in range(2)]
+        held = [asyncio.create_task(service.embed(EmbedRequest(["a " * 20]), soon())) for _ in range(2)]
         await asyncio.to_thread(engine.entered.wait, 10)
         with pytest.raises(OverloadedError):
             service.check_room()
         with pytest.raises(OverloadedError):
-            await service.embed(Question(["a"]), soon())
+            await service.embed(EmbedRequest(["a"]), soon())
         engine.gate.set()
         await asyncio.gather(*held)
         service.check_room()
@@ -167,7 +168,7 @@ def test_texts_that_are_tokenized_together_take_no_more_room_than_they_need(
     async def main() -> None:
         # Each text has 10 tokens, and the longest that the model reads 16: at that, the last two would find no room.
         service = serving(load(artifact), FakeEngine(), queue_tokens=6 * 10 + tiny.MAX_TOKENS)
-        results = await asyncio.gather(*(service.embed(Question(["a " * 8]), soon()) for _ in range(6)))
+        results = await asyncio.gather(*(service.embed(EmbedRequest(["a " * 8]), soon()) for _ in range(6)))
         assert [result.tokens for result in results] == [10] * 6
         await service.close()
 
@@ -186,12 +187,12 @@ def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(artifact:
         loaded = load(artifact)
         service = serving(loaded, engine, queue_tokens=100)
         engine.gate.clear()
-        held = [asyncio.create_task(service.embed(Question(["a " * 20] * count), soon())) for count in (5, 1)]
+        held = [asyncio.create_task(service.embed(EmbedRequest(["a " * 20] * count), soon())) for count in (5, 1)]
         await asyncio.to_thread(engine.entered.wait, 10)
         service.check_room()
         service._tokenizer = Untouchable(artifact.tokenizer_path, tiny.MAX_TOKENS)
         with pytest.raises(OverloadedError):
-            await service.embed(Question(["a" * length] * 4), soon())
+            await service.embed(EmbedRequest(["a" * length] * 4), soon())
         engine.gate.set()
         await asyncio.gather(*held)
         await service.close()
@@ -208,7 +209,7 @@ def test_a_deadline_holds_while_texts_are_tokenized(artifact: Artifact) -> None:
     async def main() -> None:
         service = serving(load(artifact))
         service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
-        long = Question(["a " * INLINE_CHARACTERS])
+        long = EmbedRequest(["a " * INLINE_CHARACTERS])
         with pytest.raises(DeadlineError, match="not tokenized in time"):
             await service.embed(long, time.monotonic() + 0.05)
         assert service._tokenizing.held > 0  # the thread is still at it
@@ -243,7 +244,7 @@ def test_a_request_holds_memory_until_it_is_answered_and_its_texts_only_until_th
         engine = FakeEngine()
         engine.gate.clear()
         service = serving(load(artifact), engine)
-        question = Question(["a b " * 20_000, "c"])
+        question = EmbedRequest(["a b " * 20_000, "c"])
         with service.memory.claim(REQUESTS) as claim:
             claim.hold(service.size_of(question.inputs))
             assert claim.bytes > 80_000
@@ -274,7 +275,7 @@ def test_texts_of_a_caller_who_has_gone_are_tokenized_no_further(artifact: Artif
     async def main() -> None:
         service = serving(load(artifact))
         service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
-        embedding = asyncio.create_task(service.embed(Question(["a " * INLINE_CHARACTERS] * 10), soon()))
+        embedding = asyncio.create_task(service.embed(EmbedRequest(["a " * INLINE_CHARACTERS] * 10), soon()))
         await asyncio.to_thread(entered.wait, 10)
         embedding.cancel()
         await asyncio.wait([embedding])

@@ -10,7 +10,7 @@ import pytest
 
 from server.telemetry import logs
 from server.telemetry.logs import Sparse
-from server.telemetry.request_context import CURRENT, Trail
+from server.telemetry.request_context import CURRENT, RequestContext
 
 HOSTILE = "a\r\nFAKE\x1b[31m\x9b\u2028\u202e\x00z"
 
@@ -72,7 +72,7 @@ def test_half_a_character_is_logged_all_the_same(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_line_names_the_request_that_is_served(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
-    token = CURRENT.set(Trail("me-1", 0.0, "ab" * 16))
+    token = CURRENT.set(RequestContext("me-1", 0.0, "ab" * 16))
     try:
         line = emit(capsys, log_format, "slow")
     finally:

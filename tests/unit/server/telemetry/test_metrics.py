@@ -5,7 +5,7 @@ import pytest
 
 from server.errors import InvalidError
 from server.telemetry.metrics import RENDERS_AT_ONCE, Metrics
-from server.telemetry.request_context import CURRENT, Trail
+from server.telemetry.request_context import CURRENT, RequestContext
 
 
 def value(metrics: Metrics, series: str) -> float:
@@ -34,7 +34,7 @@ def test_errors_are_counted_by_type_not_by_message() -> None:
 
 
 def test_a_stage_is_counted_for_all_and_kept_for_the_request_it_was_for() -> None:
-    metrics, trail = Metrics(), Trail("a", 0.0)
+    metrics, trail = Metrics(), RequestContext("a", 0.0)
     metrics.queue_seconds.observe(0.1)
     token = CURRENT.set(trail)
     try:

@@ -1,7 +1,7 @@
 import asyncio
 
 from server.errors import OverloadedError
-from server.telemetry.request_context import CURRENT, Answer, Trail
+from server.telemetry.request_context import CURRENT, Answer, RequestContext
 
 
 def test_what_a_request_starts_belongs_to_it_and_what_others_start_does_not() -> None:
@@ -10,7 +10,7 @@ def test_what_a_request_starts_belongs_to_it_and_what_others_start_does_not() ->
         return trail.request_id if trail else ""
 
     async def serve(name: str) -> str:
-        CURRENT.set(Trail(name, 0.0))
+        CURRENT.set(RequestContext(name, 0.0))
         return await asyncio.ensure_future(current())
 
     async def main() -> list[str]:

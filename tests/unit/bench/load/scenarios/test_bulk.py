@@ -1,12 +1,12 @@
 from bench.load.figures import Figures
-from bench.load.scenarios.bulk import Pair, judge
+from bench.load.scenarios.bulk import BulkPair, judge
 from tests.unit.bench.load.made import figures
 
 BULK = figures(500, 2.0)
 
 
-def pair(alone: float, beside: float, bulk: Figures = BULK) -> Pair:
-    return Pair(figures(20, alone), figures(20, beside), bulk)
+def pair(alone: float, beside: float, bulk: Figures = BULK) -> BulkPair:
+    return BulkPair(figures(20, alone), figures(20, beside), bulk)
 
 
 def test_the_median_round_decides() -> None:
@@ -20,5 +20,5 @@ def test_a_bulk_caller_that_is_refused_has_not_loaded_the_server() -> None:
 
 def test_queries_that_were_never_answered_are_not_quick() -> None:
     silent = Figures(10.0, 5, 0, 5, 0, {}, 0.0, 0.0, 0, 0.0, 5)
-    assert [v.met for v in judge([Pair(silent, silent, BULK)])] == [False, False]
-    assert [v.met for v in judge([Pair(figures(20, 0.01), silent, BULK)])] == [False, False]
+    assert [v.met for v in judge([BulkPair(silent, silent, BULK)])] == [False, False]
+    assert [v.met for v in judge([BulkPair(figures(20, 0.01), silent, BULK)])] == [False, False]

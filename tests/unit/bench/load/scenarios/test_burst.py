@@ -1,14 +1,14 @@
 import pytest
 
 from bench.load.figures import Figures, Outcome
-from bench.load.scenarios.burst import Measured, judge, plan
+from bench.load.scenarios.burst import BurstMeasured, judge, plan
 from tests.unit.bench.load.made import figures, latency
 
 REFUSED = {"429": Outcome(9000, 9000, latency(0.005))}
 
 
 def judged(after: Figures, burst: Figures | None = None) -> list[bool]:
-    return [verdict.met for verdict in judge(Measured(figures(), burst or figures(refused=REFUSED), after))]
+    return [verdict.met for verdict in judge(BurstMeasured(figures(), burst or figures(refused=REFUSED), after))]
 
 
 def test_all_is_well() -> None:

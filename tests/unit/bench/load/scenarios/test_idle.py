@@ -1,9 +1,9 @@
-from bench.load.scenarios.idle import Pair, judge
+from bench.load.scenarios.idle import IdlePair, judge
 from tests.unit.bench.load.made import figures
 
 
-def pair(alone: float, beside: float, held: int = 5000, health: float = 0.02) -> Pair:
-    return Pair(figures(20, alone), figures(20, beside), figures(20, health), held)
+def pair(alone: float, beside: float, held: int = 5000, health: float = 0.02) -> IdlePair:
+    return IdlePair(figures(20, alone), figures(20, beside), figures(20, health), held)
 
 
 def test_the_median_round_decides() -> None:

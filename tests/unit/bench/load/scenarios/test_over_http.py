@@ -1,13 +1,13 @@
 import pytest
 
-from bench.load.scenarios.over_http import Engine, Pair, bound, cores, judge
+from bench.load.scenarios.over_http import EngineRound, HttpPair, bound, cores, judge
 from tests.unit.bench.load.made import figures, run
 
 
-def pair(http: float, engine: float = 100.0, lost: int = 0) -> Pair:
+def pair(http: float, engine: float = 100.0, lost: int = 0) -> HttpPair:
     """A round of the server and of the engine, in texts a second, of 40 tokens each."""
-    return Pair(
-        Engine(int(10 * engine), int(400 * engine), 10.0, 20.0),
+    return HttpPair(
+        EngineRound(int(10 * engine), int(400 * engine), 10.0, 20.0),
         run(figures(http, planned=round(10 * http) + lost, broken=lost)),
     )
 

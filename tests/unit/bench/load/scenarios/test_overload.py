@@ -1,7 +1,7 @@
 import pytest
 
 from bench.load.figures import Figures, Outcome
-from bench.load.scenarios.overload import Measured, flood, judge
+from bench.load.scenarios.overload import OverloadMeasured, flood, judge
 from tests.unit.bench.load.made import figures, latency
 
 FLAT = [100_000_000] * 9
@@ -13,7 +13,7 @@ def refused(count: int = 1000, p99: float = 0.005, retry_after: int | None = Non
 
 def judged(flooded: Figures, resident: list[int] = FLAT) -> list[bool]:
     capacities = [figures(95), figures(105)]
-    return [verdict.met for verdict in judge(Measured(figures(110), capacities, [flooded], resident))]
+    return [verdict.met for verdict in judge(OverloadMeasured(figures(110), capacities, [flooded], resident))]
 
 
 def test_all_is_well() -> None:
@@ -27,14 +27,14 @@ def test_goodput_is_set_against_the_capacity_before_and_after() -> None:
 def test_a_drift_of_the_machine_cancels_and_one_bad_round_in_three_does_not_decide() -> None:
     capacities = [figures(rate) for rate in (100, 80, 60, 60)]
     floods = [figures(rate, refused=refused()) for rate in (88, 69, 20)]
-    assert judge(Measured(figures(110), capacities, floods, FLAT))[0].met
-    assert Measured(figures(110), capacities, floods, FLAT).goodput[0] == pytest.approx(88 / 90)
+    assert judge(OverloadMeasured(figures(110), capacities, floods, FLAT))[0].met
+    assert OverloadMeasured(figures(110), capacities, floods, FLAT).goodput[0] == pytest.approx(88 / 90)
 
 
 def test_one_round_with_a_wrong_answer_decides() -> None:
     wrong = figures(100, refused=refused() | {"500": Outcome(1, 0, latency(0.1))})
     floods = [figures(100, refused=refused()), wrong, figures(100, refused=refused(p99=0.02))]
-    verdicts = judge(Measured(figures(110), [figures(100)] * 4, floods, FLAT))
+    verdicts = judge(OverloadMeasured(figures(110), [figures(100)] * 4, floods, FLAT))
     assert [verdict.met for verdict in verdicts] == [True, False, False, True]
 
 

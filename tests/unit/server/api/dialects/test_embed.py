@@ -15,7 +15,7 @@ from server.model import manifest
 from server.model.artifact import Artifact
 from server.model.manifest import Manifest
 from server.model.tokenization import Truncation
-from server.service.embed_request import Asker, Question
+from server.service.embed_request import Asker, EmbedRequest
 from server.settings import Settings, resolve
 
 VECTORS: Vectors = np.array([[0.6, 0.8, 0.0], [0.0, 0.6, 0.8]], np.float32)
@@ -26,7 +26,7 @@ def card(artifact: Artifact) -> Manifest:
     return artifact.manifest
 
 
-def ask(card: Manifest, settings: Settings | None = None, /, **body: Any) -> Question:
+def ask(card: Manifest, settings: Settings | None = None, /, **body: Any) -> EmbedRequest:
     return embed.parse(orjson.dumps(body), Asker(settings or resolve({}), card)).question
 
 
@@ -115,7 +115,7 @@ def test_any_bytes_parse_or_are_the_callers_fault(raw: bytes) -> None:
     card = Manifest(
         schema=manifest.SCHEMA,
         name="m",
-        source=manifest.Source(kind="hub", id="m", revision="1", licence="MIT", files={}),
+        source=manifest.ModelSource(kind="hub", id="m", revision="1", licence="MIT", files={}),
         architecture="",
         dimension=8,
         max_tokens=16,
@@ -124,8 +124,8 @@ def test_any_bytes_parse_or_are_the_callers_fault(raw: bytes) -> None:
         prompts={},
         tokenizer=manifest.File(file="t", bytes=1, sha256="0" * 64),
         variants={},
-        fidelity_texts=manifest.Texts(count=1, sha256="0" * 64),
-        calibration_texts=manifest.Texts(count=1, sha256="0" * 64),
+        fidelity_texts=manifest.FidelityTexts(count=1, sha256="0" * 64),
+        calibration_texts=manifest.FidelityTexts(count=1, sha256="0" * 64),
         notes=[],
         tools={},
     )

@@ -10,7 +10,7 @@ from server.api.dialects import openai
 from server.errors import CallerError, InvalidError, UnknownModelError
 from server.inference.engine import Vectors
 from server.model.artifact import Artifact
-from server.service.embed_request import Asker, Question
+from server.service.embed_request import Asker, EmbedRequest
 from server.settings import resolve
 
 VECTORS: Vectors = np.array([[0.6, 0.8, 0.0], [0.0, 0.6, 0.8]], np.float32)
@@ -40,7 +40,7 @@ def test_the_four_kinds_of_input(asker: Asker, given: object, inputs: object) ->
 
 def test_options_of_others_beside_openai_s(asker: Asker) -> None:
     asked = parse(asker, input_type="query", truncate="START", dimensions=2, user="me", encoding_format="base64")
-    assert asked.question == Question(["a"], prompt="query: ", truncate="START", dimensions=2)
+    assert asked.question == EmbedRequest(["a"], prompt="query: ", truncate="START", dimensions=2)
 
 
 @pytest.mark.parametrize("name", ["tiny", "tests/tiny", "me/renamed"])

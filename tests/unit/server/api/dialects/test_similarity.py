@@ -7,7 +7,7 @@ import pytest
 from server.api.dialects import similarity
 from server.errors import InvalidError, TooLargeError
 from server.model.artifact import Artifact
-from server.service.embed_request import Asker, Question
+from server.service.embed_request import Asker, EmbedRequest
 from server.settings import resolve
 
 
@@ -16,15 +16,15 @@ def asker(artifact: Artifact) -> Asker:
     return Asker(resolve({"MAX_CLIENT_BATCH_SIZE": "3"}), artifact.manifest)
 
 
-def ask(asker: Asker, sentences: Any, **parameters: Any) -> Question:
+def ask(asker: Asker, sentences: Any, **parameters: Any) -> EmbedRequest:
     body = {"inputs": {"source_sentence": "a", "sentences": sentences}, "parameters": parameters or None}
     return similarity.parse(orjson.dumps(body), asker).question
 
 
 def test_the_source_comes_first(asker: Asker) -> None:
-    assert ask(asker, ["b", "c"]) == Question(["a", "b", "c"])
+    assert ask(asker, ["b", "c"]) == EmbedRequest(["a", "b", "c"])
     asked = ask(asker, ["b"], truncate=True, truncation_direction="Left", prompt_name="query")
-    assert asked == Question(["a", "b"], prompt="query: ", truncate="START")
+    assert asked == EmbedRequest(["a", "b"], prompt="query: ", truncate="START")
 
 
 def test_no_sentences_and_too_many_are_refused(asker: Asker) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from server.errors import InferenceError
 from server.inference.engine import Engine, Ids, Tokens, Vectors
-from server.migrate.commands.model import Model
+from server.migrate.commands.model import JobModel
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
 from server.migrate.outputs import read
-from server.migrate.pipeline.embed import Computer
-from server.migrate.pipeline.parallel_engine import Runner
+from server.migrate.pipeline.embed import Embedder
+from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.record import Row
 from server.migrate.sinks.npy import NpySink
 from tests.unit.server.migrate.crash import Killed, killing
@@ -44,15 +44,15 @@ class Sociable:
 @pytest.fixture(autouse=True)
 def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure the engine once, since a test runs a job a hundred times."""
-    started: list[Runner] = []
-    start = Model.start
+    started: list[ParallelEngine] = []
+    start = JobModel.start
 
-    def once(model: Model) -> tuple[Runner, int]:
+    def once(model: JobModel) -> tuple[ParallelEngine, int]:
         if not started:
-            started.append(Runner(Sociable(start(model)[0].engine), 1))
+            started.append(ParallelEngine(Sociable(start(model)[0].engine), 1))
         return started[0], 24
 
-    monkeypatch.setattr(Model, "start", once)
+    monkeypatch.setattr(JobModel, "start", once)
 
 
 @pytest.fixture
@@ -302,11 +302,11 @@ def _full(_sink: NpySink, _rows: Sequence[Row]) -> None:
 def test_an_engine_that_fails_loses_nothing(
     models_dir: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_computer: Computer, _sequences: Sequence[Ids]) -> tuple[Vectors, int]:
+    def broken(_computer: Embedder, _sequences: Sequence[Ids]) -> tuple[Vectors, int]:
         raise InferenceError("inference failed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Computer, "vectors", broken)
+        patch.setattr(Embedder, "vectors", broken)
         with pytest.raises(MigrateError, match=r"inference failed\. Nothing is lost"):
             run(models_dir, source, tmp_path / "out.npy", *WINDOW)
     assert run(models_dir, source, tmp_path / "out.npy", *WINDOW)["counts"]["rows"] == 40

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from server.migrate.errors import MigrateError
 from server.migrate.job import journal
-from server.migrate.job.journal import Entry, Header, Journal, create, differences, parse, recover
+from server.migrate.job.journal import Header, Journal, JournalEntry, create, differences, parse, recover
 
 HEADER = Header(journal.VERSION, {"input": "a file", "model": "tiny"}, 256, 40, fresh=False, started="2026-01-01")
 
 
-def entries(count: int) -> list[Entry]:
-    return [Entry(window=n, next=4 * n, records=4 * n, rows=3 * n, lengths={"x": n}) for n in range(1, count + 1)]
+def entries(count: int) -> list[JournalEntry]:
+    return [
+        JournalEntry(window=n, next=4 * n, records=4 * n, rows=3 * n, lengths={"x": n}) for n in range(1, count + 1)
+    ]
 
 
 def written(path: Path, count: int) -> bytes:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from server.migrate.pipeline.vector_memo import SPARE, Memo
+from server.migrate.pipeline.vector_memo import SPARE, VectorMemo
 
 
 def keys(*numbers: int) -> list[bytes]:
@@ -13,12 +13,12 @@ def vectors(*numbers: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.array([[number, -number] for number in numbers], np.float32)
 
 
-def held(memo: Memo, count: int) -> set[int]:
+def held(memo: VectorMemo, count: int) -> set[int]:
     return {int(key) for key in memo.find(keys(*range(count)))}
 
 
 def test_vectors_come_back_as_they_went_in(tmp_path: Path) -> None:
-    memo = Memo(tmp_path / "memo", 2, 0)
+    memo = VectorMemo(tmp_path / "memo", 2, 0)
     memo.keep(keys(3, 4), vectors(3, 4))
     found = memo.find(keys(4, 5))
     assert list(found) == keys(4)
@@ -27,28 +27,28 @@ def test_vectors_come_back_as_they_went_in(tmp_path: Path) -> None:
 
 
 def test_the_oldest_go_first(tmp_path: Path) -> None:
-    memo = Memo(tmp_path / "memo", 2, 0, entries=4)
+    memo = VectorMemo(tmp_path / "memo", 2, 0, entries=4)
     memo.keep(keys(*range(6)), vectors(*range(6)))
     assert held(memo, 10) == {2, 3, 4, 5}
     memo.close()
 
 
 def test_an_interrupted_window_finds_what_it_found_before(tmp_path: Path) -> None:
-    memo = Memo(tmp_path / "memo", 2, 0, entries=4)
+    memo = VectorMemo(tmp_path / "memo", 2, 0, entries=4)
     memo.keep(keys(*range(6)), vectors(*range(6)))
     on_record = memo.computed
     # The next window writes as much as one may, and is killed before the journal has it.
     later = range(100, 100 + SPARE)
     memo.keep(keys(*later), vectors(*later))
     memo.close()
-    again = Memo(tmp_path / "memo", 2, on_record, entries=4)
+    again = VectorMemo(tmp_path / "memo", 2, on_record, entries=4)
     assert held(again, 10) == {2, 3, 4, 5}
     assert again.find(keys(5))[keys(5)[0]].tolist() == [5, -5]
     again.close()
 
 
 def test_the_file_stays_within_its_bound(tmp_path: Path) -> None:
-    memo = Memo(tmp_path / "memo", 2, 0, entries=4)
+    memo = VectorMemo(tmp_path / "memo", 2, 0, entries=4)
     for start in range(0, 6 * SPARE, SPARE):
         memo.keep(keys(*range(start, start + SPARE)), vectors(*range(start, start + SPARE)))
     assert (tmp_path / "memo").stat().st_size <= (4 + SPARE) * 64
@@ -57,7 +57,7 @@ def test_the_file_stays_within_its_bound(tmp_path: Path) -> None:
 
 def test_a_damaged_vector_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "memo"
-    memo = Memo(path, 2, 0)
+    memo = VectorMemo(path, 2, 0)
     memo.keep(keys(1, 2), vectors(1, 2))
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1

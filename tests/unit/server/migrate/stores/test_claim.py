@@ -4,7 +4,7 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from server.migrate.sinks.sink import Target
-from server.migrate.stores.claim import COMPLETE, Held, Step, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
 
 BGE = "bge-large-en-v1.5"
 
@@ -20,16 +20,16 @@ def held(rows: int, asked: Target | None = None, state: str = "growing") -> Held
 @pytest.mark.parametrize(
     ("found", "asked", "step"),
     [
-        (None, target(), Step.CREATE),
-        (None, target(fresh=True), Step.CREATE),
-        (held(0), target(), Step.CONTINUE),
-        (held(100), target(), Step.CONTINUE),
-        (held(100), target(90), Step.CONTINUE),
-        (held(100, state=COMPLETE), target(100), Step.CONTINUE),
-        (held(100, state=COMPLETE), target(fresh=True), Step.REPLACE),
+        (None, target(), ClaimStep.CREATE),
+        (None, target(fresh=True), ClaimStep.CREATE),
+        (held(0), target(), ClaimStep.CONTINUE),
+        (held(100), target(), ClaimStep.CONTINUE),
+        (held(100), target(90), ClaimStep.CONTINUE),
+        (held(100, state=COMPLETE), target(100), ClaimStep.CONTINUE),
+        (held(100, state=COMPLETE), target(fresh=True), ClaimStep.REPLACE),
     ],
 )
-def test_what_is_this_job_s_is_made_continued_or_replaced(found: Held | None, asked: Target, step: Step) -> None:
+def test_what_is_this_job_s_is_made_continued_or_replaced(found: Held | None, asked: Target, step: ClaimStep) -> None:
     assert decide(found, asked, "store#docs") is step
 
 
