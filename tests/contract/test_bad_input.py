@@ -48,7 +48,12 @@ CASES = [
     ("truncate junk", body({"text": "a", "truncate": "MIDDLE"}), 422, "truncate must be"),
     ("input type junk", body({"text": "a", "input_type": "essay"}), 422, "input_type must be"),
     ("millions of points", b'{"inputs": [' + b"1.0," * 1_900_000 + b"1]}", 422, "written with a point"),
-    ("lists of ids", b'{"inputs": [' + b"[101,5,102]," * 600_000 + b"[1]]}", 413, "600001 texts, the limit is 1024"),
+    (
+        "lists of ids",
+        b'{"inputs": [' + b"[101,5,102]," * 600_000 + b"[1]]}",
+        413,
+        "more than 1024 texts, the limit is 1024",
+    ),
     ("lone after pairs", b'{"text": "' + b"\\ud83d\\ude00" * 600_000 + b'\\ud83d"}', 400, "malformed"),
     ("invisible for long", b'{"texts": ["%b"]}' % ("\U000f0000" * 130_000).encode(), 422, "index 0"),
     ("prompt name unknown", body({"text": "a", "prompt_name": "query"}), 422, "prompt_name is not one of"),

@@ -17,8 +17,8 @@ KEY = {"authorization": "Bearer one"}
 
 @pytest.fixture(scope="module")
 def keyed() -> Iterator[Served]:
-    """A server that asks for a key, and reads no body of more than 4 MB."""
-    with serve(quantization="int8", api_key="one,two", max_body_bytes=4_000_000) as served:
+    """A server that asks for a key, reads no body of more than 4 MB, and has little memory for requests."""
+    with serve(quantization="int8", api_key="one,two", max_body_bytes=4_000_000, memory_mb=350) as served:
         yield served
 
 
@@ -118,7 +118,7 @@ def test_bodies_that_do_not_end_take_bounded_room_and_leave_small_requests_alone
     head = b"POST /embed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer one\r\nContent-Length: 4000000\r\n\r\n"
     large = b'{"text": "a"' + b" " * 3_000_000 + b"}"
     with ExitStack() as stack:
-        for _ in range(40):  # eight fill the room, but some may be refused while the large one is read
+        for _ in range(40):  # twenty fill the room, but some may be refused while the large one is read
             stack.enter_context(Raw(keyed.client.base_url)).send(head + b" " * 3_900_000)
             if status(keyed, large) == 429:
                 break
