@@ -8,6 +8,8 @@ from tests.raw import Raw, post
 
 WAIT_S = 4
 WORDS = 100
+# Between two requests: of many that are tokenized at once, room in the queue ends first.
+APART_S = 0.15
 
 
 def part_of_the_queue(server: Faulty, share: float) -> int:
@@ -28,9 +30,10 @@ def test_what_cannot_be_computed_before_its_deadline_is_refused_at_once(tmp_path
         texts = part_of_the_queue(server, 0.05)
         header = f"x-request-timeout-ms: {1000 * WAIT_S}"
         callers = [Raw(server.served.client.base_url) for _ in range(20)]
-        began = time.monotonic()
         for number, caller in enumerate(callers):
+            began = time.monotonic()
             caller.send(post(bulk(number, texts), header))
+            time.sleep(APART_S)
         refused = callers[-1].answer()
         assert refused
         assert time.monotonic() - began < WAIT_S
@@ -65,6 +68,7 @@ def test_the_patience_of_callers_who_hang_up_is_learned_and_bounds_the_queue(tmp
         texts = part_of_the_queue(server, 0.03)
         for number, caller in enumerate(patient):
             caller.send(post(bulk(number, texts)))
+            time.sleep(APART_S)
         refused = patient[-1].answer()
         assert refused
         assert refused.status == 429
