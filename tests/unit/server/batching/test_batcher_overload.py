@@ -49,7 +49,8 @@ def test_callers_who_do_not_say_how_long_they_wait_are_taken_for_those_who_hung_
         for _ in range(200):
             queue.note_patience(2.0, left=True)
         assert queue.patience_s <= 2.0
-        other = asyncio.create_task(queue.embed(ids([1] * 16, [2] * 16), FAR))
+        # More than the patience and a batch under way leave time for.
+        other = asyncio.create_task(queue.embed(ids(*([number] * 16 for number in range(10, 20))), FAR))
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError, match="callers wait") as caught:
             await queue.embed(ids([3] * 16, [4]), FAR, since=0.0)
