@@ -1,18 +1,16 @@
 """The OpenAPI 3.1 document of one running server: every route, body, answer, header and error."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 from server import __version__, errors
+from server.api import routes
 from server.api.guard import MILLISECONDS, REQUEST_TIMEOUT
 from server.api.instrumentation import REQUEST_ID
-from server.api.schemas import Schema, components, ref
+from server.api.operation import JSON, Examples, Operation, Schema, ref
+from server.api.schemas import components
 from server.errors import ServiceError
 from server.service.loaded_model import LoadedModel
-from server.telemetry import metrics
-
-JSON = "application/json"
 
 VECTOR_HEADERS = {
     "x-compute-tokens": "Tokens computed, special tokens included.",
@@ -27,51 +25,16 @@ ERROR_HEADERS = {
     "Retry-After": "Seconds after which to try again.",
     "WWW-Authenticate": "The kind of key that is asked for.",
 }
-READ_ERRORS = (errors.UnauthorizedError, ServiceError)
-BODY_ERRORS = (
-    errors.MalformedError,
-    errors.UnauthorizedError,
-    errors.ForbiddenError,
-    errors.SlowRequestError,
-    errors.TooLargeError,
-    errors.MediaTypeError,
-    errors.InvalidError,
-    errors.OverloadedError,
-    ServiceError,
-    errors.UnavailableError,
-    errors.DeadlineError,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path. `body` names a schema; without one it is a GET. `media` is the answer's type."""
-
-    path: str
-    id: str
-    summary: str
-    answer: Schema
-    text: str = ""
-    body: str = ""
-    examples: Mapping[str, object] = field(default_factory=dict)
-    failures: tuple[type[ServiceError], ...] = READ_ERRORS
-    media: str = JSON
-    vectors: bool = False
-    open: bool = False
-
-    @property
-    def openai(self) -> bool:
-        """Whether errors have OpenAI's shape."""
-        return self.path.startswith(errors.OPENAI_PATHS)
 
 
 def document(loaded: LoadedModel) -> dict[str, Any]:
     """Describe the server that `loaded` will be, as OpenAPI 3.1.1 has it."""
     manifest, asks_key = loaded.artifact.manifest, bool(loaded.settings.api_key)
-    operations = _operations(manifest.name, sorted(manifest.prompts))
+    operations = [operation for operation, _ in routes.ROUTES]
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})["post" if operation.body else "get"] = _operation(operation, asks_key)
+        described = _operation(operation, operation.examples(manifest), asks_key)
+        paths.setdefault(operation.template, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.1",
         "info": {
@@ -94,124 +57,14 @@ def document(loaded: LoadedModel) -> dict[str, Any]:
     }
 
 
-def _operations(model: str, prompts: list[str]) -> list[Operation]:
-    named = {"a named prompt": {"inputs": "What is BM25?", "prompt_name": prompts[0]}} if prompts else {}
-    vectors = {"anyOf": [ref("OneVector"), ref("ManyVectors"), {"type": "array", "items": ref("Vector")}]}
-    embed = Operation(
-        path="/embed",
-        id="embed",
-        summary="Embed texts",
-        text="The answer's shape follows the question's key: `text` gives `embedding` (or `embeddings`, for a list), "
-        "`texts` gives `embeddings`, and `inputs` the bare list of vectors, as Text Embeddings Inference answers.",
-        body="EmbedBody",
-        examples={
-            "one text": {"text": "Hello world"},
-            "many texts": {"texts": ["first text", "second text"], "input_type": "document"},
-            "a query": {"text": "What is BM25?", "input_type": "query"},
-            "Text Embeddings Inference": {"inputs": ["first text", "second text"], "truncate": True},
-        }
-        | named,
-        answer=vectors,
-        vectors=True,
-        failures=BODY_ERRORS,
-    )
-    return [
-        embed,
-        _base_route(embed),
-        *_openai_operations(model),
-        *_tei_operations(),
-        *_state_operations(),
-    ]
-
-
-def _base_route(embed: Operation) -> Operation:
-    return Operation(
-        path="/",
-        id="embedAtBase",
-        summary="Embed texts, for clients that post to the server's address",
-        text="The same as POST /embed. Hugging Face's InferenceClient posts to the address that it is given.",
-        body=embed.body,
-        examples={"Text Embeddings Inference": {"inputs": ["first text", "second text"]}},
-        answer=embed.answer,
-        vectors=True,
-        failures=BODY_ERRORS,
-    )
-
-
-def _openai_operations(model: str) -> Iterable[Operation]:
-    yield Operation(
-        path="/v1/embeddings",
-        id="createEmbeddings",
-        summary="Embed texts, as OpenAI's clients ask",
-        text="`input_type`, `prompt_name` and `truncate` are additions (`extra_body` in OpenAI's client).",
-        body="EmbeddingsBody",
-        examples={
-            "one text": {"model": model, "input": "Hello world"},
-            "base64": {"model": model, "input": ["first text", "second text"], "encoding_format": "base64"},
-        },
-        answer=ref("Embeddings"),
-        vectors=True,
-        failures=(*BODY_ERRORS, errors.UnknownModelError),
-    )
-    yield Operation("/v1/models", "listModels", "List the model that is served", ref("Models"))
-    yield Operation(
-        path="/v1/models/{model}",
-        id="retrieveModel",
-        summary="Describe the model that is served",
-        answer=ref("Model"),
-        failures=(*READ_ERRORS, errors.UnknownModelError),
-    )
-
-
-def _tei_operations() -> Iterable[Operation]:
-    yield Operation(
-        path="/similarity",
-        id="compare",
-        summary="Compare one sentence with others",
-        text="Answers their cosines with it, in their order.",
-        body="SimilarityBody",
-        examples={
-            "a sentence and two others": {
-                "inputs": {"source_sentence": "The cat sleeps.", "sentences": ["A kitten naps.", "Rates rose."]}
-            }
-        },
-        answer=ref("Cosines"),
-        vectors=True,
-        failures=BODY_ERRORS,
-    )
-    yield Operation(
-        path="/tokenize",
-        id="tokenize",
-        summary="Cut texts into the model's tokens",
-        text="All of a text's tokens, also those that the model would not read.",
-        body="TokenizeBody",
-        examples={"a text": {"inputs": "Hello world"}, "bare tokens": {"inputs": "Hi", "add_special_tokens": False}},
-        answer=ref("Tokens"),
-        failures=BODY_ERRORS,
-    )
-    yield Operation("/info", "info", "Model, machine and limits", ref("Info"))
-
-
-def _state_operations() -> Iterable[Operation]:
-    broken = (ServiceError, errors.UnavailableError)
-    yield Operation("/health", "health", "Alive, or to be restarted", ref("Status"), failures=broken, open=True)
-    yield Operation("/ready", "ready", "Whether requests can be answered", ref("Status"), failures=broken, open=True)
-    text = {"type": "string"}
-    yield Operation(
-        "/metrics", "metrics", "Counters for Prometheus", text, media=metrics.CONTENT_TYPE.partition(";")[0]
-    )
-    yield Operation("/openapi.json", "openapi", "This document", {"type": "object"})
-    yield Operation("/docs", "docs", "This document to read", text, media="text/html")
-
-
-def _operation(operation: Operation, asks_key: bool) -> Schema:
+def _operation(operation: Operation, examples: Examples, asks_key: bool) -> Schema:
     described: Schema = {"operationId": operation.id, "summary": operation.summary}
     if operation.text:
         described["description"] = operation.text
     described["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in _parameter_names(operation)]
     if operation.body:
-        examples = {name: {"value": value} for name, value in operation.examples.items()}
-        content = {JSON: {"schema": ref(operation.body), "examples": examples}}
+        shown = {name: {"value": value} for name, value in examples.items()}
+        content = {JSON: {"schema": ref(operation.body.__name__), "examples": shown}}
         described["requestBody"] = {"required": True, "content": content}
     failures = {
         str(kind.status): {"$ref": f"#/components/responses/{_error_name(operation, kind)}"}
@@ -230,9 +83,8 @@ def _answer(operation: Operation) -> Schema:
         "headers": _header_refs(headers),
         "content": {operation.media: {"schema": operation.answer}},
     }
-    if operation.id == "listModels":
-        link = {"operationId": "retrieveModel", "parameters": {"model": "$response.body#/data/0/id"}}
-        answer["links"] = {"model": link}
+    if operation.links:
+        answer["links"] = operation.links
     return answer
 
 
@@ -280,7 +132,7 @@ def _headers() -> Schema:
 
 def _parameter_names(operation: Operation) -> list[str]:
     return [
-        *(["model"] if "{model}" in operation.path else []),
+        *(["model"] if "{model}" in operation.template else []),
         REQUEST_ID,
         *([REQUEST_TIMEOUT] if operation.body else []),
     ]

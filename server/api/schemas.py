@@ -10,41 +10,42 @@ from typing import Any
 
 import msgspec
 
-from server.api.dialects.embed import KEYS, EmbedBody, ManyVectors, OneVector
-from server.api.dialects.fields import COMPONENTS
-from server.api.dialects.openai import Embeddings, EmbeddingsBody, Model, Models
-from server.api.dialects.similarity import Cosines, SimilarityBody
-from server.api.dialects.tokens import TokenizeBody, Tokens
+from server.api import routes
+from server.api.operation import COMPONENTS, Schema, ref
 from server.errors import FlatError, InvalidError, NestedError
 from server.model.tokenization import Tokenizer
 from server.service.blank_text import PATTERN
 from server.service.embed_request import DIRECTIONS, PROMPTS_OF, TRUNCATIONS, Asker
-from server.service.info import Info, Status
 from server.service.loaded_model import LoadedModel
 
-Schema = dict[str, Any]
-
-BODIES = (EmbedBody, EmbeddingsBody, SimilarityBody, TokenizeBody)
-ANSWERS = (OneVector, ManyVectors, Embeddings, Models, Model, Info, Status, FlatError, NestedError)
-UNNAMED = {"Cosines": Cosines, "Tokens": Tokens}
+ERRORS = {"FlatError": FlatError, "NestedError": NestedError}
 # What may stand beside a reference.
 ANNOTATIONS = frozenset({"$ref", "description"})
 
 
 def components(loaded: LoadedModel) -> dict[str, Schema]:
     """Return every schema by its name."""
-    types = [*BODIES, *ANSWERS, *UNNAMED.values()]
-    made, shapes = msgspec.json.schema_components(types, ref_template=COMPONENTS + "{name}")
-    shapes |= dict(zip(UNNAMED, made[-len(UNNAMED) :], strict=True))
-    for name, rules in _rules(Asker(loaded.settings, loaded.artifact.manifest)).items():
-        shapes[name]["allOf"] = rules
-    shapes["EmbedBody"]["oneOf"] = [{"required": [key]} for key in KEYS]
+    types = _types()
+    made, shapes = msgspec.json.schema_components(types.values(), ref_template=COMPONENTS + "{name}")
+    shapes |= {name: schema for name, schema in zip(types, made, strict=True) if name not in shapes}
+    contradictions = _contradictions(Asker(loaded.settings, loaded.artifact.manifest))
+    for shape in shapes.values():
+        fields = shape.get("properties", {}).keys()
+        if rules := [rule for pair, refused in contradictions if pair <= fields for rule in refused]:
+            shape["allOf"] = rules
+    for operation, _ in routes.ROUTES:
+        if operation.body and operation.one_of:
+            shapes[operation.body.__name__]["oneOf"] = [{"required": [key]} for key in operation.one_of]
     return {name: _tidy(shape) for name, shape in shapes.items()} | _limited(loaded)
 
 
-def ref(name: str) -> Schema:
-    """Refer to the schema `name`."""
-    return {"$ref": COMPONENTS + name}
+def _types() -> dict[str, Any]:
+    """Every type whose schema has a name: those with a name of their own, then the others."""
+    operations = [operation for operation, _ in routes.ROUTES]
+    bodies = {operation.body.__name__: operation.body for operation in operations if operation.body}
+    answers = {name: kind for operation in operations for name, kind in operation.types.items()}
+    found = bodies | answers | ERRORS
+    return dict(sorted(found.items(), key=lambda named: not isinstance(named[1], type)))
 
 
 def _limited(loaded: LoadedModel) -> dict[str, Schema]:
@@ -113,12 +114,15 @@ def _prompt_name(prompts: Mapping[str, str]) -> Schema:
     return {"description": "One of the model's prompts, by name.", "type": "string", "enum": sorted(prompts)}
 
 
-def _rules(asker: Asker) -> dict[str, list[Schema]]:
+def _contradictions(asker: Asker) -> list[tuple[set[str], list[Schema]]]:
+    """Return fields that can contradict each other, and what forbids it."""
     sides = [key for key in TRUNCATIONS if isinstance(key, str)]
-    ends = _exclude(("truncate", sides), ("truncation_direction", list(DIRECTIONS)), asker.truncation)
-    prompts = _exclude(("input_type", list(PROMPTS_OF)), ("prompt_name", sorted(asker.manifest.prompts)), asker.prompt)
-    rules = {"EmbedBody": ends + prompts, "EmbeddingsBody": prompts, "SimilarityParameters": ends}
-    return {name: found for name, found in rules.items() if found}
+    ends = ("truncate", sides), ("truncation_direction", list(DIRECTIONS))
+    prompts = ("input_type", list(PROMPTS_OF)), ("prompt_name", sorted(asker.manifest.prompts))
+    return [
+        ({"truncate", "truncation_direction"}, _exclude(*ends, asker.truncation)),
+        ({"input_type", "prompt_name"}, _exclude(*prompts, asker.prompt)),
+    ]
 
 
 def _exclude(

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from threading import Event
 from typing import TypeVar
@@ -19,13 +18,14 @@ from server.batching.job import Embedded
 from server.batching.worker_threads import WorkerThreads
 from server.budget import Budget
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
-from server.inference.engine import Engine, Ids, Vectors
+from server.inference.engine import Engine, Ids
 from server.model.tokenization import SLICE_CHARACTERS, WORKERS, Inputs, Pieces
 from server.service.embed_request import Asker, EmbedRequest
 from server.service.info import describe
 from server.service.known_answer import KnownAnswer
 from server.service.loaded_model import LoadedModel
 from server.service.memory_budget import PARSED_FACTOR
+from server.service.result import Result
 from server.service.vector_cache import VectorCache
 from server.system import machine
 from server.system.memory import Claim, Memory, size_of
@@ -46,19 +46,6 @@ SPECIAL_TOKENS = 2
 CLOSE_TIMEOUT_S = 3.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A question's vectors, whole ones, [inputs, dimension], and the work behind them; times in seconds."""
-
-    vectors: Vectors
-    characters: int
-    tokens: int
-    truncated: int
-    tokenization_s: float
-    queue_s: float
-    inference_s: float
 
 
 class Service:

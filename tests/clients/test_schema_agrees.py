@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.api.dialects import embed, openai, similarity, tokens
-from server.api.dialects.fields import COMPONENTS
+from server.api.operation import COMPONENTS
 from server.api.schemas import components
 from server.errors import CallerError
 from server.model.artifact import open_artifact

@@ -1,6 +1,6 @@
 """`POST /embed`: three shapes under one route; the answer's shape follows the question's key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
 import msgspec
@@ -21,10 +21,12 @@ from server.api.dialects.fields import (
     Vector,
     as_inputs,
 )
+from server.api.operation import BODY_ERRORS, Examples, Operation, ref
 from server.errors import InvalidError
-from server.inference.engine import Vectors
+from server.model.manifest import Manifest
 from server.model.tokenization import Inputs
 from server.service.embed_request import Asker, EmbedRequest, cut
+from server.service.result import Result
 
 KEYS = ("text", "texts", "inputs")
 Shape = Literal["embedding", "embeddings", "rows"]
@@ -87,9 +89,9 @@ def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
     return EmbedQuestion(question, shape)
 
 
-def render(asked: EmbedQuestion, vectors: Vectors) -> bytes:
+def render(asked: EmbedQuestion, result: Result) -> bytes:
     """Write the answer from the vectors, [texts, dimension]."""
-    rows = cut(vectors, asked.question.dimensions, asked.question.normalize)
+    rows = cut(result.vectors, asked.question.dimensions, asked.question.normalize)
     answer: object = rows
     if asked.shape == "embedding":
         answer = {"embedding": rows[0]}
@@ -106,3 +108,39 @@ def _inputs_of(body: EmbedBody, asker: Asker) -> tuple[Inputs, Shape]:
     [(key, value)] = given
     plain: Shape = "embedding" if isinstance(value, str) else "embeddings"
     return asker.inputs(as_inputs(value, key), key), "rows" if key == "inputs" else plain
+
+
+def _examples(manifest: Manifest) -> Examples:
+    prompts = sorted(manifest.prompts)
+    named = {"a named prompt": {"inputs": "What is BM25?", "prompt_name": prompts[0]}} if prompts else {}
+    return {
+        "one text": {"text": "Hello world"},
+        "many texts": {"texts": ["first text", "second text"], "input_type": "document"},
+        "a query": {"text": "What is BM25?", "input_type": "query"},
+        "Text Embeddings Inference": {"inputs": ["first text", "second text"], "truncate": True},
+        **named,
+    }
+
+
+OPERATION = Operation(
+    path="/embed",
+    id="embed",
+    summary="Embed texts",
+    text="The answer's shape follows the question's key: `text` gives `embedding` (or `embeddings`, for a list), "
+    "`texts` gives `embeddings`, and `inputs` the bare list of vectors, as Text Embeddings Inference answers.",
+    body=EmbedBody,
+    one_of=KEYS,
+    examples=_examples,
+    answer={"anyOf": [ref("OneVector"), ref("ManyVectors"), {"type": "array", "items": ref("Vector")}]},
+    types={"OneVector": OneVector, "ManyVectors": ManyVectors},
+    vectors=True,
+    failures=BODY_ERRORS,
+)
+AT_BASE = replace(
+    OPERATION,
+    path="/",
+    id="embedAtBase",
+    summary="Embed texts, for clients that post to the server's address",
+    text="The same as POST /embed. Hugging Face's InferenceClient posts to the address that it is given.",
+    examples=lambda _: {"Text Embeddings Inference": {"inputs": ["first text", "second text"]}},
+)

@@ -8,15 +8,14 @@ from typing import Annotated, cast
 
 from msgspec import Meta
 
+from server.api.operation import ref
 from server.errors import InvalidError
 from server.model.tokenization import PARAM, Inputs
 from server.service.embed_request import DIRECTIONS, PROMPTS_OF, TRUNCATIONS
 
-COMPONENTS = "#/components/schemas/"
-
 
 def _limited(name: str) -> Meta:
-    return Meta(extra_json_schema={"$ref": COMPONENTS + name})
+    return Meta(extra_json_schema=ref(name))
 
 
 Text = Annotated[str, _limited("Text")]

@@ -22,10 +22,12 @@ from server.api.dialects.fields import (
     Vector,
     as_inputs,
 )
-from server.errors import InvalidError
+from server.api.operation import BODY_ERRORS, READ_ERRORS, Operation, ref
+from server.errors import InvalidError, UnknownModelError
 from server.inference.engine import Vectors
 from server.model.manifest import Manifest
 from server.service.embed_request import Asker, EmbedRequest, cut
+from server.service.result import Result
 
 FORMATS = ("float", "base64")
 Base64 = Annotated[str, Meta(description="The vector's components as little-endian float32, in base64.")]
@@ -133,15 +135,15 @@ def parse(raw: bytes, asker: Asker) -> EmbeddingsQuestion:
     return EmbeddingsQuestion(question, body.encoding_format == "base64", asker.manifest.name)
 
 
-def render(asked: EmbeddingsQuestion, vectors: Vectors, tokens: int) -> bytes:
+def render(asked: EmbeddingsQuestion, result: Result) -> bytes:
     """Write the answer from the vectors, [inputs, dimension], and the tokens computed for them."""
-    rows = cut(vectors, asked.question.dimensions, asked.question.normalize)
+    rows = cut(result.vectors, asked.question.dimensions, asked.question.normalize)
     written = map(_base64, rows) if asked.base64 else rows
     answer = {
         "object": "list",
         "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(written)],
         "model": asked.model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
     }
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
@@ -166,3 +168,36 @@ def list_models(model: Model) -> Models:
 
 def _base64(row: Vectors) -> str:
     return binascii.b2a_base64(row.astype("<f4", copy=False).data, newline=False).decode("ascii")
+
+
+OPERATION = Operation(
+    path="/v1/embeddings",
+    id="createEmbeddings",
+    summary="Embed texts, as OpenAI's clients ask",
+    text="`input_type`, `prompt_name` and `truncate` are additions (`extra_body` in OpenAI's client).",
+    body=EmbeddingsBody,
+    examples=lambda manifest: {
+        "one text": {"model": manifest.name, "input": "Hello world"},
+        "base64": {"model": manifest.name, "input": ["first text", "second text"], "encoding_format": "base64"},
+    },
+    answer=ref("Embeddings"),
+    types={"Embeddings": Embeddings},
+    vectors=True,
+    failures=(*BODY_ERRORS, UnknownModelError),
+)
+LIST_MODELS = Operation(
+    path="/v1/models",
+    id="listModels",
+    summary="List the model that is served",
+    answer=ref("Models"),
+    types={"Models": Models},
+    links={"model": {"operationId": "retrieveModel", "parameters": {"model": "$response.body#/data/0/id"}}},
+)
+RETRIEVE_MODEL = Operation(
+    path="/v1/models/{model:path}",
+    id="retrieveModel",
+    summary="Describe the model that is served",
+    answer=ref("Model"),
+    types={"Model": Model},
+    failures=(*READ_ERRORS, UnknownModelError),
+)

@@ -10,8 +10,9 @@ from msgspec import Meta
 
 from server.api.dialects.body import decode
 from server.api.dialects.fields import PromptName, Sentences, Text, Truncate, TruncationDirection
-from server.inference.engine import Vectors
+from server.api.operation import BODY_ERRORS, Operation, ref
 from server.service.embed_request import Asker, EmbedRequest
+from server.service.result import Result
 
 Cosine = Annotated[float, Meta(ge=-1, le=1)]
 Cosines = list[Cosine]
@@ -70,7 +71,25 @@ def parse(raw: bytes, asker: Asker) -> SimilarityQuestion:
     return SimilarityQuestion(question)
 
 
-def render(vectors: Vectors) -> bytes:
+def render(_asked: SimilarityQuestion, result: Result) -> bytes:
     """Write each sentence's cosine with the source from the vectors, [1 + sentences, dimension]."""
-    cosines = np.clip(vectors[1:] @ vectors[0], -1, 1)
+    cosines = np.clip(result.vectors[1:] @ result.vectors[0], -1, 1)
     return orjson.dumps(cosines, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+OPERATION = Operation(
+    path="/similarity",
+    id="compare",
+    summary="Compare one sentence with others",
+    text="Answers their cosines with it, in their order.",
+    body=SimilarityBody,
+    examples=lambda _: {
+        "a sentence and two others": {
+            "inputs": {"source_sentence": "The cat sleeps.", "sentences": ["A kitten naps.", "Rates rose."]}
+        }
+    },
+    answer=ref("Cosines"),
+    types={"Cosines": Cosines},
+    vectors=True,
+    failures=BODY_ERRORS,
+)

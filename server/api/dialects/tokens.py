@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from server.api.dialects.body import decode
 from server.api.dialects.fields import AnyText, AnyTexts, PromptName
+from server.api.operation import BODY_ERRORS, Operation, ref
 from server.model.tokenization import Pieces
 from server.service.embed_request import Asker
 
@@ -95,3 +96,19 @@ def _tokens(pieces: Pieces, part: slice) -> list[Token]:
         else {"id": id_, "text": pieces.text[start:stop], "special": False, "start": start, "stop": stop}
         for id_, name, (start, stop), special in columns
     ]
+
+
+OPERATION = Operation(
+    path="/tokenize",
+    id="tokenize",
+    summary="Cut texts into the model's tokens",
+    text="All of a text's tokens, also those that the model would not read.",
+    body=TokenizeBody,
+    examples=lambda _: {
+        "a text": {"inputs": "Hello world"},
+        "bare tokens": {"inputs": "Hi", "add_special_tokens": False},
+    },
+    answer=ref("Tokens"),
+    types={"Tokens": Tokens},
+    failures=BODY_ERRORS,
+)

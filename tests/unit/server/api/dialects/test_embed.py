@@ -17,6 +17,7 @@ from server.model.manifest import Manifest
 from server.model.tokenization import Truncation
 from server.service.embed_request import Asker, EmbedRequest
 from server.settings import Settings, resolve
+from tests.unit.server.fakes import result
 
 VECTORS: Vectors = np.array([[0.6, 0.8, 0.0], [0.0, 0.6, 0.8]], np.float32)
 
@@ -46,7 +47,7 @@ def with_prompts(card: Manifest, **prompts: str) -> Manifest:
 )
 def test_the_answers_shape_follows_the_questions_key(card: Manifest, body: dict[str, Any], answer: object) -> None:
     asked = embed.parse(orjson.dumps(body), Asker(resolve({}), card))
-    assert orjson.loads(embed.render(asked, VECTORS[: len(asked.question.inputs)])) == answer
+    assert orjson.loads(embed.render(asked, result(VECTORS[: len(asked.question.inputs)]))) == answer
 
 
 def test_token_ids_may_be_one_text_s_or_many(card: Manifest) -> None:

@@ -12,6 +12,7 @@ from server.inference.engine import Vectors
 from server.model.artifact import Artifact
 from server.service.embed_request import Asker, EmbedRequest
 from server.settings import resolve
+from tests.unit.server.fakes import result
 
 VECTORS: Vectors = np.array([[0.6, 0.8, 0.0], [0.0, 0.6, 0.8]], np.float32)
 
@@ -70,7 +71,7 @@ def test_refusals_name_the_field(asker: Asker, body: dict[str, Any], kind: type[
 
 def test_the_answer_counts_tokens_and_keeps_the_order(asker: Asker) -> None:
     asked = parse(asker, input=["a", "b"])
-    assert orjson.loads(openai.render(asked, VECTORS, 6)) == {
+    assert orjson.loads(openai.render(asked, result(VECTORS, tokens=6))) == {
         "object": "list",
         "data": [
             {"object": "embedding", "index": 0, "embedding": [0.6, 0.8, 0.0]},
@@ -85,7 +86,7 @@ def test_the_answer_counts_tokens_and_keeps_the_order(asker: Asker) -> None:
 def test_base64_holds_the_same_bits(asker: Asker, dimensions: int | None) -> None:
     def rows(encoding_format: str) -> list[Any]:
         asked = parse(asker, input=["a", "b"], dimensions=dimensions, encoding_format=encoding_format)
-        return [row["embedding"] for row in orjson.loads(openai.render(asked, VECTORS, 6))["data"]]
+        return [row["embedding"] for row in orjson.loads(openai.render(asked, result(VECTORS, tokens=6)))["data"]]
 
     written = [np.frombuffer(base64.b64decode(row), "<f4") for row in rows("base64")]
     np.testing.assert_array_equal(written, np.array(rows("float"), np.float32))

@@ -9,6 +9,7 @@ from server.errors import InvalidError, TooLargeError
 from server.model.artifact import Artifact
 from server.service.embed_request import Asker, EmbedRequest
 from server.settings import resolve
+from tests.unit.server.fakes import result
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ def test_no_sentences_and_too_many_are_refused(asker: Asker) -> None:
 
 def test_the_answer_is_the_cosines() -> None:
     vectors = np.array([[0.6, 0.8], [0.6, 0.8], [-0.6, -0.8], [0.8, -0.6]], np.float32)
-    same, opposite, across = orjson.loads(similarity.render(vectors))
+    asked = similarity.SimilarityQuestion(EmbedRequest(["a", "b", "c", "d"]))
+    same, opposite, across = orjson.loads(similarity.render(asked, result(vectors)))
     assert same == pytest.approx(1)
     assert opposite == pytest.approx(-1)
     assert across == pytest.approx(0, abs=1e-6)

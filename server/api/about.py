@@ -1,0 +1,65 @@
+"""What the server says of itself: the model, its state, its counters and its own documents."""
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server import errors
+from server.api import docs_page
+from server.api.operation import JSON, Operation, ref
+from server.errors import ServiceError
+from server.service.info import Info, Status
+from server.service.service import Service
+from server.telemetry import metrics
+
+TEXT = {"type": "string"}
+STATUS = {"Status": Status}
+BROKEN = (ServiceError, errors.UnavailableError)
+
+INFO = Operation("/info", "info", "Model, machine and limits", ref("Info"), {"Info": Info})
+HEALTH = Operation("/health", "health", "Alive, or to be restarted", ref("Status"), STATUS, failures=BROKEN, open=True)
+READY = Operation(
+    "/ready", "ready", "Whether requests can be answered", ref("Status"), STATUS, failures=BROKEN, open=True
+)
+METRICS = Operation(
+    "/metrics", "metrics", "Counters for Prometheus", TEXT, media=metrics.CONTENT_TYPE.partition(";")[0]
+)
+DOCUMENT = Operation("/openapi.json", "openapi", "This document", {"type": "object"})
+DOCS = Operation("/docs", "docs", "This document to read", TEXT, media="text/html")
+
+
+async def info(request: Request) -> Response:
+    """GET /info: the model, the machine and the limits."""
+    service: Service = request.app.state.service
+    return Response(orjson.dumps(service.info()), media_type=JSON)
+
+
+async def health(request: Request) -> Response:
+    """GET /health: the process is alive and inference does not hang."""
+    service: Service = request.app.state.service
+    service.check_alive()
+    return Response(orjson.dumps({"status": "alive"}), media_type=JSON)
+
+
+async def ready(request: Request) -> Response:
+    """GET /ready: requests can be answered now."""
+    service: Service = request.app.state.service
+    await service.check_ready()
+    return Response(orjson.dumps({"status": "ready"}), media_type=JSON)
+
+
+async def show_metrics(request: Request) -> Response:
+    """GET /metrics: counters for Prometheus."""
+    service: Service = request.app.state.service
+    return Response(service.metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+async def show_document(request: Request) -> Response:
+    """GET /openapi.json: every route, for programs."""
+    return Response(request.app.state.document, media_type=JSON)
+
+
+async def show_docs(request: Request) -> Response:
+    """GET /docs: every route, for people."""
+    headers = {"Content-Security-Policy": docs_page.POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(request.app.state.docs, headers=headers, media_type="text/html")

@@ -1,0 +1,140 @@
+"""From a request to its answer: its body is read and parsed, computed while its caller is there, and rendered."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from server.api.dialects import openai, tokens
+from server.api.operation import JSON
+from server.errors import ClientGoneError, SlowRequestError
+from server.service.embed_request import Asker, EmbedRequest
+from server.service.result import Result
+from server.service.service import Service
+from server.system.suspension import receiving
+
+T = TypeVar("T")
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Asked(Protocol):
+    """A parsed request of any dialect."""
+
+    @property
+    def question(self) -> EmbedRequest:
+        """What to embed."""
+
+
+AskedT = TypeVar("AskedT", bound=Asked)
+
+
+def vectors(parse: Callable[[bytes, Asker], AskedT], render: Callable[[AskedT, Result], bytes]) -> Handler:
+    """Return what answers the requests of one dialect with vectors, or with what is made of them."""
+
+    async def answer(request: Request) -> Response:
+        asked, result = await _embed(request, parse)
+        return _answer(request, result, partial(render, asked, result))
+
+    return answer
+
+
+async def models(request: Request) -> Response:
+    """GET /v1/models: the model that is served, in OpenAI's dialect."""
+    return Response(orjson.dumps(openai.list_models(request.app.state.model)), media_type=JSON)
+
+
+async def model(request: Request) -> Response:
+    """GET /v1/models/{model}: the same by the model's name or id."""
+    service: Service = request.app.state.service
+    service.asker.check_model(request.path_params["model"])
+    return Response(orjson.dumps(request.app.state.model), media_type=JSON)
+
+
+async def tokenize(request: Request) -> Response:
+    """POST /tokenize: texts in, the model's tokens out."""
+    service: Service = request.app.state.service
+    asked = tokens.parse(await _read_body(request, service), service.asker)
+    state = request.state
+    work = service.tokenize(asked.texts, asked.special, state.deadline, tokens.render, state.claim)
+    return Response(await _while_connected(request, work), media_type=JSON)
+
+
+def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Response:
+    """An answer with vectors, and what its headers tell of the work behind it; times in whole milliseconds."""
+    service: Service = request.app.state.service
+    with service.metrics.serialize_seconds.time():
+        body = render()
+    seconds = {
+        "x-total-time": time.monotonic() - request.state.started,
+        "x-tokenization-time": result.tokenization_s,
+        "x-queue-time": result.queue_s,
+        "x-inference-time": result.inference_s,
+    }
+    work = {
+        "x-compute-tokens": str(result.tokens),
+        "x-compute-characters": str(result.characters),
+        "x-truncated-inputs": str(result.truncated),
+    }
+    times = {name: str(round(1000 * value)) for name, value in seconds.items()}
+    return Response(body, headers=work | times, media_type=JSON)
+
+
+async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> tuple[AskedT, Result]:
+    service: Service = request.app.state.service
+    asked = parse(await _read_body(request, service), service.asker)
+    state = request.state
+    state.claim.hold(service.size_of(asked.question.inputs))
+    work = service.embed(asked.question, state.deadline, state.since, state.claim)
+    with _learning(service, state.since):
+        return asked, await _while_connected(request, work)
+
+
+@contextmanager
+def _learning(service: Service, since: float | None) -> Iterator[None]:
+    """Learn from a request that came at `since` how long callers wait who do not say so."""
+    left = False
+    try:
+        yield
+    except ClientGoneError:
+        left = True
+        raise
+    finally:
+        if since is not None:
+            service.note_patience(since, left=left)
+
+
+async def _read_body(request: Request, service: Service) -> bytes:
+    timeout_s = service.settings.receive_timeout_s
+    try:
+        async with receiving(timeout_s):
+            # Not `request.body()`, which would keep it for as long as the request.
+            return b"".join([chunk async for chunk in request.stream()])
+    except TimeoutError:
+        raise SlowRequestError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
+    except ClientDisconnect:
+        raise ClientGoneError("the caller hung up while sending") from None
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await `work`, and give it up when the caller hangs up: nobody would read what it computes."""
+    working = asyncio.ensure_future(work)
+    hanging_up = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({working, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGoneError("the caller hung up before the answer")
+        return working.result()
+    finally:
+        working.cancel()
+        hanging_up.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

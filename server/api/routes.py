@@ -1,0 +1,22 @@
+"""Every route: what it is, and what answers it. The application and the OpenAPI document are made from this table."""
+
+from server.api import about, handlers
+from server.api.dialects import embed, openai, similarity, tokens
+from server.api.handlers import Handler
+from server.api.operation import Operation
+
+ROUTES: tuple[tuple[Operation, Handler], ...] = (
+    (embed.OPERATION, handlers.vectors(embed.parse, embed.render)),
+    (embed.AT_BASE, handlers.vectors(embed.parse, embed.render)),
+    (openai.OPERATION, handlers.vectors(openai.parse, openai.render)),
+    (openai.LIST_MODELS, handlers.models),
+    (openai.RETRIEVE_MODEL, handlers.model),
+    (similarity.OPERATION, handlers.vectors(similarity.parse, similarity.render)),
+    (tokens.OPERATION, handlers.tokenize),
+    (about.INFO, about.info),
+    (about.HEALTH, about.health),
+    (about.READY, about.ready),
+    (about.METRICS, about.show_metrics),
+    (about.DOCUMENT, about.show_document),
+    (about.DOCS, about.show_docs),
+)
