@@ -10,7 +10,8 @@ from tests.serving import free_port, start
 
 PROGRAM = """
 import pathlib, time
-from server import __main__ as cli, start
+from server import __main__ as cli
+from server.service import startup
 
 def slowly(*arguments):
     time.sleep(1.5)
@@ -18,7 +19,7 @@ def slowly(*arguments):
     pathlib.Path({file!r}).touch()
     return warmed
 
-warm, start.warm = start.warm, slowly
+warm, startup.warm = startup.warm, slowly
 raise SystemExit(cli.main([]))
 """
 

@@ -12,6 +12,7 @@ from server.telemetry import logs
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_context import CURRENT, Answer, RequestContext
 from server.telemetry.traces import Tracer
+from tests.unit.server.telemetry.test_logs import said
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 VALID = f"00-{TRACE}-{PARENT}-01"
@@ -99,7 +100,7 @@ def test_two_traceparents_are_none() -> None:
 def test_lines_written_while_a_request_is_served_name_it_and_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("json", "debug")
     call(App(), headers=[(b"x-request-id", b"me"), (b"traceparent", VALID.encode())])
-    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    events = [json.loads(line) for line in said(capsys).splitlines()]
     lines = [event for event in events if event["logger"].startswith("server")]
     assert [(event["request_id"], event["trace_id"]) for event in lines] == [("me", TRACE)] * 2
     assert {"method": "POST", "route": "/embed", "code": 200}.items() <= lines[1].items()
