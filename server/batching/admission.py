@@ -90,10 +90,13 @@ class Admission:
         """Return the place of a request in the order of deadlines."""
         return min(due_by, now + PATIENT_S)
 
-    def check(self, ask: Ask, start: float, large: Callable[[], Timetable[WaitsT]], now: float) -> None:
+    def check(
+        self, ask: Ask, start: float, large: Callable[[], Timetable[WaitsT]], now: float, tokenized_s: float = 0.0
+    ) -> None:
         """Return if `ask` can be finished in time.
 
-        `start` is when all small requests before it will have been computed, and `large` makes the order of large ones.
+        `start` is when all small requests before it will have been computed, and `large` makes the order of the large
+        ones that wait. Those that are being tokenized need `tokenized_s` of work besides, before a large one.
 
         Raises:
             OverloadedError: not now.
@@ -106,7 +109,7 @@ class Admission:
         limit = now + PLANNED * max(0.0, due_by - now)
         late_s = start + own_s - limit
         if not ask.small:
-            late_s = large().lateness_s(ask.work_s, limit, self.rank(due_by, now))
+            late_s = large().lateness_s(tokenized_s + ask.work_s, limit, self.rank(due_by, now))
         if late_s > 0:
             raise _refusal(late_s, limit - now, learned=due_by < ask.deadline)
 

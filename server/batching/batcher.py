@@ -17,6 +17,7 @@ from server.batching.admission import retry_after_s, too_late
 from server.batching.cost_model import Pace
 from server.batching.in_flight import Batch
 from server.batching.job import Embedded, Job
+from server.batching.permit import Permit
 from server.batching.planner import BatchLimits
 from server.batching.scheduler import Scheduler
 from server.batching.worker_threads import BatchRun, WorkerThreads
@@ -89,21 +90,44 @@ class Batcher:
     async def embed(self, sequences: Sequence[Ids], deadline: float, since: float | None = None) -> Embedded:
         """Compute vectors for one request, in order; all of its texts are admitted or none.
 
+        For `deadline`, `since` and what is raised see `admit` and `compute`.
+        """
+        with self.admit(list(map(len, sequences)), deadline, since) as permit:
+            return await self.compute(sequences, permit)
+
+    @contextmanager
+    def admit(
+        self, lengths: Sequence[int], deadline: float, since: float | None = None, room: int = 1
+    ) -> Iterator[Permit]:
+        """Hold room during the block for a request with texts of about these lengths, which may not be known yet.
+
         `deadline` and `since`, when its caller began to wait if it did not say for how long, are on this batcher's
-        clock.
+        clock. With less than `room` tokens left in the queue it is refused even if it needs fewer.
 
         Raises:
             OverloadedError: the queue is full, or others take longer than the caller waits.
             UnavailableError: the batcher is closing.
-            DeadlineError: `deadline` passed first, or would.
+            DeadlineError: it takes longer by itself.
+        """
+        self._check_open()
+        with self._scheduler.admit(self._scheduler.ask(lengths, deadline, since), room) as permit:
+            yield permit
+
+    async def compute(self, sequences: Sequence[Ids], permit: Permit) -> Embedded:
+        """Compute vectors for the texts of an admitted request, in order.
+
+        Raises:
+            OverloadedError: they are more than was estimated, and there is no room or time for that.
+            UnavailableError: the batcher is closing.
+            DeadlineError: the deadline passed first, or would.
             InferenceError: a batch with texts of this request failed.
         """
-        ask = self._scheduler.ask(map(len, sequences), deadline, since)
         self._check_open()
-        self._scheduler.check(ask)
-        job = self._job(len(sequences), deadline, since, small=ask.small)
-        self._scheduler.admit(job, sequences, ask)
-        return await self._wait_for(job, ask.tokens)
+        self._scheduler.settle(permit, map(len, sequences))
+        ask = permit.ask
+        job = self._job(len(sequences), ask.deadline, ask.since, small=ask.small)
+        self._scheduler.enqueue(job, sequences, ask)
+        return await self._wait_for(job)
 
     async def probe(self, ids: Ids, deadline: float) -> Embedded:
         """Compute one text before all that wait, whether there is room or not.
@@ -113,8 +137,12 @@ class Batcher:
             InferenceError: it failed.
         """
         job = self._job(1, deadline, None, small=True)
-        self._scheduler.admit_first(job, [ids])
-        return await self._wait_for(job, len(ids))
+        self._scheduler.enqueue_first(job, [ids])
+        share = self._queue.take(len(ids))
+        try:
+            return await self._wait_for(job)
+        finally:
+            self._queue.release(share)
 
     def check_room(self, tokens: int = 1) -> None:
         """Tell whether the queue has room for `tokens` more; when idle it has for any number.
@@ -126,29 +154,16 @@ class Batcher:
         self._check_open()
         self._scheduler.check_room(tokens)
 
-    def check(self, lengths: Sequence[int], deadline: float, since: float | None = None) -> None:
-        """Tell whether a request with texts of these lengths in tokens would be admitted now.
+    def check_time(self, deadline: float) -> None:
+        """Tell whether the shortest text would be computed before `deadline`.
 
         Raises:
-            OverloadedError: the queue is full, or others take longer than the caller waits.
+            OverloadedError: others take longer.
             UnavailableError: the batcher is closing.
             DeadlineError: it takes longer by itself.
         """
         self._check_open()
-        self._scheduler.check(self._scheduler.ask(lengths, deadline, since))
-
-    @contextmanager
-    def reserved(self, lengths: Sequence[int], deadline: float, since: float | None = None) -> Iterator[None]:
-        """Hold room for texts of about these lengths during the block, in which a request finds out what they are.
-
-        Raises:
-            OverloadedError: there is none, or others take longer than the caller waits.
-            UnavailableError: the batcher is closing.
-            DeadlineError: it takes longer by itself.
-        """
-        self._check_open()
-        with self._scheduler.reserved(self._scheduler.ask(lengths, deadline, since)):
-            yield
+        self._scheduler.check(self._scheduler.ask([1], deadline, None))
 
     def note_patience(self, age_s: float, *, left: bool) -> None:
         """Learn from a caller who did not say how long it would wait: it left at this age, or was answered."""
@@ -178,10 +193,10 @@ class Batcher:
         done: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
         return Job(vectors, deadline, self._clock(), texts, small, done, since)
 
-    async def _wait_for(self, job: Job, tokens: int) -> Embedded:
+    async def _wait_for(self, job: Job) -> Embedded:
         self._scheduler.requests += 1
         self._idle.clear()
-        job.done.add_done_callback(partial(self._forget, job, self._queue.take(tokens)))
+        job.done.add_done_callback(partial(self._forget, job))
         self._dispatch()
         try:
             async with asyncio.timeout(max(0.0, job.deadline - self._clock())):
@@ -263,8 +278,7 @@ class Batcher:
         for job in batch.jobs():
             job.fail(error)
 
-    def _forget(self, job: Job, share: int, _done: asyncio.Future[Embedded]) -> None:
-        self._queue.release(share)
+    def _forget(self, job: Job, _done: asyncio.Future[Embedded]) -> None:
         self._scheduler.requests -= 1
         self._metrics.dropped_texts.inc(self._scheduler.forget(job))
         job.texts.clear()

@@ -17,6 +17,7 @@ from server.batching.fair_queue import FairQueue
 from server.batching.in_flight import Batch, InFlight
 from server.batching.job import Job, Text
 from server.batching.pending import PendingTexts
+from server.batching.permit import Estimates, Permit
 from server.batching.planner import BatchLimits, plan
 from server.batching.throughput import Speed
 from server.budget import Budget
@@ -37,6 +38,7 @@ class Scheduler:
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         """Plan for an engine of this `pace`; `clock` gives seconds."""
         self.queue = Budget(pace.queue_tokens)
+        self._estimates = Estimates()
         self.in_hand = InFlight(pace.streams, clock)
         self.patience = Patience()
         self.requests = 0
@@ -82,26 +84,42 @@ class Scheduler:
             DeadlineError: it cannot be finished in time, whatever goes first.
         """
         self.check_room(ask.tokens)
-        if self.queue.held:
-            now = self._clock()
-            self._admission.check(ask, self._start(now), partial(self._order, now), now)
+        self._check_time(ask, self._estimates)
 
     @contextmanager
-    def reserved(self, ask: Ask) -> Iterator[None]:
-        """Hold room for about what `ask` says during the block, in which a request finds out how much it needs.
+    def admit(self, ask: Ask, room: int = 1) -> Iterator[Permit]:
+        """Hold room during the block for a request that needs about what `ask` says.
+
+        With less than `room` tokens left in the queue it is refused even if it needs fewer.
 
         Raises:
-            OverloadedError: there is none.
+            OverloadedError: the queue is full, or it cannot be finished in time behind others.
             DeadlineError: it cannot be finished in time, whatever goes first.
         """
+        self.check_room(room)
         self.check(ask)
-        share = self.queue.take(ask.tokens)
+        permit = Permit(ask, self.queue, self._estimates)
         try:
-            yield
+            yield permit
         finally:
-            self.queue.release(share)
+            permit.release()
 
-    def admit(self, job: Job, sequences: Sequence[Ids], ask: Ask) -> None:
+    def settle(self, permit: Permit, lengths: Iterable[int]) -> None:
+        """Hold room for texts of these lengths in place of the estimate, of which no more than that is refused.
+
+        What is still being tokenized does not count against it: it was admitted before most of that.
+
+        Raises:
+            OverloadedError: it needs more than was estimated, and there is no room or time for that.
+            DeadlineError: it cannot be finished in time, whatever goes first.
+        """
+        ask = self.ask(lengths, permit.ask.deadline, permit.ask.since)
+        permit.release()
+        self.check_room(ask.tokens)
+        self._check_time(ask, Estimates())
+        permit.settle(ask)
+
+    def enqueue(self, job: Job, sequences: Sequence[Ids], ask: Ask) -> None:
         """Let the texts of a new request wait for their turns."""
         now = self._clock()
         if job.small:
@@ -114,7 +132,7 @@ class Scheduler:
         if self._timetable and not job.small:
             self._timetable.add(job)
 
-    def admit_first(self, job: Job, sequences: Sequence[Ids]) -> None:
+    def enqueue_first(self, job: Job, sequences: Sequence[Ids]) -> None:
         """Let the texts of a small request go before all others."""
         self._add(job, sequences, [-math.inf] * len(sequences))
 
@@ -158,6 +176,12 @@ class Scheduler:
         ]
         for text in job.texts:
             self._waiting.add(text)
+
+    def _check_time(self, ask: Ask, tokenized: Estimates) -> None:
+        if self.queue.held:
+            now = self._clock()
+            start = self._start(now) + self._admission.stretch * tokenized.small_s
+            self._admission.check(ask, start, partial(self._order, now), now, tokenized.large_s)
 
     def _start(self, now: float) -> float:
         """Estimate when the small requests that wait will have been computed."""

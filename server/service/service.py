@@ -15,6 +15,7 @@ import numpy as np
 from server.batching.batcher import Batcher
 from server.batching.calibration import Warm
 from server.batching.job import Embedded
+from server.batching.permit import Permit
 from server.batching.worker_threads import WorkerThreads
 from server.budget import Budget
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
@@ -81,18 +82,17 @@ class Service:
             ServiceError: they cannot be computed.
         """
         begun = time.monotonic()
-        self.check_room(deadline)
-        with self._batcher.reserved(self._expect_lengths(question), deadline, since):
+        with self._batcher.admit(self._expect_lengths(question), deadline, since, self._tokenizer.max_tokens) as permit:
             truncated, sequences = await self._encode(question, deadline)
-        tokenization_s = time.monotonic() - begun
-        self.metrics.tokenize_seconds.observe(tokenization_s)
-        tokens = sum(map(len, sequences))
-        self._check_tokens(tokens)
-        characters = question.characters
-        question.inputs.clear()
-        if claim:
-            claim.hold(sum(TEXT_BYTES + 2 * ids.nbytes + 4 * self._batcher.dimension for ids in sequences))
-        embedded = await self._compute(sequences, deadline, since)
+            tokenization_s = time.monotonic() - begun
+            self.metrics.tokenize_seconds.observe(tokenization_s)
+            tokens = sum(map(len, sequences))
+            self._check_tokens(tokens)
+            characters = question.characters
+            question.inputs.clear()
+            if claim:
+                claim.hold(sum(TEXT_BYTES + 2 * ids.nbytes + 4 * self._batcher.dimension for ids in sequences))
+            embedded = await self._compute(sequences, permit)
         result = Result(
             vectors=embedded.vectors,
             characters=characters,
@@ -121,6 +121,7 @@ class Service:
         Raises:
             ServiceError: the tokenizer is busy or too slow, or they are more tokens than a request may hold.
         """
+        self._batcher.check_room()
         characters = sum(map(len, texts))
         if claim:
             tokens = min(characters + SPECIAL_TOKENS * len(texts), self.settings.max_request_tokens)
@@ -145,7 +146,7 @@ class Service:
             DeadlineError: the deadline has passed.
         """
         self._batcher.check_room(self._tokenizer.max_tokens)
-        self._batcher.check([1], deadline)
+        self._batcher.check_time(deadline)
 
     def note_patience(self, since: float, *, left: bool) -> None:
         """Learn from a request whose caller did not say how long it would wait: it left now, or was answered."""
@@ -252,12 +253,12 @@ class Service:
                 raise _too_slow()
         return truncated, sequences
 
-    async def _compute(self, sequences: list[Ids], deadline: float, since: float | None) -> Embedded:
+    async def _compute(self, sequences: list[Ids], permit: Permit) -> Embedded:
         """Take from the cache what is there, and compute the rest."""
         found = self._cache.find(sequences)
         missing = [position for position in range(len(sequences)) if position not in found]
         if not found:
-            embedded = await self._batcher.embed(sequences, deadline, since)
+            embedded = await self._batcher.compute(sequences, permit)
             self._cache.keep(sequences, embedded.vectors)
             return embedded
         vectors = np.empty((len(sequences), self._batcher.dimension), np.float32)
@@ -266,13 +267,12 @@ class Service:
         if not missing:
             return Embedded(vectors, 0.0, 0.0)
         rest = [sequences[position] for position in missing]
-        embedded = await self._batcher.embed(rest, deadline, since)
+        embedded = await self._batcher.compute(rest, permit)
         self._cache.keep(rest, embedded.vectors)
         vectors[missing] = embedded.vectors
         return Embedded(vectors, embedded.queue_s, embedded.inference_s)
 
     def _check_tokenizer_room(self, characters: int) -> None:
-        self._batcher.check_room()
         if not self._tokenizing.has_room(characters):
             held, limit = self._tokenizing.held, self._tokenizing.limit
             raise OverloadedError(

@@ -142,7 +142,7 @@ class Simulation:
         job = Job(vectors, ask.deadline, self.now, len(lengths), ask.small, self._loop.create_future(), ask.since)
         self.scheduler.requests += 1
         # Each text is another one.
-        self.scheduler.admit(job, [np.array([next(self._numbers), *[0] * (length - 1)]) for length in lengths], ask)
+        self.scheduler.enqueue(job, [np.array([next(self._numbers), *[0] * (length - 1)]) for length in lengths], ask)
         return job
 
     def _dispatch(self) -> None:

@@ -155,7 +155,7 @@ def test_an_answer_leaves_nothing_behind(artifact: Artifact) -> None:
 
 def test_a_full_queue_a_deadline_and_a_defect_leave_nothing_behind(artifact: Artifact) -> None:
     async def full(to: House) -> None:
-        with to.service._batcher.reserved([10**9], math.inf), to.service._batcher.reserved([10**9], math.inf):
+        with to.service._batcher.admit([10**9], math.inf), to.service._batcher.admit([10**9], math.inf):
             assert await to.status(request()) == 429
 
     async def late(to: House) -> None:

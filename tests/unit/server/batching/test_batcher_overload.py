@@ -33,6 +33,40 @@ def test_what_cannot_be_finished_behind_others_is_refused_at_once_and_says_when_
     run(main())
 
 
+def test_work_that_is_still_being_tokenized_counts_for_those_who_come_after() -> None:
+    async def main() -> None:
+        queue = batcher(FakeEngine())
+        with queue.admit([16, 16], 14.0), queue.admit([16, 16], 14.0):
+            with pytest.raises(OverloadedError, match="deadline"):
+                await queue.embed(ids([3] * 16, [4] * 16), deadline=5.0)
+            with pytest.raises(OverloadedError, match="deadline"), queue.admit([16, 16], 5.0):
+                pass
+        assert first_ids((await queue.embed(ids([3] * 16, [4] * 16), deadline=5.0)).vectors) == [3, 4]
+
+    run(main())
+
+
+def test_what_was_admitted_is_not_refused_for_what_came_after() -> None:
+    async def main() -> None:
+        queue = batcher(FakeEngine())
+        with queue.admit([16, 16], 5.0) as first, queue.admit([16, 16], 14.0):
+            assert first_ids((await queue.compute(ids([3] * 16, [4] * 16), first)).vectors) == [3, 4]
+
+    run(main())
+
+
+def test_a_request_longer_than_its_estimate_is_refused_where_there_is_no_room_for_the_rest() -> None:
+    async def main() -> None:
+        queue = batcher(FakeEngine(), queue_tokens=19)
+        with queue.admit([8, 3], FAR), queue.admit([2], FAR) as second:
+            with pytest.raises(OverloadedError, match="queue is full"):
+                await queue.compute(ids([1] * 16), second)
+            assert queue.queued_tokens == 10
+        assert queue.queued_tokens == 0
+
+    run(main())
+
+
 def test_an_idle_batcher_takes_what_it_does_not_expect_to_finish() -> None:
     async def main() -> None:
         embedded = await batcher(FakeEngine()).embed(ids([1] * 16, [2] * 16), deadline=0.5)

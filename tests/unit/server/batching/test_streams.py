@@ -58,7 +58,7 @@ def test_the_drain_rate_is_that_of_all_streams() -> None:
     async def main() -> None:
         one, two = (batcher(FakeEngine(), streams=streams) for streams in (1, 2))
         assert (one.queued_s, two.queued_s) == (0, 0)
-        with one.reserved([100], FAR), two.reserved([100], FAR):
+        with one.admit([100], FAR), two.admit([100], FAR):
             assert two.queued_s == one.queued_s / 2
 
     run(main())
