@@ -1,1 +1,1 @@
-"""Re-embed a corpus: texts from a file or a store, vectors into the file or the store that the user has."""
+"""Re-embed a corpus: read texts from a file or a vector store, and write vectors to a file or a vector store."""

@@ -1,4 +1,4 @@
-"""`python -m server.migrate`: embed a corpus, resumable, into the file or the store that the user has."""
+"""The command `python -m server.migrate`: a resumable job that embeds a corpus into a file or a vector store."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ VISIBLE = (
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Do what the command line asks for; return the exit status."""
+    """Run the command line; return the exit status."""
     secret.remember_given(environ, arguments)
     try:
         asked = options.parse(arguments)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
 
 def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Iterable[str]]:
     if asked.compare_with:
-        check_stored(asked.compare_with.reveal())  # a wrong name is told before the work, not after
+        check_stored(asked.compare_with.reveal())  # a wrong name fails before the work, not after
     made, lines = _make(asked, environ) if asked.input or asked.merge else ({}, [])
     if asked.compare_with and not asked.dry_run:
         comparison = compare_stores(asked.compare_with.reveal(), asked.output.reveal())
@@ -67,8 +67,8 @@ def _make(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], I
         return made, receipt.lines(made)
     settings = settings_of(asked, environ)
     if asked.dry_run:
-        found = estimate_job(asked, settings)
-        return found, dry_run.lines(found)
+        estimated = estimate_job(asked, settings)
+        return estimated, dry_run.lines(estimated)
     made = secret.scrubbed((ray_job.migrate if asked.engine == "ray" else migrate)(asked, settings))
     return made, receipt.lines(made)
 

@@ -1,6 +1,6 @@
-"""`python -m server.migrate.environment INPUT OUTPUT FORMAT`: the environment of the Makefile that a job needs.
+"""`python -m server.migrate.environment INPUT OUTPUT FORMAT` prints which of the Makefile's environments a job needs.
 
-Standard library only: it is asked before there is any environment.
+Standard library only: it runs before any environment exists.
 """
 
 import sys
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from server.migrate.stores.registry import STORES, is_address
 
 RUNTIME, CLIENTS = ".venv", ".venv-stores"
-# What needs libraries beside the runtime's, and is no store.
+# File formats that need libraries outside the runtime environment.
 FORMATS = ("parquet", "faiss")
 SUFFIXES = (".parquet", ".faiss", ".zst", ".zstd")
 
 
 def environment(words: Iterable[str]) -> str:
-    """Name the environment for a job's input, output and format, in any order; empty words say nothing."""
+    """Return the environment for a job's input, output and format, in any order; empty words are ignored."""
     return CLIENTS if any(map(_needs_clients, words)) else RUNTIME
 
 

@@ -1,5 +1,5 @@
-"""Why a migration stops: every message says what to do, and that nothing is lost."""
+"""The error that stops a migration; its message says what to do and that nothing is lost."""
 
 
 class MigrateError(Exception):
-    """The migration cannot start or go on; what the journal has on record is kept."""
+    """The migration cannot start or continue; the progress in the journal is kept."""

@@ -1,4 +1,4 @@
-"""Which module reads which input. A module is imported when its format is asked for, and its libraries with it."""
+"""Maps input formats to the modules that read them, which are imported, with their libraries, on first use."""
 
 import importlib
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ SUFFIXES = {
 
 
 def open_source(location: str, name: str | None, options: Mapping[str, str]) -> Source:
-    """Open an input; `name` is its format, None to tell it from `location`.
+    """Open an input; `name` is its format, None to infer it from `location`.
 
     Raises:
-        MigrateError: there is nothing there, its format cannot be told, or a client library is missing.
+        MigrateError: there is no such input, its format cannot be inferred, or a client library is missing.
     """
     if location == "-":
         raise MigrateError("standard input cannot be read again after an interruption; save it to a file first")
@@ -51,10 +51,10 @@ def open_source(location: str, name: str | None, options: Mapping[str, str]) -> 
 
 
 def guess(location: str) -> str:
-    """Tell the format of an input from its address or its file's name.
+    """Infer the format of an input from its address or file name.
 
     Raises:
-        MigrateError: it cannot be told, or there is no such file.
+        MigrateError: the format cannot be inferred, or there is no such file.
     """
     if is_address(location):
         store = store_of(location)
@@ -74,10 +74,10 @@ def guess(location: str) -> str:
 
 
 def _of_folder(folder: Path) -> str:
-    """Tell whether the files of a folder are a text each or, by their names, records of one format.
+    """Infer the format of a folder from its file names: `folder` (one text per file), or one format of records.
 
     Raises:
-        MigrateError: they are of more than one kind, or one is no file.
+        MigrateError: the files are of different formats, or an entry is neither a file nor a folder.
     """
     kinds: dict[str, Path] = {}
     for path in files(folder):

@@ -1,4 +1,4 @@
-"""Client libraries that only some formats need, imported when they are asked for."""
+"""Imports optional client libraries, which only some formats need."""
 
 import importlib
 from typing import Any
@@ -10,7 +10,7 @@ def load(module: str, requirements: str = "requirements/stores.txt") -> Any:  # 
     """Import `module`.
 
     Raises:
-        MigrateError: it is not installed; the message holds the command that installs it.
+        MigrateError: it is not installed; the message gives the command that installs it.
     """
     try:
         return importlib.import_module(module)

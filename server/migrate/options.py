@@ -1,4 +1,4 @@
-"""What a user asks of a migration: one table of flags, checked whole before anything is opened."""
+"""The command-line options of a migration, all validated before anything is opened."""
 
 import argparse
 import re
@@ -33,7 +33,7 @@ server's settings (python -m server --help), such as DEVICE and MAX_BATCH_TOKENS
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags, parsed. `settings` are those that stand for a setting of the server."""
+    """The parsed flags. `settings` are those that override a setting of the server."""
 
     input: Location
     output: Location
@@ -61,11 +61,11 @@ class Options:
 
     @property
     def bounds(self) -> Bounds:
-        """What one window may hold."""
+        """The limits of one window."""
         return Bounds(records=self.window)
 
     def decisive(self) -> dict[str, str]:
-        """What decides the result beside input, model and target, as the journal keeps it."""
+        """The options that determine the result besides input, model and target, as the journal records them."""
         chunk = f"{self.chunk.tokens}:{self.chunk.overlap}" if self.chunk else "no"
         fields = {name.replace("_", " "): value for name, value in self.fields.items()}
         return {
@@ -78,7 +78,7 @@ class Options:
         }
 
     def folder(self, target: str) -> Path:
-        """Where the journal is: beside a file; for a store, under a name made of its identity `target`."""
+        """The journal's folder: beside an output file; for a store, named after its identity `target`."""
         if self.journal:
             return self.journal
         output = self.output.reveal()
@@ -88,13 +88,13 @@ class Options:
         return Path(".migrate") / f"{name}-{sha256(target.encode()).hexdigest()[:8]}"
 
     def place(self, target: str) -> str:
-        """Name what is written to, whatever its format: a file's path, or the identity `target` of a store."""
+        """What is written to, whatever its format: a file's path, or the identity `target` of a store."""
         output = self.output.reveal()
         return target if is_address(output) or "://" in output else str(Path(output).resolve())
 
 
 def job_folder(output: str) -> Path:
-    """Where the journal of a file's job is."""
+    """Return the journal's folder for an output file."""
     path = Path(output)
     if path.name in ("", ".."):
         raise MigrateError(f"--output {output}: must name a file, or a folder to be made")
@@ -102,7 +102,7 @@ def job_folder(output: str) -> Path:
 
 
 def parse(arguments: Sequence[str] | None) -> Options:
-    """Parse the command line; argparse ends the process where a flag is unknown or lacks its value.
+    """Parse the command line; argparse ends the process if a flag is unknown or lacks its value.
 
     Raises:
         MigrateError: flags contradict each other, or a value cannot be used.
@@ -133,7 +133,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    """Refuse at the beginning what would show at the end only."""
+    """Fail early on errors that would otherwise show only at the end."""
     if given["shard"].count > 1 and given["format"] not in sinks.READABLE:
         raise MigrateError(
             f"--shard writes files ({', '.join(sinks.READABLE)}), which --merge unites in a file or a store; "
@@ -145,7 +145,7 @@ def _check(given: Mapping[str, Any]) -> None:
 
 
 def _check_place(flag: str, where: str, given: Mapping[str, Any]) -> None:
-    """Refuse what cannot be a file's name without a secret in it, since names are shown and kept in UTF-8."""
+    """Refuse a file name that may contain a secret or is not UTF-8: names are shown and stored."""
     formats = {"input": "input_format", "output": "format", "compare_with": ""}
     if is_address(where) and flag in formats:
         if (named := given.get(formats[flag])) not in (None, store_of(where)):
@@ -224,7 +224,7 @@ def _add_way(group: argparse._ArgumentGroup) -> None:
     add("--json", action="store_true", help="print the summary as JSON")
 
 
-def _records(raw: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,7}", raw) or not int(raw):
+def _records(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", text) or not int(text):
         raise argparse.ArgumentTypeError("must be a whole number from 1 to 9999999")
-    return int(raw)
+    return int(text)

@@ -1,4 +1,4 @@
-"""Which module writes which output. A module is imported when its format is asked for, and its libraries with it."""
+"""Maps output formats to the modules that write them, which are imported, with their libraries, on first use."""
 
 import importlib
 from collections.abc import Iterator, Mapping
@@ -27,15 +27,15 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".faiss": "faiss",
 }
-# Formats whose finished rows can be read again (`read`), as --merge does.
+# Formats whose finished rows can be read back (`read`), as --merge does.
 READABLE = ("npy", "npz", "jsonl", "parquet")
 
 
 def open_sink(location: str, name: str | None, options: Mapping[str, str]) -> Sink:
-    """Make the sink for an output; `name` is its format, None to tell it from `location`.
+    """Create the sink for an output; `name` is its format, None to infer it from `location`.
 
     Raises:
-        MigrateError: its format cannot be told, or a client library is missing.
+        MigrateError: the format cannot be inferred, or a client library is missing.
     """
     chosen = name or guess(location)
     if chosen in STORES and not STORES[chosen].offline:
@@ -49,10 +49,10 @@ def read(location: str, name: str) -> Iterator[Row]:
 
 
 def guess(location: str) -> str:
-    """Tell the format of an output from its address or its file's name.
+    """Infer the format of an output from its address or file name.
 
     Raises:
-        MigrateError: it cannot be told.
+        MigrateError: the format cannot be inferred.
     """
     if is_address(location):
         return store_of(location)

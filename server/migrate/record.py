@@ -1,4 +1,4 @@
-"""What goes through a migration: a text on its way in, a vector on its way out."""
+"""The units of a migration: an input record with its text, and an output row with its vector."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from server.inference.engine import Vectors
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One entry of the input; `ordinal` counts them from 0 in the input's order, rejected ones included.
+    """One entry of the input; `ordinal` is its 0-based position in the input, rejected records included.
 
-    `text` is what the input holds, which may be no text at all (None, a number): embedding decides.
+    `text` is the field's value as read, which need not be a string (None, a number); `Preparer` rejects those.
     """
 
     ordinal: int
@@ -22,9 +22,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry of the output: a unit vector [dimension], float32, and what it belongs to.
+    """One row of the output: a unit vector [dimension], float32, with its id, text and metadata.
 
-    `place` counts the rows of this output from 0, without gaps: its row in a `.npy`.
+    `place` is its 0-based position in the output, without gaps: its row in a `.npy`.
     """
 
     place: int

@@ -1,4 +1,4 @@
-"""How neighbours change between two sets of vectors of the same texts, whatever their dimensions."""
+"""Compares the nearest neighbours of the same texts in two sets of vectors, which may differ in dimension."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from server.migrate.commands.open_stored import open_stored
 from server.migrate.errors import MigrateError
 
 NEIGHBOURS = 10
-# Two samples of this size at 1,024 dimensions take 40 MB, their neighbours a second.
+# Two samples of this size at 1,024 dimensions take 40 MB, and searching them takes a second.
 SAMPLE = 5000
 QUERIES = 500
 EXAMPLES = 5
@@ -21,7 +21,7 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One query whose neighbours changed: ids, the nearest first."""
+    """One query whose neighbours changed; the ids are ordered nearest first."""
 
     query: str
     overlap: float
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class NeighbourComparison:
-    """What changed. `overlap` is the mean share of a query's neighbours in the old space that it keeps in the new.
+    """The result. `overlap` is the mean share of a query's old neighbours that are also its new neighbours.
 
     `examples` are the queries that changed most.
     """
@@ -44,7 +44,7 @@ class NeighbourComparison:
     examples: tuple[Change, ...]
 
     def lines(self) -> list[str]:
-        """Say it in lines of text."""
+        """Format the comparison as lines of text."""
         return [
             f"compared {self.queries} queries among {self.sample} sampled ids",
             f"mean overlap of the {self.neighbours} nearest neighbours: {self.overlap:.3f}",
@@ -54,10 +54,10 @@ class NeighbourComparison:
 
 
 def check_stored(where: str) -> None:
-    """Check that there is something to compare with.
+    """Check that the vectors to compare with can be read.
 
     Raises:
-        MigrateError: it cannot be read.
+        MigrateError: they cannot be read.
     """
     with closing(open_stored(where)) as stored:
         next(iter(stored.ids()), None)
@@ -83,10 +83,10 @@ def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUER
 
 
 def compare(old: Vectors, new: Vectors, ids: Sequence[str], queries: Sequence[int]) -> NeighbourComparison:
-    """Compare exact neighbours by cosine, each in its own space.
+    """Compare exact nearest neighbours by cosine, computed separately in each space.
 
-    `old` [n, d1] and `new` [n, d2] are vectors of the texts `ids`, n at least 2; `queries` are rows of them. A query is
-    not its own neighbour.
+    `old` [n, d1] and `new` [n, d2] are the vectors of `ids`, n at least 2; `queries` are row numbers. A query is not
+    its own neighbour.
     """
     count = min(NEIGHBOURS, len(ids) - 1)
     before, after = neighbours(old, queries, count), neighbours(new, queries, count)
@@ -111,23 +111,23 @@ def neighbours(vectors: Vectors, queries: Sequence[int], count: int) -> np.ndarr
     asked = np.asarray(queries)
     scores = units[asked] @ units.T
     scores[np.arange(len(asked)), asked] = -np.inf
-    # Equal texts have equal scores: a stable order keeps them from counting as a change.
+    # Equal texts have equal scores: a stable sort keeps ties from counting as a change.
     return np.argsort(-scores, axis=1, kind="stable")[:, :count]
 
 
 def draw(ids: Iterable[str], size: int) -> list[str]:
-    """Draw `size` ids, each as likely as any other and the same ones every time, holding no more than those.
+    """Draw a uniform sample of `size` ids by reservoir sampling, with a fixed seed and memory for `size` ids.
 
-    Vitter, "Random Sampling with a Reservoir" (1985), algorithm R; the result is in random order.
+    Algorithm R (Vitter, "Random Sampling with a Reservoir", 1985); the result is in random order.
     """
-    chance = random.Random(SEED)  # noqa: S311 - a sample, no secret
+    generator = random.Random(SEED)  # noqa: S311 - a sample, no secret
     kept: list[str] = []
     for seen, id_ in enumerate(ids):
         if seen < size:
             kept.append(id_)
-        elif (place := chance.randrange(seen + 1)) < size:
+        elif (place := generator.randrange(seen + 1)) < size:
             kept[place] = id_
-    chance.shuffle(kept)
+    generator.shuffle(kept)
     return kept
 
 

@@ -1,4 +1,4 @@
-"""What a job would take: everything counted and tokenized, a sample embedded, nothing written."""
+"""The dry run: counts and tokenizes the whole input, embeds a sample and estimates time and cost; writes nothing."""
 
 import random
 import time
@@ -28,7 +28,7 @@ Estimate = dict[str, Any]
 
 
 def estimate(options: Options, settings: Settings) -> Estimate:
-    """Count and tokenize the input, measure the speed on SAMPLE of its texts, and scale it to all tokens.
+    """Count and tokenize the input, measure the throughput on a sample of SAMPLE texts, and extrapolate to all tokens.
 
     Raises:
         MigrateError: the input cannot be read.
@@ -55,10 +55,10 @@ def estimate(options: Options, settings: Settings) -> Estimate:
 
 
 class InputTally:
-    """Counts of an input, how long its texts are, and some of them, each as likely as another."""
+    """Counts and a length histogram of an input, with a uniform sample of its texts (reservoir sampling)."""
 
     def __init__(self, max_tokens: int) -> None:
-        """Lengths are told apart in powers of two up to `max_tokens`."""
+        """Start empty; the histogram's buckets are powers of two, for a model of `max_tokens`."""
         self._max_tokens = max_tokens
         self._random = random.Random(SEED)  # noqa: S311 - the same estimate each time
         self._counts = {"records": 0, "rejected": 0, "truncated": 0}
@@ -78,20 +78,20 @@ class InputTally:
             self._draw(piece.ids)
 
     def summary(self) -> dict[str, Any]:
-        """Return the counts; `histogram` gives the number of texts of at most so many tokens, before truncation."""
+        """Return the counts; `histogram` maps a bucket's upper bound in tokens, before truncation, to its texts."""
         histogram = {str(upper): self._histogram[upper] for upper in sorted(self._histogram)}
         return {**self._counts, "rows": self.rows, "tokens": self.tokens, "histogram": histogram}
 
     def _draw(self, ids: Ids) -> None:
         if self.rows < SAMPLE:
             self.sample.append(ids)
-        elif (seat := self._random.randrange(self.rows + 1)) < SAMPLE:
-            self.sample[seat] = ids
+        elif (index := self._random.randrange(self.rows + 1)) < SAMPLE:
+            self.sample[index] = ids
         self.rows += 1
 
 
 def lines(estimate: Estimate) -> Iterator[str]:
-    """Say in words what an estimate holds."""
+    """Format an estimate as lines of text."""
     yield f"{estimate['records']:,} records, {estimate['rejected']:,} of them cannot be embedded"
     yield f"{estimate['rows']:,} rows of {estimate['tokens']:,} tokens, {estimate['truncated']:,} of them truncated"
     for upper, count in estimate["histogram"].items():

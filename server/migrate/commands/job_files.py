@@ -1,4 +1,4 @@
-"""Everything that a job reads and writes, told apart before anything is written."""
+"""Checks, before anything is written, that the inputs, outputs and working files of a job do not overlap."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +17,12 @@ HERE = {"127.0.0.1", "::1", "localhost", ""}
 
 
 def check_places(options: Options, sink: Sink | None, journal: Path) -> None:
-    """Check that input, output, journal, list of rejects and what grows beside them are different files.
+    """Check that input, output, partial output, journal and list of rejects are all different files.
 
     Without a `sink` the output is a folder.
 
     Raises:
-        MigrateError: two of them are one, or one lies in another.
+        MigrateError: two of them are the same, or one is inside another.
     """
     _check_stores(options)
     check_apart([*_read(options), *_written(options, sink), Place("the folder of the journal", journal, True, True)])
@@ -46,7 +46,7 @@ def _written(options: Options, sink: Sink | None) -> Iterator[Place]:
     if not _is_path(options.output.reveal()):
         return
     output = Path(options.output.reveal())
-    # Pinecone's shards lie in a folder, and how many there will be shows later.
+    # Pinecone's shards are files in a folder, and their number is not known yet.
     folder = options.format == "pinecone" or sink is None
     yield Place(f"--output {output}", output, written=True, folder=folder)
     files = sink.files() if sink and isinstance(sink, FileSink) and not folder else list[Path]()
@@ -56,7 +56,7 @@ def _written(options: Options, sink: Sink | None) -> Iterator[Place]:
 
 
 def _check_stores(options: Options) -> None:
-    """Check that no collection is filled from itself."""
+    """Check that the output is not also an input collection."""
     output = options.output.reveal()
     for flag, given in (("--input", options.input), ("--compare-with", options.compare_with)):
         both = registry.is_address(given.reveal()) and registry.is_address(output)
@@ -65,15 +65,15 @@ def _check_stores(options: Options) -> None:
 
 
 def _collection(where: str) -> tuple[str, ...]:
-    """Return what tells a collection from others; two spellings of this machine are the same."""
-    found = registry.parse(where)
-    if not found.remote:
-        return found.store, found.location.reveal(), found.collection
-    parts = urlsplit(str(found).removeprefix(f"{found.store}:").rpartition("#")[0])
+    """Return a key that identifies a collection; all names of this machine count as one host."""
+    address = registry.parse(where)
+    if not address.remote:
+        return address.store, address.location.reveal(), address.collection
+    parts = urlsplit(str(address).removeprefix(f"{address.store}:").rpartition("#")[0])
     host = "localhost" if (parts.hostname or "") in HERE else str(parts.hostname)
-    port = {"pgvector": "5432"}.get(found.store, "") if parts.port is None else str(parts.port)
-    name = found.collection.removeprefix("public.") if found.store == "pgvector" else found.collection
-    return found.store, host, port, parts.path, name
+    port = {"pgvector": "5432"}.get(address.store, "") if parts.port is None else str(parts.port)
+    name = address.collection.removeprefix("public.") if address.store == "pgvector" else address.collection
+    return address.store, host, port, parts.path, name
 
 
 def _is_path(where: str) -> bool:

@@ -1,4 +1,4 @@
-"""The outputs of all shards as one, once it is sure that together they hold every record, each once."""
+"""Merges the outputs of all shards into one, and verifies that every record is there exactly once."""
 
 import dataclasses
 import heapq
@@ -34,10 +34,10 @@ OWN = ("target", "shard")
 
 
 def merge(options: Options) -> Receipt:
-    """Unite the shards' outputs named by `options.merge`, in the order of the input. Interrupted, it starts over.
+    """Merge the shards' outputs named by `options.merge`, in input order. An interrupted merge starts over.
 
     Raises:
-        MigrateError: they are not all the shards of one job, or do not hold every record exactly once.
+        MigrateError: they are not all the shards of one job, or do not contain every record exactly once.
     """
     sink = open_sink(options.output.reveal(), options.format, options.fields)
     workspace = JobWorkspace(options.folder(sink.identity()), options.place(sink.identity()))
@@ -56,7 +56,7 @@ def merge(options: Options) -> Receipt:
 
 
 def _begin(options: Options, sink: Sink, workspace: JobWorkspace) -> bool:
-    """Forget an earlier merge that did not end, and tell whether its files may be replaced, as --restart says too."""
+    """Clear an earlier unfinished merge; return whether existing output may be replaced (also with --restart)."""
     if options.rejects:
         check_own(workspace.made, Path(options.rejects.reveal()), "--rejects")
     if not options.restart and workspace.journal.exists():
@@ -91,17 +91,17 @@ class _Finished:
         self._check_files()
 
     def rows(self) -> Iterator[tuple[int, Row]]:
-        """Yield ordinal and row of each, in order."""
+        """Yield each row with its ordinal, in order."""
         pairs = zip(self._ordinals(), read(str(self.path), self.format), strict=True)
         yield from ((ordinal, row) for ordinal, row in pairs)
 
     def rejected(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the ordinals of the records that it left out, in order, each with its line of the list."""
+        """Yield the ordinals of the rejected records, in order, each with its line in the list of rejects."""
         with self.workspace.rejects.open("rb") as lines:
             yield from ((orjson.loads(line)["record"], line) for line in lines)
 
     def _check_files(self) -> None:
-        """Check that these are the files which the shard's machine wrote, wherever they were copied to."""
+        """Check the files against the shard's receipt, wherever they were copied to."""
         if self.path.name not in {Path(file["name"]).name for file in self.receipt["files"]}:
             raise MigrateError(f"--merge {self.output}: its receipt does not describe {self.path}; copy both again")
         for file in self.receipt["files"]:
@@ -151,7 +151,7 @@ def _write(sink: Sink, shards: list[_Finished], workspace: JobWorkspace, *, fres
 
 
 def _covered(shards: list[_Finished]) -> Iterator[Row]:
-    """Yield all rows in the order of the input, and make sure that no record is missing or comes twice."""
+    """Yield all rows in input order, and check that no record is missing or duplicated."""
     rows = heapq.merge(*(shard.rows() for shard in shards), key=lambda pair: pair[0])
     rejected = (ordinal for ordinal, _ in heapq.merge(*(shard.rejected() for shard in shards)))
     left_out = next(rejected, -1)

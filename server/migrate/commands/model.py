@@ -1,4 +1,4 @@
-"""The model that a job uses: opened and described at once, started when it is known that the job will run."""
+"""The model that a job uses: opened and described first, loaded only once the job is known to run."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from server.settings import Settings, resolve
 
 
 def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
-    """Resolve the server's settings, of which the flags override some.
+    """Resolve the server's settings, with the overrides given as flags.
 
     Raises:
         SettingsError: a value cannot be used.
@@ -21,14 +21,14 @@ def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
 
 
 class JobModel:
-    """A model whose tokenizer is ready and whose graph is not loaded yet; it is verified as it loads."""
+    """A model whose tokenizer is loaded and whose graph is loaded, and verified, later by `start`."""
 
     def __init__(self, options: Options, settings: Settings) -> None:
-        """Open the model that `settings` name.
+        """Open the model that `settings` select.
 
         Raises:
             StartError: it cannot be used as set.
-            InvalidError: it has no such prompt or fewer dimensions than asked for.
+            InvalidError: it has no such prompt, or fewer dimensions than requested.
         """
         self._loaded = load(settings)
         self.manifest = self._loaded.artifact.manifest
@@ -43,11 +43,11 @@ class JobModel:
 
     @property
     def dimension(self) -> int:
-        """Components of a row's vector."""
+        """Number of components of an output vector."""
         return self.dimensions or self.manifest.dimension
 
     def described(self) -> dict[str, str]:
-        """What decides the vectors, as the journal keeps it."""
+        """What determines the vectors, as the journal records it."""
         manifest = self.manifest
         return {
             "model": f"{manifest.name}, graph SHA-256 {self._loaded.artifact.variant.sha256}",
@@ -58,7 +58,7 @@ class JobModel:
         }
 
     def start(self) -> tuple[ParallelEngine, int]:
-        """Load and warm the graph; return what runs it and the tokens that a run should compute.
+        """Load and warm up the graph; return its engine and the number of tokens per run.
 
         Raises:
             StartError: it cannot be loaded.

@@ -1,4 +1,4 @@
-"""Open the vectors that a comparison reads: a store by its address, or a file by its path."""
+"""Opens the vectors to compare: a store by its address, or a file by its path."""
 
 import importlib
 from pathlib import Path

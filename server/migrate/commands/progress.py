@@ -1,4 +1,4 @@
-"""How far a job is, for whoever watches: a bar on a terminal, else a line every now and then."""
+"""Shows a job's progress: a progress bar on a terminal, elsewhere a line every EVERY_S seconds."""
 
 import importlib
 import sys
@@ -11,7 +11,7 @@ EVERY_S = 10.0
 
 
 class Progress:
-    """Texts and tokens done, their rates, and the time left where the number of texts is known."""
+    """Texts and tokens done, their rates, and the remaining time if the total is known."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class Progress:
         stream: TextIO = sys.stderr,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin at `done` of `total` texts, as a job does that goes on; rates count from here."""
+        """Start at `done` of `total` texts (more than 0 in a resumed job); rates are measured from now on."""
         self._total = total
         self._first = self._done = done
         self._tokens = 0
@@ -30,7 +30,7 @@ class Progress:
         self._bar = _bar(stream, total, done)
 
     def advance(self, texts: int, tokens: int) -> None:
-        """Tell of texts that are done."""
+        """Add texts and tokens that are done."""
         self._done += texts
         self._tokens += tokens
         if self._bar is not None:
@@ -42,7 +42,7 @@ class Progress:
             self._stream.flush()
 
     def line(self) -> str:
-        """Say how far it is."""
+        """Format the progress as one line."""
         texts_per_s = (self._done - self._first) / self._elapsed()
         of = f" of {self._total:,}" if self._total is not None else ""
         parts = [f"{self._done:,}{of} texts", f"{texts_per_s:,.0f} texts/s"]
@@ -52,7 +52,7 @@ class Progress:
         return ", ".join(parts)
 
     def close(self) -> None:
-        """Leave the terminal as it should be."""
+        """Close the progress bar."""
         if self._bar is not None:
             self._bar.close()
 
@@ -61,7 +61,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Write a time as people do."""
+    """Format a duration in hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

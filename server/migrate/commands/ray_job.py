@@ -1,7 +1,7 @@
-"""The same job on a Ray cluster: Parquet in, Parquet out, an engine that stays warm on every worker.
+"""Runs a migration on a Ray cluster, from Parquet to Parquet, with one warm engine per worker.
 
-Ray does what the journal does elsewhere: what a worker had in hand when it died is computed again by another. Every
-machine needs this program and its models at the same paths, and input and output where all of them reach it.
+Ray takes the place of the journal: the batch of a worker that dies is computed again by another worker. Every machine
+needs this program and its models at the same paths, and access to the input and output.
 """
 
 import logging
@@ -38,19 +38,19 @@ from server.settings import Settings
 
 REQUIREMENTS = "requirements/ray.txt"
 SAMPLE = 100
-# What a row that was rejected carries in place of a vector, until those are set apart.
+# The column that gives the reason for a rejected row, until rejects are separated from rows.
 REASON = "reason"
 RAISED = re.compile(r"(?:MigrateError|StartError|InferenceError): (.+?)(?:\n\s*\n|\Z)", re.DOTALL)
 
 
 def migrate(options: Options, settings: Settings) -> Receipt:
-    """Embed the Parquet files at `options.input` into the folder `options.output`, both paths or object stores.
+    """Embed the Parquet files at `options.input` into the folder `options.output`; both may be on object stores.
 
-    Connects to the cluster that RAY_ADDRESS names, else starts one on this machine. A job that is interrupted as a
-    whole starts over (--restart).
+    Connects to the cluster at RAY_ADDRESS, or starts one on this machine. If the whole job is interrupted it must start
+    over (--restart).
 
     Raises:
-        MigrateError: it is refused, or cannot go on.
+        MigrateError: the job is refused, or cannot continue.
         StartError, InvalidError: the model cannot be used as asked.
     """
     _check(options)
@@ -73,9 +73,9 @@ def migrate(options: Options, settings: Settings) -> Receipt:
 
 def _embed(data: Any, source: Any, options: Options, settings: Settings) -> Any:  # noqa: ANN401 - Ray's datasets
     threads = settings.threads or 1
-    # One CPU is left to whatever reads and writes.
+    # One CPU is left for reading and writing.
     most = max(1, int(_cpus() - 1) // threads)
-    # Small files come as one block, which one worker would get; large ones as few.
+    # Ray makes one block of a small file and few of a large one, too few to keep all workers busy.
     return source.repartition(target_num_rows_per_block=options.window).map_batches(
         RayWorker,
         fn_constructor_args=(options, settings),
@@ -88,7 +88,7 @@ def _embed(data: Any, source: Any, options: Options, settings: Settings) -> Any:
 
 @contextmanager
 def _told(options: Options) -> Iterator[None]:
-    """Tell of what went wrong on the cluster in words of ours."""
+    """Convert exceptions from the cluster to MigrateError."""
     try:
         yield
     except (MigrateError, StartError, ServiceError):
@@ -98,14 +98,14 @@ def _told(options: Options) -> Iterator[None]:
 
 
 def _raised(error: Exception) -> str:
-    """Find what a worker raised: Ray keeps nothing of it but the text of its traceback."""
+    """Extract a worker's error message from its traceback, which is all that Ray passes on."""
     text = str(error).strip()
-    found = RAISED.search(text)
-    return found[1] if found else (text.splitlines() or [type(error).__name__])[-1]
+    match = RAISED.search(text)
+    return match[1] if match else (text.splitlines() or [type(error).__name__])[-1]
 
 
 class RayWorker:
-    """A warm engine, on one machine of the cluster."""
+    """A Ray actor that holds a warm engine."""
 
     def __init__(self, options: Options, settings: Settings) -> None:
         self._options = options
@@ -115,7 +115,7 @@ class RayWorker:
         self._computer = Embedder(runner, batch_tokens, self._model.dimensions, None)
 
     def __call__(self, batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables
-        """Embed a table of records: a table of rows, with the reason instead of a vector where there is none."""
+        """Embed a table of records into a table of rows; a rejected row has a reason instead of a vector."""
         prepared = self._prepare(batch)
         if prepared.rejects and self._options.on_error == "fail":
             first = prepared.rejects[0]
@@ -139,9 +139,9 @@ def _check(options: Options) -> None:
 
 @contextmanager
 def _claimed(options: Options, made: Made) -> Iterator[None]:
-    """Check that nothing is where the job writes, or only what it put there itself, and note what it is to put there.
+    """Check that the output folders are free or were written by this job, and record them as this job's.
 
-    Ray replaces whole folders, and what is in them bears no mark.
+    Ray replaces whole folders, and the files in them carry no mark.
     """
     places = (options.output, _whole(options), _rejects(options))
     for where in places:
@@ -159,7 +159,7 @@ def _claimed(options: Options, made: Made) -> Iterator[None]:
 
 @contextmanager
 def _cluster() -> Iterator[Any]:
-    """Connect, and let go at the end of what was not connected before; yields the module `ray.data`."""
+    """Connect to Ray and yield the module `ray.data`; disconnect at the end unless already connected before."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray, data = optional.load("ray", REQUIREMENTS), optional.load("ray.data", REQUIREMENTS)
     logging.getLogger("ray.data").setLevel(logging.WARNING)
@@ -186,7 +186,7 @@ def _read(data: Any, options: Options) -> Any:  # noqa: ANN401 - Ray's dataset
         raise MigrateError(f"--input {options.input} cannot be read as Parquet: {scrub(str(error))}") from None
     wanted = [fields.text, fields.id or ID, *fields.metadata]
     if missing := [name for name in wanted if name not in names]:
-        # Rows have no numbers here, since many workers read at once.
+        # Rows have no ordinals here, because many workers read in parallel.
         raise MigrateError(f"--engine ray needs the columns {', '.join(missing)}; there are {', '.join(names)}")
     return source.select_columns(wanted)
 
@@ -207,12 +207,12 @@ def _with_reasons(rows: Any, prepared: Prepared) -> Any:  # noqa: ANN401 - Arrow
 
 
 def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # noqa: ANN401 - Ray's dataset
-    """Write rows and rejects apart; return how many of each there are now."""
+    """Write rows and rejects to separate folders; return the number of each."""
     mode = data.SaveMode.OVERWRITE if options.restart else data.SaveMode.ERROR
     if options.on_error == "fail":
         embedded.drop_columns([REASON]).write_parquet(options.output.reveal(), mode=mode)
         return _count(data, options.output.reveal()), 0
-    # Written once as it comes, so that no text is embedded twice to set its neighbours apart.
+    # Written in one pass first: Ray would otherwise embed every text once for the rows and once for the rejects.
     whole, rejects = _whole(options).reveal(), _rejects(options).reveal()
     embedded.write_parquet(whole, mode=data.SaveMode.OVERWRITE)
     kept = data.read_parquet(whole)
@@ -224,14 +224,14 @@ def _write(data: Any, embedded: Any, options: Options) -> tuple[int, int]:  # no
 
 
 def _count(data: Any, where: str) -> int:  # noqa: ANN401 - the module
-    """Count the rows in a folder that Ray wrote; where there were none it wrote nothing."""
+    """Count the rows in a folder that Ray wrote; it writes no folder for zero rows."""
     filesystem, path = _place(where)
-    there = filesystem.get_file_info(path).type.name != "NotFound"
-    return int(data.read_parquet(where).count()) if there else 0
+    exists = filesystem.get_file_info(path).type.name != "NotFound"
+    return int(data.read_parquet(where).count()) if exists else 0
 
 
 def _strangers(filesystem: Any, path: str) -> bool:  # noqa: ANN401 - Arrow's
-    """Tell whether anything but Parquet files is there."""
+    """Return whether the path is anything but a folder of Parquet files."""
     if filesystem.get_file_info(path).type.name != "Directory":
         return True
     inside = filesystem.get_file_info(optional.load("pyarrow.fs").FileSelector(path))
@@ -247,7 +247,7 @@ def _rejects(options: Options) -> Location:
 
 
 def _place(output: str) -> tuple[Any, str]:
-    """Return the file system of a path or an object store's address, and the path in it."""
+    """Return the file system of a local path or an object store's URI, and the path in it."""
     uri = output if "://" in output else Path(output).resolve().as_uri()
     filesystem, path = optional.load("pyarrow.fs").FileSystem.from_uri(uri)
     return filesystem, path
@@ -262,7 +262,7 @@ def _rejected(batch: Any) -> Any:  # noqa: ANN401 - Arrow's tables
 
 
 def _verified(model: JobModel, output: Location) -> tuple[int, float | None]:
-    """Embed SAMPLE rows of the output again, here; return how many, and the least cosine."""
+    """Embed SAMPLE rows of the output again on this machine; return their number and the lowest cosine."""
     rows = optional.load("ray.data", REQUIREMENTS).read_parquet(output.reveal()).take(SAMPLE)
     if not rows:
         return 0, None

@@ -1,4 +1,4 @@
-"""The loop: a window of records in, its rows written, then its entry in the journal; at the end the proof."""
+"""Runs a migration: reads a window of records, writes its rows, then its journal entry; verifies at the end."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ AGAIN = "Nothing is lost: run the same command again, without --restart, to go o
 
 @dataclass(frozen=True, slots=True)
 class MigrationJob:
-    """What stays the same from the first window to the receipt."""
+    """The parts of a job that stay the same from the first window to the receipt."""
 
     options: Options
     model: JobModel
@@ -53,10 +53,10 @@ class MigrationJob:
 
 
 def migrate(options: Options, settings: Settings) -> Receipt:
-    """Do the job that `options` ask for, or what is left of it.
+    """Run the job that `options` describe, or resume it.
 
     Raises:
-        MigrateError: it is refused, or cannot go on.
+        MigrateError: the job is refused, or cannot continue.
         StartError, InvalidError: the model cannot be used as asked.
     """
     sink = open_sink(options.output.reveal(), options.format, options.fields)
@@ -79,7 +79,7 @@ def _describe(job: MigrationJob) -> dict[str, str]:
 
 
 def _begin(job: MigrationJob, wanted: Mapping[str, str]) -> Recovered | None:
-    """Check what is under the names to be written, and read what is on record, after --restart nothing."""
+    """Check the output paths and read the journal; with --restart, clear the earlier job first."""
     options, workspace = job.options, job.workspace
     if options.rejects:
         check_own(workspace.made, Path(options.rejects.reveal()), "--rejects")
@@ -93,7 +93,7 @@ def _begin(job: MigrationJob, wanted: Mapping[str, str]) -> Recovered | None:
 
 
 def _recover(job: MigrationJob, wanted: Mapping[str, str]) -> Recovered | None:
-    """Read what an earlier run has on record, if this is the same job."""
+    """Read the journal of an earlier run, and check that it is of the same job."""
     recovered = journal.recover(job.workspace.journal)
     changed = journal.differences(recovered.header.job, wanted) if recovered else []
     if changed:
@@ -133,8 +133,8 @@ def _run(job: MigrationJob, journal_: Journal, runner: ParallelEngine) -> Receip
 
 
 def _prepared(job: MigrationJob, seen: DuplicateIds, start: int) -> Iterator[Prepared]:
-    mine = (record for record in job.source.records(start) if job.options.shard.takes(record.ordinal))
-    for window in windows(mine, job.options.bounds):
+    own = (record for record in job.source.records(start) if job.options.shard.takes(record.ordinal))
+    for window in windows(own, job.options.bounds):
         yield job.model.preparer.prepare(window, seen.repeats(window))
 
 
@@ -143,10 +143,10 @@ def _share(job: MigrationJob, header: Header) -> int | None:
 
 
 class RowWriter:
-    """Takes windows to the sink and the journal, in this order."""
+    """Writes windows to the sink first and to the journal second, so that recorded rows are always stored."""
 
     def __init__(self, job: MigrationJob, journal_: Journal, runner: ParallelEngine, stack: ExitStack) -> None:
-        """Open all that the windows go to; `stack` closes it."""
+        """Open the sink, the memo and the side files; `stack` closes them."""
         self._job = job
         self.journal = journal_
         last, workspace, dimension = journal_.last, job.workspace, job.model.dimension
@@ -166,10 +166,10 @@ class RowWriter:
         job.sink.open(Target(dimension, job.model.manifest.name, job.model.precision, last.rows, fresh, workspace.made))
 
     def write(self, prepared: Prepared) -> None:
-        """Embed a window and write it; on record only when the sink has it.
+        """Embed a window, write it to the sink and then record it in the journal.
 
         Raises:
-            MigrateError: a record cannot be embedded and none may be skipped, or the engine or the sink failed.
+            MigrateError: a record cannot be embedded and --on-error is `fail`, or the engine or the sink failed.
         """
         if prepared.rejects and self._job.options.on_error == "fail":
             raise MigrateError(refusal(prepared.rejects))
@@ -187,7 +187,7 @@ class RowWriter:
         self._since = now
 
     def again(self, texts: list[str]) -> Vectors:
-        """Embed texts once more, without what is remembered of them."""
+        """Embed texts again, without the memo."""
         encoded = [encoding for encoding in self._job.model.preparer.encode(texts) if not isinstance(encoding, str)]
         sequences = [np.array(encoding.ids, np.int64) for encoding in encoded]
         return self._vectors(self._plain(None), sequences)[0]

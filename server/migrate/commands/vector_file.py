@@ -1,4 +1,4 @@
-"""Vectors in a file: `.npy` or FAISS with ids beside it, or a format that holds both."""
+"""Reads vectors from files: `.npy` or FAISS with an ids file beside it, or a format that contains both."""
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,12 @@ from server.secret import mask
 
 
 class RowFile:
-    """See `Stored`. A file of rows that is read from its beginning each time."""
+    """Implements `Stored` for a file of rows, which is read from its beginning each time."""
 
     SUFFIXES = tuple(suffix for suffix, name in outputs.SUFFIXES.items() if name in ("jsonl", "parquet", "npz"))
 
     def __init__(self, path: Path) -> None:
-        """Take the rows of `path`, which a migration wrote.
+        """Use the rows of `path`, an output of a migration.
 
         Raises:
             MigrateError: there is no such file.
@@ -33,7 +33,7 @@ class RowFile:
             raise MigrateError(f"{mask(str(path))}: no such file")
 
     def ids(self) -> Iterator[str]:
-        """Yield every id, in the file's order."""
+        """Yield every id, in file order."""
         yield from (row.id for row in self._rows())
 
     def count(self) -> int:
@@ -56,13 +56,13 @@ class RowFile:
 
 
 class VectorFile:
-    """See `Stored`. Rows without a file of ids are called by their number."""
+    """Implements `Stored` for a file of vectors; without an ids file, a row's id is its number."""
 
     def __init__(self, path: Path) -> None:
         """Open the file without reading it into memory.
 
         Raises:
-            MigrateError: it cannot be read, or is of another kind.
+            MigrateError: it cannot be read, or is not a supported format.
         """
         self._faiss = path.suffix == ".faiss"
         if not path.is_file() or path.suffix not in (".npy", ".faiss"):
@@ -75,7 +75,7 @@ class VectorFile:
         self._rows: int = opened.ntotal if self._faiss else len(opened)
 
     def ids(self) -> Iterator[str]:
-        """Yield every id, in the file's order."""
+        """Yield every id, in file order."""
         if not self._ids.exists():
             yield from map(str, range(self._rows))
             return
@@ -92,7 +92,7 @@ class VectorFile:
         return {id_: self._row(row) for row, id_ in enumerate(self.ids()) if id_ in wanted}
 
     def close(self) -> None:
-        """Do nothing: the file is let go of with this object."""
+        """Do nothing: the file is closed when this object is garbage-collected."""
 
     def _row(self, row: int) -> Vectors:
         vector = self._vectors.reconstruct(row) if self._faiss else self._vectors[row]

@@ -1,1 +1,1 @@
-"""What makes a job resumable and its result provable: the journal and the files beside it."""
+"""A job's working folder: the journal that makes it resumable, the files beside it, verification and receipt."""

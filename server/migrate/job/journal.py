@@ -1,7 +1,7 @@
-"""How far a job has come: an append-only file that is believed only as far as its checksums hold.
+"""The journal: an append-only log of a job's progress, valid up to the last line whose checksum matches.
 
-The first line says what the job is; each further line is the state after one window, written when the sink has the
-window's rows for good. A line is the CRC-32 of its JSON in hexadecimal, a space, the JSON.
+The first line describes the job; each further line is the state after one window, appended once the sink has stored
+the window's rows durably. A line is the CRC-32 of its JSON in hexadecimal, a space, and the JSON.
 """
 
 import os
@@ -21,10 +21,10 @@ RESTART = "Run with --restart to start over"
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a job is. `job` names everything that decides its result; the rest is found once and kept.
+    """The journal's first line. `job` holds everything that determines the result; the rest is fixed at the start.
 
     `batch_tokens` was measured when the job began: another value could round vectors differently. `records` is the
-    input's count, None where it was not known; `fresh` whether the target is emptied before the first window.
+    number of records in the input, None if unknown; `fresh` says whether the target is emptied before the first window.
     """
 
     version: int
@@ -38,8 +38,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class JournalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The state after window number `window`; every count is a total since the job began.
 
-    `next` is the ordinal of the first record that is not done, `computed` the number of vectors that the memo was
-    given. `lengths` are the bytes that belong to the files beside the journal.
+    `next` is the ordinal of the first unprocessed record, `computed` the number of vectors added to the memo, and
+    `lengths` the valid length in bytes of each file beside the journal.
     """
 
     window: int = 0
@@ -58,7 +58,7 @@ class JournalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What a journal's bytes say: `length` of them are sound."""
+    """The content of an existing journal, whose first `length` bytes are valid."""
 
     header: Header
     last: JournalEntry
@@ -69,20 +69,20 @@ StructT = TypeVar("StructT", Header, JournalEntry)
 
 
 class Journal:
-    """A journal that is open for appending."""
+    """A journal open for appending."""
 
     def __init__(self, path: Path, recovered: Recovered) -> None:
-        """Cut what was not written whole off the file at `path`."""
+        """Open the file at `path` and truncate an incomplete last line."""
         self.header = recovered.header
         self.last = recovered.last
         self._descriptor = owned_files.reopen(path, os.O_WRONLY | os.O_APPEND)
         os.ftruncate(self._descriptor, recovered.length)
 
     def append(self, entry: JournalEntry) -> None:
-        """Put `entry` on record for good.
+        """Append `entry` and flush it to disk.
 
         Raises:
-            OSError: it could not be written; the job must end, since what the file holds now is not known.
+            OSError: it could not be written; the job must end, because the state of the file is now unknown.
         """
         line = _line(entry)
         if os.write(self._descriptor, line) != len(line):
@@ -91,12 +91,12 @@ class Journal:
         self.last = entry
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
 def create(path: Path, header: Header) -> Journal:
-    """Begin a journal; it appears under its name when its header is on disk.
+    """Create a journal; it appears under its name only once its header is on disk.
 
     Raises:
         OSError: it could not be written.
@@ -107,30 +107,30 @@ def create(path: Path, header: Header) -> Journal:
 
 
 def recover(path: Path) -> Recovered | None:
-    """Read the journal at `path`; None when there is none.
+    """Read the journal at `path`; None if there is none.
 
     Raises:
-        MigrateError: it is damaged in another way than by an interrupted last line.
+        MigrateError: it is damaged other than by an incomplete last line.
     """
     try:
-        raw = path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
     try:
-        return parse(raw)
+        return parse(data)
     except ValueError as error:
         raise MigrateError(f"{path} is damaged: {error}. Restore it from a copy. {RESTART}") from None
 
 
-def parse(raw: bytes) -> Recovered:
-    """Find the last good entry of a journal's bytes.
+def parse(data: bytes) -> Recovered:
+    """Parse a journal's bytes up to the last valid entry.
 
-    Only what an interruption can leave is forgiven: an end that is no line. Its window is done again.
+    An invalid end is what an interrupted write leaves; it is ignored, and its window is processed again.
 
     Raises:
-        ValueError: the header is not sound, or a sound line comes after one that is not, or out of its turn.
+        ValueError: the header is invalid, a valid line follows an invalid one, or an entry is out of sequence.
     """
-    lines = raw.splitlines(keepends=True)
+    lines = data.splitlines(keepends=True)
     header = _decode(lines[0], Header) if lines else None
     if header is None:
         raise ValueError("its first line does not say what the job is")
@@ -149,7 +149,7 @@ def parse(raw: bytes) -> Recovered:
 
 
 def differences(recorded: Mapping[str, str], asked: Mapping[str, str]) -> list[str]:
-    """Name what the job on record and the one asked for do not share."""
+    """List the differences between the recorded job and the requested one."""
     names = {**recorded, **asked}
     return [
         f"{name} was {mask(recorded.get(name, '(none)'))}, is {asked.get(name, '(none)')}"

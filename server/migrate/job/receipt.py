@@ -1,4 +1,4 @@
-"""What a finished job leaves for whoever has to trust it."""
+"""The receipt of a finished job: what was requested, done and verified, with the hashes of the files written."""
 
 import platform
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class File(msgspec.Struct):
 
 
 class Shape(msgspec.Struct):
-    """What every receipt holds that is read again."""
+    """The parts of a receipt that are read back."""
 
     job: dict[str, str]
     counts: dict[str, int | None]
@@ -43,12 +43,12 @@ class Shape(msgspec.Struct):
 
 
 def now() -> str:
-    """The time, in UTC (ISO 8601)."""
+    """Return the current time in UTC (ISO 8601)."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def compose(header: Header, entry: JournalEntry, verified: Verified, sink: Sink) -> Receipt:
-    """Put together what was asked for, what was done, what was checked, with the hashes of files that were written."""
+    """Build the receipt of a job, with the hashes of the files it wrote."""
     return {
         "job": header.job,
         "counts": {name: getattr(entry, name) for name in COUNTED} | {"input": header.records},
@@ -67,7 +67,7 @@ def compose(header: Header, entry: JournalEntry, verified: Verified, sink: Sink)
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the vectors."""
+    """Return the versions of the software that determines the vectors."""
     return {
         "embedding-service": __version__,
         "onnxruntime": onnxruntime.__version__,
@@ -83,7 +83,7 @@ def files(sink: FileSink) -> list[dict[str, object]]:
 
 
 def write(path: Path, receipt: Receipt) -> None:
-    """Write a receipt, whole or not at all.
+    """Write a receipt atomically.
 
     Raises:
         OSError: it could not be written.
@@ -95,13 +95,13 @@ def read(path: Path) -> Receipt:
     """Read a receipt.
 
     Raises:
-        MigrateError: what is there is none.
+        MigrateError: the file is not a receipt.
         OSError: there is none.
     """
     try:
         receipt: Receipt = orjson.loads(path.read_bytes())
         shape = msgspec.convert(receipt, Shape)
-    except ValueError:  # as msgspec's are
+    except ValueError:  # msgspec's errors are ValueErrors
         shape = None
     if shape is None or not {*COUNTED, "input"} <= shape.counts.keys() or "least_cosine" not in shape.verified:
         raise MigrateError(f"{path} is no receipt as a migration leaves it; copy it again, or run with --restart")
@@ -109,7 +109,7 @@ def read(path: Path) -> Receipt:
 
 
 def lines(receipt: Receipt) -> list[str]:
-    """Say in words what a receipt holds."""
+    """Format a receipt as lines of text."""
     counts, verified = receipt["counts"], receipt["verified"]
     said = [
         f"{counts['records']:,} records in: {counts['embedded']:,} embedded as {counts['rows']:,} rows, "
@@ -134,7 +134,7 @@ def _verified(verified: Mapping[str, Any]) -> str:
 
 
 def _tokens(counts: Mapping[str, int], seconds: float) -> str:
-    if "tokens" not in counts:  # workers of a cluster keep no common count
+    if "tokens" not in counts:  # not counted across the workers of a cluster
         return ""
     rate = counts["tokens"] / max(seconds, 1e-9)
     return (

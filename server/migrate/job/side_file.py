@@ -1,4 +1,4 @@
-"""A file beside the journal that grows with it: what lies beyond the length on record is cut off and written again."""
+"""An append-only file beside the journal; bytes beyond the recorded length are truncated when a job resumes."""
 
 import os
 from pathlib import Path
@@ -8,25 +8,25 @@ from server.migrate.ownership import owned_files
 
 
 class SideFile:
-    """Append-only bytes, of which the journal says how many count."""
+    """An append-only file whose valid length is recorded in the journal."""
 
     def __init__(self, path: Path, length: int) -> None:
-        """Open the file at `path` with the `length` bytes that are on record.
+        """Open the file at `path` and truncate it to the recorded `length` in bytes.
 
         Raises:
-            MigrateError: it holds fewer.
+            MigrateError: it is shorter.
         """
         self.path = path
         self._descriptor = owned_files.open_or_create(path, os.O_RDWR | os.O_APPEND)
-        found = os.fstat(self._descriptor).st_size
-        if found < length:
+        size = os.fstat(self._descriptor).st_size
+        if size < length:
             os.close(self._descriptor)
-            raise MigrateError(f"{path} has {found} bytes, the journal counts {length}; run with --restart")
+            raise MigrateError(f"{path} has {size} bytes, the journal counts {length}; run with --restart")
         os.ftruncate(self._descriptor, length)
         self.length = length
 
     def append(self, data: bytes) -> None:
-        """Write `data` at the end, for good.
+        """Append `data` and flush it to disk.
 
         Raises:
             OSError: it could not be written whole.
@@ -39,5 +39,5 @@ class SideFile:
         self.length += len(data)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)

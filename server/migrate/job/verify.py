@@ -1,4 +1,4 @@
-"""Whether what the target holds is what was computed."""
+"""Verifies a finished target: counts its rows, and compares a sample with the same texts embedded again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from server.migrate.sinks.sink import Sink
 from server.migrate.stores.stored import chunks
 from server.model.manifest import Precision
 
-# How near a text's vector stays to itself in other company, by precision (docs/quantization.md).
+# The least cosine between a text's vectors from two different batches, by precision (docs/quantization.md).
 AGREEMENT: dict[Precision, float] = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.999, "int8-static": 0.999}
 SHOWN = 5
-# So much of the sample is in memory at a time.
+# How many rows of the sample are in memory at a time.
 AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was looked at: all rows counted, some read back; the least cosine to the same text embedded again.
+    """Rows counted, rows read back, and the lowest cosine between a stored vector and its text embedded again.
 
-    `least_cosine` is None where there is no row, so that nothing was compared.
+    `least_cosine` is None if there are no rows to compare.
     """
 
     rows: int
@@ -34,14 +34,14 @@ class Verified:
 
 
 def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vectors], precision: Precision) -> Verified:
-    """Count the finished target's rows, read a sample back by place and id, embed its texts `again` and compare.
+    """Count the finished target's rows, read a sample back by place and id, embed its texts `again`, and compare.
 
     Raises:
         MigrateError: anything differs.
     """
-    found = sink.count()
-    if found != rows:
-        raise MigrateError(f"the target holds {found} rows, {rows} were written to it; run with --restart")
+    count = sink.count()
+    if count != rows:
+        raise MigrateError(f"the target holds {count} rows, {rows} were written to it; run with --restart")
     drawn = sample.draw(kept)
     least = 1.0
     for part in chunks(drawn, AT_ONCE):
@@ -52,7 +52,7 @@ def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vecto
 def _nearness(
     sink: Sink, part: list[tuple[int, str, str]], again: Callable[[list[str]], Vectors], agreement: float
 ) -> float:
-    """Return the least cosine of stored vectors to their texts (place, id, text) embedded `again`."""
+    """Return the lowest cosine between stored vectors and their texts (place, id, text) embedded `again`."""
     stored = sink.fetch([(place, id_) for place, id_, _ in part])
     lost = [id_ for _, id_, _ in part if id_ not in stored]
     if lost:
@@ -71,13 +71,13 @@ def cosines(stored: Vectors, expected: Vectors) -> Vectors:
     """Return the cosine of each row to its counterpart, both [rows, dimension].
 
     Raises:
-        MigrateError: what is stored is not as many finite unit vectors of that dimension.
+        MigrateError: `stored` has another shape, or a row of it is not a finite unit vector.
     """
     try:
         vectors = check_vectors(stored.astype(np.float32, copy=False), *expected.shape)
     except InferenceError as error:
         raise MigrateError(f"what the target holds is not what was written: {error}") from None
-    # Graphs in fp16 round the norm itself.
+    # fp16 graphs round the norm itself.
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
-    found: Vectors = (vectors * expected).sum(axis=1) / norms
-    return found
+    result: Vectors = (vectors * expected).sum(axis=1) / norms
+    return result

@@ -1,4 +1,4 @@
-"""The folder in which a job keeps its journal and what goes with it, for one process at a time."""
+"""A job's folder, with its journal and the files beside it; locked to one process at a time."""
 
 import os
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from server.migrate.ownership.made_files import Made
 
 
 class JobWorkspace:
-    """One job's folder. It holds a mark with the job's id; a folder without it is never written to, nor cleared."""
+    """One job's folder. A mark in it holds the job's id; a folder without one is never written to or cleared."""
 
     def __init__(self, folder: Path, output: str = "") -> None:
-        """Keep in `folder` what belongs to the job that writes to `output`, its identity without secrets."""
+        """Use `folder` for the job that writes to `output`, the target's identity without secrets."""
         self.folder = folder
         self._output = output
         self.made = Made(journal=str(folder.resolve()), save=self._save)
@@ -31,7 +31,7 @@ class JobWorkspace:
 
     @property
     def files(self) -> list[str]:
-        """The names of all files that a job makes in its folder, the journal first."""
+        """The names of all files that a job creates in its folder, the journal first."""
         replaced = (self.journal, self.rejects, self.receipt)
         paths = (*replaced, self.sample, self.ordinals, self.memo, self.ids)
         fresh = [f"{path.name}.new" for path in replaced]
@@ -39,10 +39,10 @@ class JobWorkspace:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other process out while the block runs, and however it ends.
+        """Lock the folder against other processes during the block.
 
         Raises:
-            MigrateError: another process has the job, the folder cannot be made, or it is not this job's.
+            MigrateError: another process runs the job, the folder cannot be created, or it is not this job's.
         """
         held = Lock(self.folder / lock.NAME, "this job is running already")
         try:
@@ -61,10 +61,10 @@ class JobWorkspace:
             held.release()
 
     def clear(self) -> None:
-        """Forget the job but not what it made; the journal goes first, without which the rest means nothing.
+        """Remove the job's files but not its output; the journal goes first, because the others depend on it.
 
         Raises:
-            MigrateError: something else is in the folder; then nothing is removed.
+            MigrateError: the folder contains something else; nothing is removed.
         """
         self.check_alone()
         for name in self.files:
@@ -72,23 +72,23 @@ class JobWorkspace:
                 owned_files.remove(self.folder / name)
 
     def check_alone(self) -> None:
-        """Check that the folder holds nothing but what jobs make in it.
+        """Check that the folder contains only files that a job creates.
 
         Raises:
-            MigrateError: it does, by its name.
+            MigrateError: it contains something else, which the message names.
         """
-        found = folder_mark.strangers(self.folder, self.files)
-        if found:
+        others = folder_mark.strangers(self.folder, self.files)
+        if others:
             raise MigrateError(
-                f"{self.folder / found[0]} was not made by this program; move it away, or choose another --journal. "
+                f"{self.folder / others[0]} was not made by this program; move it away, or choose another --journal. "
                 "Nothing was removed"
             )
 
     def hand_out_rejects(self, asked: str) -> None:
-        """Copy the list of rejects to where it was asked for, if it was.
+        """Copy the list of rejects to `asked`, the path given with --rejects; do nothing if it is empty.
 
         Raises:
-            MigrateError: something else is there.
+            MigrateError: a file that is not this job's is at that path.
             OSError: it cannot be written there.
         """
         if not asked:
@@ -106,17 +106,17 @@ class JobWorkspace:
         fresh.replace(asked)
 
     def tidy(self) -> None:
-        """Remove what only a job that goes on would need."""
+        """Remove the files that only a resumed job would need."""
         for path in (self.memo, self.ids, self.sample):
             owned_files.remove(path)
 
     def _check_free(self) -> None:
-        """Check that the folder is this job's, or new, or empty, before anything is written there."""
+        """Check that the folder is marked as a job's, does not exist, or is empty, before anything is written."""
         if not self.folder.exists() or folder_mark.read(self.folder):
             return
         entries = folder_mark.strangers(self.folder, [])
         if entries == [lock.NAME] and lock.is_lock(self.folder / lock.NAME):
-            return  # killed before it was marked
+            return  # killed before the mark was written
         if {self.journal.name, lock.NAME} <= set(entries):
             raise MigrateError(
                 f"{self.folder} has no {folder_mark.NAME}: its job was begun by an earlier version of this program. "
@@ -130,18 +130,18 @@ class JobWorkspace:
             )
 
     def _claim(self) -> None:
-        """Take the job's id from the mark, or mark the folder with a new one."""
-        found = folder_mark.read(self.folder)
-        if found is None:
+        """Load the job's id and files from the mark, or mark the folder with a new id."""
+        mark = folder_mark.read(self.folder)
+        if mark is None:
             self.made.job = uuid4().hex
             self._save()
             return
-        if found.output != self._output:
+        if mark.output != self._output:
             raise MigrateError(
-                f"{self.folder} is the journal of the job that writes to {found.output}, not to {self._output}; "
+                f"{self.folder} is the journal of the job that writes to {mark.output}, not to {self._output}; "
                 "choose another --journal"
             )
-        self.made.job, self.made.files, self.made.names = found.job, found.made, found.names
+        self.made.job, self.made.files, self.made.names = mark.job, mark.made, mark.names
 
     def _save(self) -> None:
         made = self.made
@@ -161,10 +161,10 @@ class JobWorkspace:
 
 
 def check_own(made: Made, path: Path, flag: str) -> None:
-    """Check that `path`, which `flag` names, is free or is as this job made it.
+    """Check that `path`, given with `flag`, is free or holds the file that this job wrote, unchanged.
 
     Raises:
-        MigrateError: something else is there.
+        MigrateError: another file is there.
     """
     if os.path.lexists(path) and not made.owns(path):
         raise MigrateError(f"{path} exists and is not this job's; choose another {flag}, or move it away")

@@ -1,1 +1,1 @@
-"""Which files and folders are a job's own: locks, marks, and files opened only where they are still its."""
+"""Tracks which files and folders belong to a job, by locks, marks and recorded files, and opens only those."""

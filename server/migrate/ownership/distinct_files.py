@@ -1,4 +1,4 @@
-"""Whether what a job reads and what it writes are different files, however their names are spelled."""
+"""Checks that the files a job reads and writes are distinct, whatever names or links lead to them."""
 
 import os
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ Inode = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or folder that a job uses, as `said` by the user or made of it. `folder`: all that is in it counts too."""
+    """A file or folder that a job uses, described for messages by `said`; `folder` includes everything in it."""
 
     said: str
     path: Path
@@ -22,27 +22,27 @@ class Place:
 
 
 def check_apart(places: Iterable[Place]) -> None:
-    """Check, pair by pair, that nothing is written over what is read or written otherwise; links are resolved.
+    """Check every pair of places for overlap, unless both are only read; links are resolved.
 
     Raises:
-        MigrateError: two of `places` are one file, or one lies in a folder that is the other's.
+        MigrateError: two of `places` are the same file, or one is inside the other's folder.
     """
     resolved = [(place, Path(os.path.realpath(place.path))) for place in places]
-    for (one, here), (other, there) in combinations(resolved, 2):
+    for (one, path), (other, other_path) in combinations(resolved, 2):
         if not (one.written or other.written):
             continue
-        if _same(here, there):
-            raise MigrateError(f"{one.said} and {other.said} are one file ({here}); nothing was changed")
-        _check_inside(one, here, other, there)
-        _check_inside(other, there, one, here)
+        if _same(path, other_path):
+            raise MigrateError(f"{one.said} and {other.said} are one file ({path}); nothing was changed")
+        _check_inside(one, path, other, other_path)
+        _check_inside(other, other_path, one, path)
 
 
 def _check_inside(inner: Place, path: Path, outer: Place, folder: Path) -> None:
-    """Check that `inner` is not in the folder that `outer` is, nor, where it is only read, linked from there."""
+    """Check that `inner` is not in the folder `outer`, nor the target of a link in it if that folder is an input."""
     if not outer.folder:
         return
     between = _between(path, folder)
-    # Hidden files are no part of a folder that is read.
+    # Hidden files are not read from an input folder.
     if between and (outer.written or not any(name.startswith(".") for name in between)):
         raise MigrateError(f"{inner.said} lies in {outer.said} ({folder}); nothing was changed. Choose another place")
     if inner.written and not outer.written and not inner.folder:
@@ -50,9 +50,9 @@ def _check_inside(inner: Place, path: Path, outer: Place, folder: Path) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Tell whether two resolved names are one file: the same inode or, where there is none, the same name.
+    """Return whether two resolved paths are the same file: by inode or, if neither exists, by name.
 
-    Names that differ only in case are taken for the same, which they are on some file systems.
+    Names that differ only in case count as the same, as they are on some file systems.
     """
     first, second = _inode(one), _inode(other)
     if first and second:
@@ -61,7 +61,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _between(path: Path, folder: Path) -> tuple[str, ...]:
-    """Return the names that lead from `folder` to `path`; none where it is not in there, by inode if there is one."""
+    """Return the path components from `folder` to `path`; empty if it is not inside, compared by inode if possible."""
     wanted = _inode(folder)
     for depth, parent in enumerate(path.parents, 1):
         if parent == folder or (wanted and _inode(parent) == wanted):
@@ -70,7 +70,7 @@ def _between(path: Path, folder: Path) -> tuple[str, ...]:
 
 
 def _check_links(inner: Place, path: Path, outer: Place, folder: Path) -> None:
-    """Check that no file in a folder that is read is a link, symbolic or hard, to the file that is written."""
+    """Check that no file in an input folder is a symbolic or hard link to the file to be written."""
     wanted = _inode(path)
     if not wanted or not path.is_file():
         return

@@ -1,4 +1,4 @@
-"""The mark by which a folder is known as one that this program made: `job.json`, and nothing else makes it ours."""
+"""The mark `job.json`, which identifies a folder as created by this program and records the job it belongs to."""
 
 import os
 from pathlib import Path
@@ -16,9 +16,9 @@ VERSION = 1
 
 
 class Mark(msgspec.Struct):
-    """Whose folder it is: the job by its id, what it writes to, where its journal is, and what may be in the folder.
+    """The owner of a folder: the job's id, its output and journal, and the file names allowed in the folder.
 
-    `made` and `names` are what the job made elsewhere (`Made`).
+    `made` and `names` record what the job created elsewhere (`Made`).
     """
 
     magic: str
@@ -32,10 +32,10 @@ class Mark(msgspec.Struct):
 
 
 def read(folder: Path) -> Mark | None:
-    """Read the mark of a folder; None where it has none.
+    """Read the mark of a folder; None if it has none.
 
     Raises:
-        MigrateError: a file of that name is there that this program did not write, or a newer version of it.
+        MigrateError: a file of that name was not written by this program, or by another version of it.
         OSError: it cannot be read.
     """
     path = folder / NAME
@@ -43,21 +43,21 @@ def read(folder: Path) -> Mark | None:
         return None
     owned_files.check(path)
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Mark)
+        mark = msgspec.json.decode(path.read_bytes(), type=Mark)
     except ValueError:
-        found = None
-    if found is None or found.magic != MAGIC:
+        mark = None
+    if mark is None or mark.magic != MAGIC:
         raise MigrateError(f"{path} is not of this program, so {folder} is not used; choose another folder")
-    if found.version != VERSION:
-        raise MigrateError(f"{path} is of version {found.version}, this program knows {VERSION}; use that program")
-    return found
+    if mark.version != VERSION:
+        raise MigrateError(f"{path} is of version {mark.version}, this program knows {VERSION}; use that program")
+    return mark
 
 
 def write(folder: Path, mark: Mark) -> None:
-    """Write the mark of a folder, whole or not at all.
+    """Write the mark of a folder atomically.
 
     Raises:
-        MigrateError: a path in it cannot be kept.
+        MigrateError: a path in it is not valid UTF-8.
         OSError: it could not be written.
     """
     try:
@@ -71,7 +71,7 @@ def write(folder: Path, mark: Mark) -> None:
 
 
 def strangers(folder: Path, known: list[str]) -> list[str]:
-    """Name what is in a folder beside its mark and the files `known`, in order.
+    """Return the names in a folder other than its mark and the files `known`, sorted.
 
     Raises:
         OSError: the folder cannot be read.

@@ -1,4 +1,4 @@
-"""A lock that one process holds at a time, with the holder's number in it; it ends with the process (flock(2))."""
+"""An exclusive lock file that contains the holder's process id and is released when the process ends (flock(2))."""
 
 import fcntl
 import os
@@ -13,39 +13,39 @@ HOLDER = re.compile(rb"[0-9]{0,19}\n?")
 
 
 class Lock:
-    """A file that is locked from `take` to `release`. Nobody's claim rests on it once its process is gone."""
+    """A file that is locked from `take` to `release`; a file left by a dead process locks nothing."""
 
     def __init__(self, path: Path, what: str) -> None:
-        """Lock by the file at `path`; `what` begins the sentence for whoever comes second."""
+        """Use the file at `path`; `what` begins the error message if another process holds the lock."""
         self._path = path
         self._what = what
         self._descriptor = -1
 
     def take(self) -> None:
-        """Keep every other process out.
+        """Acquire the lock without waiting.
 
         Raises:
-            MigrateError: another process has it.
-            OSError: the file cannot be made, or its file system has no locks.
+            MigrateError: another process holds it.
+            OSError: the file cannot be created, or its file system does not support locks.
         """
         while self._descriptor < 0:
             self._descriptor = owned_files.open_or_create(self._path)
             try:
                 self._take()
-                if not self._is_there():  # whoever had it has removed it since
+                if not self._is_there():  # the previous holder removed it after we opened it
                     self.release()
             except BaseException:
                 self.release()
                 raise
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def remove(self) -> None:
-        """Remove the file and let others in, if this process has the lock."""
+        """Remove the file and release the lock, if this process holds it."""
         if self._descriptor >= 0:
             self._path.unlink(missing_ok=True)
             self.release()
@@ -69,7 +69,7 @@ class Lock:
 
 
 def is_lock(path: Path) -> bool:
-    """Tell whether what is at `path` can be a lock: an empty file, or the number of a process."""
+    """Return whether the file at `path` can be a lock: empty, or containing a process id."""
     try:
         owned_files.check(path)
         with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""What one job has made outside of its journal's folder, by which it knows its own files again."""
+"""Records what a job has created outside its journal's folder, so that it can recognize its own files later."""
 
 import os
 import stat
@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Size in bytes and time of the last change in nanoseconds: a rename keeps both, other content does not.
+# Size in bytes and modification time in nanoseconds: a rename keeps both, a rewrite changes them.
 Identity = tuple[int, int]
-# The file that is there and the one that is about to replace it.
+# The present file and the one about to replace it.
 KEPT = 2
 
 
 def _nowhere() -> None:
-    """Keep nothing, as tests of a single part do."""
+    """Save nothing, for tests of a single part."""
 
 
 @dataclass(slots=True)
 class Made:
-    """The job's id, where its journal is, and what it made: finished files by path, and whatever else by name.
+    """The job's id, its journal, and what it created: finished files by path, and folders and namespaces by name.
 
-    `save` puts it on disk; it is called before what it names comes into being.
+    `save` writes the record to disk, before the thing that it names is created.
     """
 
     job: str = ""
@@ -30,7 +30,7 @@ class Made:
     save: Callable[[], None] = _nowhere
 
     def owns(self, path: Path) -> bool:
-        """Tell whether the file at `path` is as this job made it; a link never is."""
+        """Return whether the file at `path` is unchanged since this job wrote it; False for a link."""
         try:
             status = path.lstat()
         except OSError:
@@ -38,19 +38,19 @@ class Made:
         return stat.S_ISREG(status.st_mode) and _identity(status) in self.files.get(_key(path), ())
 
     def record(self, growing: Path, final: Path) -> None:
-        """Note that `growing`, which is complete, is about to be renamed to `final`.
+        """Record that the completed file `growing` is about to be renamed to `final`.
 
         Raises:
-            OSError: the note could not be written.
+            OSError: the record could not be written.
         """
         known = self.files.get(_key(final), [])
-        mine = _identity(growing.lstat())
-        if mine not in known:
-            self.files[_key(final)] = [*known, mine][-KEPT:]
+        identity = _identity(growing.lstat())
+        if identity not in known:
+            self.files[_key(final)] = [*known, identity][-KEPT:]
             self.save()
 
     def note(self, name: str) -> None:
-        """Note what cannot be told by its bytes, such as a folder or a store's namespace, before it is made."""
+        """Record the name of something that has no size and time, such as a folder or namespace, before creating it."""
         if name not in self.names:
             self.names.append(name)
             self.save()

@@ -1,8 +1,7 @@
-"""Files that only this program writes: made exclusively, and opened again only where they are still such files.
+"""Creates files exclusively, and reopens them only if they are still regular files with a single link.
 
-A name in a shared folder may have become a symbolic or hard link to a file of someone else; what is written through it
-would be theirs. Creation follows no link (O_EXCL, open(2)), and a file that is opened again must be a regular one with
-one name.
+In a shared folder a name may have been replaced by a symbolic or hard link to another user's file, and writing through
+the link would overwrite that file. So creation follows no link (O_EXCL, open(2)), and reopening checks for both.
 """
 
 import errno
@@ -17,17 +16,17 @@ MODE = 0o644
 
 
 def create(path: Path) -> int:
-    """Make the file at `path`, empty, and return its descriptor, open for reading and writing.
+    """Create an empty file at `path` and return its descriptor, open for reading and writing.
 
     Raises:
-        FileExistsError: something is there, if only a link that leads nowhere.
-        OSError: it cannot be made.
+        FileExistsError: the path exists, even if only as a dangling link.
+        OSError: it cannot be created.
     """
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
 
 
 def stream(path: Path) -> BinaryIO:
-    """Make the file at `path`, empty, and open it for reading and writing.
+    """Create an empty file at `path` and open it for reading and writing.
 
     Raises:
         OSError: as `create`.
@@ -36,11 +35,11 @@ def stream(path: Path) -> BinaryIO:
 
 
 def reopen(path: Path, flags: int = os.O_RDWR) -> int:
-    """Open a file that this program made earlier and return its descriptor.
+    """Open a file that this program created earlier and return its descriptor.
 
     Raises:
         FileNotFoundError: there is none.
-        OSError: it is a link, has a second name, is no regular file, or cannot be opened.
+        OSError: it is a symbolic link, has more than one hard link, is not a regular file, or cannot be opened.
     """
     check(path)
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -53,7 +52,7 @@ def reopen(path: Path, flags: int = os.O_RDWR) -> int:
 
 
 def open_or_create(path: Path, flags: int = os.O_RDWR) -> int:
-    """Open a file that this program made earlier, or make it; return its descriptor.
+    """Open a file that this program created earlier, or create it; return its descriptor.
 
     Raises:
         OSError: as `reopen` and `create`.
@@ -66,22 +65,22 @@ def open_or_create(path: Path, flags: int = os.O_RDWR) -> int:
 
 
 def check(path: Path) -> None:
-    """Check that what is at `path` can be a file that this program made.
+    """Check that `path` is a regular file with a single link, as this program creates them.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        OSError: it is a link, has a second name, or is no regular file.
+        FileNotFoundError: there is none.
+        OSError: it is a symbolic link, has more than one hard link, or is not a regular file.
     """
     _check_status(path, path.lstat())
 
 
 def put(path: Path, data: bytes) -> None:
-    """Make `data` the content of `path`, a file of this program's own: whole or not at all, and for good.
+    """Replace the content of `path` with `data`, atomically and durably.
 
-    It is written under the name with `.new` at its end; a file that a killed process left there is removed.
+    The data is written to `path` + `.new` first; such a file left by a killed process is removed.
 
     Raises:
-        OSError: it could not be written, or the name with `.new` is no file that this program made.
+        OSError: it could not be written, or the `.new` file was not created by this program.
     """
     fresh = path.with_name(f"{path.name}.new")
     remove(fresh)
@@ -110,10 +109,10 @@ def write(descriptor: int, data: bytes, path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file that this program made, where there is one.
+    """Remove a file that this program created; do nothing if there is none.
 
     Raises:
-        OSError: it is a link, has a second name, is no regular file, or cannot be removed.
+        OSError: it is a symbolic link, has more than one hard link, is not a regular file, or cannot be removed.
     """
     try:
         check(path)

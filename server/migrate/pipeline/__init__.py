@@ -1,1 +1,1 @@
-"""The steps between a record that is read and a row that is written."""
+"""The steps from an input record to an output row: window, shard, chunk, tokenize, embed."""

@@ -1,4 +1,4 @@
-"""Long texts in overlapping pieces that the model can read whole."""
+"""Splits long texts into overlapping chunks that fit the model."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,13 @@ from server.migrate.errors import MigrateError
 from server.model.tokenization import Span
 
 LEAST_TOKENS = 8
-# How far back a cut may move to fall between words: this share of a chunk.
+# A cut may move back by up to 1/SLACK of a chunk to fall on a word boundary.
 SLACK = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """The most tokens of a chunk, special ones and prompt left out, and how many at least two neighbours share."""
+    """The maximum tokens of a chunk, without special tokens and prompt, and the minimum overlap of two neighbours."""
 
     tokens: int
     overlap: int
@@ -24,11 +24,11 @@ class Chunking:
         """Read `tokens:overlap`.
 
         Raises:
-            MigrateError: it is something else, or the overlap is more than half a chunk.
+            MigrateError: it is malformed, or the overlap is more than half a chunk.
         """
-        if not (found := re.fullmatch(r"([0-9]{1,6}):([0-9]{1,6})", value)):
+        if not (match := re.fullmatch(r"([0-9]{1,6}):([0-9]{1,6})", value)):
             raise MigrateError(f"--chunk {value}: must be tokens:overlap, such as 256:32")
-        tokens, overlap = int(found[1]), int(found[2])
+        tokens, overlap = int(match[1]), int(match[2])
         if tokens < LEAST_TOKENS or overlap > tokens // 2:
             raise MigrateError(
                 f"--chunk {value}: a chunk must have at least {LEAST_TOKENS} tokens, and share at most half of them"
@@ -36,16 +36,16 @@ class Chunking:
         return cls(tokens, overlap)
 
     def split(self, text: str, spans: Sequence[Span]) -> list[str]:
-        """Cut `text` into chunks of the tokens at `spans`; none where there are no tokens."""
+        """Split `text`, whose tokens are at `spans`, into chunks; return none if there are no tokens."""
         words = [span.word for span in spans]
         return [text[spans[start].start : spans[end - 1].end] for start, end in cut(words, self)]
 
 
 def cut(words: Sequence[int | None], chunking: Chunking) -> Iterator[tuple[int, int]]:
-    """Yield the beginning and end of each chunk in tokens, of which `words` gives the word of each.
+    """Yield the start and end of each chunk, as token positions; `words` gives the word of each token.
 
-    Every token is in a chunk, none holds more than `tokens`, and neighbours share `overlap` or more. Cuts fall
-    between words where a word's beginning is near enough.
+    Every token is in a chunk, no chunk has more than `tokens`, and neighbours share `overlap` or more. A cut moves back
+    to a word boundary if one is near enough.
     """
     slack = chunking.tokens // SLACK
     start = end = 0

@@ -1,4 +1,4 @@
-"""Ids that came already, kept on disk: an index in memory would grow with the input."""
+"""Detects repeated ids with an index on disk, because an index in memory would grow with the input."""
 
 import os
 import sqlite3
@@ -13,24 +13,24 @@ INSERT = "INSERT OR IGNORE INTO ids VALUES (?, ?)"
 
 
 class DuplicateIds:
-    """The ordinal that each id came with first. While every id is its ordinal there is nothing to keep.
+    """Maps each id to the ordinal of its first record. Nothing is stored while every id equals its ordinal.
 
-    What is kept may be ahead of the journal: a record that comes again has the same ordinal. Each step is one
-    transaction, so that an interruption leaves all of it or nothing.
+    The index may be ahead of the journal: a record that is processed again has the same ordinal. Each call is one
+    transaction.
     """
 
     def __init__(self, path: Path, shard: Shard) -> None:
-        # SQLite would follow a link to whatever database it leads to.
+        # Checked first, because SQLite would follow a link.
         os.close(owned_files.open_or_create(path))
-        # Used by one thread at a time, which need not be the one that made it.
+        # Used by one thread at a time, which need not be the one that created it.
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._kept = bool(self._database.execute("SELECT 1 FROM sqlite_master").fetchone())
         self._shard = shard
 
     def repeats(self, records: Sequence[Record]) -> dict[int, str]:
-        """Return, by ordinal, what is wrong with those of the next `records` whose ids came before.
+        """Add the next `records`; return an error message by ordinal for each whose id occurred before.
 
-        A record without an id could not be read: it takes no other record's.
+        An empty id marks a record that could not be read, and is not checked.
         """
         if not self._kept and all(record.id == str(record.ordinal) for record in records):
             return {}
@@ -40,7 +40,7 @@ class DuplicateIds:
         return {ordinal: f"its id is that of record {first}; ids must differ" for ordinal, first in repeated}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database."""
         self._database.close()
 
     def _add(self, records: Sequence[Record]) -> None:

@@ -1,4 +1,4 @@
-"""Token ids to vectors, as fast as the engine can: each text once, texts of like length in one run."""
+"""Embeds token ids, computing equal sequences once and reusing the vectors of earlier windows."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -14,12 +14,12 @@ KEY_BYTES = 16
 
 
 class Embedder:
-    """An engine, the tokens that it computes in one run, and what it computed already."""
+    """An engine with its tokens per run and a memo of vectors computed before."""
 
     def __init__(
         self, runner: ParallelEngine, batch_tokens: int, dimensions: int | None, memo: VectorMemo | None
     ) -> None:
-        """Keep `dimensions` components (None: all); `memo` None computes each text, repeated or not."""
+        """Keep `dimensions` components (None: all); without a `memo` every text is computed, even if repeated."""
         self._runner = runner
         self._batch_tokens = batch_tokens
         self._dimensions = dimensions
@@ -27,11 +27,11 @@ class Embedder:
 
     @property
     def dimension(self) -> int:
-        """Components of a vector."""
+        """Number of components of a vector."""
         return self._dimensions or self._runner.engine.dimension
 
     def vectors(self, sequences: Sequence[Ids]) -> tuple[Vectors, int]:
-        """Return unit vectors [len(sequences), dimension], in order, and how many of them were there already.
+        """Return unit vectors [len(sequences), dimension], in order, and how many of them were not computed anew.
 
         Raises:
             InferenceError: the engine failed.

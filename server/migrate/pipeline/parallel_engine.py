@@ -1,4 +1,4 @@
-"""Many texts at once, for whoever has them all at hand and waits for all of them."""
+"""Runs an engine on several threads, for a caller that has all texts at once and waits for all vectors."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from server.inference.engine import Engine, Ids, Vectors, split_packed
 
 
 class ParallelEngine:
-    """An engine whose runs are computed side by side, as many as it has streams."""
+    """An engine whose runs are computed in parallel, one per stream."""
 
     def __init__(self, engine: Engine, streams: int) -> None:
         self.engine = engine
@@ -18,10 +18,10 @@ class ParallelEngine:
     def embed(self, sequences: Sequence[Ids], batch_tokens: int) -> Vectors:
         """Compute unit vectors [len(sequences), dimension], in order, in runs of at most `batch_tokens`.
 
-        A graph that pads divides a run further by length.
+        The engine divides a run further by length if its graph pads.
 
         Raises:
-            InferenceError: a run failed; those under way are waited for.
+            InferenceError: a run failed; raised after the runs in progress have ended.
         """
         vectors = np.empty((len(sequences), self.engine.dimension), np.float32)
 

@@ -1,4 +1,4 @@
-"""The next item while the present one is worked on."""
+"""Prefetches the next item of an iterator on another thread."""
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ ItemT = TypeVar("ItemT")
 
 
 def ahead(items: Iterator[ItemT]) -> Generator[ItemT, None, None]:
-    """Yield `items`, none of which is None, each computed on another thread while the one before is in use."""
+    """Yield `items`, none of which may be None; each is computed on another thread while the previous one is in use."""
     with ThreadPoolExecutor(1, "reader") as reader:
         coming = reader.submit(next, items, None)
         while (item := coming.result()) is not None:

@@ -1,4 +1,4 @@
-"""Records to token ids: which can be embedded, as which pieces, and why the others cannot."""
+"""Validates, chunks and tokenizes records, and rejects those that cannot be embedded, with the reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from server.migrate.record import Record
 from server.migrate.sources.source import Broken
 from server.model.tokenization import Encoded, Tokenizer
 
-# A text longer than this is refused even where it would be cut into chunks: its tokens must fit into memory.
+# The limit for texts that are chunked: all tokens of a text must fit into memory.
 LONGEST_CHUNKED = 1 << 24
 SHOWN = 5
-# Fields that a chunk's row has beside those of its record.
+# Fields that a chunk's row has in addition to those of its record.
 DOCUMENT, CHUNK = CHUNK_FIELDS = ("document", "chunk")
-# What can be done about a text of another type.
+# Advice for values that are not text, by type.
 ADVICE: dict[type, str] = {
     dict: "; --text-field NAME.FIELD names a field in it",
     list: "; make it one text a record",
@@ -30,7 +30,7 @@ ADVICE: dict[type, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A row to be: what one vector is computed from. `tokens` counts those of the text before truncation."""
+    """The input of one vector, which becomes one row. `tokens` is the number of tokens before truncation."""
 
     ordinal: int
     id: str
@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that cannot be embedded, and why; `id` is empty where none could be read."""
+    """A record that cannot be embedded, with the reason; `id` is empty if it could not be read."""
 
     ordinal: int
     id: str
@@ -51,7 +51,7 @@ class Reject:
 
 @dataclass(slots=True)
 class Prepared:
-    """What became of a window's records: each is in `pieces`, once or (chunked) more often, or in `rejects`."""
+    """The result for a window: each record is in `pieces`, once or (chunked) several times, or in `rejects`."""
 
     records: int
     next: int
@@ -60,42 +60,42 @@ class Prepared:
 
 
 class Preparer:
-    """Tokenizes for one model, with one prompt and one way to cut."""
+    """Tokenizes records for one model, prompt and chunking."""
 
     def __init__(self, tokenizer: Tokenizer, prompt: str, chunking: Chunking | None, longest: int) -> None:
-        """Prepend `prompt` to each text or chunk; `longest` bounds the characters of a text that is not chunked."""
+        """Prepend `prompt` to each text or chunk; `longest` limits the characters of a text that is not chunked."""
         self._tokenizer = tokenizer
         self._prompt = prompt
         self._chunking = chunking
         self._longest = LONGEST_CHUNKED if chunking else longest
 
     def prepare(self, records: Sequence[Record], known: Mapping[int, str]) -> Prepared:
-        """Tokenize a window of records; `known` gives by ordinal what is wrong with some of them."""
+        """Tokenize a window of records; `known` gives errors found before, by ordinal."""
         prepared = Prepared(len(records), records[-1].ordinal + 1)
         cuts = [known.get(record.ordinal) or self._cut(record) for record in records]
         encodings = iter(self.encode([text for cut in cuts if not isinstance(cut, str) for text in cut]))
         for record, cut in zip(records, cuts, strict=True):
-            found = cut if isinstance(cut, str) else self._pieces(record, cut, list(islice(encodings, len(cut))))
-            if isinstance(found, str):
-                prepared.rejects.append(Reject(record.ordinal, _printable(record.id), found))
+            outcome = cut if isinstance(cut, str) else self._pieces(record, cut, list(islice(encodings, len(cut))))
+            if isinstance(outcome, str):
+                prepared.rejects.append(Reject(record.ordinal, _printable(record.id), outcome))
             else:
-                prepared.pieces += found
+                prepared.pieces += outcome
         return prepared
 
     def encode(self, texts: list[str]) -> list[Encoded | str]:
-        """Return token ids of each text, or what is wrong with it."""
+        """Return the token ids of each text, or an error message."""
         if not texts:
             return []
         try:
             return [*self._tokenizer.encode(texts, self._prompt)]
         except InvalidError as error:
-            # One bad text refuses them all, so each is tried alone; bad texts are rare.
+            # One bad text fails the whole call, so each is tried alone; bad texts are rare.
             if len(texts) == 1:
                 return [str(error).replace(" at index 0", "", 1)]
             return [encoded for text in texts for encoded in self.encode([text])]
 
     def _cut(self, record: Record) -> list[str] | str:
-        """Return the texts to embed for a record, or what is wrong with it."""
+        """Return the texts to embed for a record, or an error message."""
         text = record.text
         if not isinstance(text, str):
             return _describe(text)
@@ -119,7 +119,7 @@ class Preparer:
             return str(error).replace(" at index 0", "", 1)
 
     def _pieces(self, record: Record, texts: list[str], encodings: list[Encoded | str]) -> list[Piece] | str:
-        """Return the rows to be of a record, or what is wrong with one of them: a record goes whole or not at all."""
+        """Return all pieces of a record, or an error message if any of them cannot be embedded."""
         pieces: list[Piece] = []
         for chunk, (text, encoding) in enumerate(zip(texts, encodings, strict=True)):
             if isinstance(encoding, str):
@@ -133,7 +133,7 @@ class Preparer:
 
 
 def refusal(rejects: Sequence[Reject]) -> str:
-    """Say what is wrong with the first of a window's rejects, a line each, and what can be done."""
+    """Format the first of a window's rejects, a line each, and the way to skip them."""
     shown = rejects[:SHOWN]
     lines = [f"{_named(reject)} cannot be embedded: {reject.reason}" for reject in shown]
     more = [f"and {len(rejects) - SHOWN} more in this window"] if len(rejects) > SHOWN else []

@@ -1,4 +1,4 @@
-"""Every n-th record: what one of several machines takes of the input."""
+"""Divides the input among several machines: shard i of n is every n-th record, starting at the i-th."""
 
 import re
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from server.migrate.errors import MigrateError
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Shard `index` of `count`, counted from 1: the records whose ordinal leaves `index` - 1 when divided by `count`.
+    """Shard `index` of `count`, counted from 1: the records with ordinal mod `count` = `index` - 1.
 
-    So no shard needs to know how many records there are, and all take the same share of long and short ones.
+    So no shard needs to know the number of records, and long and short ones are spread evenly.
     """
 
     index: int = 1
@@ -21,19 +21,19 @@ class Shard:
         """Read `i/n`.
 
         Raises:
-            MigrateError: it is something else.
+            MigrateError: it is malformed.
         """
-        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", value)
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", value)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise MigrateError(f"--shard {value}: must be i/n, with i from 1 to n")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(match[1]), int(match[2]))
 
     def ordinals(self, stop: int) -> range:
-        """Its ordinals below `stop`."""
+        """Return this shard's ordinals below `stop`."""
         return range(self.index - 1, stop, self.count)
 
     def takes(self, ordinal: int) -> bool:
-        """Tell whether a record is its own."""
+        """Return whether the record with this ordinal belongs to this shard."""
         return ordinal % self.count == self.index - 1
 
     def __str__(self) -> str:

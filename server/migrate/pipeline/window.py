@@ -1,4 +1,4 @@
-"""Where one window of the input ends and the next begins. Pure."""
+"""Divides the input into windows, the units of work between two journal entries. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from server.migrate.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a window may hold. Characters stand for tokens, which they outnumber and which are not yet known."""
+    """The limits of a window. Characters are an upper bound for tokens, which are not known yet."""
 
     records: int = 2048
     characters: int = 1 << 19
@@ -17,8 +17,8 @@ class Bounds:
 def windows(records: Iterable[Record], bounds: Bounds) -> Iterator[list[Record]]:
     """Divide records into windows, each ending with the record that reaches a bound.
 
-    Where a window ends depends on its own records only. So whoever goes on at the beginning of a window, as after an
-    interruption, gets the very windows that would have come.
+    A window's end depends only on its own records, so a job that resumes at a window's beginning gets the same windows
+    as an uninterrupted one.
     """
     window: list[Record] = []
     characters = 0

@@ -1,1 +1,1 @@
-"""Where vectors go: one file a format; each takes rows again without doubling them."""
+"""Output file formats, one module each; writing a row again replaces it."""

@@ -1,6 +1,6 @@
-"""A FAISS index (IndexFlatIP): row numbers are places, the ids beside it in `NAME.ids.jsonl`, one a line.
+"""A FAISS index (IndexFlatIP) whose row numbers are places, with the ids beside it in `NAME.ids.jsonl`, one per line.
 
-FAISS keeps whole numbers for ids at best. Vectors of unit length make the inner product the cosine.
+FAISS itself stores only integer ids. Vectors have unit length, so the inner product is the cosine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 def ids_path(final: Path) -> Path:
-    """Where the ids of the index at `final` are."""
+    """Return the path of the ids of the index at `final`."""
     return final.with_name(f"{final.name}.ids.jsonl")
 
 
 class FaissSink:
-    """See `Sink`. Vectors grow in a `.npy` beside it, from which the index is made at the end, in memory."""
+    """Implements `Sink`. Vectors are collected in a `.npy` file, from which the index is built in memory at the end."""
 
     def __init__(self, final: Path) -> None:
         self.final = final
@@ -46,14 +46,14 @@ class FaissSink:
         return f"faiss {self.final.resolve()}"
 
     def files(self) -> list[Path]:
-        """Name the files of the finished target."""
+        """Return the files of the finished target."""
         return [self.final, self.ids]
 
     def open(self, target: Target) -> None:
-        """Begin, or go on after the rows on record; a finished index stays as it is.
+        """Start, or resume after the recorded rows; a finished index is left unchanged.
 
         Raises:
-            MigrateError: something else is under that name, rows on record are missing, or FAISS is not installed.
+            MigrateError: the name is taken, recorded rows are missing, or FAISS is not installed.
         """
         optional.load("faiss")
         if self._growing.is_done(target, VECTORS, self.final):
@@ -62,7 +62,7 @@ class FaissSink:
         self._rows.open(target.dimension, target.written, self.ids)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write rows at their places beside the index to be.
+        """Write rows at their places in the partial files.
 
         Raises:
             OSError: they could not be written whole.
@@ -70,7 +70,7 @@ class FaissSink:
         self._rows.write(rows)
 
     def finish(self) -> None:
-        """Make the index, rename the ids and, last, the index, and only then remove what it was made of."""
+        """Build the index, rename first the ids and then the index, and remove the partial files last."""
         self._rows.complete()
         if self._growing.holds(VECTORS):
             faiss = optional.load("faiss")
@@ -85,10 +85,10 @@ class FaissSink:
         self._growing.remove()
 
     def count(self) -> int:
-        """Count the vectors, of which each must have its id.
+        """Count the vectors, and check that there are as many ids.
 
         Raises:
-            MigrateError: there are more or fewer ids.
+            MigrateError: the numbers differ.
         """
         rows, ids = int(read_index(self.final).ntotal), count(self.ids)
         if rows != ids:
@@ -96,14 +96,14 @@ class FaissSink:
         return rows
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by place where the id there is the one asked for."""
+        """Read vectors back by place, leaving out those whose stored id is another one."""
         index = read_index(self.final)
         places = {id_: place for place, id_ in rows}
-        there = (id_ for id_, line in pick(self.ids, dict(rows)) if orjson.loads(line) == id_)
-        return {id_: index.reconstruct(places[id_]) for id_ in there}
+        matching = (id_ for id_, line in pick(self.ids, dict(rows)) if orjson.loads(line) == id_)
+        return {id_: index.reconstruct(places[id_]) for id_ in matching}
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files and release the lock."""
         self._rows.close()
         self._growing.close()
 
@@ -112,7 +112,7 @@ def read_index(path: Path) -> Any:  # noqa: ANN401 - FAISS has no types
     """Open the index at `path` without reading it all into memory.
 
     Raises:
-        MigrateError: FAISS cannot read it, or is not installed.
+        MigrateError: FAISS cannot read the file, or is not installed.
     """
     faiss = optional.load("faiss")
     try:

@@ -1,4 +1,4 @@
-"""What sinks in files share: they grow in a folder beside their final name and take it when they are complete."""
+"""Shared by the sinks that write files: checks of the final names, and reading rows back for verification."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,30 +15,30 @@ from server.migrate.sinks.sink import Sink
 
 @runtime_checkable
 class FileSink(Protocol):
-    """A sink whose finished target is files, which a receipt can hash."""
+    """A sink whose finished target consists of files, which a receipt can hash."""
 
     def files(self) -> list[Path]:
-        """Name the files of the finished target."""
+        """Return the files of the finished target."""
         ...
 
 
 @runtime_checkable
 class FolderSink(Protocol):
-    """A sink whose files lie in a folder of their own, which has a mark."""
+    """A sink whose files are in a folder of their own, which has a mark."""
 
     folder: Path
 
 
 def finals(sink: Sink) -> list[Path]:
-    """Name the files that a sink will have made; none where a folder or a store is marked instead."""
+    """Return the final files of a sink; none if a folder or a store carries the mark instead."""
     return sink.files() if isinstance(sink, FileSink) and not isinstance(sink, FolderSink) else []
 
 
 def check_finals(made: Made, finals: Iterable[Path], *, replace: bool) -> None:
-    """Check that nothing is under the names of finished files, or if it may `replace` them, what the job put there.
+    """Check that the final names are free or, with `replace`, hold only files that the job wrote.
 
     Raises:
-        MigrateError: something else is, if only a link.
+        MigrateError: a name is taken, even if only by a link.
     """
     for final in finals:
         if os.path.lexists(final) and not made.owns(final):
@@ -48,7 +48,7 @@ def check_finals(made: Made, finals: Iterable[Path], *, replace: bool) -> None:
 
 
 def pick_rows(stored: Iterable[Row], rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-    """Read vectors by place where the id there is the one asked for, and no further than the last of them."""
+    """Read vectors by place, leaving out those whose stored id is another one; stop after the last place."""
     wanted = dict(rows)
     upto = islice(stored, max(wanted, default=-1) + 1)
     return {row.id: row.vector.copy() for row in upto if wanted.get(row.place) == row.id}

@@ -1,6 +1,6 @@
-"""JSONL: a row a line, `{"id", "text", "metadata", "embedding"}`, in input order.
+"""JSONL: one row per line, `{"id", "text", "metadata", "embedding"}`, in input order.
 
-Numbers are the shortest that read back as the same float32.
+Numbers are written as the shortest decimals that read back as the same float32.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ def read(final: Path) -> Iterator[Row]:
 
 
 class JsonLinesSink:
-    """Lines that are cut back to those on record when a job goes on."""
+    """Implements `Sink`. A resumed job truncates the file to the recorded rows."""
 
     def __init__(self, final: Path) -> None:
         self._final = final
@@ -43,14 +43,14 @@ class JsonLinesSink:
         return f"jsonl {self._final.resolve()}"
 
     def files(self) -> list[Path]:
-        """Name the file of the finished target."""
+        """Return the file of the finished target."""
         return [self._final]
 
     def open(self, target: Target) -> None:
-        """Begin, or go on after the rows on record; a finished file stays as it is.
+        """Start, or resume after the recorded rows; a finished file is left unchanged.
 
         Raises:
-            MigrateError: something else is under that name, or rows on record are missing.
+            MigrateError: the name is taken, or recorded rows are missing.
         """
         if self._growing.is_done(target, LINES, self._final):
             return  # killed after the rename: nothing is left to write
@@ -58,7 +58,7 @@ class JsonLinesSink:
         self._lines = LineFile(self._growing.path(LINES), target.written)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write rows after those before, or in the stead of the same ones.
+        """Append rows, or replace the last ones written if they are the same rows.
 
         Raises:
             OSError: they could not be written whole.
@@ -68,7 +68,7 @@ class JsonLinesSink:
         self._lines.write(rows[0].place, [_line(row) for row in rows])
 
     def finish(self) -> None:
-        """Give the file its name."""
+        """Close the file and give it its final name."""
         if self._lines:
             self._lines.close()
             self._lines = None
@@ -80,12 +80,12 @@ class JsonLinesSink:
         return count(self._final)
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by place where the id there is the one asked for."""
-        found = ((id_, orjson.loads(line)) for id_, line in pick(self._final, dict(rows)))
-        return {id_: np.array(row["embedding"], np.float32) for id_, row in found if row["id"] == id_}
+        """Read vectors back by place, leaving out those whose stored id is another one."""
+        stored = ((id_, orjson.loads(line)) for id_, line in pick(self._final, dict(rows)))
+        return {id_: np.array(row["embedding"], np.float32) for id_, row in stored if row["id"] == id_}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release the lock."""
         if self._lines:
             self._lines.close()
             self._lines = None

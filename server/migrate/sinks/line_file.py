@@ -1,4 +1,4 @@
-"""A file of one line a row, which can be cut back to any row and have its last write replaced."""
+"""A file with one line per row, which can be truncated after any row and have its last write replaced."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,30 +12,30 @@ BLOCK = 1 << 20
 
 
 class LineFile:
-    """Lines by place, the first at place 0."""
+    """Lines addressed by place, starting at 0."""
 
     def __init__(self, path: Path, lines: int) -> None:
-        """Open the file at `path` with its first `lines` lines; what comes after them is cut off.
+        """Open the file at `path` and truncate it after its first `lines` lines.
 
         Raises:
-            MigrateError: it holds fewer.
+            MigrateError: it has fewer.
         """
         self._descriptor = owned_files.open_or_create(path)
         offset = _end_of_line(self._descriptor, lines)
         if offset is None:
             os.close(self._descriptor)
             raise MigrateError(f"{path} holds fewer than the {lines} rows on record; run with --restart")
-        # Cutting nothing off would still change the time by which the finished file is known.
+        # Truncating nothing would still change the modification time, which identifies the finished file.
         if os.fstat(self._descriptor).st_size > offset:
             os.ftruncate(self._descriptor, offset)
         self._last = self._end = (lines, offset)
 
     def write(self, place: int, lines: Sequence[bytes]) -> None:
-        """Write the lines of the rows from `place` on, for good: after the last ones, or in their stead.
+        """Append the lines of the rows from `place` on, or replace the last write; flush them to disk.
 
         Raises:
             OSError: they could not be written whole.
-            ValueError: rows between are missing.
+            ValueError: `place` is neither the end nor the beginning of the last write.
         """
         start = self._end if place == self._end[0] else self._last
         if place != start[0]:
@@ -48,7 +48,7 @@ class LineFile:
         self._last, self._end = start, (place + len(lines), start[1] + len(data))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
@@ -59,7 +59,7 @@ def count(path: Path) -> int:
 
 
 def pick(path: Path, places: Mapping[int, str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines at `places`, each with what stands for it there."""
+    """Yield the lines at `places`, each with the value that `places` gives for it."""
     last = max(places, default=-1)
     with path.open("rb") as stream:
         yield from ((places[place], line) for place, line in enumerate(islice(stream, last + 1)) if place in places)
@@ -71,10 +71,10 @@ def _end_of_line(descriptor: int, lines: int) -> int | None:
         block = os.pread(descriptor, BLOCK, offset)
         if not block:
             return None
-        here = block.count(b"\n")
-        if seen + here >= lines:
+        newlines = block.count(b"\n")
+        if seen + newlines >= lines:
             return offset + _end_within(block, lines - seen)
-        seen, offset = seen + here, offset + len(block)
+        seen, offset = seen + newlines, offset + len(block)
     return offset
 
 

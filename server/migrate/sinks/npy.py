@@ -1,4 +1,4 @@
-"""NumPy's `.npy`: float32 [rows, dimension] in input order, the ids beside it in `NAME.ids.jsonl`, one a line."""
+"""NumPy's `.npy`: float32 [rows, dimension] in input order, with the ids in `NAME.ids.jsonl`, one per line."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +26,12 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 def ids_path(final: Path) -> Path:
-    """Where the ids of the vectors at `final` are."""
+    """Return the path of the ids of the vectors at `final`."""
     return final.with_name(f"{final.name.removesuffix('.npy')}.ids.jsonl")
 
 
 def read(final: Path) -> Iterator[Row]:
-    """Yield the rows of a finished file; their texts are not in it."""
+    """Yield the rows of a finished file, with empty texts, which the format does not store."""
     with final.open("rb") as stream, ids_path(final).open("rb") as lines:
         shape = _shape(stream)
         for place, (line, vector) in enumerate(zip(lines, _vectors(stream, shape), strict=True)):
@@ -39,7 +39,7 @@ def read(final: Path) -> Iterator[Row]:
 
 
 class NpySink:
-    """See `Sink`. Vectors and ids take their final names at the end, the vectors last."""
+    """Implements `Sink`. Ids and vectors get their final names at the end, the vectors last."""
 
     def __init__(self, final: Path) -> None:
         self.final = final
@@ -52,14 +52,14 @@ class NpySink:
         return f"npy {self.final.resolve()}"
 
     def files(self) -> list[Path]:
-        """Name the files of the finished target."""
+        """Return the files of the finished target."""
         return [self.final, self.ids]
 
     def open(self, target: Target) -> None:
-        """Begin, or go on after the rows on record; a finished file stays as it is.
+        """Start, or resume after the recorded rows; a finished file is left unchanged.
 
         Raises:
-            MigrateError: something else is under that name, or rows on record are missing.
+            MigrateError: the name is taken, or recorded rows are missing.
         """
         if self._growing.is_done(target, VECTORS, self.final):
             return  # killed after the last rename: nothing is left to write
@@ -75,7 +75,7 @@ class NpySink:
         self._rows.write(rows)
 
     def finish(self) -> None:
-        """Complete both files and rename the ids and, last, the vectors."""
+        """Complete both files, and rename first the ids and then the vectors."""
         self._rows.complete()
         if self._growing.holds(IDS):
             self._growing.settle(IDS, self.ids)
@@ -84,10 +84,10 @@ class NpySink:
         self._growing.remove()
 
     def count(self) -> int:
-        """Count the vectors, of which each must have its id.
+        """Count the vectors, and check that there are as many ids.
 
         Raises:
-            MigrateError: there are more or fewer ids.
+            MigrateError: the numbers differ.
         """
         with self.final.open("rb") as stream:
             rows, ids = _shape(stream)[0], count(self.ids)
@@ -96,23 +96,23 @@ class NpySink:
         return rows
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by place where the id there is the one asked for."""
+        """Read vectors back by place, leaving out those whose stored id is another one."""
         places = {id_: place for place, id_ in rows}
-        there = [id_ for id_, line in pick(self.ids, dict(rows)) if json.loads(line) == id_]
-        # Read rather than mapped: pages of a mapped file count as memory of the process.
+        matching = [id_ for id_, line in pick(self.ids, dict(rows)) if json.loads(line) == id_]
+        # Read rather than memory-mapped: mapped pages count as memory of the process.
         with self.final.open("rb") as stream:
             shape = _shape(stream)
             start = stream.tell()
-            return {id_: _row(stream, start + places[id_] * shape[1] * 4, shape[1]) for id_ in there}
+            return {id_: _row(stream, start + places[id_] * shape[1] * 4, shape[1]) for id_ in matching}
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files and release the lock."""
         self._rows.close()
         self._growing.close()
 
 
 def _shape(stream: BinaryIO) -> tuple[int, int]:
-    """Read the header: rows and dimension; the vectors come next."""
+    """Read the header and return rows and dimension; the stream is then at the first vector."""
     npy_format.read_magic(stream)
     (rows, dimension), _, _ = npy_format.read_array_header_1_0(stream)
     return rows, dimension

@@ -24,7 +24,7 @@ from server.migrate.sinks.vector_rows import VectorRows
 # NumPy pads every id to the longest.
 LONGEST_ID = 1024
 ROWS = 1024
-# A fixed date, so that the same vectors are the same bytes.
+# A fixed date, so that the same vectors give the same bytes.
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -34,7 +34,7 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 def read(final: Path) -> Iterator[Row]:
-    """Yield the rows of a finished file, some in memory at a time; their texts are not in it."""
+    """Yield the rows of a finished file in blocks, with empty texts, which the format does not store."""
     with zipfile.ZipFile(final) as archive:
         pairs = zip(_array(archive, "ids"), _array(archive, "embeddings"), strict=True)
         for place, (id_, vector) in enumerate(pairs):
@@ -42,7 +42,7 @@ def read(final: Path) -> Iterator[Row]:
 
 
 class NpzSink:
-    """A `.npy` while it grows, packed into the archive at the end."""
+    """Implements `Sink`. Rows are collected in a `.npy` file, which is packed into the archive at the end."""
 
     def __init__(self, final: Path) -> None:
         self._final = final
@@ -54,14 +54,14 @@ class NpzSink:
         return f"npz {self._final.resolve()}"
 
     def files(self) -> list[Path]:
-        """Name the file of the finished target."""
+        """Return the file of the finished target."""
         return [self._final]
 
     def open(self, target: Target) -> None:
-        """Begin, or go on after the rows on record; a finished file stays as it is.
+        """Start, or resume after the recorded rows; a finished file is left unchanged.
 
         Raises:
-            MigrateError: something else is under that name, or rows on record are missing.
+            MigrateError: the name is taken, or recorded rows are missing.
         """
         if self._growing.is_done(target, VECTORS, self._final):
             return  # killed after the folder was removed: nothing is left to write
@@ -80,7 +80,7 @@ class NpzSink:
         self._rows.write(rows)
 
     def finish(self) -> None:
-        """Pack the archive, give it its name, then remove the rows that it was made of."""
+        """Write the archive, give it its final name, and remove the partial files."""
         self._rows.complete()
         if self._growing.holds(VECTORS):
             whole = owned_files.stream(self._growing.fresh(WHOLE))
@@ -98,11 +98,11 @@ class NpzSink:
             return _header(member)[0][0]
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by place where the id there is the one asked for."""
+        """Read vectors back by place, leaving out those whose stored id is another one."""
         return pick_rows(read(self._final), rows)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files and release the lock."""
         self._rows.close()
         self._growing.close()
 

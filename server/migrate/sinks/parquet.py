@@ -27,7 +27,7 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 def read(final: Path) -> Iterator[Row]:
-    """Yield the rows of a finished file, some in memory at a time."""
+    """Yield the rows of a finished file in batches."""
     place = 0
     with optional.load("pyarrow.parquet").ParquetFile(final) as file:
         for batch in file.iter_batches(ROWS):
@@ -39,7 +39,7 @@ def read(final: Path) -> Iterator[Row]:
 
 
 class ParquetSink:
-    """One small file a write, each whole or not there, which become the row groups of one file at the end."""
+    """Implements `Sink`. Each write is a part file, created atomically; at the end the parts become row groups."""
 
     def __init__(self, final: Path) -> None:
         self._final = final
@@ -53,14 +53,14 @@ class ParquetSink:
         return f"parquet {self._final.resolve()}"
 
     def files(self) -> list[Path]:
-        """Name the file of the finished target."""
+        """Return the file of the finished target."""
         return [self._final]
 
     def open(self, target: Target) -> None:
-        """Begin, or go on after the rows on record: what was written beyond them is removed.
+        """Start, or resume after the recorded rows, removing any parts beyond them.
 
         Raises:
-            MigrateError: something else is under that name, rows on record are missing, or pyarrow is.
+            MigrateError: the name is taken, recorded rows are missing, or pyarrow is not installed.
         """
         self._parquet = optional.load("pyarrow.parquet")
         self._dimension = target.dimension
@@ -76,7 +76,7 @@ class ParquetSink:
             raise MigrateError(f"{self._parts} holds {held} of {target.written} rows on record; run with --restart")
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write rows as one part, for good.
+        """Write rows as one part and flush it to disk.
 
         Raises:
             OSError: it could not be written.
@@ -91,7 +91,7 @@ class ParquetSink:
         staging.flush(self._parts)
 
     def finish(self) -> None:
-        """Put the parts together, give the file its name, then remove the parts, all of them at once."""
+        """Merge the parts, give the file its final name, and remove the parts with their folder."""
         if self._parts.exists():
             whole = owned_files.stream(self._growing.fresh(WHOLE))
             with whole, self._parquet.ParquetWriter(whole, schema(self._dimension)) as writer:
@@ -105,11 +105,11 @@ class ParquetSink:
         return int(self._parquet.read_metadata(self._final).num_rows)
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by place where the id there is the one asked for."""
+        """Read vectors back by place, leaving out those whose stored id is another one."""
         return pick_rows(read(self._final), rows)
 
     def close(self) -> None:
-        """Let go of the folder; no file stays open between two writes."""
+        """Release the lock; no file stays open between two writes."""
         self._growing.close()
 
     def _sorted(self) -> list[Path]:

@@ -1,7 +1,7 @@
-"""The folder `NAME.partial` in which an output in files grows: whoever has it has the output, wherever its journal is.
+"""The folder `NAME.partial`, which holds an unfinished output and reserves the output for one job.
 
-The folder appears under its name with the mark of its job inside, and goes the same way, by one rename each. So no
-other job can write to the output meanwhile, be it on this machine or another, and no link is followed.
+The folder is created and removed by one rename each, and carries its job's mark from the start. So no other job, on
+this machine or another, can write to the output meanwhile, and no link is followed.
 """
 
 import os
@@ -21,7 +21,7 @@ from server.model import staging
 
 VECTORS, IDS, LINES, WHOLE, PARTS = "vectors", "ids", "lines", "whole", "parts"
 FILES = [VECTORS, IDS, LINES, WHOLE, PARTS, lock.NAME]
-# A part is called by the place of its first row.
+# A part is named by the place of its first row.
 PART = re.compile(r"[0-9]{15}\.(?:parquet|new)")
 
 
@@ -35,24 +35,24 @@ class Growing:
         self._lock: Lock | None = None
 
     def path(self, name: str) -> Path:
-        """Where the file called `name`, one of those above, grows."""
+        """Return the path of the partial file `name`, one of those above."""
         return self.folder / name
 
     def holds(self, name: str) -> bool:
-        """Tell whether a file of that name is there."""
+        """Return whether a partial file of that name exists."""
         return os.path.lexists(self.path(name))
 
     def is_done(self, target: Target, name: str, final: Path) -> bool:
-        """Tell whether a job that goes on had been killed after `name`, the last file to go, was made `final`."""
+        """Return whether a resumed job had already renamed `name`, its last file, to `final` when it was killed."""
         self._made = target.made
         return bool(target.written) and target.made.owns(final) and not self.holds(name)
 
     def claim(self, target: Target, finals: Sequence[Path] = ()) -> None:
-        """Take the output for the job that `target` is of, whose finished files are to be `finals`.
+        """Reserve the output for the job of `target`, whose finished files will be `finals`.
 
         Raises:
-            MigrateError: it is another job's, or something else is under one of the names; nothing was changed.
-            OSError: the folder cannot be made.
+            MigrateError: it is another job's, or one of the names is taken; nothing was changed.
+            OSError: the folder cannot be created.
         """
         self._made = target.made
         if not self._final.parent.is_dir():
@@ -62,17 +62,17 @@ class Growing:
             self._make()
         self._check_own()
         held = Lock(self.path(lock.NAME), f"{self._final} is being written already")
-        # A file system without locks is no reason to refuse: the mark keeps other jobs out.
+        # Not an error on a file system without locks: the mark still keeps other jobs out.
         with suppress(OSError):
             held.take()
             self._lock = held
 
     def settle(self, name: str, final: Path) -> None:
-        """Give the file called `name`, complete, its final name for good.
+        """Rename the complete file `name` to its final name, durably.
 
         Raises:
-            MigrateError: something that is not this job's has taken that name.
-            OSError: the disk refuses.
+            MigrateError: the final name is taken by a file that is not this job's.
+            OSError: the file could not be flushed or renamed.
         """
         path = self.path(name)
         staging.flush(path)
@@ -82,19 +82,19 @@ class Growing:
         staging.flush(final.parent)
 
     def fresh(self, name: str) -> Path:
-        """Return the path of a file that is about to be written anew, with nothing there.
+        """Return the path of a file to be written from scratch, after removing an earlier one.
 
         Raises:
-            OSError: what is there is not this program's.
+            OSError: the earlier one was not created by this program.
         """
         owned_files.remove(self.path(name))
         return self.path(name)
 
     def remove(self) -> None:
-        """Remove the folder, all of it at once for whoever looks on; does nothing where there is none.
+        """Remove the folder atomically, by a rename; do nothing if there is none.
 
         Raises:
-            MigrateError: it is not this job's, or something else is in it.
+            MigrateError: it is not this job's, or contains something else.
             OSError: it cannot be removed.
         """
         self.close()
@@ -107,7 +107,7 @@ class Growing:
             leaving.rmdir()
 
     def close(self) -> None:
-        """Let go of the lock; the job may be continued later."""
+        """Release the lock; the job may be resumed later."""
         if self._lock:
             self._lock.release()
             self._lock = None
@@ -128,17 +128,17 @@ class Growing:
             coming.rmdir()
             if not os.path.lexists(self.folder):
                 raise
-            # Another job was faster, as the check after this shows.
+            # Another job created the folder first; the caller's check of the mark reports it.
         staging.flush(self.folder.parent)
 
     def _check_own(self) -> None:
         real = self.folder.is_dir() and not self.folder.is_symlink()
-        found = folder_mark.read(self.folder) if real else None
-        if found is None:
+        mark = folder_mark.read(self.folder) if real else None
+        if mark is None:
             raise MigrateError(f"{self.folder} exists and is not this job's; choose another --output, or move it away")
-        if found.job != self._made.job:
+        if mark.job != self._made.job:
             raise MigrateError(
-                f"{self._final} is being made by another job, which began earlier; its journal is {found.journal}. "
+                f"{self._final} is being made by another job, which began earlier; its journal is {mark.journal}. "
                 f"Go on with that one (--journal), choose another --output, or remove {self.folder} yourself"
             )
         known = [name for name in FILES if name != PARTS] + ([PARTS] if _is_parts(self.path(PARTS)) else [])
@@ -146,7 +146,7 @@ class Growing:
             raise MigrateError(f"{self.folder / others[0]} was not made by this program; move it away")
 
     def _aside(self) -> Path:
-        """The folder's name before it is marked and while it goes: nobody else's, since the job's id is in it."""
+        """Return the folder's temporary name for creation and removal, unique because it contains the job's id."""
         return self.folder.with_name(f"{self.folder.name}-{self._made.job[:16]}")
 
 
@@ -156,7 +156,7 @@ def _is_parts(path: Path) -> bool:
 
 
 def _empty(folder: Path) -> None:
-    """Remove what this program makes in such a folder; of anything else the caller finds out by `rmdir`."""
+    """Remove the files that this program creates in such a folder; any others make the caller's `rmdir` fail."""
     parts = folder / PARTS
     if _is_parts(parts):
         for path in parts.iterdir():

@@ -1,4 +1,4 @@
-"""What every sink can do."""
+"""The interface of sinks, the outputs of a migration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from server.migrate.record import Row
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a sink is opened for. `fresh` empties what an earlier job left; otherwise that job is continued.
+    """The job that a sink is opened for. `fresh` empties the job's earlier output; otherwise the job is resumed.
 
-    `written` counts the rows that the journal has on record: a sink whose target holds fewer refuses. `made` is what
-    the job made before; nothing else is ever replaced.
+    `written` is the number of rows recorded in the journal: a sink refuses a target with fewer. `made` records what the
+    job created before; nothing else is ever replaced.
     """
 
     dimension: int
@@ -26,28 +26,28 @@ class Target:
 
 
 class Sink(Protocol):
-    """An output that survives being killed between any two calls, and in the middle of each."""
+    """An output that can be resumed if the process is killed between any two calls, or during one."""
 
     def identity(self) -> str:
-        """Name the target without secrets, the same for the same target: the journal refuses to resume on another."""
+        """Return a stable name of the target, without secrets; the journal refuses to resume with another one."""
         ...
 
     def open(self, target: Target) -> None:
         """Prepare the target.
 
         Raises:
-            MigrateError: it cannot be reached or used, holds something else, or a client library is missing; the
+            MigrateError: it cannot be reached or used, contains something else, or a client library is missing; the
                 message says what to do.
         """
         ...
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Store `rows`, in order and next to those before, and return only when the target has them for good.
+        """Store `rows`, which follow the previous ones, and return only when they are stored durably.
 
-        Rows that are there already are replaced, never doubled. Passing faults (429, 5xx, timeouts) are retried here.
+        Rows that exist already are replaced, never duplicated. Transient faults (429, 5xx, timeouts) are retried here.
 
         Raises:
-            MigrateError: they could not be stored; nothing is lost, since the journal does not have them yet.
+            MigrateError: they could not be stored; nothing is lost, because the journal has not recorded them.
         """
         ...
 
@@ -60,9 +60,9 @@ class Sink(Protocol):
         ...
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by (place, id), for verification; ids that are not there are left out."""
+        """Read vectors back by (place, id), for verification; missing ids are left out."""
         ...
 
     def close(self) -> None:
-        """Let go of files and connections; the job may be continued later."""
+        """Close files and connections; the job may be resumed later."""
         ...

@@ -1,4 +1,4 @@
-"""Vectors and ids of an output while it grows: a `.npy` whose header is written last, and a line an id."""
+"""Vectors and ids of an unfinished output: a `.npy` whose header is written last, and a file with one id per line."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from server.migrate.sinks.partial_folder import IDS, VECTORS, Growing
 
 
 class VectorRows:
-    """Rows at their places, from `open` to `complete`."""
+    """Rows written at their places, from `open` to `complete`."""
 
     def __init__(self, growing: Growing) -> None:
         self._growing = growing
@@ -27,11 +27,11 @@ class VectorRows:
         self._lines: LineFile | None = None
 
     def open(self, dimension: int, written: int, final_ids: Path | None = None) -> None:
-        """Begin, or go on after `written` rows; their ids may be under their final name already.
+        """Start, or resume after `written` rows; their ids may have their final name already.
 
         Raises:
-            MigrateError: rows on record are missing.
-            OSError: a file cannot be made, or is not this program's.
+            MigrateError: recorded rows are missing.
+            OSError: a file cannot be created, or was not created by this program.
         """
         self._dimension, self._rows = dimension, written
         path, ids = self._growing.path(VECTORS), self._growing.path(IDS)
@@ -42,7 +42,7 @@ class VectorRows:
             raise MigrateError(f"{path} lacks rows that are on record; run with --restart")
         if size > self._offset(written):
             os.ftruncate(self._vectors, self._offset(written))
-        # Killed between two renames, the ids have their final name.
+        # If the job was killed between the two renames, the ids already have their final name.
         moved = final_ids is not None and written and final_ids.exists() and not self._growing.holds(IDS)
         self._lines = LineFile(final_ids if moved and final_ids else ids, written)
 
@@ -62,14 +62,14 @@ class VectorRows:
         self._rows = rows[-1].place + 1
 
     def complete(self) -> None:
-        """Write the header, by which the vectors are a `.npy`, and close both files."""
+        """Write the header, which makes the vectors a `.npy` file, and close both files."""
         if self._vectors >= 0:
             os.pwrite(self._vectors, header(self._rows, self._dimension), 0)
             os.fsync(self._vectors)
         self.close()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         if self._lines:
             self._lines.close()
             self._lines = None
@@ -82,7 +82,7 @@ class VectorRows:
 
 
 def header(rows: int, dimension: int) -> bytes:
-    """Return a `.npy` header, which NumPy makes equally long for any number of rows."""
+    """Return a `.npy` header; NumPy pads it to the same length for any number of rows."""
     stream = io.BytesIO()
     shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
     npy_format.write_array_header_1_0(stream, shape)

@@ -1,1 +1,1 @@
-"""Where texts come from: one file a format; each streams, and gives the same records in the same order again."""
+"""Input formats, one module each; every source streams its records, in the same order each time."""

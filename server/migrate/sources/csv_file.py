@@ -1,4 +1,4 @@
-"""Comma- or tab-separated values with a line of names first (RFC 4180)."""
+"""Comma- or tab-separated values with a header line (RFC 4180)."""
 
 import csv
 import re
@@ -13,7 +13,7 @@ from server.migrate.sources.source import Broken, Source
 from server.migrate.sources.stream import plain_name, text
 
 LONGEST_FIELD = 1 << 26
-# What spreadsheets separate by where the comma is the decimal point, and what databases do.
+# Other delimiters: spreadsheets use `;` where the comma is the decimal separator, databases export tabs or `|`.
 OTHERS = (";", "\t", "|")
 QUOTED = re.compile(r'"[^"]*"')
 
@@ -39,7 +39,7 @@ def _rows(path: Path, reader: Any) -> Iterator[dict[str, str] | Broken]:  # noqa
         for cells in reader:
             if len(cells) == len(names):
                 yield dict(zip(names, cells, strict=True))
-            elif cells:  # a blank line is no row
+            elif cells:  # a blank line is not a row
                 yield _uneven(done + 1, len(cells), len(names))
             done = reader.line_num
     except csv.Error as error:
@@ -54,7 +54,7 @@ def _uneven(line: int, cells: int, names: int) -> Broken:
 
 
 def _delimiter(path: Path) -> str:
-    """Tell the delimiter: a tab in a .tsv; else a comma, unless the line of names has none and another one."""
+    """Detect the delimiter: a tab in a .tsv, else a comma, or one of OTHERS if the header has it and no comma."""
     if plain_name(path).endswith(".tsv"):
         return "\t"
     with text(path, newline="") as stream:

@@ -1,4 +1,4 @@
-"""Which fields of an entry are its text, its id and its metadata."""
+"""Selects the text, id and metadata fields of an entry."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,19 +11,19 @@ from server.migrate.sources.values import carried, id_text
 TEXT = "text"
 ID = "id"
 SHOWN = 12
-# The id of an entry that could not be read, which is no entry's own: those are never empty.
+# The id of an entry that could not be read; the ids of entries are never empty.
 UNREAD = ""
 MISSING = object()
 
-# What a reader of a format makes of its input: entries, each with the id that it came under (None: with none).
+# What the reader of a format yields: an entry and the key it was stored under (None if there is none).
 Entry = tuple[str | None, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The names to look under. Without a name for the id, `id` is taken where an entry has it, else its ordinal.
+    """The names of the fields. If `id` is empty, the id is the entry's field `id` or, without one, its ordinal.
 
-    A name with dots that no field has leads into nested objects: `payload.text` is the field `text` of `payload`.
+    A dotted name that is not itself a field refers to a nested object: `payload.text` is the field `text` in `payload`.
     """
 
     text: str = TEXT
@@ -38,10 +38,10 @@ class Fields:
         return cls(options.get("text_field") or TEXT, options.get("id_field", ""), tuple(filter(None, names)))
 
     def columns(self, names: Iterable[str]) -> list[str]:
-        """Choose from the `names` of columns those that hold a field, in their order.
+        """Return those of the columns `names` that contain a field, in order.
 
         Raises:
-            MigrateError: two columns have one name, or there is none for the text or the id that was asked for.
+            MigrateError: two columns have the same name, or there is no column for the text or the given id.
         """
         have = list(names)
         check_names(have)
@@ -53,10 +53,10 @@ class Fields:
         return [name for name in have if name in wanted]
 
     def records(self, entries: Iterable[Entry]) -> Iterator[Record]:
-        """Make records of all `entries`, from ordinal 0 on.
+        """Convert all `entries` to records, from ordinal 0 on.
 
         Raises:
-            MigrateError: the first entry lacks a field, or none has one that is to be carried along.
+            MigrateError: the first entry lacks a field, or no entry has one of the metadata fields.
         """
         readable = False
         for ordinal, (key, entry) in enumerate(entries):
@@ -67,22 +67,22 @@ class Fields:
             self.check_found()
 
     def check_found(self) -> None:
-        """Check, when all entries came, that each field to be carried along was in one of them: it may lack in others.
+        """Check, after the last entry, that each metadata field occurred in at least one of them.
 
         Raises:
-            MigrateError: one was in none: its name is a mistake.
+            MigrateError: a field never occurred, so its name must be a mistake.
         """
         if lacking := [name for name in self.metadata if name not in self._found]:
             raise MigrateError(f"no entry has the field {', '.join(lacking)}; see --metadata-fields")
 
     def record(self, ordinal: int, entry: object, key: str | None = None, *, everything: bool = False) -> Record:
-        """Make a record of `entry`: a mapping with the fields, or the text itself; `key` is the id that it came under.
+        """Convert `entry`, a mapping of fields or the text itself, to a record; `key` is the id it was stored under.
 
-        Without names of metadata, `everything` carries along all fields but those of text and id. What makes the entry
-        unusable stands in a Broken in place of the text.
+        If no metadata fields are named, `everything` keeps all fields except text and id. If the entry is unusable, the
+        record's text is a Broken with the reason.
 
         Raises:
-            MigrateError: the very first entry lacks a field: its name is a mistake rather than a bad row.
+            MigrateError: the first entry lacks a field, so its name must be a mistake rather than a bad row.
         """
         if isinstance(entry, Broken):
             return Record(ordinal, UNREAD, entry)
@@ -101,9 +101,9 @@ class Fields:
     def _id(self, ordinal: int, entry: Mapping[str, object], key: str | None) -> str:
         if key is not None and not self.id:
             return key
-        found = look(entry, self.id) if self.id else entry.get(ID, ordinal)
+        value = look(entry, self.id) if self.id else entry.get(ID, ordinal)
         try:
-            return id_text(None if found is MISSING else found)
+            return id_text(None if value is MISSING else value)
         except ValueError as error:
             raise ValueError(f"its id (field {self.id or ID}) is {error}") from None
 
@@ -111,10 +111,10 @@ class Fields:
         names = self.metadata
         if everything and not names:
             names = tuple(name for name in entry if name not in (self.text, self.id))
-        found = {name: value for name in names if (value := look(entry, name)) is not MISSING}
-        self._found.update(found)
+        present = {name: value for name in names if (value := look(entry, name)) is not MISSING}
+        self._found.update(present)
         plain: dict[str, object] = {}
-        for name, value in found.items():
+        for name, value in present.items():
             try:
                 plain[name] = carried(value)
             except ValueError as error:
@@ -134,27 +134,27 @@ class Fields:
 
 
 def look(entry: Mapping[str, object], name: str) -> object:
-    """Return what stands under `name`, or in nested objects along its dots; MISSING where nothing does."""
+    """Return the value of the field `name`, which may be a dotted path into nested objects, or MISSING."""
     if name in entry:
         return entry[name]
-    found: object = entry
+    value: object = entry
     for part in name.split("."):
-        if not isinstance(found, Mapping) or part not in found:
+        if not isinstance(value, Mapping) or part not in value:
             return MISSING
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
 def _column(name: str, columns: list[str]) -> str:
-    """The column that holds a field: that of its name, or that of the object it is in."""
+    """Return the column of a field: the one of its name, or the one of the object that contains it."""
     return name if name in columns else name.partition(".")[0]
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Check that no two columns have one name; columns without a name are none that could be asked for.
+    """Check that column names are unique; unnamed columns are ignored, since no option can refer to them.
 
     Raises:
-        MigrateError: two have, of which one would hide the other.
+        MigrateError: two columns have the same name, and one would hide the other.
     """
     seen: set[str] = set()
     for name in filter(None, names):

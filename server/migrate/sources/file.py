@@ -1,4 +1,4 @@
-"""A source in one file, or in a folder of files of one format, whatever that is."""
+"""A source in one file, or in a folder of files of the same format; independent of the format."""
 
 import hashlib
 import os
@@ -12,24 +12,24 @@ from server.migrate.sources.fields import Entry, Fields
 from server.migrate.sources.stream import reading
 from server.model.artifact import sha256
 
-# Spark and its like write marks of their own between the parts: _SUCCESS, _metadata, .part-0.crc.
+# Spark and similar tools write marker files among the parts: _SUCCESS, _metadata, .part-0.crc.
 UNSEEN = (".", "_")
 
 State = tuple[int, int, int]
 
 
 class FileSource:
-    """Records of a file, read from its beginning each time by what knows the format."""
+    """The records of a file, which is read from its beginning each time by a reader for its format."""
 
     def __init__(self, path: Path, fields: Fields, read: Callable[[Path], Iterator[Entry]]) -> None:
-        """Take entries of `path`, or of each file in that folder by name, from `read`, and records by `fields`."""
+        """Read `path`, or each file in that folder in order of name, with `read`; `fields` makes records of entries."""
         self._path = path
         self._fields = fields
         self._read = read
         self._state: list[State] | None = None
 
     def identity(self) -> str:
-        """Return path, size and SHA-256 of the file; of a folder the number of files, and one SHA-256 over all.
+        """Return path, size and SHA-256 of the file; for a folder, the number of files and one SHA-256 over all.
 
         Raises:
             MigrateError: it cannot be read.
@@ -42,7 +42,7 @@ class FileSource:
         return f"{self._path.resolve()}, {len(paths)} files, SHA-256 {digest(self._path, paths)}"
 
     def count(self) -> int:
-        """Read all of it once: a mistake near its end shows before hours of work, not after.
+        """Count the records by reading the whole input, so that an error near its end shows before hours of work.
 
         Raises:
             MigrateError: it cannot be read.
@@ -53,7 +53,7 @@ class FileSource:
         """Yield the records from ordinal `start` on.
 
         Raises:
-            MigrateError: a file cannot be read, or is another one since `identity` looked at it.
+            MigrateError: a file cannot be read, or has changed since `identity` was called.
         """
         paths = self._paths()
         yield from islice(self._fields.records(entry for path in paths for entry in self._entries(path)), start, None)
@@ -72,7 +72,7 @@ class FileSource:
 
 
 def files(folder: Path, unseen: tuple[str, ...] = UNSEEN) -> Iterator[Path]:
-    """Yield the files of a folder and of the folders in it in the order of their names, but those of `unseen` names.
+    """Yield the files of a folder and its subfolders in order of name, without names that begin with one of `unseen`.
 
     Raises:
         MigrateError: one cannot be read, or is neither a file nor a folder.
@@ -91,7 +91,7 @@ def files(folder: Path, unseen: tuple[str, ...] = UNSEEN) -> Iterator[Path]:
 
 
 def digest(folder: Path, paths: list[Path]) -> str:
-    """Return a SHA-256 over the names of `paths` in `folder` and what the files hold.
+    """Return a SHA-256 over the names of `paths` in `folder` and the files' contents.
 
     Raises:
         MigrateError: one cannot be read.

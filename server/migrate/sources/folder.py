@@ -1,4 +1,4 @@
-"""A folder of text files, one text a file, with the file's path in the folder as id."""
+"""A folder of text files, one text per file, with the file's path in the folder as its id."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -19,7 +19,7 @@ def make(location: str, _options: Mapping[str, str]) -> Source:
 
 
 class FolderSource:
-    """The files of a folder and of the folders in it, in the order of their names; hidden ones are left out."""
+    """The files of a folder and its subfolders in order of name, without hidden ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,12 +55,12 @@ class FolderSource:
 
 def _content(path: Path) -> str | Broken:
     with binary(path) as stream:
-        raw = stream.read(LARGEST_FILE + 1)
-    if len(raw) > LARGEST_FILE:
+        data = stream.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
         return Broken(f"the file is larger than {LARGEST_FILE} bytes: too large for one text")
-    if fault := encoding_fault(raw):
+    if fault := encoding_fault(data):
         return Broken(f"the file {fault}")
     try:
-        return raw.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Broken(f"the file is not UTF-8: {error.reason} at byte {error.start}")

@@ -1,6 +1,6 @@
-"""A place in a stream of JSON, read piece by piece: memory holds one value and one block.
+"""A cursor in a stream of JSON, read in blocks: memory holds one value and one block.
 
-A streaming parser would do, but the most common input then needs a package that the server does not have.
+A streaming parser would do the same, but needs a package that the server does not depend on.
 """
 
 import json
@@ -12,12 +12,12 @@ from server.migrate.sources.json_decoder import Decoder
 BLOCK = 1 << 18
 LARGEST_ELEMENT = 1 << 26
 BLANK = " \t\r\n"
-# Values of a list of lists that is gone past are held one inner list at a time, further in they are held whole.
+# How many levels `skip` reads element by element; values nested deeper are read whole.
 DEPTH = 2
 
 
 class Cursor:
-    """See above. What is not JSON is a ValueError with its place in characters."""
+    """See above. Invalid JSON raises a ValueError with the position in characters."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -29,11 +29,11 @@ class Cursor:
 
     @property
     def position(self) -> int:
-        """Characters of the file before this place."""
+        """Number of characters in the file before the cursor."""
         return self._passed + self._at
 
     def value(self) -> object:
-        """Read the value that begins here, reading on until it is whole.
+        """Read the value at the cursor, fetching more of the file until it is complete.
 
         Raises:
             ValueError: it is not JSON, or larger than LARGEST_ELEMENT characters.
@@ -47,7 +47,7 @@ class Cursor:
                 if not self._more(block):
                     raise ValueError(f"{error.msg} at character {self._passed + error.pos}") from None
             else:
-                # A number that ends where the block ends, or ends in `.`, `e` or `e+` there, may go on in the next.
+                # A number at the end of the block, or one that ends there in `.`, `e` or `e+`, may be incomplete.
                 if end + len("e+") < len(self._buffer) or not self._more(block):
                     self._at = end
                     return value
@@ -56,12 +56,12 @@ class Cursor:
                 raise ValueError(f"the element at character {self.position} does not end, or is too large")
 
     def elements(self) -> Iterator[object]:
-        """Read the list that begins here, a value at a time."""
+        """Read the list at the cursor, one value at a time."""
         for _ in self._items():
             yield self.value()
 
     def members(self) -> Iterator[str]:
-        """Read the object that begins here: at each key, whoever asked reads or skips the value behind it."""
+        """Read the object at the cursor: after each key, the caller must read or skip its value."""
         self.take("{")
         while not self._closes("}"):
             key = self.value()
@@ -73,7 +73,7 @@ class Cursor:
         self.take("}")
 
     def skip(self, depth: int = DEPTH) -> str:
-        """Go past the value that begins here; return its first character and, of a list, that of its first element."""
+        """Skip the value at the cursor; return its first character and, for a list, that of its first element."""
         opening, first = self.peek(), ""
         if depth and opening == "[":
             for _ in self._items():
@@ -88,19 +88,19 @@ class Cursor:
 
     def take(self, allowed: str) -> str:
         """Read one of the `allowed` characters."""
-        found = self.peek()
-        if not found or found not in allowed:
+        character = self.peek()
+        if not character or character not in allowed:
             raise ValueError(f"expected {' or '.join(allowed)} at character {self.position}")
         self._at += 1
-        return found
+        return character
 
     def end(self) -> None:
-        """Check that nothing comes any more."""
+        """Check that only white space is left."""
         if self.peek():
             raise ValueError(f"more than one value: the next is at character {self.position}")
 
     def peek(self) -> str:
-        """Return the next character that is not blank; nothing at the end."""
+        """Return the next character that is not white space, without consuming it; an empty string at the end."""
         while True:
             while self._at < len(self._buffer):
                 if self._buffer[self._at] not in BLANK:
@@ -120,7 +120,7 @@ class Cursor:
         return self.peek() == closing
 
     def _separate(self, closing: str) -> None:
-        """Go past a comma, after which another value must come; or stay before `closing`."""
+        """Skip a comma, which another value must follow, or stop before `closing`."""
         if not self._closes(closing):
             self.take(",")
             if self._closes(closing):

@@ -1,7 +1,7 @@
-"""JSON values as every reader takes them: by the standard library's decoder, with nothing lost on the way.
+"""Decodes JSON values without loss, with the standard library's decoder.
 
-A faster decoder takes the last of two equal keys, rounds whole numbers beyond 64 bits and refuses NaN, which Python and
-pandas write. Here NaN and the infinities are read like other numbers; what may become of them, their field decides.
+Faster decoders keep only the last of two equal keys, round integers beyond 64 bits and refuse NaN, which Python and
+pandas write. Here NaN and the infinities are read as numbers; `values` decides whether a field accepts them.
 """
 
 import json
@@ -18,11 +18,11 @@ class Decoder:
         self._doubled: str | None = None
 
     def decode(self, text: str, at: int = 0) -> tuple[object, int]:
-        """Return the value that begins at `at`, and where it ends; Broken where two keys of an object are equal.
+        """Return the value at `at` and its end; the value is a Broken if an object in it has two equal keys.
 
         Raises:
-            json.JSONDecodeError: it is not JSON, or not whole.
-            ValueError: it is a number of more digits than Python reads (4,300).
+            json.JSONDecodeError: it is not JSON, or incomplete.
+            ValueError: it is a number with more digits than Python reads (4,300).
             RecursionError: it is nested too deeply.
         """
         self._doubled = None
@@ -32,8 +32,8 @@ class Decoder:
         return value, end
 
     def _object(self, pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        members = dict(pairs)
+        if len(members) != len(pairs):
             names = [name for name, _ in pairs]
             self._doubled = next(name for name in names if names.count(name) > 1)
-        return found
+        return members

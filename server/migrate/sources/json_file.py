@@ -1,7 +1,7 @@
-"""A JSON file: a list of texts or objects, an object of id → text, or a store's dump that holds such a list.
+"""A JSON file: a list of texts or objects, an object of id → text, or a store's dump that contains such a list.
 
-What an object is, is told from its first members before any of it is read as records: taken for id → text, a dump would
-be a few odd texts, and its list a single one.
+The kind of an object is detected from its first members, before any records are read: a dump that was mistaken for
+id → text would become a few wrong texts.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -20,9 +20,9 @@ from server.migrate.sources.source import Broken, Source
 from server.migrate.sources.store_entry import document
 from server.migrate.sources.stream import text
 
-# Members of an object that are looked at to tell what it is.
+# How many members of an object are inspected to detect its kind.
 LOOKED_AT = 16
-# What dumps and answers of stores call the list of their entries, and the object around it.
+# Names that stores' dumps and responses give to the list of entries, and to the object around it.
 LISTS = (
     *("data", "points", "vectors", "matches", "records", "rows", "items", "entries", "documents", "texts", "results"),
     "hits",
@@ -44,30 +44,30 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class JsonOutline:
-    """The first members of an object, and of objects in it that may surround a list: path → as `Cursor.skip` says."""
+    """First members of an object, and of nested objects that may contain the list: path → result of `Cursor.skip`."""
 
     opens: Mapping[Names, str]
 
     def lists(self) -> list[Names]:
-        """Name the lists."""
+        """Return the paths of the lists."""
         return [path for path, opening in self.opens.items() if opening.startswith("[")]
 
     def columns(self, fields: Fields) -> list[str]:
-        """Name the lists that are columns: one a field, or Chroma's own; none where it is no object of columns."""
+        """Return the names of the columns if this is an object of columns (one per field, or Chroma's); else none."""
         names = [path[0] for path in self.lists() if len(path) == 1]
         if fields.text in names:
             return fields.columns(names)
         return [*CHROMA, *(name for name in names if name == METADATAS)] if set(CHROMA) <= set(names) else []
 
     def dumped(self) -> Names | None:
-        """Return the path to the one list of entries; None where there is no list.
+        """Return the path to the list of entries; None if there is no list.
 
         Raises:
-            ValueError: it cannot be told which list is meant.
+            ValueError: it is ambiguous which list contains the entries.
         """
         lists = self.lists()
         known = [path for path in lists if path[-1] in LISTS]
-        # Texts or rows beside another list may be one of several columns; objects are whole.
+        # A list of texts or rows beside another list may be a column; a list of objects cannot be.
         if not lists or (len(known) == 1 and (len(lists) == 1 or self.opens[known[0]] == "[{")):
             return known[0] if known else None
         named = ", ".join(".".join(path) for path in lists)
@@ -85,8 +85,8 @@ def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
         outline = JsonOutline(dict(_read(path, _outline, whole=False)))
         if columns := outline.columns(fields):
             yield from _rows(path, columns, fields)
-        elif found := outline.dumped():
-            yield from ((None, entry) for entry in _read(path, partial(_under, path=found)))
+        elif list_path := outline.dumped():
+            yield from ((None, entry) for entry in _read(path, partial(_under, path=list_path)))
         else:
             _check_map(outline, fields)
             yield from _read(path, partial(_members, fields=fields))
@@ -95,7 +95,7 @@ def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
 def _read(
     path: Path, reader: Callable[[Cursor], Iterator[ItemT]], *, whole: bool = True
 ) -> Generator[ItemT, None, None]:
-    """Yield what `reader` makes of the file, after which (`whole`) nothing may come."""
+    """Yield what `reader` reads from the file; if `whole`, check that nothing follows."""
     with text(path) as stream:
         cursor = Cursor(stream)
         yield from reader(cursor)
@@ -129,7 +129,7 @@ def _outline(cursor: Cursor) -> Iterator[tuple[Names, str]]:
 
 
 def _check_map(outline: JsonOutline, fields: Fields) -> None:
-    """Check that an object without lists is one of id → text."""
+    """Check that an object without lists can be a mapping of id → text."""
     opening = outline.opens.get((fields.text,))
     if opening == "{":
         raise ValueError(
@@ -153,7 +153,7 @@ def _members(cursor: Cursor, fields: Fields) -> Iterator[Entry]:
 
 
 def _under(cursor: Cursor, path: Names) -> Iterator[object]:
-    """Yield the values of the list at `path`, and go past all else."""
+    """Yield the values of the list at `path`, skipping everything else."""
     if not path:
         yield from cursor.elements()
         return
@@ -165,7 +165,7 @@ def _under(cursor: Cursor, path: Names) -> Iterator[object]:
 
 
 def _rows(path: Path, columns: list[str], fields: Fields) -> Iterator[Entry]:
-    """Yield entries whose columns stand one after the other, each of which a cursor of its own reads."""
+    """Yield entries from columns that follow one another in the file, each read by its own cursor."""
     with ExitStack() as stack:
         readers = [_read(path, partial(_under, path=(name,))) for name in columns]
         for values in zip_longest(*(stack.enter_context(closing(reader)) for reader in readers), fillvalue=MISSING):

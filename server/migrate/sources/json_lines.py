@@ -1,4 +1,4 @@
-"""One JSON value a line: a text, or an object with the fields."""
+"""JSONL: one JSON value per line, either a text or an object with the fields."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 def _entries(path: Path) -> Iterator[Entry]:
     decoder = Decoder()
-    # Blank lines are no records, as in other readers of this format.
+    # Blank lines are skipped, as in other readers of this format.
     filled = ((number, line) for number, line in enumerate(lines(path), 1) if line.strip())
     for place, (number, line) in enumerate(filled):
         entry = _decode(decoder, number, line)

@@ -1,4 +1,4 @@
-"""Plain text, one text a line."""
+"""Plain text, one text per line."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ def make(location: str, _options: Mapping[str, str]) -> Source:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file without their ends.
+    """Yield the lines of a file without their line ends.
 
     Raises:
         MigrateError: it cannot be read, or a line is longer than LONGEST_LINE bytes.
@@ -42,7 +42,7 @@ def _entries(path: Path) -> Iterator[Entry]:
 
 def _decode(number: int, line: bytes) -> str | Broken:
     if b"\r" in line:
-        # All lines of a file whose lines end in it, as on old systems, would be one text, cut to what the model reads.
+        # A file with only carriage returns as line ends would be read as one long text and truncated.
         return Broken(f"line {number} holds a carriage return: end lines with a line feed, as with tr '\\r' '\\n'")
     try:
         return line.decode()

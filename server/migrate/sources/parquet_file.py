@@ -1,4 +1,4 @@
-"""A Parquet file, or a folder of them, a few thousand rows in memory at a time."""
+"""A Parquet file or a folder of them, read in batches of a few thousand rows."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -34,12 +34,12 @@ def _entries(path: Path, fields: Fields) -> Iterator[Entry]:
 
 def _values(arrow: Any, column: Any) -> list[object]:  # noqa: ANN401 - Arrow's module and array
     try:
-        # Arrow cuts a time of day to microseconds without a word.
+        # Arrow silently truncates a time of day to microseconds.
         values: list[object] = list(map(_time, column)) if str(column.type) == "time64[ns]" else column.to_pylist()
     except UnicodeDecodeError:
         raise
     except (ValueError, OverflowError):
-        # A time with nanoseconds or a date beyond the year 9999, for which Python has no type.
+        # A time with nanoseconds, or a date after the year 9999: Python has no type for them.
         return [_value(arrow, item) for item in column]
     return values
 

@@ -1,4 +1,4 @@
-"""What every source can do."""
+"""The interface of sources, the inputs of a migration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from server.secret import Location
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Stands where a record's text should be: the entry could not be read, and why."""
+    """Takes the place of a record's text if the entry could not be read; `reason` says why."""
 
     reason: str
 
 
 class Source(Protocol):
-    """An input that gives the same records in the same order each time, without holding them in memory."""
+    """An input that streams the same records in the same order each time."""
 
     def identity(self) -> str:
-        """Name the input and its content without secrets: the journal refuses to resume on another.
+        """Return a name of the input and a digest of its content, without secrets; a job resumes only if it is equal.
 
         Raises:
             MigrateError: it cannot be read.
@@ -28,27 +28,27 @@ class Source(Protocol):
         ...
 
     def count(self) -> int:
-        """Count the records, those that cannot be embedded included."""
+        """Count the records, including those that cannot be embedded."""
         ...
 
     def records(self, start: int) -> Iterator[Record]:
-        """Yield the records from ordinal `start` on. An entry that cannot be read has a Broken for its text.
+        """Yield the records from ordinal `start` on. The text of an unreadable entry is a Broken.
 
         Raises:
-            MigrateError: what is left cannot be read at all.
+            MigrateError: the rest of the input cannot be read.
         """
         ...
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close files and connections."""
         ...
 
 
 def checked(records: int, where: Location) -> int:
-    """Return the number of records in the input `where`.
+    """Return `records`, the number of records in the input `where`, if it is not 0.
 
     Raises:
-        MigrateError: there is none, which a wrong path or an export that failed looks like.
+        MigrateError: it is 0, most likely because of a wrong path or a failed export.
     """
     if not records:
         raise MigrateError(f"--input {where} has no records: nothing to embed, and nothing was written")

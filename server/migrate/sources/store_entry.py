@@ -1,4 +1,4 @@
-"""What sources in stores share."""
+"""Shared by the sources that read from stores: entries with metadata, and a digest of all entries."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from server.migrate.sources.source import Broken
 
 
 def beside(own: Mapping[str, object], metadata: Mapping[str, object], fields: Fields) -> Mapping[str, object] | Broken:
-    """Put an entry's metadata beside its own fields; Broken where both have a field and one would hide the other."""
+    """Merge an entry's metadata with its own fields; return a Broken if both have a field with different values."""
     asked = fields.metadata or tuple(metadata)
     if doubled := [name for name in asked if name in own and metadata.get(name, own[name]) != own[name]]:
         return Broken(
@@ -21,27 +21,27 @@ def beside(own: Mapping[str, object], metadata: Mapping[str, object], fields: Fi
 
 
 def document(text: object, metadata: Mapping[str, object], fields: Fields) -> Mapping[str, object] | Broken:
-    """Put Chroma's metadata beside its document, called `text`, which an entry may lack."""
+    """Merge Chroma's metadata with its document, as the field `text`; an entry may have no document."""
     return beside({} if text is None and TEXT in metadata else {TEXT: text}, metadata, fields)
 
 
 def record(fields: Fields, ordinal: int, entry: Mapping[str, object] | Broken, key: str) -> Record:
-    """Make a record of a store's entry, called by the store's id `key` unless a field is to be its id.
+    """Convert a store's entry to a record, with the store's id `key` unless a field is the id.
 
-    Without names of metadata, all that the store has beside the text goes along, since a copy is wanted.
+    If no metadata fields are named, all fields except the text become metadata, so that the copy is complete.
     """
     return fields.record(ordinal, entry, key, everything=True)
 
 
 def described(fields: Fields, records: Iterable[Record]) -> str:
-    """Say what of a store is read, with a digest of all of it in order.
+    """Describe what is read from a store, with a digest of all records in order.
 
-    A job goes on at a number in that order: one entry less and another one more would lose a text where only their
-    number is compared.
+    A job resumes at a position in that order, so comparing only the count would miss a text if one entry was deleted
+    and another added.
     """
     digest, count = hashlib.sha256(), 0
-    for found in records:
-        entry = [found.id, found.text, found.metadata]
+    for entry_record in records:
+        entry = [entry_record.id, entry_record.text, entry_record.metadata]
         digest.update(json.dumps(entry, default=str, sort_keys=True, separators=(",", ":")).encode() + b"\n")
         count += 1
     if count:

@@ -1,4 +1,4 @@
-"""Bytes and characters of a file, decompressed on the way; what is wrong with them is named with the file."""
+"""Opens files as bytes or UTF-8 text, decompressing gzip and zstd; errors name the file."""
 
 import gzip
 import io
@@ -14,8 +14,8 @@ from server.migrate.errors import MigrateError
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
-# First bytes of what is not text: UTF-16 and UTF-32 with a byte order mark or, as letters of ASCII, without one (the
-# pattern of zeros of RFC 4627, section 3), and files that are often named as if they were text.
+# First bytes of files that are not UTF-8 text: UTF-16 and UTF-32, with a byte order mark or recognized by the zero
+# bytes of ASCII letters (RFC 4627, section 3), and formats whose files are often misnamed as text.
 FOREIGN = {
     "is UTF-16 or UTF-32; convert it, as with iconv -f UTF-16 -t UTF-8": (
         rb"\xff\xfe|\xfe\xff|\0\0\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]|[^\0]\0\0\0|\0\0\0[^\0]"
@@ -33,39 +33,39 @@ SUFFIXES = (".gz", ".zst", ".zstd")
 
 
 def plain_name(path: Path) -> str:
-    """The name of a file without what says that it is compressed."""
+    """Return the lower-case name of a file without a compression suffix."""
     name = path.name.lower()
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
 
 
 def encoding_fault(head: bytes) -> str | None:
-    """Say what a file is whose first bytes show that it is not UTF-8 text; None where they do not."""
+    """Return an error message if the first bytes of a file show that it is not UTF-8 text, else None."""
     return next((fault for fault, pattern in FOREIGN.items() if re.match(pattern, head, re.DOTALL)), None)
 
 
 @contextmanager
 def binary(path: Path) -> Iterator[BinaryIO]:
-    """Open `path` for reading; gzip and zstd are told by their first bytes, not by the name.
+    """Open `path` for reading bytes; gzip and zstd are detected by their first bytes, not by the name.
 
     Raises:
-        MigrateError: it cannot be opened; or, inside the block, cannot be read or decompressed to its end.
+        MigrateError: it cannot be opened or, inside the block, read or decompressed.
     """
-    with reading(path), path.open("rb") as raw:
-        magic = raw.peek(len(ZSTD))
+    with reading(path), path.open("rb") as file:
+        magic = file.peek(len(ZSTD))
         if magic.startswith(GZIP):
-            with gzip.open(raw) as stream:
+            with gzip.open(file) as stream:
                 yield cast(BinaryIO, stream)
         elif magic.startswith(ZSTD):
-            # Arrow's stream, unlike the zstandard package's, tells a file that was cut short.
-            with optional.load("pyarrow").CompressedInputStream(raw, "zstd") as stream:
+            # Arrow's stream, unlike the zstandard package's, detects a truncated file.
+            with optional.load("pyarrow").CompressedInputStream(file, "zstd") as stream:
                 yield cast(BinaryIO, io.BufferedReader(stream))
         else:
-            yield raw
+            yield file
 
 
 @contextmanager
 def characters(path: Path) -> Iterator[BinaryIO]:
-    """Open `path` as `binary` does, for text.
+    """Open `path` as `binary` does, and check that it looks like UTF-8 text.
 
     Raises:
         MigrateError: as `binary`; or its first bytes show that it is not UTF-8.
@@ -89,7 +89,7 @@ def text(path: Path, newline: str | None = "\n") -> Iterator[TextIO]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while reading `path` into an error that names it."""
+    """Convert exceptions while reading `path` to a MigrateError that names it."""
     try:
         yield
     except UnicodeDecodeError as error:

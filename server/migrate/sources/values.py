@@ -1,4 +1,4 @@
-"""Values of the types that files and stores hold, as an id and as what JSON holds. Pure."""
+"""Converts values of the types found in files and stores to ids and to JSON values. Pure."""
 
 import math
 from base64 import b64encode
@@ -7,18 +7,18 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-# Whole numbers up to here are exact in a float (IEEE 754 binary64): a larger one may stand for another id.
+# Integers up to here are exact in a float (IEEE 754 binary64); a larger float may have been another id.
 EXACT = 1 << 53
 WORDS = range(-(1 << 63), 1 << 64)
-# orjson, which writes every output, goes no deeper than 254.
+# Below the nesting limit of orjson (254), which writes every output.
 DEEPEST = 200
 
 
 def id_text(value: object) -> str:
-    """Return an id as text: text, whole numbers of any size, decimals, UUIDs, and dates (ISO 8601).
+    """Convert an id to text; allowed are text, integers of any size, decimals, UUIDs and dates (ISO 8601).
 
     Raises:
-        ValueError: it is something else; the message says what and what to do.
+        ValueError: it is of another type; the message says which and what to do.
     """
     if isinstance(value, str) and value:
         return value
@@ -34,10 +34,10 @@ def id_text(value: object) -> str:
 
 
 def carried(value: object, depth: int = 0) -> object:
-    """Return `value` as what JSON holds: dates in ISO 8601, bytes in base64 (RFC 4648), NaN as null.
+    """Convert `value` to a JSON value: dates in ISO 8601, bytes in base64 (RFC 4648), NaN as null.
 
     Raises:
-        ValueError: JSON has nothing for it; the message says what it is.
+        ValueError: it has no JSON form; the message describes it.
     """
     if value is None or isinstance(value, str | bool):
         return value

@@ -1,1 +1,1 @@
-"""Vector stores, one folder each: how one is addressed, opened, read and written."""
+"""Vector stores, one folder each, with modules that parse its address, open it, read it and write it."""

@@ -1,4 +1,4 @@
-"""Where a store lies: `chroma:FOLDER#COLLECTION`, `postgresql://USER:PASSWORD@HOST/DB#TABLE` and the like. Pure."""
+"""Parses store addresses such as `chroma:FOLDER#COLLECTION` and `postgresql://USER:PASSWORD@HOST/DB#TABLE`. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from server.migrate.errors import MigrateError
 from server.secret import Location, mask
 
-# What parsers of URLs read differently, so that one takes for a host or a database what was meant as a password.
+# URL parsers disagree about these, so one might take part of a password for a host or a database.
 UNCLEAR = {
     "a control character": re.compile(r"[\x00-\x1f\x7f]"),
     "a % that begins no escape (write %25)": re.compile(r"%(?![0-9A-Fa-f]{2})"),
@@ -20,10 +20,10 @@ UNCLEAR = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A collection, table or namespace of a store.
+    """The address of a collection, table or namespace of a store.
 
-    `location` is the folder or URL that the client connects to, and may hold a password. `str()` gives the address
-    without secrets, the same for the same place.
+    `location` is the folder or URL that the client connects to, and may contain a password. `str()` gives the address
+    without secrets, equal for equal addresses.
     """
 
     store: str
@@ -39,11 +39,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class AddressForm:
-    """How the addresses of one store are written.
+    """The syntax of one store's addresses.
 
-    `schemes` holds what comes before the first `:`, each with the protocol that the store's client speaks; an empty one
-    means a folder. `key` names the variable that holds the key, for a store whose address may not hold one. What is
-    `unnamed` may lack the part after `#`, what is `hostless` the host.
+    `schemes` maps what precedes the first `:` to the URL scheme for the store's client, empty for a folder. `key` names
+    the environment variable for the API key, for a store whose address must not contain one. The part after `#` is
+    optional if `unnamed`, the host if `hostless`; `object_stores` allows URLs of object stores as folders.
     """
 
     store: str
@@ -55,11 +55,11 @@ class AddressForm:
     object_stores: bool = False
 
     def parse(self, text: str) -> Address:
-        """Read an address; what follows the last `#` is percent-decoded.
+        """Parse an address; the part after the last `#` is percent-decoded.
 
         Raises:
-            MigrateError: it is not one of this store, or holds a key that belongs into the environment; the message
-                shows no secret.
+            MigrateError: it is not an address of this store, or contains a key, which must be in the environment; the
+                message shows no secret.
         """
         scheme, _, rest = text.partition(":")
         place, _, collection = rest.rpartition("#")

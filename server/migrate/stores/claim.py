@@ -1,4 +1,4 @@
-"""Whether a migration may write into what a store already has under the target's name. Pure."""
+"""Decides whether a migration may write to an existing collection, by the mark that migrations leave on it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from server.migrate.errors import MigrateError
 from server.migrate.sinks.sink import Target
 
 MODEL, PRECISION, DIMENSION = "embedding_model", "embedding_precision", "embedding_dimension"
-# Whether all rows are there: for the reader who is about to cut over, and against a second job on the same target.
-# Which job made it, by the id in its journal's folder; what was made before there were ids has none.
+# The id of the job that created the collection, from its journal's folder; earlier versions wrote none.
 JOB = "embedding_job"
+# Whether all rows are there: tells users when to cut over, and keeps a second job from the same target.
 STATE, GROWING, COMPLETE = "embedding_state", "growing", "complete"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a store has under a name. `mark` is what a migration left there; `dimension` is None where none shows."""
+    """An existing collection. `mark` is the mark left by a migration, if any; `dimension` is None if unknown."""
 
     mark: Mapping[str, Any] | None
     dimension: int | None
@@ -25,7 +25,7 @@ class Held:
 
 
 class ClaimStep(Enum):
-    """What to do with it."""
+    """How to open the target."""
 
     CREATE = "create"
     REPLACE = "replace"
@@ -33,20 +33,20 @@ class ClaimStep(Enum):
 
 
 def mark(target: Target, state: str = GROWING) -> dict[str, str]:
-    """Return what is left on a target, so that it is known again and tells its readers what made its vectors."""
+    """Return the mark of a target, which identifies it to later runs and tells users what its vectors are."""
     maker = {JOB: target.made.job} if target.made.job else {}
-    found = {MODEL: target.model, PRECISION: target.precision, DIMENSION: str(target.dimension), STATE: state}
-    return {**found, **maker}
+    fields = {MODEL: target.model, PRECISION: target.precision, DIMENSION: str(target.dimension), STATE: state}
+    return {**fields, **maker}
 
 
 def decide(held: Held | None, target: Target, where: str) -> ClaimStep:
-    """Decide how the target is opened.
+    """Decide how to open the target.
 
-    Only what this job made, of the same model, precision and dimension, is continued or replaced: vectors of two models
-    never share a collection, two jobs never share one, and nothing that someone else made is written into or deleted.
+    A collection is continued or replaced only if this job created it with the same model, precision and dimension. So
+    vectors of two models or two jobs never share a collection, and other collections are never written to or deleted.
 
     Raises:
-        MigrateError: it may not be used, or rows on record are missing from it.
+        MigrateError: the target must not be used, or recorded rows are missing from it.
     """
     if held is None:
         _check_rows(0, target, where)
@@ -65,13 +65,13 @@ def _check_maker(held: Held, target: Target, where: str) -> None:
     if held.mark is None or MODEL not in held.mark:
         size = f"{held.rows} rows" + (f" of {held.dimension} dimensions" if held.dimension else "")
         raise MigrateError(f"{where} exists ({size}) and no migration made it. {way_out}")
-    found = {name: str(held.mark.get(name)) for name in wanted}
+    marked = {name: str(held.mark.get(name)) for name in wanted}
     if str(held.mark.get(JOB, target.made.job)) != target.made.job:
         raise MigrateError(
             f"{where} was made by another job. Go on with that one, where it was begun or with its --journal. {way_out}"
         )
-    if found != wanted or held.dimension not in (None, target.dimension):
-        raise MigrateError(f"{where} holds vectors of {_named(found)}; these are of {_named(wanted)}. {way_out}")
+    if marked != wanted or held.dimension not in (None, target.dimension):
+        raise MigrateError(f"{where} holds vectors of {_named(marked)}; these are of {_named(wanted)}. {way_out}")
 
 
 def _check_rows(rows: int, target: Target, where: str) -> None:

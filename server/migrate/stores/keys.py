@@ -1,22 +1,22 @@
-"""Ids for stores that do not take any text as one. Pure, and the same on every run, so that rows are replaced."""
+"""Converts input ids to ids that Qdrant and Pinecone accept; deterministic, so that rows are replaced. Pure."""
 
 import uuid
 from collections.abc import Mapping
 
 from server.migrate.errors import MigrateError
 
-# The namespace of the ids made here. Changing it would double every row of a migration that goes on.
+# The UUID namespace. Changing it would duplicate every row of a resumed migration.
 NAMESPACE = uuid.UUID("8f0a3a52-6d0e-5b0e-9a43-0c6a4d0f1b7e")
-# The field that keeps the id of the input beside a row whose key is another one.
+# The metadata field for the input's id, if the row's key differs from it.
 ID = "id"
 TEXT = "text"
 PINECONE_ID_CHARS = 512
 
 
 def qdrant_key(id_: str) -> int | str:
-    """Return the point id for `id_`: itself where it is an unsigned integer or a UUID as Qdrant prints it, else uuid5.
+    """Return the point id for `id_`: unchanged if it is an unsigned integer or a canonical UUID, else its uuid5.
 
-    Other spellings of a number or a UUID ("007", upper case) become uuid5, so that no two ids share a point.
+    Other spellings of a number or a UUID ("007", upper case) become a uuid5 too, so that no two ids share a point.
     """
     if id_.isascii() and id_.isdecimal() and str(number := int(id_[:20])) == id_ and number < 1 << 64:
         return number
@@ -24,7 +24,7 @@ def qdrant_key(id_: str) -> int | str:
 
 
 def pinecone_key(id_: str) -> str:
-    """Return the record id for `id_`: itself where Pinecone takes it (up to 512 ASCII characters), else uuid5."""
+    """Return the record id for `id_`: unchanged if Pinecone accepts it (up to 512 ASCII characters), else its uuid5."""
     fits = id_.isascii() and 0 < len(id_) <= PINECONE_ID_CHARS and "\0" not in id_
     return id_ if fits else derived(id_)
 
@@ -35,16 +35,16 @@ def derived(id_: str) -> str:
 
 
 def original(key: int | str, fields: Mapping[str, object]) -> str:
-    """Return the id of the input that `key` was made of; `fields` are what is stored beside it."""
+    """Return the input's id from which `key` was made; `fields` is the metadata stored with it."""
     kept = fields.get(ID)
     return kept if isinstance(kept, str) and derived(kept) == key else str(key)
 
 
 def merged(metadata: Mapping[str, object], added: Mapping[str, object]) -> dict[str, object]:
-    """Put `added` beside `metadata`, in one flat mapping.
+    """Merge `added` into `metadata`.
 
     Raises:
-        MigrateError: metadata holds another value under one of the names.
+        MigrateError: metadata has another value under one of the names.
     """
     for name, value in added.items():
         if metadata.get(name, value) != value:

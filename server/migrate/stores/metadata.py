@@ -1,4 +1,4 @@
-"""Metadata in the shapes that stores take. Pure."""
+"""Converts metadata to the forms that stores accept: JSON text, JSON types or flat values. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from server.migrate.errors import MigrateError
 
 
 def to_json(metadata: Mapping[str, Any], id_: str) -> str:
-    """Write metadata as JSON.
+    """Serialize metadata as JSON.
 
     Raises:
-        MigrateError: it cannot be written; the message names the row.
+        MigrateError: it cannot be serialized; the message names the row.
     """
     try:
         return orjson.dumps(dict(metadata)).decode()
@@ -21,22 +21,22 @@ def to_json(metadata: Mapping[str, Any], id_: str) -> str:
 
 
 def plain(metadata: Mapping[str, Any], id_: str) -> dict[str, Any]:
-    """Return metadata with JSON's types only.
+    """Return metadata with JSON types only.
 
     Raises:
-        MigrateError: it cannot be written as JSON; the message names the row.
+        MigrateError: it cannot be serialized; the message names the row.
     """
     loaded: dict[str, Any] = orjson.loads(to_json(metadata, id_))
     return loaded
 
 
 def flat(metadata: Mapping[str, Any], id_: str, *, lists: bool = False) -> dict[str, Any]:
-    """Return metadata with text, numbers and booleans only: nothing null, and what is nested written as JSON.
+    """Return metadata with text, numbers and booleans only: nulls are dropped, nested values become JSON text.
 
-    `lists` keeps lists of text as they are.
+    `lists` keeps lists of text unchanged.
 
     Raises:
-        MigrateError: it cannot be written as JSON; the message names the row.
+        MigrateError: it cannot be serialized; the message names the row.
     """
     return {
         name: value if _simple(value, lists=lists) else orjson.dumps(value).decode()

@@ -1,4 +1,4 @@
-"""The stores, in one table. Pure: what opens, reads or writes a store is imported when it is asked for."""
+"""The table of all stores. Pure: the modules that open, read or write a store are imported on first use."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ from server.secret import mask
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store with a folder here: `open.py`, `sink.py` and, where it is `readable`, `source.py`.
+    """A store, implemented in a subfolder: `open.py`, `sink.py` and, if `readable`, `source.py`.
 
-    One that works `offline` takes the name of a folder in place of an address, and writes files for a later upload.
+    An `offline` store also accepts a folder instead of an address, and writes files there for a later upload.
     """
 
     form: AddressForm
@@ -24,7 +24,7 @@ class Store:
     offline: bool = False
 
     def module(self, name: str) -> str:
-        """Name the module of its folder that opens, reads or writes it."""
+        """Return the full name of the module `name` in the store's folder."""
         return f"{__package__}.{self.form.store}.{name}"
 
 
@@ -42,20 +42,21 @@ _SCHEMES = {scheme: name for name, store in STORES.items() for scheme in store.f
 
 
 def is_address(text: str) -> bool:
-    """Tell an address of a store from the name of a file."""
+    """Return whether `text` is a store's address rather than a file name."""
     return text.partition(":")[0].lower() in _SCHEMES and ":" in text
 
 
 def store_of(text: str) -> str:
-    """Tell the store that an address is of."""
+    """Return the name of the store that an address belongs to."""
     return _SCHEMES[text.partition(":")[0].lower()]
 
 
 def parse(text: str) -> Address:
-    """Read an address of any store.
+    """Parse an address of any store.
 
     Raises:
-        MigrateError: it is not one, or holds a key that belongs into the environment; the message shows no secret.
+        MigrateError: it is not an address, or contains a key, which must be in the environment; the message shows no
+            secret.
     """
     if not is_address(text):
         written = "; ".join(store.form.written for store in STORES.values())

@@ -1,4 +1,4 @@
-"""Doing again what failed for the moment, and saying in one line what failed for good."""
+"""Retries transient faults of stores with exponential backoff, and reports other faults in one line."""
 
 import logging
 from collections.abc import Callable
@@ -20,17 +20,17 @@ Passing = Callable[[BaseException], bool]
 
 
 def never(_error: BaseException) -> bool:
-    """No fault passes by itself, as with a store in a folder."""
+    """Treat no fault as transient, as for a store in a folder."""
     return False
 
 
 def persist(what: str, work: Callable[[], ResultT], passing: Passing = never) -> ResultT:
-    """Do `work`, again after a growing pause while it fails in ways that `passing` knows to pass.
+    """Call `work`, retrying with exponential backoff and jitter while `passing` says that the fault is transient.
 
-    `work` must do no harm when it is done twice: its answer may be lost after it was done.
+    `work` must be idempotent, because its response may be lost after it has succeeded.
 
     Raises:
-        MigrateError: it failed for good; the message begins with `what`.
+        MigrateError: the fault is permanent or the attempts are used up; the message begins with `what`.
     """
     tenacity = optional.load("tenacity")
     retrying = tenacity.Retrying(
@@ -44,14 +44,14 @@ def persist(what: str, work: Callable[[], ResultT], passing: Passing = never) ->
         result: ResultT = retrying(work)
     except MigrateError:
         raise
-    # Clients raise whatever their transports do, down to a bare Exception; all of it ends the migration the same way.
+    # Clients pass on whatever their transports raise, even a bare Exception.
     except Exception as error:
         raise MigrateError(f"{what}: {reason(error)}") from error
     return result
 
 
 def reason(error: BaseException) -> str:
-    """Say in one bounded line what went wrong, without any secret that the client put there."""
+    """Return the first line of an error's message, shortened and with known secrets masked."""
     lines = scrub(str(error)).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:LONGEST_REASON]
 

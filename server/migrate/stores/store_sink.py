@@ -1,4 +1,4 @@
-"""What sinks in stores share: a connection from `open` to `close`, and reading back through it."""
+"""The base class of sinks for stores: manages the connection and the lock, and reads rows back."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -41,10 +41,10 @@ class StoreSink(Generic[StoreT]):
         return str(self.address)
 
     def connect(self, target: Target) -> None:
-        """Connect, once and for `target`; where the store is a folder, keep other processes from this collection.
+        """Connect for `target`; if the store is a folder, lock the collection against other processes.
 
         Raises:
-            MigrateError: another process has it, the store does not answer, or its client is not installed.
+            MigrateError: another process holds the lock, the store does not answer, or its client is not installed.
         """
         self._take()
         self._opened = self._connect(self.address), target
@@ -58,7 +58,7 @@ class StoreSink(Generic[StoreT]):
         return self.store.vectors([id_ for _, id_ in rows])
 
     def close(self) -> None:
-        """Let go of the connection, if there is one."""
+        """Close the connection, if there is one, and remove the lock."""
         if self._opened:
             self._opened[0].close()
             self._opened = None
@@ -76,7 +76,7 @@ class StoreSink(Generic[StoreT]):
             folder.mkdir(parents=True, exist_ok=True)
             held.take()
         except OSError:
-            return  # no locks there; the mark in the collection keeps other jobs out
+            return  # the file system has no locks; the collection's mark still keeps other jobs out
         self._lock = held
 
     def _both(self) -> tuple[StoreT, Target]:
@@ -86,17 +86,17 @@ class StoreSink(Generic[StoreT]):
 
 
 def check_alone(folder: Path, known: AbstractSet[str], where: str) -> None:
-    """Check that a folder which a client fills, or removes whole, holds only files of its `known` names.
+    """Check that a folder that a client will fill or remove contains only files with `known` names.
 
     Raises:
-        MigrateError: something else is there, if only a link; nothing was changed.
+        MigrateError: it contains something else, or is a link; nothing was changed.
     """
     if not os.path.lexists(folder):
         return
     real = folder.is_dir() and not folder.is_symlink()
-    found = sorted({entry.name for entry in folder.iterdir()} - known) if real else []
-    if found or not real:
+    others = sorted({entry.name for entry in folder.iterdir()} - known) if real else []
+    if others or not real:
         raise MigrateError(
-            f"{folder / found[0] if found else folder}, where {where} is to be, was not made by a migration; move it "
+            f"{folder / others[0] if others else folder}, where {where} is to be, was not made by a migration; move it "
             "away, or choose another name in --output. Nothing was changed"
         )

@@ -1,4 +1,4 @@
-"""What every store can be read by."""
+"""The interface for reading vectors by id from any store or file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -10,10 +10,10 @@ ItemT = TypeVar("ItemT")
 
 
 class Stored(Protocol):
-    """Vectors that lie somewhere under ids."""
+    """A collection of vectors, each with an id."""
 
     def ids(self) -> Iterator[str]:
-        """Yield every id, in an order that stays while nothing is written.
+        """Yield every id, in an order that is stable while nothing is written.
 
         Raises:
             MigrateError: the store cannot be read.
@@ -21,7 +21,7 @@ class Stored(Protocol):
         ...
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
-        """Read vectors [dimension] by id; ids that are not there are left out.
+        """Read vectors [dimension] by id; missing ids are left out.
 
         Raises:
             MigrateError: the store cannot be read.
@@ -37,12 +37,12 @@ class Stored(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...
 
 
 def chunks(items: Iterable[ItemT], size: int) -> Iterator[list[ItemT]]:
-    """Divide `items` into lists of `size`, the last one shorter."""
+    """Divide `items` into lists of `size`; the last one may be shorter."""
     left = iter(items)
     while chunk := list(islice(left, size)):
         yield chunk

@@ -1,4 +1,4 @@
-"""How the address of a collection is written: Chroma."""
+"""The syntax of Chroma addresses."""
 
 from server.migrate.stores.address import AddressForm
 

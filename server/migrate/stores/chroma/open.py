@@ -1,4 +1,4 @@
-"""A Chroma collection, in a folder or on a server."""
+"""Opens and reads a Chroma collection, in a folder or on a server."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ TENANT, DATABASE = "CHROMA_TENANT", "CHROMA_DATABASE"
 
 
 class Chroma:
-    """A connection and, where it exists, the collection."""
+    """A connection and, if it exists, the collection."""
 
     def __init__(self, address: Address) -> None:
         """Connect.
@@ -54,11 +54,11 @@ class Chroma:
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
         """Read vectors by id."""
         collection = self.existing()
-        found: dict[str, Vectors] = {}
+        vectors: dict[str, Vectors] = {}
         for part in chunks(ids, min(self.batch, PAGE)):
             page = self._ask(partial(collection.get, ids=part, include=["embeddings"]))
-            found |= dict(zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True))
-        return found
+            vectors |= dict(zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True))
+        return vectors
 
     def count(self) -> int:
         """Count the entries."""
@@ -75,7 +75,7 @@ class Chroma:
         return self.collection
 
     def close(self) -> None:
-        """Let go of the connection; the folder can be opened again at once."""
+        """Close the connection; the folder can be opened again at once."""
         self.collection = None
         self.client.close()
 
@@ -85,7 +85,7 @@ class Chroma:
             return self.client.get_collection(self.name, embedding_function=None)
         except missing:
             return None
-        # Chroma's own check of names answers with a ValueError or one of its own errors.
+        # For an invalid name Chroma raises a ValueError or one of its own errors.
         except Exception as error:
             raise MigrateError(f"{self._where} cannot be opened: {reason(error)}") from error
 
@@ -103,12 +103,12 @@ def open_store(address: Address) -> Stored:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell faults of a server that pass: no answer, too many requests, an error of its own."""
+    """Return whether a server's fault is transient: no answer, too many requests, or an internal error."""
     httpx = optional.load("httpx")
     if isinstance(error, httpx.HTTPStatusError):
         return bool(error.response.status_code == 429 or error.response.status_code >= 500)
     name = type(error).__name__
-    # What chromadb cannot name it raises as a bare Exception, with the answer's body for its text.
+    # chromadb raises an unknown error as a bare Exception, with the response body as its text.
     return isinstance(error, httpx.TransportError) or name in ("RateLimitError", "InternalError", "Exception")
 
 

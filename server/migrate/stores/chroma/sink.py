@@ -1,4 +1,4 @@
-"""A Chroma collection: text as document, metadata flat, one upsert for as many rows as the store takes at once."""
+"""Writes to a Chroma collection: text as document, flat metadata, upserts of the largest batch the client allows."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -20,10 +20,10 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 class ChromaSink(StoreSink[Chroma]):
-    """See `Sink`."""
+    """Implements `Sink`."""
 
     def open(self, target: Target) -> None:
-        """Find or make the collection."""
+        """Open or create the collection."""
         self.connect(target)
         step = decide(self._held(), target, self.identity())
         if step is ClaimStep.CONTINUE:
@@ -49,7 +49,7 @@ class ChromaSink(StoreSink[Chroma]):
                 "ids": [row.id for row in part],
                 "embeddings": [row.vector for row in part],
                 "documents": [row.text for row in part],
-                # Chroma takes no empty metadata.
+                # Chroma refuses empty metadata.
                 "metadatas": [flat(row.metadata, row.id) or None for row in part],
             }
             persist(
@@ -59,7 +59,7 @@ class ChromaSink(StoreSink[Chroma]):
             )
 
     def finish(self) -> None:
-        """Note that all rows are there; Chroma indexes as it goes."""
+        """Mark the collection complete; Chroma updates its index on every write."""
         collection, done = self.store.existing(), mark(self.target, COMPLETE)
         persist(f"{self.identity()} cannot be completed", lambda: collection.modify(metadata=done), self.store.passing)
 

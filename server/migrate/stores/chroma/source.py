@@ -1,4 +1,4 @@
-"""The documents of a Chroma collection."""
+"""Reads the documents of a Chroma collection."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +17,7 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 
 class ChromaSource:
-    """See `Source`. The order is that in which Chroma first saw the ids."""
+    """Implements `Source`. The order is that in which Chroma first saw the ids."""
 
     def __init__(self, where: Address, fields: Fields) -> None:
         self._address = where
@@ -25,7 +25,7 @@ class ChromaSource:
         self._store = Chroma(where)
 
     def identity(self) -> str:
-        """Return the address without secrets, and a digest of all entries, which are read for it."""
+        """Return the address without secrets, and a digest of all entries; this reads the whole collection."""
         return f"{self._address}, {described(self._fields, self.records(0))}"
 
     def count(self) -> int:
@@ -41,5 +41,5 @@ class ChromaSource:
                 ordinal += 1
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._store.close()

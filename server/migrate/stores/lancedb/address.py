@@ -1,4 +1,4 @@
-"""How the address of a table is written: LanceDB."""
+"""The syntax of LanceDB addresses."""
 
 from server.migrate.stores.address import AddressForm
 

@@ -1,4 +1,4 @@
-"""A LanceDB table with the columns id and vector, in a folder or an object store."""
+"""Opens and reads a LanceDB table with the columns id and vector, in a folder or on an object store."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ ID, VECTOR = "id", "vector"
 
 
 class Lance:
-    """A database and, where it exists, the table."""
+    """A database and, if it exists, the table."""
 
     def __init__(self, address: Address) -> None:
         """Connect.
@@ -34,33 +34,33 @@ class Lance:
         self.table = persist(f"{self._where} cannot be opened", self._find)
 
     def ids(self) -> Iterator[str]:
-        """Yield every id, in the table's order."""
+        """Yield every id, in table order."""
         reader = self._ask(lambda: self._existing().search().select([ID]).to_batches(batch_size=PAGE))
         for batch in reader:
             yield from batch.column(ID).to_pylist()
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
         """Read vectors by id."""
-        found: dict[str, Vectors] = {}
+        vectors_by_id: dict[str, Vectors] = {}
         for part in chunks(ids, PAGE):
             rows = self._ask(partial(self._rows, part))
             vectors = np.asarray(rows[VECTOR].combine_chunks().flatten(), np.float32).reshape(len(rows), -1)
-            found |= dict(zip(rows[ID].to_pylist(), vectors, strict=True)) if len(rows) else {}
-        return found
+            vectors_by_id |= dict(zip(rows[ID].to_pylist(), vectors, strict=True)) if len(rows) else {}
+        return vectors_by_id
 
     def count(self) -> int:
         """Count the rows."""
         return int(self._ask(self._existing().count_rows))
 
     def close(self) -> None:
-        """Let go of the table."""
+        """Drop the reference to the table."""
         self.table = None
 
     def _find(self) -> Any:  # noqa: ANN401 - the client's own
         try:
             return self.database.open_table(self.name)
         except ValueError as error:
-            # The client has no question for it that every kind of database answers.
+            # The client has no existence check that works for every kind of database.
             if "was not found" in str(error):
                 return None
             raise

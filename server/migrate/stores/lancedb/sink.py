@@ -1,4 +1,4 @@
-"""A LanceDB table: id, text, vector and metadata as JSON, merged in by id."""
+"""Writes to a LanceDB table: id, text, vector, and metadata as JSON, upserted by id."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -17,11 +17,11 @@ from server.migrate.stores.metadata import to_json
 from server.migrate.stores.retry import persist
 from server.migrate.stores.store_sink import StoreSink, check_alone
 
-# Below this LanceDB searches every row, exactly and fast enough; above, an index is worth what it loses.
+# With fewer rows LanceDB's exact search is fast enough; with more, an index is worth its loss of recall.
 INDEXED_FROM = 100_000
-# Versions that writing left behind; whoever looks into the table meanwhile reads one that is younger.
+# The age from which old table versions are removed; a concurrent reader uses a younger one.
 OLD = timedelta(minutes=1)
-# What a table's folder holds (Lance, table format: file layout).
+# The entries of a table's folder (Lance, table format: file layout).
 FILES = frozenset({"data", "_versions", "_transactions", "_deletions", "_indices", "_refs"})
 
 
@@ -31,10 +31,10 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 class LanceSink(StoreSink[Lance]):
-    """See `Sink`."""
+    """Implements `Sink`."""
 
     def open(self, target: Target) -> None:
-        """Find or make the table."""
+        """Open or create the table."""
         self.connect(target)
         step = decide(self._held(), target, self.identity())
         if step is not ClaimStep.CONTINUE:
@@ -45,14 +45,14 @@ class LanceSink(StoreSink[Lance]):
             self.store.table = persist(what, lambda: database.create_table(name, schema=schema, mode=mode))
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Merge `rows` in as one version of the table."""
+        """Upsert `rows` as one version of the table."""
         table = self.store.table
         merge = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
         batch = self._batch(rows, table.schema)
         persist(f"{self.identity()}: {len(rows)} rows cannot be stored", lambda: merge.execute(batch))
 
     def finish(self) -> None:
-        """Join the pieces of all writes, and build the index where there are rows enough for one."""
+        """Compact the table, build the index if there are enough rows, and mark the table complete."""
         table = self.store.table
         persist(f"{self.identity()} cannot be compacted", lambda: table.optimize(cleanup_older_than=OLD))
         index = optional.load("lancedb.index").HnswSq

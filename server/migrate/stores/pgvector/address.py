@@ -1,4 +1,4 @@
-"""How the address of a table is written: PostgreSQL with pgvector."""
+"""The syntax of PostgreSQL (pgvector) addresses."""
 
 from server.migrate.stores.address import AddressForm
 

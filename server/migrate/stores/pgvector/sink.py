@@ -1,4 +1,4 @@
-"""A PostgreSQL table with pgvector: rows come by COPY into a staging table and move on in the same transaction."""
+"""Writes to a PostgreSQL table with pgvector: COPY into a staging table, then an upsert in the same transaction."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from server.migrate.stores.pgvector.open import PgTable
 from server.migrate.stores.retry import persist
 from server.migrate.stores.store_sink import StoreSink
 
-# Of pgvector's HNSW index on the type `vector` (its README, "HNSW").
+# The most dimensions of pgvector's HNSW index on the type `vector` (its README, "HNSW").
 LONGEST_INDEXED = 2000
 INDEX_SUFFIX = "_embedding_hnsw"
 NAME_BYTES = 63
@@ -28,10 +28,10 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 class PgvectorSink(StoreSink[PgTable]):
-    """See `Sink`. The table has the columns id, text, embedding and metadata."""
+    """Implements `Sink`. The table has the columns id, text, embedding and metadata."""
 
     def open(self, target: Target) -> None:
-        """Find or make the extension and the table."""
+        """Create the extension if needed, and open or create the table."""
         if target.dimension > LONGEST_INDEXED:
             raise MigrateError(
                 f"pgvector indexes at most {LONGEST_INDEXED} dimensions; the model gives {target.dimension}"
@@ -55,7 +55,7 @@ class PgvectorSink(StoreSink[PgTable]):
         persist(what, lambda: self._copy(rows), self.store.is_passing)
 
     def finish(self) -> None:
-        """Build the index, once all rows are there, and the statistics that the planner needs."""
+        """Build the index over all rows, update the planner's statistics, and mark the table complete."""
         last = self.address.collection.split(".")[-1]
         name = last.encode()[: NAME_BYTES - len(INDEX_SUFFIX)].decode(errors="ignore") + INDEX_SUFFIX
         self._do(
@@ -71,11 +71,11 @@ class PgvectorSink(StoreSink[PgTable]):
         if not columns:
             return None
         try:
-            found = orjson.loads(self.store.comment())
+            comment = orjson.loads(self.store.comment())
         except orjson.JSONDecodeError:
-            found = None
+            comment = None
         dimension = self.store.dimension() if "vector" in columns.values() else None
-        return Held(found if isinstance(found, dict) else None, dimension, self.store.count())
+        return Held(comment if isinstance(comment, dict) else None, dimension, self.store.count())
 
     def _create(self, target: Target, *, replace: bool) -> None:
         with self.store.connection().transaction():
@@ -86,7 +86,7 @@ class PgvectorSink(StoreSink[PgTable]):
                 "embedding vector({dimension}) NOT NULL, metadata jsonb NOT NULL)",
                 dimension=self.store.sql.Literal(target.dimension),
             )
-            # PostgreSQL compresses the wide values it moves out of a row; normalized floats do not shrink.
+            # Without compression: PostgreSQL would compress these large values, and normalized floats do not shrink.
             self._execute("ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE EXTERNAL")
             self._execute("COMMENT ON TABLE {table} IS {mark}", mark=self._comment(GROWING))
 

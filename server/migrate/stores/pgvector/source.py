@@ -1,4 +1,4 @@
-"""The rows of a PostgreSQL table."""
+"""Reads the rows of a PostgreSQL table."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,16 +21,16 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 
 class PgvectorSource:
-    """See `Source`. The order is that of the id column (`--id-field`, or `id`), which should have an index."""
+    """Implements `Source`. The order is that of the id column (`--id-field`, or `id`), which should have an index."""
 
     def __init__(self, where: Address, fields: Fields) -> None:
         self._address = where
-        # The id column comes as the store's own id.
+        # The id column is passed on as the store's own id.
         self._fields = replace(fields, id="")
         self._table = PgTable(where, fields.id)
 
     def identity(self) -> str:
-        """Return the address without secrets, and a digest of all rows, which are read for it."""
+        """Return the address without secrets, and a digest of all rows; this reads the whole table."""
         return f"{self._address}, {described(replace(self._fields, id=self._table.id_column), self.records(0))}"
 
     def count(self) -> int:
@@ -38,7 +38,7 @@ class PgvectorSource:
         return self._table.count()
 
     def records(self, start: int) -> Iterator[Record]:
-        """Yield the records from ordinal `start` on, all as of one moment.
+        """Yield the records from ordinal `start` on, in one transaction.
 
         Raises:
             MigrateError: there is no such table, or it has no id column.
@@ -55,12 +55,12 @@ class PgvectorSource:
             yield record(self._fields, ordinal, whole, id_)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._table.close()
 
     def _columns(self) -> list[str]:
         columns = self._table.columns()
         if self._table.id_column not in columns:
-            found = ", ".join(columns) or "no such table"
-            raise MigrateError(f"{self._address} has no column {self._table.id_column} ({found}); say --id-field")
+            names = ", ".join(columns) or "no such table"
+            raise MigrateError(f"{self._address} has no column {self._table.id_column} ({names}); say --id-field")
         return [name for name, kind in columns.items() if kind not in VECTORS and name != self._table.id_column]

@@ -1,4 +1,4 @@
-"""How the address of a namespace is written: Pinecone."""
+"""The syntax of Pinecone addresses."""
 
 from server.migrate.stores.address import AddressForm
 

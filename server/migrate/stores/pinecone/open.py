@@ -1,4 +1,4 @@
-"""A namespace of a Pinecone index, and what one request to it may hold. The API key comes from PINECONE_API_KEY."""
+"""Opens and reads a namespace of a Pinecone index, and divides records into requests within Pinecone's limits."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ from server.migrate.stores.pinecone.address import FORM
 from server.migrate.stores.retry import persist
 from server.migrate.stores.stored import Stored, chunks
 
-# docs.pinecone.io/reference/api/database-limits/operation-limits; MB are taken as the smaller, decimal ones.
+# docs.pinecone.io/reference/api/database-limits/operation-limits; MB read as decimal, the smaller unit.
 REQUEST_RECORDS = 1000
 REQUEST_BYTES = 2_000_000
 METADATA_BYTES = 40_000
-# What a request holds beside its records: {"vectors":[…],"namespace":"…"}, a namespace having at most 512 characters.
+# Bytes of a request besides its records: {"vectors":[…],"namespace":"…"}, with a namespace of up to 512 characters.
 ENVELOPE_BYTES = 4096
-# Ids go into a URL, where 100 of the longest still fit the usual limit of a proxy.
+# Ids go into a URL, and 100 of the longest stay within the usual limit of proxies.
 FETCHED = 100
 Record = dict[str, Any]
 
@@ -32,7 +32,7 @@ class PineconeNamespace:
     """One namespace; the index itself must exist."""
 
     def __init__(self, address: Address) -> None:
-        """Make the client, which connects with the first question.
+        """Create the client, which connects on the first request.
 
         Raises:
             MigrateError: there is no API key, or the client is not installed.
@@ -45,18 +45,18 @@ class PineconeNamespace:
         self.index = persist(f"{self._where} cannot be opened", lambda: client.Index(host=address.location.reveal()))
 
     def stats(self) -> tuple[int | None, int]:
-        """Return the index's dimension and the number of records in the namespace, which lags behind writes."""
-        found = self.ask("cannot be read", self.index.describe_index_stats)
-        # The unnamed namespace is listed under either name, depending on the version of the API.
+        """Return the index's dimension and the number of records in the namespace (eventually consistent)."""
+        stats = self.ask("cannot be read", self.index.describe_index_stats)
+        # The default namespace is listed under either name, depending on the version of the API.
         names = (self.name,) if self.name else ("", "__default__")
-        return found.dimension, sum(found.namespaces[name].vector_count for name in names if name in found.namespaces)
+        return stats.dimension, sum(stats.namespaces[name].vector_count for name in names if name in stats.namespaces)
 
     def count(self) -> int:
-        """Count the records that show already."""
+        """Count the records visible so far."""
         return self.stats()[1]
 
     def upsert(self, records: Sequence[Record]) -> None:
-        """Send one request."""
+        """Upsert `records` in one request."""
         what = f"{len(records)} rows cannot be stored"
         self.ask(what, lambda: self.index.upsert(vectors=records, namespace=self.name, show_progress=False))
 
@@ -77,17 +77,17 @@ class PineconeNamespace:
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
         """Read vectors by the input's ids."""
         asked = {keys.pinecone_key(id_): id_ for id_ in ids}
-        found: dict[str, Vectors] = {}
+        vectors: dict[str, Vectors] = {}
         for part in chunks(asked, FETCHED):
-            found |= {asked[key]: np.asarray(one.values, np.float32) for key, one in self._fetch(part).items()}
-        return found
+            vectors |= {asked[key]: np.asarray(one.values, np.float32) for key, one in self._fetch(part).items()}
+        return vectors
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.index.close()
 
     def ask(self, fault: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
-        """Do `work`, again after faults that pass; those the client has tried already take a longer pause here."""
+        """Call `work`, retrying transient faults after longer pauses than the client's own retries."""
         return persist(f"{self._where}: {fault}", work, is_passing)
 
     def _fetch(self, names: list[str]) -> Mapping[str, Any]:
@@ -108,7 +108,7 @@ def open_store(address: Address) -> Stored:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell faults that pass: no answer, too many requests, an error of Pinecone's own."""
+    """Return whether a fault is transient: no answer, too many requests, or an internal error."""
     errors = optional.load("pinecone.errors")
     if isinstance(error, errors.ApiError):
         return error.status_code in (408, 429) or error.status_code >= 500
@@ -116,10 +116,10 @@ def is_passing(error: BaseException) -> bool:
 
 
 def requests(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Divide records, in order, into what one upsert may hold.
+    """Divide records, in order, into upserts within Pinecone's limits.
 
     Raises:
-        MigrateError: the metadata of a record, its text included, is larger than Pinecone takes.
+        MigrateError: the metadata of a record, including its text, is larger than Pinecone allows.
     """
     batch: list[Record] = []
     size = ENVELOPE_BYTES

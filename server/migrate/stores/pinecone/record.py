@@ -1,4 +1,4 @@
-"""A row as Pinecone takes it. Pure."""
+"""Converts a row to a Pinecone record. Pure."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from server.migrate.stores.pinecone.open import Record
 
 
 def record(row: Row) -> Record:
-    """Return `row` as Pinecone takes it, its text among the metadata.
+    """Return `row` as a Pinecone record, with its text in the metadata.
 
     Raises:
-        MigrateError: a field of its metadata has a name that is taken, or cannot be stored.
+        MigrateError: a metadata field has a reserved name, or cannot be stored.
     """
     key = keys.pinecone_key(row.id)
     added: dict[str, Any] = {keys.TEXT: row.text} | ({} if key == row.id else {keys.ID: row.id})
-    # A float32 in its shortest digits takes half the bytes of the same number widened to Python's float.
+    # The shortest decimal of a float32 has half the characters of the same number widened to a Python float.
     values = orjson.loads(orjson.dumps(row.vector, option=orjson.OPT_SERIALIZE_NUMPY))
     return {"id": key, "values": values, "metadata": keys.merged(flat(row.metadata, row.id, lists=True), added)}

@@ -1,4 +1,4 @@
-"""A folder of files of one Pinecone upsert each: JSONL, or Parquet where the folder's name ends in `.parquet`."""
+"""Writes a folder of files of one Pinecone upsert each: JSONL, or Parquet if the folder's name ends in `.parquet`."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from server.migrate.stores.pinecone.record import record
 
 MARK = "migration.json"
 PARQUET = ".parquet"
-# Place of the first row, number of rows.
+# The place of the first row, and the number of rows.
 SHARD = re.compile(r"rows-([0-9]{12})-([0-9]{4})\.(?:jsonl|parquet)")
 
 
@@ -32,7 +32,7 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 class PineconeShards:
-    """See `Sink`. A shard never spans two writes, so that each write can be done again."""
+    """Implements `Sink`. A shard never spans two writes, so that each write can be repeated."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,11 +45,11 @@ class PineconeShards:
         return f"pinecone shards {self.folder.resolve()}"
 
     def files(self) -> list[Path]:
-        """Name the files of the finished target."""
+        """Return the files of the finished target."""
         return [*(path for _, _, path in self._shards()), self.folder / MARK]
 
     def open(self, target: Target) -> None:
-        """Find or make the folder, and remove what was written beyond the rows on record."""
+        """Open or create the folder, and remove shards beyond the recorded rows."""
         self._target = target
         self._growing.claim(target)
         try:
@@ -67,10 +67,10 @@ class PineconeShards:
             raise MigrateError(f"{self.folder} has {held} rows of {target.written} on record; run with --restart")
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write `rows` as shards of their own, in the stead of any that begin where they do or later.
+        """Write `rows` as new shards, replacing any shards that begin at their place or later.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: a shard could not be written.
         """
         self._cut(rows[0].place)
         place = rows[0].place
@@ -80,7 +80,7 @@ class PineconeShards:
             place += len(batch)
 
     def finish(self) -> None:
-        """Note that all rows are there."""
+        """Mark the folder complete."""
         self._put(self.folder / MARK, orjson.dumps(mark(self._target, COMPLETE)))
         self._growing.remove()
 
@@ -89,32 +89,32 @@ class PineconeShards:
         return sum(len(self._read(path)) for _, _, path in self._shards())
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by place where the id there is the one asked for."""
+        """Read vectors back by place, leaving out those whose stored id is another one."""
         wanted = dict(rows)
-        found: dict[str, Vectors] = {}
+        vectors: dict[str, Vectors] = {}
         for start, count, path in self._shards():
             asked = {place: wanted[place] for place in range(start, start + count) if place in wanted}
             held = self._read(path) if asked else []
             for place, id_ in asked.items():
                 if held[place - start]["id"] == keys.pinecone_key(id_):
-                    found[id_] = np.asarray(held[place - start]["values"], np.float32)
-        return found
+                    vectors[id_] = np.asarray(held[place - start]["values"], np.float32)
+        return vectors
 
     def close(self) -> None:
-        """Let go of the output; no file stays open."""
+        """Release the lock on the output; no file stays open."""
         self._growing.close()
 
     def _held(self) -> Held | None:
         if not self.folder.exists() or not any(self.folder.iterdir()):
             return None
         path = self.folder / MARK
-        found = orjson.loads(path.read_bytes()) if path.exists() else None
-        return Held(found, None, sum(rows for _, rows, _ in self._shards()))
+        marks = orjson.loads(path.read_bytes()) if path.exists() else None
+        return Held(marks, None, sum(rows for _, rows, _ in self._shards()))
 
     def _shards(self) -> Iterator[tuple[int, int, Path]]:
         for path in sorted(self.folder.iterdir()):
-            if found := SHARD.fullmatch(path.name):
-                yield int(found[1]), int(found[2]), path
+            if match := SHARD.fullmatch(path.name):
+                yield int(match[1]), int(match[2]), path
 
     def _cut(self, place: int) -> None:
         for start, _, path in list(self._shards()):

@@ -1,4 +1,4 @@
-"""A namespace of a Pinecone index, by upsert; without an address, shards in a folder (`pinecone_shards`)."""
+"""Writes to a namespace of a Pinecone index, or to a folder of shards if the output is not an address."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from server.migrate.stores.pinecone.record import record
 from server.migrate.stores.pinecone.shards import PineconeShards
 from server.migrate.stores.store_sink import StoreSink
 
-# Writes become visible to counts and fetches a while after they are acknowledged.
+# Pinecone is eventually consistent: counts and fetches show a write only some time after it is acknowledged.
 VISIBLE_WITHIN_S = 120.0
 LOOK_AGAIN_S = 2.0
 
@@ -26,16 +26,16 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 class PineconeSink(StoreSink[PineconeNamespace]):
-    """See `Sink`.
+    """Implements `Sink`.
 
-    A namespace carries no mark of who made it, so a job begins with an empty one, notes that it did, and refuses to
-    start over in one that holds anything.
+    A namespace cannot carry a mark, so a job starts only in an empty one, records that it uses it, and refuses to start
+    over in one that contains records.
     """
 
     _expected = 0
 
     def open(self, target: Target) -> None:
-        """Check that the index takes these vectors and the namespace is this job's."""
+        """Check that the index has the right dimension and the namespace is empty or this job's."""
         self.connect(target)
         dimension, rows = self.store.stats()
         if dimension != target.dimension:
@@ -55,16 +55,16 @@ class PineconeSink(StoreSink[PineconeNamespace]):
             raise MigrateError(f"{self.identity()} has lost some of {target.written} records; run with --restart")
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Upsert `rows`, in requests of the size that Pinecone takes."""
+        """Upsert `rows`, in requests within Pinecone's limits."""
         for batch in requests(map(record, rows)):
             self.store.upsert(batch)
         self._expected = max([self._expected, *(row.place + 1 for row in rows)])
 
     def finish(self) -> None:
-        """Do nothing: Pinecone indexes as it goes."""
+        """Do nothing: Pinecone updates its index on every write."""
 
     def count(self) -> int:
-        """Count the records, once those that were written show or the time for that is up."""
+        """Count the records, after waiting up to VISIBLE_WITHIN_S for all written ones to become visible."""
         return self._visible()
 
     def _visible(self) -> int:

@@ -1,4 +1,4 @@
-"""How the address of a collection is written: Qdrant."""
+"""The syntax of Qdrant addresses."""
 
 from server.migrate.stores.address import AddressForm
 

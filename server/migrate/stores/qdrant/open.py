@@ -1,4 +1,4 @@
-"""A Qdrant collection, on a server or in a folder (the client's local mode)."""
+"""Opens and reads a Qdrant collection, on a server or in a folder (the client's local mode)."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 256
 TIMEOUT_S = 60
-# A folder is open for one client at a time; input and output may be two collections of one folder.
+# Shared clients with their use counts: a folder allows one client at a time, but input and output may both be in it.
 _folders: dict[str, tuple[Any, int]] = {}
 
 
@@ -29,7 +29,7 @@ class Qdrant:
         """Connect.
 
         Raises:
-            MigrateError: the server does not answer, another process has the folder, or the client is not installed.
+            MigrateError: the server does not answer, another process uses the folder, or the client is not installed.
         """
         self.name = address.collection
         self._where = str(address)
@@ -39,7 +39,7 @@ class Qdrant:
         self.client = persist(f"{self._where} cannot be opened", lambda: _connect(address))
 
     def exists(self) -> bool:
-        """Tell whether the collection is there.
+        """Return whether the collection exists.
 
         Raises:
             MigrateError: the server does not answer.
@@ -47,7 +47,7 @@ class Qdrant:
         return bool(persist(f"{self._where} cannot be opened", partial(self.client.collection_exists, self.name)))
 
     def ids(self) -> Iterator[str]:
-        """Yield the input's id of every point, in the order of Qdrant's own."""
+        """Yield the input's id of every point, in the order of Qdrant's point ids."""
         for page in self.pages([keys.ID]):
             yield from (keys.original(point.id, point.payload or {}) for point in page)
 
@@ -65,22 +65,22 @@ class Qdrant:
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
         """Read vectors by the input's ids."""
         asked = {str(keys.qdrant_key(id_)): id_ for id_ in ids}
-        found: dict[str, Vectors] = {}
+        vectors: dict[str, Vectors] = {}
         for part in chunks(map(keys.qdrant_key, ids), PAGE):
             points = self._ask(partial(self.client.retrieve, self.name, part, with_payload=False, with_vectors=True))
-            found |= {asked[str(point.id)]: self._vector(point) for point in points}
-        return found
+            vectors |= {asked[str(point.id)]: self._vector(point) for point in points}
+        return vectors
 
     def count(self) -> int:
         """Count the points."""
         return int(self._ask(lambda: self.client.count(self.name, exact=True)).count)
 
     def info(self) -> Any:  # noqa: ANN401 - the client's own
-        """Return the collection's configuration and marks."""
+        """Return the collection's configuration, including its mark."""
         return self._ask(lambda: self.client.get_collection(self.name)).config
 
     def close(self) -> None:
-        """Let go of the connection, or of the folder when nothing else here uses it."""
+        """Close the client, unless another collection in the same folder still uses it."""
         client, users = _folders.get(self._folder, (self.client, 1))
         if users > 1:
             _folders[self._folder] = client, users - 1
@@ -112,7 +112,7 @@ def open_store(address: Address) -> Stored:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell faults of a server that pass: no answer, too many requests, an error of its own."""
+    """Return whether a server's fault is transient: no answer, too many requests, or an internal error."""
     exceptions = optional.load("qdrant_client.http.exceptions")
     exhausted = optional.load("qdrant_client.common.client_exceptions").ResourceExhaustedResponse
     if isinstance(error, exceptions.UnexpectedResponse):
@@ -128,5 +128,5 @@ def _connect(address: Address) -> Any:  # noqa: ANN401 - the client's own
         _folders[place] = opened, users + 1
         return opened
     key = os.environ.get(FORM.key)
-    # The check of versions asks the server during construction and only warns when it is down.
+    # The version check would send a request during construction, and only warn if the server is down.
     return client(url=place, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)

@@ -1,4 +1,4 @@
-"""A Qdrant collection: metadata, text and, where the point's id is another one, the input's id as payload."""
+"""Writes to a Qdrant collection: the payload has metadata, text and, if the point's id differs, the input's id."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from server.migrate.stores.retry import persist
 from server.migrate.stores.store_sink import StoreSink, check_alone
 from server.migrate.stores.stored import chunks
 
-# What the client's local mode keeps in a collection's folder.
+# Files of the client's local mode in a collection's folder.
 STORAGE = "storage.sqlite"
 FILES = frozenset({STORAGE, f"{STORAGE}-journal"})
 
@@ -30,10 +30,10 @@ def make(output: str, _options: Mapping[str, str]) -> Sink:
 
 
 class QdrantSink(StoreSink[Qdrant]):
-    """See `Sink`."""
+    """Implements `Sink`."""
 
     def open(self, target: Target) -> None:
-        """Find or make the collection."""
+        """Open or create the collection."""
         self.connect(target)
         step = decide(self._held(), target, self.identity())
         if step is ClaimStep.CONTINUE:
@@ -49,7 +49,7 @@ class QdrantSink(StoreSink[Qdrant]):
         )
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Upsert `rows`, and wait until they are applied."""
+        """Upsert `rows` and wait until they are applied."""
         for part in chunks(rows, PAGE):
             points = self.store.models.Batch(
                 ids=[keys.qdrant_key(row.id) for row in part],
@@ -63,15 +63,15 @@ class QdrantSink(StoreSink[Qdrant]):
             )
 
     def finish(self) -> None:
-        """Note that all rows are there; Qdrant indexes as it goes."""
+        """Mark the collection complete; Qdrant updates its index on every write."""
         client, name, done = self.store.client, self.store.name, mark(self.target, COMPLETE)
         what = f"{self.identity()} cannot be completed"
         persist(what, lambda: client.update_collection(name, metadata=done), self.store.passing)
 
     def _check_folder(self, *, empty: bool) -> None:
-        """Check that the client, which fills and removes a whole folder of the collection's name, finds none of others.
+        """Check that the collection's folder, which the client fills or removes, contains no other files.
 
-        One that it does not list may be there from an attempt that was killed; then it has no points.
+        A folder of a collection that the client does not list may be left by a killed attempt; it must have no points.
         """
         if self.address.remote:
             return

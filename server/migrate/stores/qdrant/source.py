@@ -1,4 +1,4 @@
-"""The payloads of a Qdrant collection."""
+"""Reads the payloads of a Qdrant collection."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -19,7 +19,7 @@ def make(location: str, options: Mapping[str, str]) -> Source:
 
 
 class QdrantSource:
-    """See `Source`. The order is that of Qdrant's point ids."""
+    """Implements `Source`. The order is that of Qdrant's point ids."""
 
     def __init__(self, where: Address, fields: Fields) -> None:
         self._address = where
@@ -27,7 +27,7 @@ class QdrantSource:
         self._store = Qdrant(where)
 
     def identity(self) -> str:
-        """Return the address without secrets, and a digest of all points, which are read for it."""
+        """Return the address without secrets, and a digest of all points; this reads the whole collection."""
         return f"{self._address}, {described(self._fields, self.records(0))}"
 
     def count(self) -> int:
@@ -35,7 +35,7 @@ class QdrantSource:
         return self._store.count()
 
     def records(self, start: int) -> Iterator[Record]:
-        """Yield the records from ordinal `start` on; points cannot be counted off without reading those before."""
+        """Yield the records from ordinal `start` on; the points before it must be read too."""
         points = (point for page in self._store.pages(payload=True) for point in page)
         for ordinal, point in enumerate(islice(points, start, None), start):
             payload = dict(point.payload or {})
@@ -45,5 +45,5 @@ class QdrantSource:
             yield record(self._fields, ordinal, payload, id_)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._store.close()
