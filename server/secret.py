@@ -1,8 +1,7 @@
-"""Secrets, and addresses that may hold one: shown masked only, and taken out of whatever text a library made of them.
+"""Masks secrets in addresses and in any text that is shown.
 
-`remember` keeps every secret that the process was told of; `scrub` takes them out of a text before it is shown. That
-is for texts of others (exceptions, warnings). Texts of our own show an address through `Location`, which needs to know
-no secret to leave it out.
+`remember` collects every secret given to the process, and `scrub` masks them in texts that libraries produce
+(exceptions, warnings). Our own messages show an address as a `Location`, which masks what may be secret by its syntax.
 """
 
 import argparse
@@ -15,13 +14,13 @@ from typing import Any, NoReturn
 from urllib.parse import unquote
 
 MASK = "***"
-# A secret shorter than this is taken out where it stands as a word only: within words it says nothing.
+# A secret shorter than this is masked only as a whole word: inside words a match is most likely a coincidence.
 WORD = 8
-# A shorter value of the environment is rather a switch than a secret, and so is a shorter piece of a secret.
+# Shorter values in the environment are more likely switches than secrets; shorter pieces of a secret are ignored too.
 SHORTEST = 4
 SECRET_NAME = re.compile(r"pass|pwd|pw\b|secret|token|key|sig|cred|auth|session", re.IGNORECASE)
 SECRET_VARIABLE = re.compile(r"(?:KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.IGNORECASE)
-# Of OpenTelemetry: `name=value` pairs, separated by commas.
+# OpenTelemetry's variables with `name=value` pairs, separated by commas.
 HEADERS_VARIABLE = re.compile(r"OTEL_\w*_HEADERS")
 SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)
 PARAMETER = re.compile(r"(?:^|[?&;\s])([^=&?;\s/]+)\s*=\s*")
@@ -30,14 +29,14 @@ DELIMITERS = re.compile(r"[@/?#&=:;\[\]\s'\"]+")
 
 
 class Secret:
-    """Secret strings that no log, repr or traceback shows."""
+    """Secret strings that do not appear in logs, reprs or tracebacks."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values = tuple(values)
         remember(*self._values)
 
     def reveal(self) -> tuple[str, ...]:
-        """Hand out the secrets themselves, for comparing only."""
+        """Return the secrets themselves; use them only for comparison."""
         return self._values
 
     def __bool__(self) -> bool:
@@ -48,7 +47,7 @@ class Secret:
 
 
 class Location:
-    """A path or an address as it was given, which shows itself without the secrets in it."""
+    """A path or an address as given by the user, whose string form masks the secrets in it."""
 
     __slots__ = ("_text",)
 
@@ -57,11 +56,11 @@ class Location:
         remember(*secrets_in(text))
 
     def reveal(self) -> str:
-        """Hand out the text itself, for what opens it only."""
+        """Return the text itself; use it only to open the location."""
         return self._text
 
     def holds_secret(self) -> bool:
-        """Tell whether something in it may be a secret."""
+        """Return whether the text may contain a secret."""
         return bool(secrets_in(self._text))
 
     def __str__(self) -> str:
@@ -80,20 +79,20 @@ class Location:
         return hash(self._text)
 
     def __reduce__(self) -> tuple[type["Location"], tuple[str]]:
-        # Made anew where it arrives, so that the secrets are known there too.
+        # Unpickling calls the constructor, so that the receiving process remembers the secrets too.
         return Location, (self._text,)
 
 
 class MaskingParser(argparse.ArgumentParser):
-    """A parser of the command line that quotes no secret when it complains."""
+    """An argument parser whose error messages mask secrets."""
 
     def error(self, message: str) -> NoReturn:
-        """Print usage and `message`, and end the process with status 2."""
+        """Print the usage and `message`, and end the process with status 2."""
         super().error(scrub(message))
 
 
 class _Known:
-    """The secrets that this process was told of, as one expression that finds each of them in any of its forms."""
+    """The secrets known to this process, with one regular expression that matches all of them in any encoding."""
 
     def __init__(self) -> None:
         self.values: set[str] = set()
@@ -104,7 +103,7 @@ class _Known:
         if not fresh:
             return
         self.values |= fresh
-        # The longest first: another secret may begin in the same way.
+        # Longest first: one secret may be a prefix of another.
         readings = sorted({one for value in self.values for one in _readings(value)}, key=len, reverse=True)
         self.pattern = re.compile("|".join(map(_expression, readings)), re.IGNORECASE)
 
@@ -113,37 +112,37 @@ _known = _Known()
 
 
 def remember(*values: str) -> None:
-    """Keep `values` out of every text that `scrub` sees from now on."""
+    """Add `values` to the secrets that `scrub` masks."""
     _known.add(values)
 
 
 def forget() -> None:
-    """Know no secret any more, as between two tests."""
+    """Forget all secrets, for tests."""
     _known.values, _known.pattern = set(), None
 
 
 def remember_given(environ: Mapping[str, str], arguments: Sequence[str] | None = None) -> None:
-    """Remember what is secret in the environment, by the variables' names, and on the command line (`sys.argv`)."""
+    """Remember the secrets in environment variables, detected by name, and on the command line (`sys.argv`)."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    found = {value for name, text in environ.items() for value in _secrets_of(name, text) if len(value) >= SHORTEST}
+    secrets = {value for name, text in environ.items() for value in _secrets_of(name, text) if len(value) >= SHORTEST}
     for before, argument in zip(["", *arguments], arguments, strict=False):
         flag, _, value = argument.partition("=")
-        found |= secrets_in(argument) | secrets_in(value)
+        secrets |= secrets_in(argument) | secrets_in(value)
         if before.startswith("-") and SECRET_NAME.search(before):
-            found.add(argument)
+            secrets.add(argument)
         elif flag.startswith("-") and SECRET_NAME.search(flag):
-            found.add(value)
-    remember(*found)
+            secrets.add(value)
+    remember(*secrets)
 
 
 def scrub(text: str) -> str:
-    """Return `text` without any secret that is known, in whichever form it stands there."""
+    """Return `text` with all known secrets masked, in any encoding."""
     pattern = _known.pattern
     return pattern.sub(MASK, text) if pattern else text
 
 
 def scrubbed(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
-    """Return a value of JSON whose texts hold no known secret; names and numbers stay."""
+    """Return a JSON value with known secrets masked in all its strings; keys and numbers stay."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, Mapping):
@@ -152,14 +151,14 @@ def scrubbed(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
 
 
 def mask(text: str) -> str:
-    """Return an address without what may be secret in it: up to its last `@`, and from its first secret parameter on.
+    """Mask what may be secret in an address: everything up to its last `@`, and from its first secret parameter on.
 
-    Nothing is parsed, so an address that no parser accepts shows no more than another; a path without `SCHEME:` is
-    returned as it is.
+    This does not parse the address, so a malformed one shows no more than a valid one. A path without `SCHEME:` is
+    returned unchanged.
     """
     head = SCHEME.match(text)
-    names = (found for found in PARAMETER.finditer(text) if SECRET_NAME.search(unquote(found[1])))
-    end = next((found.end() for found in names), len(text))
+    names = (parameter for parameter in PARAMETER.finditer(text) if SECRET_NAME.search(unquote(parameter[1])))
+    end = next((parameter.end() for parameter in names), len(text))
     shown, rest = text[:end], text[end:]
     if head and _user(text, head):
         shown = head[0] + MASK + (f"@{shown.rpartition('@')[2]}" if "@" in shown else "")
@@ -167,34 +166,34 @@ def mask(text: str) -> str:
 
 
 def secrets_in(text: str) -> set[str]:
-    """Find what may be secret in an address: rather too much than too little, where it is malformed."""
-    found: set[str] = set()
+    """Return what may be secret in an address; for a malformed address, rather too much than too little."""
+    secrets: set[str] = set()
     head = SCHEME.match(text)
     user = _user(text, head) if head else ""
     name, colon, password = user.partition(":")
     known = head is not None and head[1].lower().startswith("postgres")
     secret = password if colon or known else name
     if secret:
-        found |= {secret, b64encode(unquote(user).encode(errors="surrogatepass")).decode()} | _pieces(secret)
+        secrets |= {secret, b64encode(unquote(user).encode(errors="surrogatepass")).decode()} | _pieces(secret)
     if secret and not known and len(name) >= WORD:
-        # The first half of a key, or a name that is long for one.
-        found.add(name)
+        # A user name this long may be the first half of a key.
+        secrets.add(name)
     for parameter in PARAMETER.finditer(text):
         if SECRET_NAME.search(unquote(parameter[1])):
-            found |= _values(text[parameter.end() :])
-            # Where both readings find something, each may cut the other's secret in two.
-            found |= {text[head.end() :]} if head and user else set()
-    return {secret for secret in found if secret.strip()}
+            secrets |= _values(text[parameter.end() :])
+            # With both a user and a secret parameter, either reading may split the other's secret.
+            secrets |= {text[head.end() :]} if head and user else set()
+    return {secret for secret in secrets if secret.strip()}
 
 
 def _user(text: str, head: re.Match[str]) -> str:
-    """Return all from the scheme to the last `@`; empty for a folder, such as `qdrant:/data/a@b`."""
+    """Return the text from the scheme to the last `@`; empty for a folder, such as `qdrant:/data/a@b`."""
     before, at, _ = text[head.end() :].rpartition("@")
     return before if at and (head[2] or ":" in before) else ""
 
 
 def _values(rest: str) -> set[str]:
-    """Return what the value may be that `rest` begins with, and what of it a parser may take for something else."""
+    """Return the possible values at the beginning of `rest`, since parsers disagree where a value ends."""
     ends = [rest, rest.partition("&")[0], rest.rpartition("#")[0], re.split(r"[&\s]", rest, maxsplit=1)[0]]
     parts = [part for part in re.split(r"[&\s]", rest)[1:] if "=" not in part]
     return {end.strip("'\" ") for end in ends} | _pieces(ends[1]) | {part for part in parts if len(part) >= SHORTEST}
@@ -216,19 +215,19 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
 
 
 def _readings(value: str) -> set[str]:
-    """Return `value`, its percent-decoded reading, and the lines of both."""
-    found = {value, unquote(value)}
-    found |= {line for one in found for line in one.splitlines() if len(line) >= SHORTEST}
-    return {one for one in found if one.strip()}
+    """Return `value`, its percent-decoded form, and the lines of both."""
+    forms = {value, unquote(value)}
+    forms |= {line for one in forms for line in one.splitlines() if len(line) >= SHORTEST}
+    return {one for one in forms if one.strip()}
 
 
 def _expression(value: str) -> str:
-    """Return what finds a value as it is and as URLs, JSON and Python write it, once or several times over."""
-    found = "".join(map(_character, BACKSLASHES.sub(r"\\", value)))
+    """Return a pattern for a value as it is, and escaped once or repeatedly for URLs, JSON or Python."""
+    pattern = "".join(map(_character, BACKSLASHES.sub(r"\\", value)))
     if len(value) >= WORD:
-        return found
+        return pattern
     before = r"(?<!\w)" if value[0].isalnum() else ""
-    return before + found + (r"(?!\w)" if value[-1].isalnum() else "")
+    return before + pattern + (r"(?!\w)" if value[-1].isalnum() else "")
 
 
 def _character(character: str) -> str:

@@ -1,1 +1,1 @@
-"""Token ids to vectors on ONNX Runtime, on a CPU or with CUDA."""
+"""Computes vectors from token ids with ONNX Runtime, on CPU or CUDA."""

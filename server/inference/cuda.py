@@ -1,4 +1,4 @@
-"""What CUDA needs on this machine: is it all here, how much memory is there, and what do its failures mean."""
+"""Checks CUDA's requirements on this machine, reads the GPU's memory size, and classifies CUDA's errors."""
 
 import ctypes
 import re
@@ -8,10 +8,10 @@ from typing import Any
 
 DRIVER = "libcuda.so.1"
 INSTALL = "pip uninstall -y onnxruntime && pip install --no-deps --require-hashes -r requirements/runtime-gpu.txt"
-# The oldest GPUs that CUDA 13's libraries have code for, and the attributes that tell what a GPU is.
+# The lowest compute capability that CUDA 13's libraries support, and the device attributes that give a GPU's.
 LEAST_CAPABILITY = (7, 5)
 _CAPABILITY = (75, 76)
-# The driver branch that is the first to run programs of a CUDA version; NVIDIA's CUDA release notes list them.
+# The first driver branch that supports a CUDA version, from NVIDIA's CUDA release notes.
 DRIVER_BRANCH = {12: 525, 13: 580}
 _FAILURE = re.compile(r"\b(CUDA|CUBLAS|CUDNN|CURAND|CUFFT) failure (\d+):? *([^;\n]*)")
 _OUT_OF_MEMORY = re.compile(
@@ -23,29 +23,29 @@ Load = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is here for CUDA: what is missing and the command that fixes it, or else the memory of the GPU in bytes."""
+    """The result of `look`: what is missing, with the command that fixes it, or the GPU's memory in bytes."""
 
     missing: str = ""
     memory: int | None = None
 
 
 class PageLocks:
-    """CUDA's page-locking of host memory."""
+    """Page-locks host memory for CUDA."""
 
     def __init__(self, library: Any) -> None:  # noqa: ANN401 - a library has no type
         self._library = library
 
     def lock(self, address: int, size: int) -> bool:
-        """Lock these bytes; tell whether they are (a process may be kept from locking so much)."""
+        """Lock these bytes; return whether it succeeded (a process may have a limit on locked memory)."""
         return not self._library.cudaHostRegister(ctypes.c_void_p(address), ctypes.c_size_t(size), 0)
 
     def unlock(self, address: int) -> None:
-        """Let go of what was locked at this address."""
+        """Unlock the bytes that were locked at this address."""
         self._library.cudaHostUnregister(ctypes.c_void_p(address))
 
 
 def page_locks(version: str, load: Load = ctypes.CDLL) -> PageLocks | None:
-    """Page-locking by the runtime library of CUDA `version`, None where that cannot be loaded."""
+    """Return page-locking by the runtime library of CUDA `version`, None if that cannot be loaded."""
     try:
         return PageLocks(load(libraries(_major(version))[0]))
     except OSError:
@@ -53,7 +53,7 @@ def page_locks(version: str, load: Load = ctypes.CDLL) -> PageLocks | None:
 
 
 def libraries(major: int) -> tuple[str, ...]:
-    """The libraries that ONNX Runtime's CUDA provider loads, in the versions that belong to this CUDA version."""
+    """Return the libraries that ONNX Runtime's CUDA provider loads, in the versions for this CUDA version."""
     return (
         f"libcudart.so.{major}",
         f"libcublasLt.so.{major}",
@@ -64,7 +64,7 @@ def libraries(major: int) -> tuple[str, ...]:
 
 
 def look(version: str, load: Load = ctypes.CDLL) -> Found:
-    """Look for the driver, its version, a GPU and NVIDIA's libraries, as CUDA `version` ("13.0") needs them."""
+    """Check for the driver, its version, a GPU and NVIDIA's libraries, as CUDA `version` ("13.0") requires."""
     try:
         driver = load(DRIVER)
     except OSError:
@@ -81,19 +81,19 @@ def look(version: str, load: Load = ctypes.CDLL) -> Found:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ONNX Runtime failed because the GPU's memory, or the limit that was set on it, did not suffice."""
+    """Return whether ONNX Runtime failed for lack of GPU memory, or of memory within the limit set on it."""
     return bool(_OUT_OF_MEMORY.search(str(error)))
 
 
 def lost(error: BaseException) -> str:
-    """What the GPU reported if it is lost to this process, or nothing.
+    """Return the GPU's error report if this process can no longer use the GPU, else an empty string.
 
-    CUDA's errors stick to the process: after one, save for lack of memory, every later call fails as well.
+    CUDA's errors are sticky: after any but lack of memory, every later call in the process fails too.
     """
-    found = _FAILURE.search(str(error))
-    if not found or is_out_of_memory(error):
+    failure = _FAILURE.search(str(error))
+    if not failure or is_out_of_memory(error):
         return ""
-    return f"{found[1]} failure {found[2]}: {found[3].strip()}"
+    return f"{failure[1]} failure {failure[2]}: {failure[3].strip()}"
 
 
 def _major(version: str) -> int:

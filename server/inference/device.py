@@ -1,4 +1,4 @@
-"""Which processor and which precision run, decided before anything is loaded, each with its reason."""
+"""Chooses the device and the precision before anything is loaded, each with a reason for the log."""
 
 import contextlib
 import io
@@ -15,13 +15,13 @@ from server.settings import Device
 DeviceName = Literal["cpu", "cuda"]
 PROVIDERS: dict[DeviceName, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 INT8_FLAGS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
-# Of an ONNX Runtime that does not tell: requirements/runtime-gpu.txt's is built for this one.
+# Assumed if ONNX Runtime does not report its version: the one in requirements/runtime-gpu.txt is built for this.
 CUDA_VERSION = "13.0"
 INT8: tuple[Precision, ...] = ("int8", "int8-static")
 
 
 class Choice(NamedTuple):
-    """Where and in which precision the model runs, each with its reason; `gpu_memory` is the GPU's, in bytes."""
+    """The device and precision to run, each with its reason; `gpu_memory` is the GPU's total, in bytes."""
 
     device: DeviceName
     device_reason: str
@@ -31,31 +31,31 @@ class Choice(NamedTuple):
 
 
 def detect(device: Device, precision: Precision | None) -> Choice:
-    """Choose for this machine: load NVIDIA's libraries where CUDA may be wanted, then `choose`."""
+    """Call `choose` for this machine, after loading NVIDIA's libraries if CUDA may be used."""
     providers = onnxruntime.get_available_providers()
     if device == "cpu" or PROVIDERS["cuda"] not in providers:
         return choose(device, precision, providers, cuda.Found())
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses; `cuda.look` says so in one message
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints missing libraries; `cuda.look` reports them
         onnxruntime.preload_dlls()  # finds the libraries that requirements/runtime-gpu.txt installs as wheels
     return choose(device, precision, providers, cuda.look(cuda_version()))
 
 
 def cuda_version() -> str:
-    """The version of CUDA that this ONNX Runtime is built for."""
+    """Return the version of CUDA that this ONNX Runtime is built for."""
     return getattr(onnxruntime, "cuda_version", "") or CUDA_VERSION
 
 
-def choose(device: Device, precision: Precision | None, providers: Sequence[str], found: cuda.Found) -> Choice:
-    """Choose device and precision from the settings, the providers of this ONNX Runtime and what CUDA needs.
+def choose(device: Device, precision: Precision | None, providers: Sequence[str], cuda_check: cuda.Found) -> Choice:
+    """Choose device and precision from the settings, ONNX Runtime's providers and the result of `cuda.look`.
 
     Raises:
-        StartError: the settings ask for something this machine or this ONNX Runtime cannot do.
+        StartError: the settings require something that this machine or this ONNX Runtime does not support.
     """
-    name, reason = _choose_device(device, precision, providers, found)
+    name, reason = _choose_device(device, precision, providers, cuda_check)
     if precision is None:
         default: Precision = "fp16" if name == "cuda" else "fp32"
         why = "the default on CUDA" if name == "cuda" else "the default on CPU: maximum accuracy"
-        return Choice(name, reason, default, why, found.memory)
+        return Choice(name, reason, default, why, cuda_check.memory)
     if name == "cuda" and precision in INT8:
         raise StartError(
             f"QUANTIZATION={precision} with DEVICE=cuda: ONNX Runtime would run the int8 nodes on the CPU one by one. "
@@ -63,14 +63,14 @@ def choose(device: Device, precision: Precision | None, providers: Sequence[str]
         )
     slow = name == "cpu" and precision == "fp16"
     note = "set by QUANTIZATION; on CPU it is slower than fp32, which it only saves disk against" if slow else ""
-    return Choice(name, reason, precision, note or "set by QUANTIZATION", found.memory)
+    return Choice(name, reason, precision, note or "set by QUANTIZATION", cuda_check.memory)
 
 
 def int8_warnings(variant: Variant, flags: Sequence[str]) -> Iterator[str]:
-    """What a user of an int8 graph should know of this CPU; `flags` as `machine.cpu_flags` gives them.
+    """Yield warnings for an int8 graph on this CPU; `flags` come from `machine.cpu_flags`.
 
-    Without VNNI or AMX, x86 adds pairs of 8-bit products in 16 bits, where full-range weights can saturate
-    (onnxruntime issues 6004 and 17389). Weights of 7 bits cannot.
+    Without VNNI or AMX, x86 adds pairs of 8-bit products in 16 bits, which can saturate with full-range weights
+    (onnxruntime issues 6004 and 17389), but not with 7-bit weights.
     """
     if variant.precision not in INT8 or not flags or INT8_FLAGS & set(flags):
         return
@@ -80,7 +80,7 @@ def int8_warnings(variant: Variant, flags: Sequence[str]) -> Iterator[str]:
 
 
 def cuda_warnings(variant: Variant, device: DeviceName, on_cpu: int) -> Iterator[str]:
-    """What a user of a GPU should know of this graph; `on_cpu` of its nodes run on the CPU."""
+    """Yield warnings for a graph on a GPU; `on_cpu` is the number of its nodes that run on the CPU."""
     if device != "cuda":
         return
     if variant.device != "cuda":
@@ -93,9 +93,9 @@ def cuda_warnings(variant: Variant, device: DeviceName, on_cpu: int) -> Iterator
 
 
 def _choose_device(
-    device: Device, precision: Precision | None, providers: Sequence[str], found: cuda.Found
+    device: Device, precision: Precision | None, providers: Sequence[str], cuda_check: cuda.Found
 ) -> tuple[DeviceName, str]:
-    missing = _missing_for_cuda(providers, found)
+    missing = _missing_for_cuda(providers, cuda_check)
     if device == "cpu":
         return "cpu", "set by DEVICE"
     if device == "cuda":
@@ -109,7 +109,7 @@ def _choose_device(
     return "cuda", "a GPU and ONNX Runtime's CUDA provider are here"
 
 
-def _missing_for_cuda(providers: Sequence[str], found: cuda.Found) -> str:
+def _missing_for_cuda(providers: Sequence[str], cuda_check: cuda.Found) -> str:
     if PROVIDERS["cuda"] not in providers:
         return f"this ONNX Runtime has no CUDA provider: `{cuda.INSTALL}`"
-    return found.missing
+    return cuda_check.missing

@@ -1,4 +1,4 @@
-"""Token ids to unit vectors on ONNX Runtime. Knows nothing of text, requests or HTTP."""
+"""The engine: computes unit vectors from token ids with ONNX Runtime. Independent of text, requests and HTTP."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from server.system.machine import trim_heap
 INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 OUTPUT = "sentence_embedding"
 
-# Padding that a run may compute before a second run is cheaper, in tokens.
+# The overhead of a run, expressed as the tokens of padding that cost the same.
 RUN_OVERHEAD_TOKENS = 64
 # fp16 graphs round the norm itself to about 1e-3.
 NORM_TOLERANCE = 5e-3
@@ -30,16 +30,16 @@ Tokens = Sequence[int] | Ids
 
 
 class Engine(Protocol):
-    """What computes vectors. `dimension` counts components, `max_tokens` tokens with the special ones included."""
+    """The interface of engines, which compute vectors."""
 
     @property
     def dimension(self) -> int:
-        """Components of a vector."""
+        """Number of components of a vector."""
         ...
 
     @property
     def max_tokens(self) -> int:
-        """Longest sequence, special tokens included."""
+        """Maximum length of a sequence in tokens, special tokens included."""
         ...
 
     def embed(self, sequences: Sequence[Tokens]) -> Vectors:
@@ -49,10 +49,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a session may use: a device, inference threads, and tokens in one run.
+    """The resources of a session: a device, its inference threads, and the tokens of one run.
 
-    `packed` says that the graph computes no padding, so that texts of any lengths may share a run; `gpu_memory` bounds
-    a GPU's memory, in bytes.
+    `packed` says that the graph computes no padding, so that texts of any lengths can share a run; `gpu_memory` limits
+    the GPU memory used, in bytes.
     """
 
     device: DeviceName
@@ -85,11 +85,11 @@ class OnnxEngine:
 
     @property
     def nodes_on_cpu(self) -> int:
-        """How many of the graph's nodes the CPU computes for a GPU."""
+        """Number of the graph's nodes that run on the CPU although the device is a GPU."""
         return self._placement.on_cpu if self._placement else 0
 
     def report(self) -> Iterator[str]:
-        """Yield the lines that say how a GPU is used; none on CPU."""
+        """Yield log lines about the use of the GPU; none on CPU."""
         if self._placement:
             yield f"CUDA options: {' '.join(f'{name}={value}' for name, value in self._options.items())}"
             yield f"graph nodes: {self._placement}"
@@ -125,10 +125,10 @@ def _failure(error: Exception) -> InferenceError:
 
 
 def split(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Divide sequences into runs of like length: positions into `lengths`, each exactly once.
+    """Divide sequences into runs of similar length; return lists of positions in `lengths`.
 
-    A run's padded size (its count times its longest) stays within `budget` tokens, save where one sequence alone
-    exceeds it, and its padding within RUN_OVERHEAD_TOKENS or an eighth of its size, whichever is more.
+    A run's padded size (its count times its longest) is at most `budget` tokens, unless a single sequence exceeds it,
+    and its padding at most RUN_OVERHEAD_TOKENS or an eighth of its size, whichever is more.
     """
     runs: list[list[int]] = []
     longest = used = 0
@@ -146,10 +146,10 @@ def split(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def split_packed(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Divide sequences for a graph that computes no padding: positions into `lengths`, each exactly once.
+    """Divide sequences into runs for a graph that computes no padding; return lists of positions in `lengths`.
 
-    A run's tokens stay within `budget`, save where one sequence alone exceeds it. Like lengths meet in a run, because
-    attention goes over groups of one length.
+    A run has at most `budget` tokens, unless a single sequence exceeds it. Similar lengths share a run, because the
+    graph computes attention for one group of equal lengths at a time.
     """
     runs: list[list[int]] = []
     used = budget  # so that the first sequence opens a run
@@ -163,7 +163,7 @@ def split_packed(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def pad(sequences: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return ids and mask, both [len(sequences), longest]; 0 fills the right of shorter sequences."""
+    """Return ids and attention mask, both [len(sequences), longest], padded with 0 on the right."""
     shape = len(sequences), max(map(len, sequences))
     ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for row, sequence in enumerate(sequences):
@@ -173,7 +173,7 @@ def pad(sequences: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def check_vectors(output: NDArray[np.generic], count: int, dimension: int) -> Vectors:
-    """Return `output` if it is `count` finite unit vectors, float32.
+    """Check that `output` is `count` finite float32 unit vectors, and return it.
 
     Raises:
         InferenceError: it is not.

@@ -1,4 +1,4 @@
-"""A CUDA session whose inputs and output lie in buffers that are allocated once, page-locked where CUDA allows it."""
+"""Runs a CUDA session with inputs and output in reusable host buffers, page-locked if CUDA allows it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -6,26 +6,26 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# Enough for one run of everyday size; a larger one lets a buffer grow to the next power of two.
+# Enough for a run of usual size; for a larger one a buffer grows to the next power of two.
 START_BYTES = 1 << 20
 
 Array = NDArray[Any]
 
 
 class HostMemory(Protocol):
-    """What locks memory into place, so that the GPU copies it without the driver's detour through its own."""
+    """Page-locks memory, so that the GPU can copy it directly, without the driver's staging buffer."""
 
     def lock(self, address: int, size: int) -> bool:
-        """Lock these bytes; tell whether they are."""
+        """Lock these bytes; return whether it succeeded."""
         ...
 
     def unlock(self, address: int) -> None:
-        """Let go of what was locked at this address."""
+        """Unlock the bytes that were locked at this address."""
         ...
 
 
 class Buffer:
-    """Host memory that grows, locked into place where `host` can do that."""
+    """A growing buffer in host memory, page-locked by `host` if possible."""
 
     def __init__(self, host: HostMemory | None = None) -> None:
         self._host = host
@@ -33,7 +33,7 @@ class Buffer:
         self.locked = False
 
     def view(self, shape: Sequence[int], dtype: type[np.generic]) -> Array:
-        """The beginning of this memory as an array; whoever asks again may overwrite it."""
+        """Return the beginning of the buffer as an array, which the next call may overwrite."""
         needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if needed > self._bytes.size:
             self._grow(max(START_BYTES, 1 << (needed - 1).bit_length()))
@@ -47,10 +47,10 @@ class Buffer:
 
 
 class BoundSession:
-    """Runs a session on bound buffers. Belongs to one thread; what `run` returns holds until its next call."""
+    """Runs a session on bound buffers. Not thread-safe; the result of `run` is valid until the next call."""
 
     def __init__(self, session: Any, dimension: int, host: HostMemory | None = None) -> None:  # noqa: ANN401
-        """`session` is an InferenceSession, or what acts as one."""
+        """`session` is an InferenceSession, or a substitute in tests."""
         self._session = session
         self._dimension = dimension
         self._host = host
@@ -63,7 +63,7 @@ class BoundSession:
         return bool(self._buffers) and all(buffer.locked for buffer in self._buffers.values())
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, Array]) -> list[Array]:
-        """Compute one output of shape [texts, dimension] in float32: nothing else is copied back."""
+        """Compute one output of shape [texts, dimension] in float32; only this is copied from the GPU."""
         (output,) = outputs
         for name, value in inputs.items():
             self._bind(self._binding.bind_input, name, value.shape, np.int64)[...] = value

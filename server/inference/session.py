@@ -1,4 +1,4 @@
-"""Opening an ONNX Runtime session on a device, and what came of it."""
+"""Opens an ONNX Runtime session on a device, and reports which provider runs its nodes."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from server.errors import StartError
 from server.inference import cuda
 from server.inference.device import PROVIDERS, DeviceName
 
-# Of the GPU's memory, when no limit is set: the rest is for CUDA's own context and libraries.
+# The default share of the GPU's memory; the rest is for CUDA's own context and libraries.
 MEMORY_SHARE = 0.9
 
 Options = dict[str, str]
@@ -19,13 +19,13 @@ Options = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How many nodes of the graph each provider runs; empty where ONNX Runtime does not tell."""
+    """The number of nodes that each provider runs; empty if ONNX Runtime does not report it."""
 
     nodes: dict[str, int]
 
     @property
     def on_cpu(self) -> int:
-        """Nodes that the CPU runs."""
+        """Number of nodes that run on the CPU."""
         return self.nodes.get(PROVIDERS["cpu"], 0)
 
     def __str__(self) -> str:
@@ -33,10 +33,11 @@ class Placement:
 
 
 def cuda_options(memory_limit: int | None) -> Options:
-    """The CUDA provider's options; `memory_limit` in bytes bounds its arena.
+    """Return the CUDA provider's options; `memory_limit` in bytes limits its memory arena.
 
-    The arena takes what is asked for, not the next power of two: the largest batch comes first and sets its size.
-    TF32 would round fp32's products to 10 bits. Strict mode lets SkipLayerNormalization add up in fp32.
+    The arena grows by the requested size, not to the next power of two: the largest batch runs first and sets its size.
+    TF32 is off because it rounds the inputs of fp32 products to 10 bits of mantissa. Strict mode makes
+    SkipLayerNormalization accumulate in fp32.
     """
     options = {
         "device_id": "0",
@@ -50,14 +51,14 @@ def cuda_options(memory_limit: int | None) -> Options:
 def open_session(
     path: Path, device: DeviceName, threads: int, options: Options, *, packed: bool
 ) -> onnxruntime.InferenceSession:
-    """Open the graph at `path` on `device`, and on nothing else; on CPU a `packed` graph runs as it was built.
+    """Open the graph at `path` on `device`, without fallback; on CPU a `packed` graph is not optimized further.
 
     Raises:
         StartError: it cannot be loaded there.
     """
     provider = PROVIDERS[device]
     try:
-        # Without this ONNX Runtime answers a failing GPU by going on with the CPU, at start and while serving.
+        # By default ONNX Runtime falls back to the CPU if the GPU fails, at start and while serving.
         session = onnxruntime.InferenceSession(
             path, _session_options(device, threads, packed), providers=[(provider, options)], enable_fallback=0
         )
@@ -76,7 +77,7 @@ def open_session(
 
 
 def placement(session: Any) -> Placement:  # noqa: ANN401 - a session, or what acts as one
-    """Ask a session which provider runs how many nodes; one that was opened for CUDA has recorded it."""
+    """Return how many nodes each provider runs, which a session opened for CUDA has recorded."""
     try:
         parts = session.get_provider_graph_assignment_info()
     except Exception:  # noqa: BLE001 - not recorded, or an ONNX Runtime that cannot tell
@@ -89,16 +90,16 @@ def placement(session: Any) -> Placement:  # noqa: ANN401 - a session, or what a
 
 def _session_options(device: DeviceName, threads: int, packed: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads if device == "cpu" else 1  # a GPU's nodes use none of them
+    options.intra_op_num_threads = threads if device == "cpu" else 1  # unused on a GPU
     options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a pattern is planned per input shape, and here nearly every shape is new
-    options.log_severity_level = 4  # What fails is raised, and logged here: its own lines would wait for who reads them
-    # Spinning inside a run makes short texts 20 to 30 % faster; between runs it would only burn the cores that
-    # the tokenizer and the event loop need.
+    options.enable_mem_pattern = False  # planned per input shape, and nearly every shape is new
+    options.log_severity_level = 4  # failures are raised and logged by us; its own log lines would block
+    # Spinning within a run makes short texts 20 to 30 % faster; between runs it would only take CPU time from the
+    # tokenizer and the event loop.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if device == "cpu" and packed:
-        # Its passes have done what pays; ONNX Runtime's would take time at start and fuse BiasGelu, which is slower.
+        # The build has applied the useful passes; ONNX Runtime's take time at start and fuse BiasGelu, which is slower.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if device == "cuda":
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

@@ -1,1 +1,1 @@
-"""The files that the build stage leaves: the manifest, the graphs and the tokenizer."""
+"""The files that the build stage writes: manifest, graphs and tokenizer."""

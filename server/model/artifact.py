@@ -1,4 +1,4 @@
-"""A built model on disk, opened only after everything the manifest says of its files holds."""
+"""Opens a built model after verifying its files against the manifest."""
 
 import hashlib
 import os
@@ -25,15 +25,15 @@ class Artifact:
 
 
 def artifact_name(model: str) -> str:
-    """Return the name a model is built under: the last part of its Hub id or folder, or the name itself."""
+    """Return the name under which a model is built: the last part of its Hub id or folder, or the name itself."""
     return model.rstrip("/").rsplit("/", 1)[-1]
 
 
 def open_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
-    """Find `model` as `find_artifact` does, and verify its graph too.
+    """Find `model` like `find_artifact`, and verify its graph too.
 
     Raises:
-        StartError: as `find_artifact`, or the graph is not the one that was built.
+        StartError: as `find_artifact`, or the graph's digest is wrong.
     """
     artifact = find_artifact(models_dir, model, precision, cuda=cuda)
     _check_graph(artifact, model)
@@ -41,14 +41,14 @@ def open_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
 
 
 def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
-    """Find `model` (its name or Hub id) in `precision`, finishing an interrupted commit of its build first.
+    """Find `model` (its name or Hub id) in `precision`, after completing an interrupted commit of its build.
 
-    Everything is verified but the graph's digest: `verifying` does that while the graph is loaded. For `cuda` the graph
-    made for it is taken where there is one, else the one that runs everywhere.
+    Verifies everything except the graph's digest, which `verifying` checks while the graph is loaded. With `cuda`, the
+    graph for CUDA is preferred to the one for any device.
 
     Raises:
-        StartError: the model, the precision or a file is missing or not what the manifest says; the message names
-            the file, what was expected and found, and the command that mends it.
+        StartError: the model, the precision or a file is missing, or differs from the manifest; the message names
+            the file, the expected and actual value, and the command that fixes it.
     """
     _finish_commit(models_dir, model)
     manifest = read_manifest(models_dir, model)
@@ -64,10 +64,10 @@ def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
 
 @contextmanager
 def verifying(artifact: Artifact, model: str) -> Iterator[None]:
-    """Verify the graph of `model` while the body loads it; nothing may be computed with it before the body's end.
+    """Verify the graph's digest on another thread while the block loads it; use the graph only after the block.
 
     Raises:
-        StartError: it is not the one that was built, whatever became of the body.
+        StartError: the digest is wrong; raised even if the block failed.
     """
     with ThreadPoolExecutor(1, "verify") as pool:
         check = pool.submit(_check_graph, artifact, model)
@@ -78,7 +78,7 @@ def verifying(artifact: Artifact, model: str) -> Iterator[None]:
 
 
 def read_manifest(models_dir: Path, model: str) -> Manifest:
-    """Read and check the manifest of `model`.
+    """Read and validate the manifest of `model`.
 
     Raises:
         StartError: there is none, or it is not a manifest of this model.
@@ -98,7 +98,7 @@ def read_manifest(models_dir: Path, model: str) -> Manifest:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """Return the SHA-256 of a file in hexadecimal.
 
     Raises:
         OSError: it cannot be read.
@@ -108,7 +108,7 @@ def sha256(path: Path) -> str:
 
 
 def built_models(models_dir: Path) -> list[str]:
-    """List the names of the models whose manifests are in `models_dir`."""
+    """Return the names of the models whose manifests are in `models_dir`."""
     names = (path.name.removesuffix(".json") for path in models_dir.glob("[!.]*.json"))
     return sorted(name for name in names if not name.endswith(".tokenizer"))
 
@@ -136,8 +136,8 @@ def _select_variant(manifest: Manifest, precision: Precision, model: str, *, cud
             f"Set QUANTIZATION to one of those, or build again: {_remedy(model)}"
         )
     if variant.precision != precision or (variant.device == "cuda") != (name != precision):
-        found = f"{variant.precision} for {variant.device} device"
-        raise StartError(f"{manifest.name}.json lists {variant.file} under {name}, but as {found}")
+        actual = f"{variant.precision} for {variant.device} device"
+        raise StartError(f"{manifest.name}.json lists {variant.file} under {name}, but as {actual}")
     return variant
 
 
@@ -169,9 +169,9 @@ def _check_digest(path: Path, expected: str, model: str) -> None:
 
 
 def _contained(models_dir: Path, file: str) -> Path:
-    """Return the path of `file`, refusing whatever could lead a loader out of the folder.
+    """Return the path of `file` in the folder, refusing paths and links that could lead outside it.
 
-    Symbolic and hard links are refused because ONNX loaders were led astray by both (CVE-2026-27489, CVE-2026-34446).
+    ONNX loaders have had vulnerabilities through both symbolic and hard links (CVE-2026-27489, CVE-2026-34446).
     """
     folder = Path(os.path.realpath(models_dir))
     path = folder / file

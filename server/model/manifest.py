@@ -1,7 +1,7 @@
-"""What a built model says of itself: the typed form of `models/<name>.json`.
+"""The manifest of a built model, `models/<name>.json`, as typed structures.
 
-The build stage writes it, the server refuses to start on anything that departs from it. It carries no time,
-host or path, so that the same inputs give the same bytes.
+The build stage writes it, and the server refuses to start with files that do not match it. It contains no time, host
+or path, so that equal inputs give equal bytes.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ import msgspec
 
 SCHEMA = 2
 READABLE = (1, 2)
-"""Schema versions that can be read: 1 knows no graphs made for one device."""
+"""Schema versions that can be read; version 1 has no graphs for a single device."""
 
 Precision = Literal["fp32", "fp16", "int8", "int8-static"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-static")
@@ -18,10 +18,10 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-static")
 VariantName = Literal["fp32", "fp16", "int8", "int8-static", "fp32-cuda", "fp16-cuda"]
 VARIANTS: tuple[VariantName, ...] = (*PRECISIONS, "fp32-cuda", "fp16-cuda")
 FOR_CUDA: dict[Precision, VariantName] = {"fp32": "fp32-cuda", "fp16": "fp16-cuda"}
-"""The graphs that only ONNX Runtime's CUDA provider can run, by their precision."""
+"""The graphs that only ONNX Runtime's CUDA provider can run, by precision."""
 
 PACKED = "pack-tokens"
-"""The pass that makes a graph padding-free."""
+"""The name of the pass that makes a graph padding-free."""
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
@@ -37,7 +37,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Similarity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cosine similarities of one variant's vectors to a reference's, over the fidelity texts."""
+    """Cosine similarities between a variant's vectors and a reference's, over the fidelity texts."""
 
     mean: float
     p01: float
@@ -45,16 +45,16 @@ class Similarity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fidelity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How near a variant stays to the fp32 graph and to the source model in torch."""
+    """A variant's similarity to the fp32 graph and to the source model in torch."""
 
     to_fp32: Similarity
     to_source: Similarity
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One graph of the model: its file, how it was made and how faithful it is.
+    """One graph of the model: its file, how it was built, and its fidelity.
 
-    One for `cuda` runs nowhere else; its fidelity is that of its CPU stand-in.
+    A graph for `cuda` runs on no other device; its fidelity was measured with an equivalent CPU graph.
     """
 
     file: Name
@@ -82,19 +82,19 @@ class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FidelityTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Texts that something was measured on."""
+    """The number and digest of the texts used for a measurement."""
 
     count: Positive
     sha256: Sha256
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything the server needs to know of a model, and everything a user needs to trust it.
+    """Everything the server needs to know about a model, and what a user needs to verify it.
 
-    `prompts` maps a prompt's name (`query`, `document`) to the text put before the input; `dimension` counts
-    vector components, `max_tokens` counts tokens with the special ones included. `source_normalizes` says
-    whether the source model itself ends in L2 normalisation (the graph always does). int8 took its ranges from
-    `calibration_texts`; `notes` say what this architecture could not be given, and why.
+    `prompts` maps a prompt's name (`query`, `document`) to the text put before the input; `dimension` is the number of
+    vector components, `max_tokens` the limit in tokens, special tokens included. `source_normalizes` says whether the
+    source model itself ends in L2 normalisation (the graph always does). int8 was calibrated on `calibration_texts`;
+    `notes` list what the build left out for this architecture, and why.
     """
 
     schema: int
@@ -114,20 +114,20 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tools: dict[str, str]
 
 
-def decode(raw: bytes) -> Manifest:
+def decode(data: bytes) -> Manifest:
     """Parse a manifest.
 
     Raises:
-        ValueError: not JSON, another schema version, an unknown or missing key, a value out of range.
+        ValueError: it is not JSON, has another schema version, an unknown or missing key, or a value out of range.
     """
-    version = msgspec.json.decode(raw, type=_Versioned).schema
+    version = msgspec.json.decode(data, type=_Versioned).schema
     if version not in READABLE:
         raise ValueError(f"schema {version}, this version reads schema {' and '.join(map(str, READABLE))}")
-    return msgspec.json.decode(raw, type=Manifest)
+    return msgspec.json.decode(data, type=Manifest)
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Serialize a manifest: indented, keys of every mapping sorted, so equal manifests are equal bytes."""
+    """Serialize a manifest as indented JSON with sorted keys, so that equal manifests give equal bytes."""
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
 
 

@@ -1,8 +1,8 @@
-"""How a finished build enters the models folder: staged beside it, committed by one marker, then renamed in.
+"""Installs a finished build into the models folder: files are staged, committed by a marker file, then renamed.
 
-The build stage writes every file of a model into `models/.staging-<name>/`, makes them durable and creates COMMIT
-there. From that moment the build is complete: whoever comes next may finish the renames. Before it, the folder
-is a build in progress or a dead one, and nothing touches the models that serve.
+The build stage writes every file of a model to `models/.staging-<name>/`, flushes them and creates COMMIT there. From
+then on the build is complete, and any process may complete the renames. Without COMMIT the folder belongs to a build
+that is running or was killed, and the installed models are untouched.
 """
 
 import os
@@ -11,25 +11,25 @@ from pathlib import Path
 
 PREFIX = ".staging-"
 MARKER = "COMMIT"
-# Made first and removed last: by this file a folder is known as a build's own.
+# Created first and removed last: identifies the folder as created by a build.
 OWNER = ".made-by-build"
 
 
 def staging_folder(models_dir: Path, name: str) -> Path:
-    """Return where the build of model `name` is staged."""
+    """Return the staging folder for builds of the model `name`."""
     return models_dir / f"{PREFIX}{name}"
 
 
 def is_committed(staging: Path) -> bool:
-    """Tell whether a staged build is complete and only its renames are left."""
+    """Return whether a staged build is complete except for the renames."""
     return not staging.is_symlink() and (staging / MARKER).is_file()
 
 
 def commit_staged(models_dir: Path, staging: Path) -> None:
-    """Move a committed build into `models_dir`; may be repeated, and run by several processes at once.
+    """Move a committed build into `models_dir`; idempotent, and safe in several processes at once.
 
-    Files move in sorted order and the manifest last, so that an old manifest never describes a new file as valid.
-    Without COMMIT nothing is done.
+    Files move in sorted order with the manifest last, so that the new manifest never precedes its files. Does nothing
+    without COMMIT.
 
     Raises:
         OSError: the folder cannot be written.
@@ -37,7 +37,7 @@ def commit_staged(models_dir: Path, staging: Path) -> None:
     if not is_committed(staging):
         return
     for source in _in_commit_order(staging):
-        with suppress(FileNotFoundError):  # another process finishing the same commit got here first
+        with suppress(FileNotFoundError):  # another process that completes the same commit was faster
             source.rename(models_dir / source.name)
     flush(models_dir)
     (staging / MARKER).unlink(missing_ok=True)
@@ -53,10 +53,10 @@ def _in_commit_order(staging: Path) -> list[Path]:
 
 
 def flush(path: Path) -> None:
-    """Have the system write a file's or folder's changes to disk.
+    """Flush a file's or folder's changes to disk (fsync).
 
     Raises:
-        OSError: it could not.
+        OSError: it failed.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:

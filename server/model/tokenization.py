@@ -1,4 +1,4 @@
-"""Text to token ids: the model's own tokenizer, with truncation that keeps the special tokens where they belong."""
+"""Converts texts to token ids with the model's tokenizer; truncation keeps the special tokens in place."""
 
 import json
 import threading
@@ -14,28 +14,28 @@ from server.errors import InvalidError, StartError
 from server.model.text_start import TextStart
 
 Truncation = Literal["END", "START", "NONE"]
-# Texts, or texts that the caller has tokenized, special tokens included; never a mixture.
+# Texts, or token ids from the caller with special tokens included; never a mixture.
 Inputs = list[str] | list[list[int]]
 
-# The field of texts and token ids, by its name in OpenAI's API.
+# The name of the input field in OpenAI's API.
 PARAM = "input"
-# Below this many characters starting the tokenizer's thread pool gains nothing (measured: 8 texts of 250 characters
-# take the same time either way, 64 of them half the time in parallel). Above, only the calls for batches may be used:
-# the one for a single text keeps Python's other threads from running, the event loop's among them.
+# With fewer characters the tokenizer's thread pool gains nothing (measured: 8 texts of 250 characters take the same
+# time either way, 64 of them half the time in parallel). With more, only the batch calls may be used: the call for a
+# single text holds the GIL, which blocks the event loop.
 PARALLEL_CHARACTERS = 4096
-# Requests whose texts are tokenized at the same time.
+# How many requests are tokenized in parallel.
 WORKERS = 2
-# What is tokenized at once, unless one text is longer. Until it is cut, a text takes up to `BYTES_PER_CHARACTER` (one
-# token each, with its offsets, its name and what it was made from).
+# Characters per call of the tokenizer, unless one text is longer. Before truncation a text takes up to
+# `BYTES_PER_CHARACTER` bytes for each (one token per character, with offsets, string and source).
 SLICE_CHARACTERS = 65_536
 BYTES_PER_CHARACTER = 704
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One text as token ids, special tokens included; `tokens` counts them before truncation.
+    """One text as token ids, special tokens included; `tokens` is their number before truncation.
 
-    Of a text far too long they may be counted only so far as to know that.
+    For a text that is far too long `tokens` may be a lower bound, still above the limit.
     """
 
     ids: list[int]
@@ -43,15 +43,15 @@ class Encoded:
 
     @property
     def truncated(self) -> bool:
-        """Whether tokens were cut off."""
+        """Whether the text was truncated."""
         return len(self.ids) < self.tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """One text cut into tokens, none left out: ids, the tokens' own names, character offsets, and which are special.
+    """All tokens of one text: ids, token strings, character offsets, and the mask of special tokens.
 
-    `words` says which word of the text each is a part of, None for those of no word.
+    `words` gives the index of each token's word, None for tokens outside words.
     """
 
     text: str
@@ -63,7 +63,7 @@ class Pieces:
 
 
 class Span(NamedTuple):
-    """Where a token lies in its text, in characters, and the word that it is a part of (None where there is none)."""
+    """A token's position in its text, in characters, and the index of its word (None outside words)."""
 
     start: int
     end: int
@@ -71,13 +71,13 @@ class Span(NamedTuple):
 
 
 class Tokenizer:
-    """Encodes texts for one model. Blocking: run it in a worker thread."""
+    """Encodes texts for one model. Blocking: call it on a worker thread."""
 
     def __init__(self, path: Path, max_tokens: int) -> None:
         """Load a `tokenizer.json`; `max_tokens` is the model's limit, special tokens included.
 
         Raises:
-            StartError: the file is not a tokenizer, or wraps texts in a way that truncation could not keep.
+            StartError: the file is not a tokenizer, or its special tokens are not a fixed prefix and suffix.
         """
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
@@ -92,57 +92,58 @@ class Tokenizer:
         self._large = threading.RLock()
 
     def encode(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> list[Encoded]:
-        """Encode texts, or take the caller's token ids, each with `prompt` before it.
+        """Encode texts, or validate the caller's token ids, each with `prompt` before it.
 
-        END keeps the head of a text that is too long, START its tail; the prompt stays in both, since a text
-        without its instruction would be another kind of text.
+        END keeps the beginning of a text that is too long, START its end; both keep the prompt, which the model needs.
 
         Raises:
-            InvalidError: a text holds nothing to embed or a lone surrogate, or is too long and `truncate` is NONE;
-                or token ids are not this tokenizer's.
+            InvalidError: a text has no content or a lone surrogate, or is too long and `truncate` is NONE; or token
+                ids are not this tokenizer's.
         """
         return list(self.encode_each(inputs, prompt, truncate))
 
     def encode_each(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> Iterator[Encoded]:
-        """Do the same one by one, so that no more than a few texts' tokens are in memory before they are cut."""
+        """Like `encode`, but yield one text at a time, so that few untruncated texts are in memory."""
         prompt_ids = self._content(self._encode_slice([prompt])[0]) if prompt else []
         for index, ids in enumerate(self._untruncated(inputs, prompt, prompt_ids, truncate)):
             yield self._fit(index, ids, prompt_ids, truncate)
 
     def spans(self, text: str) -> list[Span]:
-        """Return where each token of `text` lies, special tokens left out.
+        """Return the position of each token of `text`, without special tokens.
 
         Raises:
-            InvalidError: the text holds a lone surrogate.
+            InvalidError: the text contains a lone surrogate.
         """
         pieces = self.split(text, special=False)
         return [Span(start, end, word) for (start, end), word in zip(pieces.offsets, pieces.words, strict=True)]
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let no other thread tokenize much text during the block, so that the memory for it is bounded."""
+        """Prevent other threads from tokenizing much text during the block, which bounds the memory used."""
         with self._large:
             yield
 
     def split(self, text: str, special: bool = True) -> Pieces:
-        """Cut a text into tokens without truncation, the special ones around it if `special`.
+        """Tokenize a text without truncation, with special tokens around it if `special`.
 
         Raises:
-            InvalidError: the text holds a lone surrogate.
+            InvalidError: the text contains a lone surrogate.
         """
         try:
             if len(text) < PARALLEL_CHARACTERS:
-                found = self._tokenizer.encode(text, add_special_tokens=special)
+                encoding = self._tokenizer.encode(text, add_special_tokens=special)
             else:
-                (found,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
+                (encoding,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
         except TypeError:
             raise InvalidError(_describe_surrogate([text]), param=PARAM) from None
-        return Pieces(text, found.ids, found.tokens, found.offsets, found.special_tokens_mask, found.word_ids)
+        return Pieces(
+            text, encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask, encoding.word_ids
+        )
 
     def _untruncated(
         self, inputs: Inputs, prompt: str, prompt_ids: list[int], truncate: Truncation
     ) -> Iterator[list[int]]:
-        """Yield the ids of each input, or as many of them as truncation needs."""
+        """Yield the ids of each input, or for a long text at least as many as truncation needs."""
         texts = [text for text in inputs if isinstance(text, str)]
         for part in _slices(texts):
             whole = [prompt + text for text in texts[part]]
@@ -154,10 +155,10 @@ class Tokenizer:
             yield [*self.prefix, *prompt_ids, *self._unwrapped(index, ids), *self.suffix]
 
     def _encode_slice(self, texts: list[str], first: int = 0) -> list[list[int]]:
-        """Encode a few texts, whose first has the index `first`, at once."""
+        """Encode a few texts in one call; `first` is the index of the first one, for error messages."""
         try:
             if sum(map(len, texts)) < PARALLEL_CHARACTERS:
-                # A batch of one is encoded on this thread, and without the offsets that `encode` adds: a third faster.
+                # A batch of one runs on this thread, and without the offsets that `encode` computes: a third faster.
                 return [self._tokenizer.encode_batch_fast([text])[0].ids for text in texts]
             with self.alone():  # The library's own threads share the work.
                 return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
@@ -181,8 +182,8 @@ class Tokenizer:
     def _unwrapped(self, index: int, ids: list[int]) -> list[int]:
         """Return a caller's token ids without the special tokens around them.
 
-        Ids of another tokenizer would give a vector that means nothing; if they do not begin as this model's do, they
-        are taken for such. The tokens at the end may be missing, as they are from ids that the caller has cut.
+        Ids that do not begin with this model's prefix are refused as another tokenizer's, whose vectors would be
+        meaningless. The suffix may be missing, as it is if the caller has truncated the ids.
         """
         if any(not 0 <= id_ < self.vocabulary_size for id_ in ids):
             raise InvalidError(
@@ -201,7 +202,7 @@ class Tokenizer:
 
     def _cut(self, content: list[int], prompt_ids: list[int], truncate: Truncation) -> list[int]:
         room = self.max_tokens - len(self.prefix) - len(self.suffix)
-        # A prompt may merge with the text's first characters; the tokens they share are what is left of it.
+        # The prompt's last token may have merged with the text's first characters; only the shared tokens are kept.
         head = min(_shared(content, prompt_ids), room - 1) if truncate == "START" else room
         tail = room - head
         kept = content[:head] + content[len(content) - tail :]
@@ -222,7 +223,7 @@ class Tokenizer:
 
 
 def nothing_to_embed(index: int) -> InvalidError:
-    """Build the refusal of a text without content."""
+    """Return the error for a text without content."""
     return InvalidError(
         f"the text at index {index} holds nothing to embed: it is empty, blank or invisible", param=PARAM
     )
@@ -237,7 +238,7 @@ def _shared(left: Sequence[int], right: Sequence[int]) -> int:
 
 
 def _slices(texts: Sequence[str]) -> Iterator[slice]:
-    """Yield slices of `texts` with at most SLICE_CHARACTERS, and with at least one text."""
+    """Yield slices of `texts` with at most SLICE_CHARACTERS characters, but at least one text."""
     start = held = 0
     for position, text in enumerate(texts):
         if position > start and held + len(text) > SLICE_CHARACTERS:

@@ -1,1 +1,1 @@
-"""The machine and the process: cores, memory, open files, threads and signals."""
+"""The host machine and the process: cores, memory, open files, threads and signals."""

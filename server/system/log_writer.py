@@ -1,4 +1,4 @@
-"""Log lines on their way out: a bounded queue and a thread that writes them, so that logging waits for no reader."""
+"""Asynchronous logging: a bounded queue and a thread that writes the lines, so that logging never blocks."""
 
 import logging
 import os
@@ -10,17 +10,17 @@ from typing import TextIO
 
 # A line is a few hundred bytes, one with a traceback a few thousand.
 MAX_QUEUED = 2_000
-# How long the end of the process waits for lines to be written.
+# How long the process waits at exit for queued lines to be written.
 FLUSH_S = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 class LogQueue(QueueHandler):
-    """Formats records where they are logged, and loses the newest ones while the queue is full.
+    """Formats records on the logging thread and queues the lines; while the queue is full, new lines are dropped.
 
-    The queue is one that may be entered again while it is being entered, as by a signal handler or a finalizer; its
-    bound is checked before, and may be passed by a line for each thread.
+    SimpleQueue is reentrant, as logging from signal handlers and finalizers needs, but has no bound of its own. The
+    bound is checked before each put, so it may be exceeded by one line per thread.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -31,11 +31,11 @@ class LogQueue(QueueHandler):
         LogWriter(self._lines, stream).start()
 
     def prepare(self, record: logging.LogRecord) -> str:
-        """Return the line: what it is made of (the request that is served) is known only where it is logged."""
+        """Format the record here: the current request is known only on the logging thread."""
         return self.format(record)
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        """Queue a line, or count it as lost; the next one that is queued tells of those."""
+        """Queue a line, or count it as lost; the next line queued is followed by a warning with the number lost."""
         if self._lines.qsize() >= MAX_QUEUED:
             self.lost += 1
             self._untold += 1
@@ -46,21 +46,21 @@ class LogQueue(QueueHandler):
             logger.warning("%d log lines were lost: standard error was not read", untold)
 
     def flush(self) -> None:
-        """Wait until what is queued is written, `FLUSH_S` at most."""
+        """Wait until the queued lines are written, `FLUSH_S` at most."""
         written = threading.Event()
         self.queue.put_nowait(written)
         written.wait(FLUSH_S)
 
 
 class LogWriter(QueueListener):
-    """Writes lines to a stream's descriptor: the stream's own lock would be held as long as a write takes."""
+    """Writes lines to a stream's file descriptor, because the stream would hold its lock during a blocking write."""
 
     def __init__(self, lines: "queue.SimpleQueue[str | threading.Event]", stream: TextIO) -> None:
         super().__init__(lines)
         self._stream = stream
 
     def handle(self, record: logging.LogRecord | str | threading.Event) -> None:
-        """Write a line, or tell whoever waits that all lines before are written."""
+        """Write a line, or signal the waiter in `flush` that all lines before are written."""
         if isinstance(record, threading.Event):
             record.set()
             return
@@ -71,7 +71,7 @@ class LogWriter(QueueListener):
 
 
 def write(stream: TextIO, text: str, limit_s: float | None = None) -> bool:
-    """Write to a stream's descriptor, for `limit_s` seconds at most; tell whether all of it was.
+    """Write to a stream's descriptor, for `limit_s` seconds at most; return whether everything was written.
 
     Raises:
         OSError: it cannot be written.
@@ -89,6 +89,6 @@ def write(stream: TextIO, text: str, limit_s: float | None = None) -> bool:
     while left:
         if not poller.poll(None if limit_s is None else limit_s * 1000):
             return False
-        # A pipe that is ready takes so many bytes without waiting, unless another process fills it meanwhile.
+        # A ready pipe takes PIPE_BUF bytes without blocking, unless another process fills it meanwhile.
         left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
     return True

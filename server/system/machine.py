@@ -1,4 +1,4 @@
-"""What this machine grants the process: cores, quota, memory and instruction sets."""
+"""The resources available to the process: cores, CPU quota, memory and instruction sets."""
 
 import ctypes
 import os
@@ -22,7 +22,7 @@ NOTED_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """How many inference threads to run, and why that many."""
+    """The number of inference threads, and the reason for it."""
 
     count: int
     reason: str
@@ -42,13 +42,13 @@ def inference_threads(requested: int | None, cpus: Iterable[int] | None = None, 
     cores = physical_cores(allowed, root)
     quota = cpu_quota(root)
     if quota is not None and quota < cores:
-        # Rounded down: the event loop and the tokenizer live on the same quota, and overrunning it stalls them all.
+        # Rounded down: the event loop and the tokenizer share the quota, and exceeding it throttles them all.
         return Threads(max(1, int(quota)), f"cgroup quota of {quota:g} CPUs")
     return Threads(cores, f"{cores} physical cores among the {len(allowed)} logical CPUs allowed")
 
 
 def physical_cores(cpus: Iterable[int], root: Path = ROOT) -> int:
-    """Count physical cores among logical `cpus`; hyper-threads of one core count once."""
+    """Count the physical cores of the logical `cpus`; hyper-threads of one core count once."""
     cores = set()
     for cpu in cpus:
         siblings = root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
@@ -64,33 +64,33 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 
 def resident_bytes(root: Path = ROOT) -> int | None:
-    """Return the process's resident memory in bytes; None where /proc does not tell."""
+    """Return the process's resident memory in bytes; None without /proc."""
     statm = _read(root / "proc/self/statm")
     return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm else None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the process holds: memory, and address space; in bytes."""
+    """The resident memory and the address space of the process, in bytes."""
 
     resident: int
     virtual: int
 
 
 def held_memory(root: Path = ROOT) -> Held:
-    """Return what the process holds now; nothing where /proc does not tell."""
+    """Return the current memory use of the process; zeros without /proc."""
     pages = (_read(root / "proc/self/statm") or "0 0").split()
     return Held(int(pages[1]) * PAGE_BYTES, int(pages[0]) * PAGE_BYTES)
 
 
 def address_space_limit() -> int | None:
-    """Return the bytes of address space that the process may take (ulimit -v); None where there is no limit."""
+    """Return the limit on the process's address space in bytes (ulimit -v); None if there is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
 
 
 def memory_limit(root: Path = ROOT) -> int | None:
-    """Return the bytes that the process may take: its cgroups' tightest limit (v1 or v2), else the machine's memory."""
+    """Return the memory limit of the process in bytes: the least of its cgroups' limits and the machine's memory."""
     folders = _cgroups("memory", ("memory",), root)
     limits = [_read(folder / ("memory.max" if v2 else "memory.limit_in_bytes")) for folder, v2 in folders]
     total = re.search(r"MemTotal:\s+([0-9]+) kB", _read(root / "proc/meminfo") or "")
@@ -99,25 +99,25 @@ def memory_limit(root: Path = ROOT) -> int | None:
 
 
 def share_heap() -> None:
-    """Have all threads allocate from two heaps, where the C library (glibc) would make eight for each core.
+    """Limit glibc's malloc to two arenas instead of its default of eight per core.
 
-    Each keeps the most that its threads ever held at once, and none of it serves the others.
+    Each arena keeps the peak of what its threads have allocated, and its free memory is not available to the others.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def trim_heap() -> None:
-    """Give freed heap pages back to the system, where the C library can (glibc).
+    """Return free heap pages to the operating system (glibc's malloc_trim).
 
-    Loading a graph frees its parsed form in pieces too small to be returned by themselves: 200 MB at BGE-large size.
+    Loading a graph frees its parsed form in pieces too small to be returned automatically: 200 MB at BGE-large size.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def trim_heap_soon() -> None:
-    """Do that in a thread, once what is being given up now is free."""
+    """Call `trim_heap` on another thread after SOON_S seconds, when the memory being released now is free."""
     timer = threading.Timer(SOON_S, trim_heap)
     timer.daemon = True
     with suppress(RuntimeError):  # no thread can be started
@@ -125,7 +125,7 @@ def trim_heap_soon() -> None:
 
 
 def cpu_flags(root: Path = ROOT) -> list[str]:
-    """Return those of NOTED_FLAGS that this CPU has."""
+    """Return those of NOTED_FLAGS that this CPU supports."""
     for line in (_read(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip().lower() in {"flags", "features"}:
@@ -135,7 +135,7 @@ def cpu_flags(root: Path = ROOT) -> list[str]:
 
 
 def _cgroups(controller: str, v1_mounts: tuple[str, ...], root: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield the folders of the process's cgroups that may limit `controller`, and whether each is of version 2."""
+    """Yield the folders of the process's cgroups that may limit `controller`, each with whether it is cgroup v2."""
     base = root / "sys/fs/cgroup"
     for line in (_read(root / "proc/self/cgroup") or "0::/").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -146,7 +146,7 @@ def _cgroups(controller: str, v1_mounts: tuple[str, ...], root: Path) -> Iterato
 
 
 def _ancestors(mount: Path, path: str) -> list[Path]:
-    # In a container the path is often the host's and missing here; the mount's root then is the group itself.
+    # In a container the path is often the host's and does not exist; then the mount's root is the group itself.
     folder = mount / path.lstrip("/")
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))]
 

@@ -1,4 +1,4 @@
-"""What connections and requests hold in memory: bytes by kind, under one limit."""
+"""The memory budget: counts the bytes that connections and requests hold, by kind, under one limit."""
 
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -8,41 +8,39 @@ from typing import Self
 from server.errors import OverloadedError
 
 MEGABYTE = 2**20
-# What may use the last quarter: whoever sends a few texts must not be kept out by those who send megabytes.
+# The last quarter is reserved for claims up to this size, so that large requests cannot keep small ones out.
 SMALL_BYTES = 65_536
 LARGE_SHARE = 0.75
-# A connection takes 8 KB by itself (measured), and a head as clients send it a few more. Both are set aside for as many
-# connections as may be open, so that a probe needs no room that others may have taken.
+# A connection takes 8 KB (measured), and a usual request head a few more. Both are reserved for the maximum number of
+# connections, so that a probe never depends on memory that others may have taken.
 USUAL_HEAD_BYTES = 4096
 CONNECTION_BYTES = 8192 + USUAL_HEAD_BYTES
-# The task that reads a body and waits for vectors (measured: 15 KB). Other requests are answered at once.
+# The task that reads a body and waits for vectors (measured: 15 KB). Other requests need no task that waits.
 REQUEST_BYTES = 16_384
-# A whole number of Python's above 256; up to there they are shared.
+# A Python integer above 256; smaller ones are shared objects.
 INTEGER_BYTES = 32
 RETRY_AFTER_S = 1
-# Once so much was held, and a quarter of it is left, the rest goes back to the system.
+# When the total falls to EBB of its peak, and the peak was above MUCH_BYTES, free memory is returned to the system.
 MUCH_BYTES = 32 * MEGABYTE
 EBB = 0.25
 
 
 class Kind(Enum):
-    """What memory is held for."""
+    """What the memory is held for."""
 
-    CONNECTIONS = "connections"  # their heads where they are long, and bodies that were sent ahead
-    REQUESTS = (
-        "requests"  # their bodies as they arrive, then texts, then token ids and vectors, until they are answered
-    )
-    ANSWERS = "answers"  # that callers have not taken yet
+    CONNECTIONS = "connections"  # long heads, and pipelined bodies
+    REQUESTS = "requests"  # bodies as they arrive, then texts, then token ids and vectors, until they are answered
+    ANSWERS = "answers"  # not yet read by the callers
 
 
 CONNECTIONS, REQUESTS, ANSWERS = Kind
 
 
 class Memory:
-    """So many bytes for all that is held. It counts what it is told of, and refuses what does not fit."""
+    """A budget of `limit` bytes for everything held; claims beyond it are refused."""
 
     def __init__(self, limit: int, ebbed: Callable[[], None] | None = None) -> None:
-        """`ebbed` is called when most of what was held is given back: the C library keeps it for the process."""
+        """`ebbed` is called after a peak, when most of the memory is released: malloc keeps it for the process."""
         self.limit = limit
         self.held = dict.fromkeys(Kind, 0)
         self._ebbed = ebbed
@@ -54,15 +52,15 @@ class Memory:
         return sum(self.held.values())
 
     def claim(self, kind: Kind) -> "Claim":
-        """Begin to hold memory of `kind`: nothing yet."""
+        """Create an empty claim of `kind`."""
         return Claim(self, kind)
 
     def fits(self, more: int, *, large: bool) -> bool:
-        """Whether `more` bytes can be held; for a `large` claim the last quarter is not there."""
+        """Return whether `more` bytes are available; a `large` claim cannot use the last quarter."""
         return self.total + more <= (self.limit * LARGE_SHARE if large else self.limit)
 
     def count(self, kind: Kind, more: int) -> None:
-        """Count `more` bytes held, less where it is negative."""
+        """Add `more` bytes, which may be negative, to the total of `kind`."""
         self.held[kind] += more
         total = self.total
         self._flood = max(self._flood, total)
@@ -72,7 +70,7 @@ class Memory:
 
 
 class Claim:
-    """What one connection or request holds. Usable as a context, which releases it at its end."""
+    """The bytes held by one connection or request; as a context manager it releases them at the end."""
 
     __slots__ = ("_kind", "_memory", "bytes")
 
@@ -82,10 +80,10 @@ class Claim:
         self.bytes = 0
 
     def hold(self, size: int) -> None:
-        """Hold `size` bytes in all from now on, where before it was more or less.
+        """Change the claim to `size` bytes in all.
 
         Raises:
-            OverloadedError: it is more, and there is no room; as much as before is held.
+            OverloadedError: the increase does not fit; the claim is unchanged.
         """
         more = size - self.bytes
         if more > 0 and not self._memory.fits(more, large=size > SMALL_BYTES):
@@ -96,12 +94,12 @@ class Claim:
         self.keep(size)
 
     def keep(self, size: int) -> None:
-        """Hold `size` bytes, whether there is room or not: they are there already."""
+        """Change the claim to `size` bytes without checking the limit, for memory that is allocated already."""
         more, self.bytes = size - self.bytes, size
         self._memory.count(self._kind, more)
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Release all bytes."""
         self.keep(0)
 
     def __enter__(self) -> Self:
@@ -112,5 +110,5 @@ class Claim:
 
 
 def size_of(inputs: Iterable[str | list[int]]) -> int:
-    """Return the bytes that texts or lists of token ids take, at most."""
+    """Return an upper bound for the bytes that texts or lists of token ids take."""
     return sum(entry.__sizeof__() + (0 if isinstance(entry, str) else INTEGER_BYTES * len(entry)) for entry in inputs)

@@ -1,4 +1,4 @@
-"""The process around the server: its standard streams, its heap, how many files it may open, and how it ends."""
+"""The server process: standard streams, garbage collection, limit of open files, thread priority, signals and exit."""
 
 import contextlib
 import gc
@@ -18,36 +18,36 @@ from server.system import log_writer
 
 logger = logging.getLogger(__name__)
 
-# What the process opens besides connections: model files, event loop, threads, and connections that are being refused.
+# Open files besides connections: model files, the event loop, threads, and connections being refused.
 OWN_FILES = 64
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# What the last line of a process that has to end may take.
+# How long a process that must end may wait for its last log line.
 LAST_WORDS_S = 2.0
 T = TypeVar("T")
 STANDARD_STREAMS = 3
-# Added to a thread's niceness: where both want a core it gets a quarter of it, the event loop the rest.
+# Added to a thread's niceness: competing with the event loop for a core, the thread then gets about a quarter of it.
 NICENESS = 5
-# Containers that may be new before they are gone through: circles of them take a few tens of MB at most by then; and
-# how often that is done before older ones are, and those before all.
+# Thresholds of the three generations of the garbage collector. With 200,000 new containers, uncollected cycles take a
+# few tens of MB at most.
 COLLECTION = 200_000, 10, 10
 
 
 def hold_standard_streams() -> None:
     """Open the null device for each standard stream that is closed.
 
-    Otherwise the next file or socket gets its number, and whatever is printed goes there.
+    Otherwise the next file or socket opened would get that descriptor, and receive whatever is printed.
     """
     for number in range(STANDARD_STREAMS):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def complain(text: str) -> None:
-    """Write to standard error after the log's lines, if that is read, without any secret that is known."""
+    """Write to standard error, after pending log lines and with known secrets masked; give up after LAST_WORDS_S."""
     for handler in logging.getLogger().handlers:
         handler.flush()
     with contextlib.suppress(OSError, ValueError):
@@ -55,7 +55,7 @@ def complain(text: str) -> None:
 
 
 def drop_unwritten() -> None:
-    """Give up what a standard stream cannot take, as on a full disk; Python would exit with a status of its own."""
+    """Discard output that cannot be written, as on a full disk; Python would exit with another status."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -64,7 +64,7 @@ def drop_unwritten() -> None:
 
 
 def raise_file_limit() -> int:
-    """Allow this process as many open files as it may allow itself; return that number."""
+    """Raise the soft limit of open files to the hard limit; return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -74,7 +74,7 @@ def raise_file_limit() -> int:
 
 
 def fit_connections(wanted: int, files: int) -> int:
-    """Return how many connections `files` open files have room for, `wanted` at most and 1 at least."""
+    """Return how many connections fit into `files` open files: at most `wanted`, at least 1."""
     room = max(1, files - OWN_FILES)
     if room < wanted:
         logger.warning("MAX_CONNECTIONS=%d is lowered to %d: the process may open %d files", wanted, room, files)
@@ -82,10 +82,10 @@ def fit_connections(wanted: int, files: int) -> int:
 
 
 def settle_heap() -> None:
-    """Leave all that exists now out of garbage collection, and have the rest collected seldom.
+    """Exclude all existing objects from garbage collection, and make collections rare.
 
-    A request frees what it took without the collector, but while it waits it counts as new: with a thousand in the
-    queue Python's own thresholds have all of them gone through many times a second, which took a third of a core and
+    Reference counting frees a finished request, but the objects of waiting requests count as new: with a thousand in
+    the queue and Python's default thresholds, they were traversed many times a second, which took a third of a core and
     stopped the event loop for tenths of a second.
     """
     gc.collect()
@@ -94,9 +94,9 @@ def settle_heap() -> None:
 
 
 def step_back() -> None:
-    """Let the calling thread, and those that it starts, compute what the event loop leaves to them (Linux).
+    """Lower the priority of the calling thread, and of threads that it starts, below the event loop's (Linux).
 
-    On a machine whose every core computes, an answer or a refusal would otherwise wait for a core for milliseconds.
+    Otherwise, on a machine whose cores are all busy, a response would wait milliseconds for a core.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
@@ -104,8 +104,8 @@ def step_back() -> None:
 
 
 def die(reason: str) -> NoReturn:
-    """End the process at once with a status that is not 0, whatever its threads do, whether or not its log is read."""
-    with contextlib.suppress(RuntimeError):  # No thread can be started: then the log is trusted.
+    """End the process at once with status INFERENCE_DIED, even if threads hang or the log is not read."""
+    with contextlib.suppress(RuntimeError):  # No thread can be started: exit without this time limit.
         _in_background(LAST_WORDS_S, os._exit, INFERENCE_DIED)
     logger.critical("the process ends: %s", reason)
     logging.shutdown()
@@ -113,14 +113,14 @@ def die(reason: str) -> NoReturn:
 
 
 def die_after(seconds: float, reason: str) -> None:
-    """End the process like `die` if it is still there after `seconds`."""
+    """End the process like `die` if it still runs after `seconds`."""
     _in_background(seconds, die, reason)
 
 
 def on_signals(handle: Callable[[int, FrameType | None], object]) -> None:
     """Call `handle` for every signal that asks the process to stop.
 
-    A terminal that is closed sends SIGHUP; who started the process so that it outlives its terminal (nohup) ignores it.
+    SIGHUP, which a closing terminal sends, stays ignored if it was ignored at start, as by nohup.
     """
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN or number is not signal.SIGHUP:
@@ -128,7 +128,7 @@ def on_signals(handle: Callable[[int, FrameType | None], object]) -> None:
 
 
 def insist_on_signals() -> None:
-    """From now on these signals end the process at once, with the status that shells give to a signal."""
+    """Make these signals end the process at once, with the exit status that shells use for a signal (128 + number)."""
     on_signals(_exit_at_once)
 
 

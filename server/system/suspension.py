@@ -1,4 +1,4 @@
-"""The time in which this process did not run (SIGSTOP, a used-up CPU quota): it makes no caller late, no batch hang."""
+"""Measures time in which the process was suspended (SIGSTOP, exhausted CPU quota), and extends timeouts by it."""
 
 import asyncio
 import math
@@ -7,20 +7,20 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-# A timer that is later than this was not late: the process did not run.
+# A timer that fires later than this means that the process was suspended.
 STOPPED_S = 1.0
-# How often stops are looked for, and how many are remembered.
+# How often suspensions are checked for, and how many are remembered.
 _TICK_S = 0.25
 _MOST = 1000
 
 
 def missed(meant: float, now: float) -> float:
-    """Return for how many seconds the process has not run, seen at `now` by a timer that was meant for `meant`."""
+    """Return how many seconds the process was suspended, if a timer scheduled for `meant` fires at `now`."""
     return now - meant if now - meant > STOPPED_S else 0.0
 
 
 class Stops:
-    """Remembers for how long the process did not run, and when it went on."""
+    """Records when the process was suspended, and for how long."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class Stops:
         self._seen: deque[tuple[float, float]] = deque(maxlen=_MOST)
 
     async def watch(self) -> None:
-        """Notice stops until cancelled."""
+        """Record suspensions until cancelled."""
         while True:
             self._meant = self._clock() + _TICK_S
             await asyncio.sleep(_TICK_S)
@@ -37,13 +37,13 @@ class Stops:
                 self._seen.append((now, late))
 
     def within(self, seconds: float) -> float:
-        """Return for how many of the last `seconds` the process did not run; a stop that has just ended is counted."""
+        """Return how many of the last `seconds` the process was suspended, a suspension that just ended included."""
         now = self._clock()
         return missed(self._meant, now) + sum(late for when, late in self._seen if when >= now - seconds)
 
 
 class _Limit:
-    """Ends a block that goes on at `due`, or later by as long as the process did not run."""
+    """Times out a block at `due`, postponed by the time that the process was suspended."""
 
     def __init__(self, timeout: asyncio.Timeout, due: float) -> None:
         self._timeout = timeout
@@ -51,7 +51,7 @@ class _Limit:
         self._arm(due)
 
     def lift(self) -> None:
-        """Let the block go on; without its timer, nothing here is left to the garbage collector."""
+        """Cancel the timer, and delete it, so that no reference cycle is left to the garbage collector."""
         self._timer.cancel()
         del self._timer
 
@@ -68,10 +68,10 @@ class _Limit:
 
 @asynccontextmanager
 async def receiving(seconds: float) -> AsyncIterator[None]:
-    """Give the caller `seconds` for what the block awaits; what came while the process did not run is read first.
+    """Limit the block to `seconds`, not counting suspensions, so that data that arrived meanwhile is still read.
 
     Raises:
-        TimeoutError: it did not come in time.
+        TimeoutError: the block did not finish in time.
     """
     async with asyncio.timeout(None) as timeout:
         limit = _Limit(timeout, asyncio.get_running_loop().time() + seconds)

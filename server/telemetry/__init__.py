@@ -1,1 +1,1 @@
-"""Log lines, metrics and traces, and what is known of the request that is being served."""
+"""Logs, metrics and traces, and the context of the current request that they share."""

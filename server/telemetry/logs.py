@@ -1,7 +1,7 @@
-"""Log lines: text for people or JSON for machines, all through the standard library.
+"""Logging as text or JSON, on the standard library.
 
-No line can be forged: control characters of a message are shown as escapes. No line shows a secret that the process
-was told of, whoever wrote it. A line written while a request is served names it.
+Control characters are escaped, so that no message can forge a line, and known secrets are masked in every line. Lines
+logged while a request is served contain its id.
 """
 
 import json
@@ -19,15 +19,15 @@ from server.system.log_writer import LogQueue
 from server.telemetry.request_context import CURRENT
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-# C0 and C1 controls (line feeds and terminal sequences), Unicode's line ends, marks that reorder what is shown, and
-# halves of characters, which no stream takes.
+# C0 and C1 controls (line feeds and terminal sequences), Unicode's line separators, bidirectional controls, and lone
+# surrogates, which cannot be encoded.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# Libraries that log each of their own steps.
+# Libraries with verbose logs.
 QUIET = {"uvicorn.error": logging.WARNING, "urllib3": logging.WARNING, "asyncio": logging.INFO}
 
 
 class TextFormatter(logging.Formatter):
-    """One line an event; a traceback follows indented, so that no line of it can pass for an event."""
+    """One line per event; the lines of a traceback are prefixed, so that they cannot be mistaken for events."""
 
     def __init__(self) -> None:
         super().__init__(TEXT)
@@ -41,7 +41,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, ASCII only; `fields` of the record become its members."""
+    """One JSON object per line, ASCII only; the record's `fields` become members."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render a record, with its request and its traceback if it has them."""
@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class Sparse:
-    """Lets one of many like events through every `every_s` seconds, and counts the others."""
+    """Rate limit for repeated events: admits one of each kind every `every_s` seconds, and counts the others."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
@@ -66,7 +66,7 @@ class Sparse:
         self._held: Counter[str] = Counter()
 
     def admit(self, kind: str, now: float) -> int | None:
-        """Return how many of this kind were held back since the last one shown; None holds this one back too."""
+        """Return the number of events suppressed since the last admitted one, or None to suppress this one too."""
         if now - self._shown.get(kind, -self._every_s) < self._every_s:
             self._held[kind] += 1
             return None
@@ -75,16 +75,16 @@ class Sparse:
 
 
 def escape(text: str) -> str:
-    r"""Show control characters as Python would: a line feed as \n, an escape as \x1b."""
+    r"""Escape control characters as Python does: a line feed as \n, an escape as \x1b."""
     return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def configure(log_format: Literal["text", "json"], level: str) -> None:
-    """Send every logger's records from `level` up to stderr in `log_format`, and what nobody caught too.
+    """Log everything from `level` up, including warnings and uncaught exceptions, to stderr in `log_format`.
 
-    A thread writes them (`LogQueue`); `logging.shutdown`, which ends every program, waits a second for it.
+    A thread writes the lines (`LogQueue`); `logging.shutdown`, called at exit, waits up to a second for it.
     """
-    # A full disk or a closed pipe must not add a traceback, or worse, to every line that cannot be written.
+    # A full disk or a closed pipe must not cause an error for every line that cannot be written.
     logging.raiseExceptions = False
     handler = LogQueue(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
@@ -98,7 +98,7 @@ def configure(log_format: Literal["text", "json"], level: str) -> None:
 
 
 def lost_lines() -> int:
-    """How many lines found the queue full, and were not written."""
+    """Return the number of lines dropped because the queue was full."""
     return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, LogQueue))
 
 
@@ -116,7 +116,7 @@ def _ids() -> dict[str, str]:
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    # `traceback` is set where the exception's own message must not be logged, since it may quote a user's text.
+    # `traceback` replaces the exception info if its message must not be logged because it may quote a user's text.
     if record.exc_info:
         return scrub(formatter.formatException(record.exc_info))
     return scrub(str(getattr(record, "traceback", "")))

@@ -1,4 +1,4 @@
-"""What the server counts of itself, for Prometheus. No label ever holds a caller's text, key or path as sent.
+"""Prometheus metrics of the server. Labels never contain a caller's text, key or path as sent.
 
 Names follow https://prometheus.io/docs/practices/naming/: base units, `_total` on counters.
 """
@@ -30,41 +30,41 @@ from server.telemetry import logs
 from server.telemetry.request_context import CURRENT, FinishedStage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# From a cached answer to REQUEST_TIMEOUT_S, each about twice the one before.
+# Buckets from a cached answer to REQUEST_TIMEOUT_S, each about twice the previous one.
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-# Rendering takes about 1.5 ms on the thread that serves; whoever scrapes without pause gets the last text again.
+# Rate limit (token bucket): rendering takes about 1.5 ms on the event loop. Beyond it the last text is sent again.
 RENDERS_PER_S = 10.0
 RENDERS_AT_ONCE = 10.0
 
-# One more series for each of a histogram's or counter's, which says when it began: nothing that Prometheus needs.
+# Omit the `_created` series of counters and histograms, which Prometheus does not need.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class StageTimer:
-    """A stage of every request: counted for all, and noted in the trail of the request it was for."""
+    """Measures a stage of requests, in a histogram and in the context of the current request."""
 
     def __init__(self, name: str, seconds: Histogram) -> None:
         self._name = name
         self._seconds = seconds.labels(name)
 
     def observe(self, seconds: float) -> None:
-        """Note that the running task's request has just ended this stage, which took `seconds`."""
+        """Record that the current request has just finished this stage, which took `seconds`."""
         self._seconds.observe(seconds)
         if trail := CURRENT.get():
             trail.steps.append(FinishedStage(self._name, time.monotonic(), seconds))
 
     @contextmanager
     def time(self) -> Iterator[None]:
-        """Observe how long the block takes."""
+        """Observe the duration of the block."""
         begun = time.monotonic()
         yield
         self.observe(time.monotonic() - begun)
 
 
 class _Total(Collector):
-    """A counter that is kept elsewhere."""
+    """A counter whose value is kept elsewhere."""
 
     def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         self._name, self._help, self._read = name, help_text, read
@@ -74,7 +74,7 @@ class _Total(Collector):
 
 
 class Metrics:
-    """One server's counters, in a registry of their own."""
+    """One server's metrics, in their own registry."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         registry = self.registry = CollectorRegistry()
@@ -112,7 +112,7 @@ class Metrics:
         self.model = Info("embedding_model", "What is served.", registry=registry)
         if limit := machine.memory_limit():
             self.watch("embedding_memory_limit_bytes", "Memory that the process may take.", lambda: limit)
-        # Finding a child by its labels costs more than counting in it.
+        # Looking up a child by its labels costs more than incrementing it.
         self._answers = cache(self.requests.labels)
         self._answer_seconds = cache(self.request_seconds.labels)
         self._clock = clock
@@ -121,11 +121,11 @@ class Metrics:
         self._renders = RENDERS_AT_ONCE
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read when it is scraped."""
+        """Add a gauge whose value is read on each scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
     def watch_memory(self, memory: Memory) -> None:
-        """Add gauges of what connections and requests may hold, and hold."""
+        """Add gauges of the memory budget and of the memory held, by kind."""
         help_text = "Memory that connections and requests may hold."
         self.watch("embedding_memory_budget_bytes", help_text, lambda: memory.limit)
         held = Gauge("embedding_memory_held_bytes", "What they hold, by kind.", ["kind"], registry=self.registry)
@@ -133,7 +133,7 @@ class Metrics:
             held.labels(kind.value).set_function(partial(memory.held.__getitem__, kind))
 
     def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Add a counter, kept elsewhere, that is read when it is scraped."""
+        """Add a counter whose value is kept elsewhere and read on each scrape."""
         self.registry.register(_Total(name, help_text, read))
 
     def answered(self, route: str, code: int, seconds: float) -> None:
@@ -148,11 +148,11 @@ class Metrics:
             self.overloaded.labels(error.cause).inc()
 
     def close_for_room(self, use: Use) -> None:
-        """Count a connection of some `use` that was closed for another."""
+        """Count a connection in the state `use` that was closed to make room for another."""
         self.closed_for_room.labels(use.value).inc()
 
     def render(self) -> bytes:
-        """Return everything in Prometheus' text format: as it is now, unless that was asked for too often."""
+        """Return all metrics in Prometheus' text format, or the last rendering if the rate limit is exceeded."""
         now = self._clock()
         self._renders = min(RENDERS_AT_ONCE, self._renders + RENDERS_PER_S * (now - self._asked))
         self._asked = now

@@ -1,4 +1,4 @@
-"""What is known of the request that the running task serves: its ids, for log lines, and its stages, for its trace."""
+"""The context of the current request: its ids, for log lines, and its finished stages, for its trace."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from server.errors import ServiceError
 
 
 class FinishedStage(NamedTuple):
-    """A stage that ended: its name, when on time.monotonic(), and how many seconds it took."""
+    """A finished stage: its name, its end on time.monotonic(), and its duration in seconds."""
 
     name: str
     ended: float
@@ -26,7 +26,7 @@ class RequestContext:
 
 
 class Answer(NamedTuple):
-    """How a request ended. `route` is the path of a route, or `other`; `error` is what was answered in place."""
+    """The outcome of a request. `route` is the path of a route, or `other`; `error` is the error returned, if any."""
 
     method: str
     route: str
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The error's type, empty without one."""
+        """The error's type, or an empty string."""
         return self.error.error_type if self.error else ""
 
 

@@ -1,7 +1,7 @@
-"""Traces of requests, sent to an OpenTelemetry collector where one is set. Without one nothing here is imported.
+"""Exports traces of requests to an OpenTelemetry collector; OpenTelemetry is imported only if one is configured.
 
-Names follow https://opentelemetry.io/docs/specs/semconv/http/http-spans/. A span holds no text, no header that a
-caller chose but the request id, and no path but a route's.
+Names follow https://opentelemetry.io/docs/specs/semconv/http/http-spans/. A span contains no text, no header from the
+caller except the request id, and no path other than a route's.
 """
 
 import logging
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 SERVICE = "embedding-service"
 PATH = "/v1/traces"
-# https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/: any other is "_OTHER".
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/: any other method is "_OTHER".
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 EXPORT_TIMEOUT_S = 5.0
 FLUSH_TIMEOUT_S = 3.0
@@ -36,7 +36,7 @@ FAILURES_LOGGED_EVERY_S = 60.0
 
 
 def connect(endpoint: Location) -> "Tracer | None":
-    """Begin to export to the collector at `endpoint`, its base address; None where it is empty.
+    """Start exporting to the collector with the base URL `endpoint`; return None if it is empty.
 
     OpenTelemetry's own variables apply too: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_BSP_MAX_QUEUE_SIZE and more.
 
@@ -59,7 +59,7 @@ def connect(endpoint: Location) -> "Tracer | None":
 
 
 class Tracer:
-    """Makes a span for each request and hands it to a thread that exports; a full queue loses the oldest spans."""
+    """Creates a span for each request and queues it for an export thread; a full queue drops the oldest spans."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         from opentelemetry import trace  # noqa: PLC0415 - only where traces are asked for
@@ -71,12 +71,12 @@ class Tracer:
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, headers: Mapping[str, str]) -> "TraceSpan":
-        """Begin a request's span, under the one that `traceparent` among the `headers` names."""
+        """Start a request's span, as a child of the span in the header `traceparent`, if any."""
         parent = self._propagator.extract(headers)
         return TraceSpan(self._api, self._tracer, self._tracer.start_span(SERVICE, parent, self._api.SpanKind.SERVER))
 
     def close(self) -> None:
-        """Export what is queued, for at most FLUSH_TIMEOUT_S."""
+        """Export the queued spans, for at most FLUSH_TIMEOUT_S."""
         flush = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         flush.start()
         flush.join(FLUSH_TIMEOUT_S)
@@ -85,7 +85,7 @@ class Tracer:
 
 
 class TraceSpan:
-    """One request's span, until it ends."""
+    """The open span of one request."""
 
     def __init__(self, api: ModuleType, tracer: "OtelTracer", span: "OtelSpan") -> None:
         self._api = api
@@ -94,7 +94,7 @@ class TraceSpan:
         self.trace_id: str = api.format_trace_id(span.get_span_context().trace_id)
 
     def end(self, answer: Answer, trail: RequestContext) -> None:
-        """Say how the request ended, with a span for each of its stages."""
+        """End the span with the request's outcome, and add a child span for each stage."""
         span = self._span
         if span.is_recording():
             known = answer.method in METHODS
@@ -106,7 +106,7 @@ class TraceSpan:
         span.end()
 
     def _add_steps(self, trail: RequestContext) -> None:
-        # A request's texts may wait and run in turns: each stage is drawn once, after the one before it.
+        # A request's texts may run in several batches: each stage gets one span, placed after the previous one.
         context = self._api.set_span_in_context(self._span)
         at = 0.0
         for step in trail.steps:
@@ -121,7 +121,7 @@ class TraceSpan:
 
 
 class Exporter:
-    """Exports through `exporter`, and says at most once a minute that it could not."""
+    """Exports spans through `exporter`, and logs failures at most once a minute."""
 
     def __init__(self, exporter: "SpanExporter", endpoint: Location) -> None:
         self._exporter = exporter
@@ -130,7 +130,7 @@ class Exporter:
         self._lost = 0
 
     def export(self, spans: Sequence["ReadableSpan"]) -> "SpanExportResult":
-        """Send `spans`; on failure they are lost."""
+        """Send `spans`; on failure they are dropped."""
         result = self._exporter.export(spans)
         if result.name != "SUCCESS":
             self._lost += len(spans)
@@ -140,7 +140,7 @@ class Exporter:
         return result
 
     def shutdown(self) -> None:
-        """Send nothing more."""
+        """Shut down the underlying exporter."""
         self._exporter.shutdown()
 
 
@@ -155,18 +155,18 @@ def _provider(endpoint: Location) -> "TracerProvider":
     base = urlsplit(endpoint.reveal())
     otlp = OTLPSpanExporter(base._replace(path=base.path.rstrip("/") + PATH).geturl(), timeout=EXPORT_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(Exporter(otlp, endpoint)))
-    # It logs every failure and every lost span; `Exporter` does so once a minute.
+    # OpenTelemetry logs every failure and every lost span; `Exporter` logs once a minute instead.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     return provider
 
 
 def _attributes(answer: Answer, trail: RequestContext) -> dict[str, str | int | list[str]]:
-    found: dict[str, str | int | list[str]] = {
+    attributes: dict[str, str | int | list[str]] = {
         "http.request.method": answer.method if answer.method in METHODS else "_OTHER",
         "http.route": answer.route,
         "http.response.status_code": answer.code,
         "http.response.header.x-request-id": [trail.request_id],
     }
     if answer.code >= ServiceError.status:
-        found["error.type"] = answer.reason or str(answer.code)
-    return found
+        attributes["error.type"] = answer.reason or str(answer.code)
+    return attributes
