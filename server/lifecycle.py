@@ -12,6 +12,7 @@ import uvicorn
 
 from server import __version__
 from server.api.app import create_app
+from server.api.error_answer import to_response
 from server.batching.cost_model import Pace
 from server.batching.worker_threads import WorkerThreads
 from server.connection.bounds import ConnectionBounds
@@ -139,7 +140,7 @@ def serve(loaded: LoadedModel, listener: socket.socket) -> None:
     memory = Memory(budget.limit, machine.trim_heap_soon)
     service = Service(loaded, engine, warmed, WorkerThreads(warmed.pace.streams, _die, prepare), memory)
     room = ConnectionLimit(budget.connections, service.metrics.close_for_room)
-    terms = ConnectionBounds.of(loaded.settings, room, memory, service.metrics.refuse)
+    terms = ConnectionBounds.of(loaded.settings, room, memory, service.metrics.refuse, to_response)
     server = Server(_uvicorn_config(service, terms), service, terms)
     process.settle_heap()
     server.run(sockets=[listener])

@@ -13,9 +13,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.routing import Route
 
-from server import errors
 from server.api import docs_page, openapi, routes
 from server.api.dialects.openai import describe_model
+from server.api.error_answer import from_http
 from server.api.guard import REQUEST_TIMEOUT, Guard
 from server.api.instrumentation import REQUEST_ID, Instrumentation
 from server.service.service import Service
@@ -74,4 +74,4 @@ def _middleware(service: Service, paths: list[str]) -> list[Middleware]:
 
 async def _raise_ours(request: Request, error: Exception) -> NoReturn:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
-    raise errors.from_http(error, request.method, request.url.path)
+    raise from_http(error, request.method, request.url.path)

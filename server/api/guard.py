@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import errors
+from server.api.error_answer import to_response
 from server.connection.request_head import PROBES
 from server.errors import (
     ForbiddenError,
@@ -208,7 +209,7 @@ async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Repl
     scope["state"]["error"] = errors.alone(error)
     if reply.begun:
         raise error from None  # the server then cuts the connection, and the caller sees that the answer is not whole
-    await errors.to_response(error, scope["path"])(scope, receive, reply)
+    await to_response(error, scope["path"])(scope, receive, reply)
 
 
 def _log(error: Exception) -> None:

@@ -12,6 +12,7 @@ from server.model.manifest import Manifest
 
 JSON = "application/json"
 COMPONENTS = "#/components/schemas/"
+OPENAI_PATHS = "/v1/"
 
 READ_ERRORS = (errors.UnauthorizedError, ServiceError)
 BODY_ERRORS = (
@@ -80,4 +81,4 @@ class Operation:
     @property
     def openai(self) -> bool:
         """Whether errors have OpenAI's shape."""
-        return self.path.startswith(errors.OPENAI_PATHS)
+        return self.path.startswith(OPENAI_PATHS)

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from server.api import routes
+from server.api.error_answer import FlatError, NestedError
 from server.api.operation import COMPONENTS, Schema, ref
-from server.errors import FlatError, InvalidError, NestedError
+from server.errors import InvalidError
 from server.model.tokenization import Tokenizer
 from server.service.blank_text import PATTERN
 from server.service.embed_request import DIRECTIONS, PROMPTS_OF, TRUNCATIONS, Asker

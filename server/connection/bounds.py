@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from server.connection.connection_limit import ConnectionLimit
 from server.connection.write_backlog import WriteBacklog
@@ -13,9 +14,29 @@ from server.system.memory import Memory
 WIRE_FACTOR = 4
 
 
+class ErrorAnswer(Protocol):
+    """What is said of an error; Starlette's responses are such."""
+
+    @property
+    def status_code(self) -> int:
+        """The status."""
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The fields, names in lower case."""
+
+    @property
+    def body(self) -> bytes | memoryview:
+        """The body."""
+
+
 @dataclass(slots=True)
 class ConnectionBounds:
-    """Bounds in bytes and seconds, and what connections share."""
+    """Bounds in bytes and seconds, and what connections share.
+
+    `refused` hears of every request that never reaches the application; `answer` says what its caller is told, by the
+    path that was asked for.
+    """
 
     max_header_bytes: int
     max_wire_bytes: int
@@ -23,6 +44,7 @@ class ConnectionBounds:
     room: ConnectionLimit
     memory: Memory
     refused: Callable[[ServiceError], None]
+    answer: Callable[[ServiceError, str], ErrorAnswer]
     draining: bool = False
     unread: WriteBacklog = field(init=False)
 
@@ -31,8 +53,13 @@ class ConnectionBounds:
 
     @classmethod
     def of(
-        cls, settings: Settings, room: ConnectionLimit, memory: Memory, refused: Callable[[ServiceError], None]
+        cls,
+        settings: Settings,
+        room: ConnectionLimit,
+        memory: Memory,
+        refused: Callable[[ServiceError], None],
+        answer: Callable[[ServiceError, str], ErrorAnswer],
     ) -> "ConnectionBounds":
-        """Terms by the settings; `refused` hears of every request that never reaches the application."""
+        """Terms by the settings."""
         max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
-        return cls(settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s, room, memory, refused)
+        return cls(settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s, room, memory, refused, answer)

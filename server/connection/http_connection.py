@@ -11,7 +11,6 @@ from typing import ClassVar
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from server import errors
 from server.connection.bounds import ConnectionBounds
 from server.connection.connection_limit import Use
 from server.connection.half_closed import INTERIM, HalfClosed
@@ -198,11 +197,11 @@ class Connection(HttpToolsProtocol):
             self._say(error)
 
     def _say(self, error: ServiceError) -> None:
-        response = errors.to_response(error, self.url.decode("latin-1") if self.scope else "")
-        headers = [*self.server_state.default_headers, *response.raw_headers]
+        answer = self.terms.answer(error, self.url.decode("latin-1") if self.scope else "")
+        headers = [*self.server_state.default_headers, *answer.raw_headers]
         lines = [b"%b: %b\r\n" % header for header in headers if header[0] != b"connection"]
         lines.append(b"connection: close\r\n")
-        self.transport.write(b"".join([STATUS_LINE[response.status_code], *lines, b"\r\n", bytes(response.body)]))
+        self.transport.write(b"".join([STATUS_LINE[answer.status_code], *lines, b"\r\n", bytes(answer.body)]))
         self.transport.close()
 
     def _close(self) -> None:

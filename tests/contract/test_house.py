@@ -73,6 +73,7 @@ BREACHES = {
     "runtime": ("server/inference/engine.py", "import torch"),
     "core": ("server/__main__.py", "import server.migrate.record"),
     "no-http": ("server/migrate/options.py", "import server.connection.transport"),
+    "starlette": ("server/errors.py", "import starlette.responses"),
     "smoke": ("server/smoke.py", "import server.errors"),
     "bench": ("build/texts.py", "import bench.table"),
 }

@@ -11,6 +11,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from server.api.app import create_app
+from server.api.error_answer import to_response
 from server.connection.bounds import ConnectionBounds
 from server.connection.connection_limit import ConnectionLimit, Use
 from server.connection.http_protocol import bounded
@@ -86,7 +87,8 @@ Ask = Callable[[House], Awaitable[object]]
 async def house(artifact: Artifact) -> AsyncIterator[House]:
     engine = FakeEngine()
     service = serving(load(artifact, API_KEY="key", RECEIVE_TIMEOUT_S=str(RECEIVE_TIMEOUT_S)), engine)
-    terms = ConnectionBounds.of(service.settings, ConnectionLimit(100, ignore), service.memory, service.metrics.refuse)
+    room = ConnectionLimit(100, ignore)
+    terms = ConnectionBounds.of(service.settings, room, service.memory, service.metrics.refuse, to_response)
     protocol, state = bounded(terms), ServerState()
     config = Config(create_app(service), http=protocol, log_config=None)
     config.load()

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from server.api.error_answer import to_response
 from server.connection.bounds import ConnectionBounds
 from server.connection.connection_limit import ConnectionLimit
 from server.connection.http_connection import Connection
@@ -74,7 +75,8 @@ def run(check: Callable[[Listener], Awaitable[None]], keep_alive_s: float = 10, 
         memory = Memory(int(str(changes.pop("memory", 100_000_000))))
         room = ConnectionLimit(int(str(changes.pop("max_connections", 50))), lambda _use: None)
         limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "receive_timeout_s": 10.0}
-        terms = ConnectionBounds(**limits | changes, room=room, memory=memory, refused=refused.append)  # type: ignore[arg-type]
+        shared = {"room": room, "memory": memory, "refused": refused.append, "answer": to_response}
+        terms = ConnectionBounds(**limits | changes | shared)  # type: ignore[arg-type]
         app, state = App(), ServerState()
         app.gate.set()
         config = Config(app, http=bounded(terms), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]

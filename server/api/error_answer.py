@@ -1,0 +1,60 @@
+"""Errors as answers: one shape under OpenAI's paths, another elsewhere; the status and the headers are the error's."""
+
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from server.api.operation import JSON, OPENAI_PATHS
+from server.errors import CallerError, MethodNotAllowedError, NotFoundError, ServiceError
+
+Family = Literal["invalid_request_error", "server_error"]
+
+
+class FlatError(TypedDict):
+    """What went wrong."""
+
+    error: Annotated[str, msgspec.Meta(description="What is wrong, with which item, and what the limit is.")]
+    error_type: Annotated[str, msgspec.Meta(description="The kind of error, for programs.")]
+
+
+class OpenAIError(TypedDict):
+    """What went wrong, in the fields that OpenAI's clients read."""
+
+    message: Annotated[str, msgspec.Meta(description="What is wrong, with which item, and what the limit is.")]
+    type: Annotated[Family, msgspec.Meta(description="Whose fault it is: the request's or the server's.")]
+    param: Annotated[str | None, msgspec.Meta(description="The field at fault, where there is one.")]
+    code: Annotated[str, msgspec.Meta(description="The kind of error, for programs.")]
+
+
+class NestedError(TypedDict):
+    """An error as OpenAI's clients read it."""
+
+    error: OpenAIError
+
+
+def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
+    """Turn Starlette's own 404 and 405 into ours, so that every error has one shape."""
+    if error.status_code == MethodNotAllowedError.status:
+        headers = error.headers or {}
+        return MethodNotAllowedError(f"{path} does not take {method}; it takes {headers.get('Allow')}", headers=headers)
+    return NotFoundError(f"there is no {path} here; POST /embed embeds texts, GET /docs shows every route")
+
+
+def to_response(error: ServiceError, path: str) -> Response:
+    """Render an error in the dialect of `path`: OpenAI's nested object under /v1/, a flat one elsewhere."""
+    body = nested(error) if path.startswith(OPENAI_PATHS) else flat(error)
+    return Response(orjson.dumps(body), error.status, error.headers, JSON)
+
+
+def flat(error: ServiceError) -> FlatError:
+    """Render an error as every route but OpenAI's answers it."""
+    return {"error": str(error), "error_type": error.error_type}
+
+
+def nested(error: ServiceError) -> NestedError:
+    """Render an error as OpenAI's clients read it."""
+    family: Family = "invalid_request_error" if isinstance(error, CallerError) else "server_error"
+    return {"error": {"message": str(error), "type": family, "param": error.param, "code": error.error_type}}
