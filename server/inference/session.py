@@ -36,15 +36,9 @@ def cuda_options(memory_limit: int | None) -> Options:
     """Return the CUDA provider's options; `memory_limit` in bytes limits its memory arena.
 
     The arena grows by the requested size, not to the next power of two: the largest batch runs first and sets its size.
-    TF32 is off because it rounds the inputs of fp32 products to 10 bits of mantissa. Strict mode makes
-    SkipLayerNormalization accumulate in fp32.
+    TF32 is off because it rounds the inputs of fp32 products to 10 bits of mantissa.
     """
-    options = {
-        "device_id": "0",
-        "arena_extend_strategy": "kSameAsRequested",
-        "use_tf32": "0",
-        "enable_skip_layer_norm_strict_mode": "1",
-    }
+    options = {"device_id": "0", "arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}
     return options if memory_limit is None else options | {"gpu_mem_limit": str(memory_limit)}
 
 

@@ -12,7 +12,7 @@ def test_cuda_s_options_bound_its_arena_and_keep_fp32_exact() -> None:
     options = cuda_options(2**30)
     assert options["gpu_mem_limit"] == str(2**30)
     assert options["arena_extend_strategy"] == "kSameAsRequested"
-    assert (options["use_tf32"], options["enable_skip_layer_norm_strict_mode"]) == ("0", "1")
+    assert options["use_tf32"] == "0"
     assert "gpu_mem_limit" not in cuda_options(None)
 
 
