@@ -13,8 +13,8 @@ from tokenizers import Tokenizer, normalizers
 from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoTokenizer
 
 from build.errors import BuildError
-from build.passes import GraphPass, apply
-from build.passes.fold_token_types import FoldTokenTypesPass, needed
+from build.passes import GraphPass, apply, fold_token_types, name_weights
+from build.passes.fold_token_types import FoldTokenTypesPass
 from build.passes.name_weights import NameWeightsPass
 from build.passes.pool_output import PoolOutputPass
 from build.sentence import Sentence
@@ -51,11 +51,9 @@ def export(snapshot: Snapshot, sentence: Sentence, scratch: Path) -> tuple[ir.Mo
     """
     run_optimum(snapshot, scratch)
     model = ir.load(scratch / "model.onnx")
-    passes: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
-    passes += [PoolOutputPass(sentence.pooling)]
-    names = apply(model, passes)
-    if any("::" in name for name in model.graph.initializers):
-        names += apply(model, [NameWeightsPass()])
+    fold: list[GraphPass] = [FoldTokenTypesPass()] if fold_token_types.needed(model) else []
+    name: list[GraphPass] = [NameWeightsPass()] if name_weights.needed(model) else []
+    names = apply(model, [*fold, PoolOutputPass(sentence.pooling), *name])
     RemoveUnusedNodesPass()(model)
     return model, names
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from build.errors import BuildError
-from build.passes import GraphPass, apply
+from build.passes import GraphPass, UnsupportedGraphError, apply
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.packing import cuda_passes, packing_passes
 from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
@@ -42,11 +41,15 @@ class Graphs:
 
 
 def prepare(plain: ir.Model, passes: list[str], pooling: Pooling, sequences: list[list[int]]) -> Graphs:
-    """Pack the plain graph and calibrate it on token `sequences`; on an unknown architecture keep it as it is."""
+    """Pack the plain graph and calibrate it on token `sequences`; on an unknown architecture keep it as it is.
+
+    Raises:
+        BuildError: the packed graph gives numbers that are not finite.
+    """
     packed = plain.clone()
     try:
         packing = apply(packed, packing_passes(pooling))
-    except BuildError as error:
+    except UnsupportedGraphError as error:
         return Graphs(plain, passes, pooling, notes=(f"not padding-free, served as exported: {error}", BATCH_VARIANT))
     return Graphs(plain, passes, pooling, packed, tuple(packing), calibrate(packed, _batches(sequences)))
 
@@ -86,7 +89,7 @@ def _for_cuda(graphs: Graphs, wanted: VariantName) -> tuple[ir.Model, list[str]]
     halve: list[GraphPass] = [HalveFloatsPass()] if wanted == "fp16-cuda" else []
     try:
         return made, graphs.passes + apply(made, [*cuda_passes(graphs.pooling), *halve])
-    except BuildError as error:
+    except UnsupportedGraphError as error:
         raise NoRecipeError(f"{wanted} cannot be made, CUDA gets the graph that runs everywhere: {error}") from None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from build.errors import BuildError
+from build.passes import UnsupportedGraphError
 from build.passes.graph import MICROSOFT, Scope, array, folder, matrix
 from build.passes.layout import Layout
 
@@ -129,11 +129,11 @@ def width(value: ir.Value) -> int:
     """The size of the last axis of a token-wise value.
 
     Raises:
-        BuildError: it cannot be told from the weights that make the value.
+        UnsupportedGraphError: it cannot be told from the weights that make the value.
     """
     node = value.producer()
     if node is None:
-        raise BuildError(f"{value.name!r} is no layer's output")
+        raise UnsupportedGraphError(f"{value.name!r} is no layer's output")
     weight = node.inputs[0] if node.op_type == "Gather" else matrix(node)
     if weight is not None and weight.shape is not None and len(weight.shape) == 2:
         return int(weight.shape[1])
@@ -141,4 +141,4 @@ def width(value: ir.Value) -> int:
         numbers = array(source)
         if numbers is not None and numbers.ndim == 1 and numbers.size > 1:
             return numbers.size
-    raise BuildError(f"the width of {node.op_type} {node.name!r} is unknown")
+    raise UnsupportedGraphError(f"the width of {node.op_type} {node.name!r} is unknown")

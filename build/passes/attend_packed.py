@@ -7,7 +7,7 @@ of any lengths, and with query, key and value apart and without a bias it reads 
 import numpy as np
 import onnx_ir as ir
 
-from build.errors import BuildError
+from build.passes import UnsupportedGraphError
 from build.passes.attend import Attention
 from build.passes.cuda_layout import CudaLayout
 from build.passes.graph import MICROSOFT, Scope, folder
@@ -19,10 +19,13 @@ def attend_packed(graph: ir.Graph, layout: CudaLayout, attention: Attention) -> 
     """Add the attention and return its result, a row for each token.
 
     Raises:
-        BuildError: a kind of attention that has no packed kernel.
+        UnsupportedGraphError: a kind of attention that has no packed kernel.
+        PreconditionError: the last layer was trimmed to a single query, which has none either.
     """
-    if attention.bias is not None or attention.first_only:
-        raise BuildError(f"{attention.node.name!r} has a bias by position or a single query: no CUDA kernel packs that")
+    if attention.bias is not None:
+        raise UnsupportedGraphError(f"{attention.node.name!r} has a bias by position: no CUDA kernel packs that")
+    if attention.first_only:
+        raise ir.passes.PreconditionError(f"{attention.node.name!r} has a single query: no CUDA kernel packs that")
     heads = attention.node.attributes["num_heads"].as_int()
     inputs = (attention.query, attention.key, attention.value, None, layout.offsets, layout.bounds)
     return Scope(graph, folder(attention.node)).op(PACKED_ATTENTION, *inputs, domain=MICROSOFT, num_heads=heads)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from build.errors import BuildError
+from build.passes import UnsupportedGraphError
 from build.passes.graph import array, scalar, value_inputs
 from build.passes.layout import Layout
 
@@ -22,13 +22,15 @@ class CudaLayout(Layout):
         """`[batch, sequence]` as `[total]`; positions that are the same in every text, by each token's column.
 
         Raises:
-            BuildError: it depends on the input's shape otherwise than by being cut to its length.
+            UnsupportedGraphError: it depends on the input's shape otherwise than by being cut to its length.
         """
         if value_inputs(padded):
             return self._real(padded)
         row = _row(padded)
         if row is None:
-            raise BuildError(f"{padded.name!r} is computed from a shape, which would bring the CPU into a CUDA graph")
+            raise UnsupportedGraphError(
+                f"{padded.name!r} is computed from a shape, which would bring the CPU into a CUDA graph"
+            )
         if np.array_equal(row, np.arange(row.size)):
             return self._columns
         return self.scope.op("Gather", self.scope.constant(f"row.{padded.name}".replace("/", "."), row), self._columns)

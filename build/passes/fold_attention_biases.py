@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from build.passes import GraphPass
+from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.fuse_attention import OPERATOR
 from build.passes.graph import array, matrix, numbers, only_consumer
 
@@ -41,21 +41,38 @@ class FoldAttentionBiasesPass(GraphPass):
 
     name = "fold-attention-biases"
 
+    def requires(self, model: ir.Model) -> None:
+        """Attention is fused, and somewhere it has both biases."""
+        attentions = [node for node in model.graph if node.op_type == OPERATOR]
+        if not attentions:
+            raise ir.passes.PreconditionError("no attention is fused")
+        if all(_biases(node) is None for node in attentions):
+            raise UnsupportedGraphError("no attention has a bias of its own on keys and on values and one behind it")
+
     def rewrite(self, model: ir.Model) -> int:
         """Fold at every attention; its query keeps its bias."""
-        return sum(_fold(node) for node in list(model.graph) if node.op_type == OPERATOR)
+        found = [biases for node in model.graph if (biases := _biases(node)) is not None]
+        for key, value, behind in found:
+            moved = _double(value.vector) @ _double(behind.weight)
+            _replace(behind.vector, (_double(behind.vector) + moved).astype(np.float32))
+            key.drop()
+            value.drop()
+        return len(found)
+
+    def ensures(self, model: ir.Model) -> None:
+        """No such bias is left."""
+        for node in model.graph:
+            if _biases(node) is not None:
+                raise ir.passes.PostconditionError(f"{node.name!r} still has its biases")
 
 
-def _fold(attention: ir.Node) -> bool:
+def _biases(attention: ir.Node) -> tuple[_Bias, _Bias, _Bias] | None:
+    """The key's, the value's, and the one behind attention; None where one of them is missing or shared."""
+    if attention.op_type != OPERATOR:
+        return None
     key, value = (_bias(attention.inputs[index], attention) for index in (_KEY, _VALUE))
-    out = _bias_behind(attention)
-    if key is None or value is None or out is None:
-        return False
-    moved = _double(value.vector) @ _double(out.weight)
-    _replace(out.vector, (_double(out.vector) + moved).astype(np.float32))
-    key.drop()
-    value.drop()
-    return True
+    behind = _bias_behind(attention)
+    return None if key is None or value is None or behind is None else (key, value, behind)
 
 
 def _bias(value: ir.Value | None, reader: ir.Node | None = None) -> _Bias | None:

@@ -2,8 +2,8 @@
 
 import onnx_ir as ir
 
-from build.errors import BuildError
-from build.passes import GraphPass
+from build.passes import GraphPass, UnsupportedGraphError
+from build.passes.graph import graph_input
 
 INPUT = "token_type_ids"
 
@@ -18,24 +18,34 @@ class FoldTokenTypesPass(GraphPass):
 
     name = "fold-token-types"
 
+    def requires(self, model: ir.Model) -> None:
+        """The graph asks for token types, and only looks them up."""
+        for node in graph_input(model.graph, INPUT).consumers():
+            if node.op_type != "Gather" or node.inputs[0] is None or node.inputs[0].const_value is None:
+                raise UnsupportedGraphError(
+                    f"{INPUT} feeds {node.op_type} {node.name!r}, not a lookup in a constant table"
+                )
+
     def rewrite(self, model: ir.Model) -> int:
         """Fold every lookup by `token_type_ids` and drop that input."""
         graph = model.graph
-        types = next((value for value in graph.inputs if value.name == INPUT), None)
-        if types is None:
-            return 0
+        types = graph_input(graph, INPUT)
         lookups = list(types.consumers())
         for node in lookups:
-            self._fold(graph, node)
+            _fold(graph, node)
         graph.inputs.remove(types)
         return len(lookups)
 
-    def _fold(self, graph: ir.Graph, node: ir.Node) -> None:
-        table = node.inputs[0].const_value if node.op_type == "Gather" and node.inputs[0] is not None else None
-        if table is None:
-            raise BuildError(f"{INPUT} feeds {node.op_type} {node.name!r}, not a lookup in a constant table")
-        row = ir.tensor(table.numpy()[0].copy(), name=f"{table.name}.row0")
-        constant = ir.Value(name=row.name, const_value=row, shape=ir.Shape(row.shape), type=ir.TensorType(row.dtype))
-        graph.register_initializer(constant)
-        node.outputs[0].replace_all_uses_with(constant)
-        graph.remove(node, safe=True)
+    def ensures(self, model: ir.Model) -> None:
+        """The graph asks for token types no more."""
+        if needed(model):
+            raise ir.passes.PostconditionError(f"the graph still has the input {INPUT!r}")
+
+
+def _fold(graph: ir.Graph, node: ir.Node) -> None:
+    table = node.inputs[0].const_value
+    row = ir.tensor(table.numpy()[0].copy(), name=f"{table.name}.row0")
+    constant = ir.Value(name=row.name, const_value=row, shape=ir.Shape(row.shape), type=ir.TensorType(row.dtype))
+    graph.register_initializer(constant)
+    node.outputs[0].replace_all_uses_with(constant)
+    graph.remove(node, safe=True)

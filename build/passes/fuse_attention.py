@@ -11,8 +11,18 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter import RewriteRuleClassBase, RewriteRuleSet
 
-from build.passes import GraphPass
-from build.passes.graph import MICROSOFT, Scope, array, graph_input, module, require_opset, scalar, value_inputs
+from build.passes import GraphPass, UnsupportedGraphError
+from build.passes.graph import (
+    MICROSOFT,
+    Scope,
+    array,
+    graph_input,
+    module,
+    only_consumer,
+    require_opset,
+    scalar,
+    value_inputs,
+)
 
 OPERATOR = "MultiHeadAttention"
 MASK = "attention_mask"
@@ -23,17 +33,29 @@ class FuseAttentionPass(GraphPass):
 
     name = "fuse-attention"
 
+    def requires(self, model: ir.Model) -> None:
+        """The graph takes a mask."""
+        graph_input(model.graph, MASK)
+
     def rewrite(self, model: ir.Model) -> int:
         """Fuse every core found; the mask must come from `attention_mask` alone."""
         _untie(model.graph)
         scope = Scope(model.graph, "/attention_mask")
         mask = scope.op("Cast", graph_input(model.graph, MASK), to=ir.DataType.INT32)
         count: int = RewriteRuleSet([_ScaledInputs.rule(mask), _ScaledScores.rule(mask)]).apply_to_model(model)
+        if not count:
+            raise UnsupportedGraphError("the graph has no attention in one of the forms that can be fused")
         model.graph.sort()
         _name(model.graph)
         RemoveUnusedNodesPass()(model)
         require_opset(model, MICROSOFT)
         return count
+
+    def ensures(self, model: ir.Model) -> None:
+        """No attention is left in parts."""
+        for node in model.graph:
+            if _is_core(node):
+                raise ir.passes.PostconditionError(f"the attention of {node.name!r} was not fused")
 
 
 class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
@@ -164,6 +186,12 @@ def _dimensions(shape: ir.Value) -> tuple[int, int] | None:
 def _heads(shape: ir.Value) -> int | None:
     dimensions = _dimensions(shape)
     return dimensions[0] if dimensions else None
+
+
+def _is_core(node: ir.Node) -> bool:
+    """Whether the node makes the weights by which attention adds up the values."""
+    reader = only_consumer(node.outputs[0]) if node.op_type == "Softmax" else None
+    return reader is not None and reader.op_type == "MatMul"
 
 
 def _name(graph: ir.Graph) -> None:

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.pattern import RewriteRule
 
-from build.passes import GraphPass
+from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.graph import MICROSOFT, module, require_opset
 
 
@@ -22,12 +22,20 @@ class FuseGeluPass(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """Fuse every Gelu in the graph."""
         count: int = RewriteRuleSet([RewriteRule(_pattern, _fused)]).apply_to_model(model)
+        if not count:
+            raise UnsupportedGraphError("the graph has no Gelu in the exporter's five nodes")
         for node in model.graph:
             if node.op_type == "Gelu":
                 node.name = f"{module(*node.inputs).rpartition('/')[0]}/Gelu"
                 node.outputs[0].name = f"{node.name}_output_0"
         require_opset(model, MICROSOFT)
         return count
+
+    def ensures(self, model: ir.Model) -> None:
+        """No Gelu is left in parts."""
+        for node in model.graph:
+            if node.op_type == "Erf":
+                raise ir.passes.PostconditionError(f"{node.name!r} was not fused")
 
 
 def _pattern(op: Any, x: ir.Value) -> ir.Value:  # noqa: ANN401

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from build.passes import GraphPass
+from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.graph import MICROSOFT, Scope, array, folder, only_consumer, require_opset
 
 SKIP_NORM = "SkipLayerNormalization"
@@ -21,13 +21,24 @@ class FuseSumsPass(GraphPass):
 
     name = "fuse-sums"
 
+    def requires(self, model: ir.Model) -> None:
+        """There is such a sum."""
+        if all(_sum(node) is None for node in model.graph):
+            raise UnsupportedGraphError("no normalisation reads a residual sum, and no Gelu a bias")
+
     def rewrite(self, model: ir.Model) -> int:
         """Replace LayerNormalization of a sum, and Gelu of a sum with a bias; returns how many."""
         graph = model.graph
-        count = sum(_fuse(graph, node) for node in list(graph) if node.op_type in {"LayerNormalization", "Gelu"})
+        count = sum(_fuse(graph, node) for node in list(graph))
         graph.sort()
         require_opset(model, MICROSOFT)
         return count
+
+    def ensures(self, model: ir.Model) -> None:
+        """No such sum is left apart."""
+        for node in model.graph:
+            if _sum(node) is not None:
+                raise ir.passes.PostconditionError(f"the sum that {node.name!r} reads was not fused")
 
 
 @dataclass
@@ -39,18 +50,27 @@ class _Sum:
     adds: list[ir.Node] = field(default_factory=list)
 
 
-def _fuse(graph: ir.Graph, node: ir.Node) -> bool:
+def _sum(node: ir.Node) -> _Sum | None:
+    """The sum that the node reads and one operator can compute with it."""
+    if node.op_type not in {"LayerNormalization", "Gelu"}:
+        return None
     found = _Sum()
     _collect(node.inputs[0], found)
+    biased = len(found.rows) == len(found.biases) == 1
+    return found if (biased if node.op_type == "Gelu" else _is_residual(node, found)) else None
+
+
+def _fuse(graph: ir.Graph, node: ir.Node) -> bool:
+    found = _sum(node)
+    if found is None:
+        return False
     scope = Scope(graph, folder(node))
-    if node.op_type == "Gelu" and len(found.rows) == len(found.biases) == 1:
+    if node.op_type == "Gelu":
         fused = scope.op(BIAS_GELU, found.rows[0], found.biases[0], domain=MICROSOFT)
-    elif node.op_type == "LayerNormalization" and _is_residual(node, found):
+    else:
         epsilon = node.attributes.get_float("epsilon", 1e-5)
         inputs = (*found.rows, *node.inputs[1:], *found.biases)
         fused = scope.op(SKIP_NORM, *inputs, domain=MICROSOFT, epsilon=epsilon)
-    else:
-        return False
     fused.type = node.outputs[0].type
     node.outputs[0].replace_all_uses_with(fused)
     for done in (node, *found.adds):

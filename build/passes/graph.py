@@ -7,6 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from build.errors import BuildError
+from build.passes import UnsupportedGraphError
 
 MICROSOFT = "com.microsoft"
 
@@ -136,23 +137,23 @@ def graph_input(graph: ir.Graph, name: str) -> ir.Value:
     """The input of this name.
 
     Raises:
-        BuildError: the graph has no such input.
+        UnsupportedGraphError: the graph has no such input.
     """
     for value in graph.inputs:
         if value.name == name:
             return value
-    raise BuildError(f"the graph has no input {name!r}")
+    raise UnsupportedGraphError(f"the graph has no input {name!r}")
 
 
 def pooled(graph: ir.Graph) -> ir.Value:
     """The sentence's vector before its normalisation, `[batch, hidden]`.
 
     Raises:
-        BuildError: the graph does not end in a normalisation.
+        PreconditionError: the graph does not end in a normalisation.
     """
     producer = graph.outputs[0].producer() if len(graph.outputs) == 1 else None
     if producer is None or producer.op_type != "Div" or producer.inputs[0] is None:
-        raise BuildError("the graph does not end in one normalised vector: pool its output first")
+        raise ir.passes.PreconditionError("the graph does not end in one normalised vector: pool its output first")
     return producer.inputs[0]
 
 

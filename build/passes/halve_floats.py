@@ -20,26 +20,47 @@ class HalveFloatsPass(GraphPass):
 
     name = "float16"
 
+    def requires(self, model: ir.Model) -> None:
+        """There is a weight in fp32."""
+        if not _wide(model.graph):
+            raise ir.passes.PreconditionError("the graph has no weight in fp32")
+
     def rewrite(self, model: ir.Model) -> int:
         """Convert every node but those under KEPT_FP32; returns the number of tensors and casts converted."""
-        graph = model.graph
-        nodes = list(graph)
-        kept = [node for node in nodes if (node.name or "").startswith(KEPT_FP32)]
-        halved = [node for node in nodes if not (node.name or "").startswith(KEPT_FP32)]
-        exempt = {value for node in kept for value in node.inputs if value is not None and value.is_initializer()}
-        changed = sum(_halve_initializer(value) for value in graph.initializers.values() if value not in exempt)
-        changed += sum(_halve_attributes(node) for node in halved)
+        graph, wide = model.graph, _wide(model.graph)
+        kept, halved = _parted(graph)
+        for value in wide:
+            value.const_value = _halved(value.const_value)
+            value.type = ir.TensorType(ir.DataType.FLOAT16)
+        changed = len(wide) + sum(_halve_attributes(node) for node in halved)
         _forget_types(halved)
         _cast_back(graph, kept, set(halved))
         return changed
 
+    def ensures(self, model: ir.Model) -> None:
+        """No weight is left in fp32, and what the graph gives still is."""
+        for value in _wide(model.graph):
+            raise ir.passes.PostconditionError(f"{value.name!r} is still in fp32")
+        for value in model.graph.outputs:
+            if value.dtype != ir.DataType.FLOAT:
+                raise ir.passes.PostconditionError(f"the output {value.name!r} is {value.dtype}, not fp32")
 
-def _halve_initializer(value: ir.Value) -> int:
-    if value.const_value is None or value.const_value.dtype != ir.DataType.FLOAT:
-        return 0
-    value.const_value = _halved(value.const_value)
-    value.type = ir.TensorType(ir.DataType.FLOAT16)
-    return 1
+
+def _parted(graph: ir.Graph) -> tuple[list[ir.Node], list[ir.Node]]:
+    """The nodes that stay in fp32, and all others."""
+    nodes = list(graph)
+    kept = [node for node in nodes if (node.name or "").startswith(KEPT_FP32)]
+    return kept, [node for node in nodes if not (node.name or "").startswith(KEPT_FP32)]
+
+
+def _wide(graph: ir.Graph) -> list[ir.Value]:
+    """The constants in fp32 that no kept node reads."""
+    exempt = {value for node in _parted(graph)[0] for value in node.inputs if value is not None}
+    return [
+        value
+        for value in graph.initializers.values()
+        if value not in exempt and value.const_value is not None and value.const_value.dtype == ir.DataType.FLOAT
+    ]
 
 
 def _halved(tensor: ir.TensorProtocol) -> ir.Tensor:

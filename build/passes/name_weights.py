@@ -14,20 +14,40 @@ class NameWeightsPass(GraphPass):
 
     name = "name-weights"
 
+    def requires(self, model: ir.Model) -> None:
+        """A weight has no name of its own."""
+        if not needed(model):
+            raise ir.passes.PreconditionError("every weight has a name already")
+
     def rewrite(self, model: ir.Model) -> int:
         """Rename in place; tables that already have a module's name are left alone."""
-        renamed = 0
-        taken = set(model.graph.initializers)
-        for node in model.graph:
-            weight = node.inputs[1] if node.op_type == "MatMul" else None
-            if weight is None or weight.const_value is None or "::" not in (weight.name or ""):
-                continue
-            path = _module_path(node.name or "")
-            if path and path not in taken:
-                weight.name = path
-                taken.add(path)
-                renamed += 1
-        return renamed
+        anonymous = _anonymous(model.graph)
+        for path, weight in anonymous.items():
+            weight.name = path
+        return len(anonymous)
+
+    def ensures(self, model: ir.Model) -> None:
+        """Every weight has its name."""
+        if needed(model):
+            raise ir.passes.PostconditionError(f"{next(iter(_anonymous(model.graph)))!r} was not named")
+
+
+def needed(model: ir.Model) -> bool:
+    """Whether there is a weight to name (not where the exporter had nothing to transpose)."""
+    return bool(_anonymous(model.graph))
+
+
+def _anonymous(graph: ir.Graph) -> dict[str, ir.Value]:
+    """The weights to rename, by the free names that they shall have."""
+    found: dict[str, ir.Value] = {}
+    for node in graph:
+        weight = node.inputs[1] if node.op_type == "MatMul" else None
+        if weight is None or weight.const_value is None or "::" not in (weight.name or ""):
+            continue
+        path = _module_path(node.name or "")
+        if path and path not in graph.initializers and weight not in found.values():
+            found.setdefault(path, weight)
+    return found
 
 
 def _module_path(node_name: str) -> str:

@@ -12,8 +12,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from build.errors import BuildError
-from build.passes import GraphPass
+from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.attend import Attention, attend, width
 from build.passes.attend_packed import attend_packed, mean_packed
 from build.passes.cuda_layout import CudaLayout
@@ -43,25 +42,70 @@ class PackTokensPass(GraphPass):
         super().__init__()
         self._kernels = kernels or PORTABLE
 
-    def rewrite(self, model: ir.Model) -> int:
-        """Pack every node between the embeddings and the pooling; 0 when no attention is fused.
-
-        Raises:
-            BuildError: a node in between is not known to work token by token.
-        """
+    def requires(self, model: ir.Model) -> None:
+        """Attention is fused, and every node between the embeddings and the pooling works token by token."""
         graph = model.graph
         if all(node.op_type != OPERATOR for node in graph):
-            return 0
-        end = pooled(graph)
-        hidden = _mean_source(end)
+            raise ir.passes.PreconditionError("no attention is fused")
+        region = _region(graph)
+        for node in region.nodes:
+            for value in node.outputs:
+                _shape_readers(region, value)
+
+    def rewrite(self, model: ir.Model) -> int:
+        """Pack every node between the embeddings and the pooling.
+
+        Raises:
+            UnsupportedGraphError: the kernels have no way to compute this attention or these positions.
+        """
+        graph, region = model.graph, _region(model.graph)
         layout = self._kernels.layout(graph, graph_input(graph, MASK))
-        packer = _Packer(graph, layout, self._kernels, _token_wise(graph, end if hidden is None else hidden))
-        packer.pack(outside=set() if hidden is None else set(hidden.consumers()) - packer.inside)
-        if hidden is not None:
-            end.replace_all_uses_with(self._kernels.mean(graph, layout, hidden))
+        _Packer(graph, layout, self._kernels, region).pack()
+        if region.hidden is not None:
+            region.end.replace_all_uses_with(self._kernels.mean(graph, layout, region.hidden))
         graph.sort()
         RemoveUnusedNodesPass()(model)
-        return len(packer.inside)
+        return len(region.nodes)
+
+    def ensures(self, model: ir.Model) -> None:
+        """No attention over padded texts is left."""
+        for node in model.graph:
+            if node.op_type == OPERATOR:
+                raise ir.passes.PostconditionError(f"{node.name!r} was not packed")
+
+
+@dataclass(frozen=True)
+class _Region:
+    """The nodes that work token by token, in order, and where they end."""
+
+    nodes: list[ir.Node]
+    end: ir.Value
+    """The text's vector before its normalisation."""
+    hidden: ir.Value | None
+    """The hidden states of which that is the mean; None where CLS is pooled."""
+
+
+def _region(graph: ir.Graph) -> _Region:
+    end = pooled(graph)
+    hidden = _mean_source(end)
+    return _Region(_token_wise(graph, end if hidden is None else hidden), end, hidden)
+
+
+def _shape_readers(region: _Region, value: ir.Value) -> list[ir.Node]:
+    """The nodes that read the shape of a padded value.
+
+    Raises:
+        UnsupportedGraphError: a node outside the region reads the value itself, and is not known to keep tokens apart.
+    """
+    # What computes the mean reads all tokens: the pass replaces it.
+    readers = [] if value is region.end or value is region.hidden else value.consumers()
+    found = [node for node in readers if node not in region.nodes]
+    for reader in found:
+        if reader.op_type != "Shape" or reader.attributes:
+            raise UnsupportedGraphError(
+                f"{reader.op_type} {reader.name!r} reads tokens and is not known to keep them apart"
+            )
+    return found
 
 
 def _token_wise(graph: ir.Graph, end: ir.Value) -> list[ir.Node]:
@@ -83,13 +127,15 @@ def _sources(node: ir.Node) -> list[ir.Value | None]:
         return list(node.inputs[:3])
     if node.op_type in _PER_TOKEN:
         if any((constant := array(value)) is not None and constant.ndim > 1 for value in node.inputs):
-            raise BuildError(f"{node.op_type} {node.name!r} takes a constant that differs from token to token")
+            raise UnsupportedGraphError(
+                f"{node.op_type} {node.name!r} takes a constant that differs from token to token"
+            )
         return list(node.inputs)
     if is_first_row(node) or matrix(node) is not None:
         return [node.inputs[0]]
     if _is_lookup(node):
         return []
-    raise BuildError(f"{node.op_type} {node.name!r} is not known to work token by token")
+    raise UnsupportedGraphError(f"{node.op_type} {node.name!r} is not known to work token by token")
 
 
 def _is_lookup(node: ir.Node) -> bool:
@@ -100,20 +146,19 @@ def _is_lookup(node: ir.Node) -> bool:
 class _Packer:
     """Rewrites the token-wise nodes in place, in order."""
 
-    def __init__(self, graph: ir.Graph, layout: Layout, kernels: Kernels, nodes: list[ir.Node]) -> None:
-        self.inside = set(nodes)
+    def __init__(self, graph: ir.Graph, layout: Layout, kernels: Kernels, region: _Region) -> None:
         self._kernels = kernels
         self._graph = graph
         self._layout = layout
-        self._nodes = nodes
+        self._region = region
         self._per_text: set[ir.Value] = set()
         """Values that hold a row per text, no longer one per token."""
 
-    def pack(self, outside: set[ir.Node]) -> None:
-        """Pack all; nodes `outside` may go on reading what they read, the caller replaces them."""
-        for node in self._nodes:
-            self._check_readers(node, outside)
+    def pack(self) -> None:
+        """Pack all; the mean of the tokens is left to the caller."""
+        for node in self._region.nodes:
             for value in node.outputs:
+                self._point_shape_readers(value)
                 value.shape = None  # The exporter noted `[batch, sequence, hidden]`.
             if node.op_type == OPERATOR:
                 self._attention(node)
@@ -124,18 +169,11 @@ class _Packer:
             elif any(value in self._per_text for value in node.inputs):
                 self._per_text.update(node.outputs)
 
-    def _check_readers(self, node: ir.Node, outside: set[ir.Node]) -> None:
-        """Point nodes that read the shape of a padded value at the input's; refuse any other reader."""
-        for value in node.outputs:
-            for reader in value.consumers():
-                if reader in self.inside or reader in outside or value is pooled(self._graph):
-                    continue
-                if reader.op_type != "Shape" or reader.attributes:
-                    raise BuildError(
-                        f"{reader.op_type} {reader.name!r} reads tokens and is not known to keep them apart"
-                    )
-                sizes = [self._layout.sizes, self._layout.scope.ints(width(value))]
-                reader.outputs[0].replace_all_uses_with(self._layout.scope.op("Concat", *sizes, axis=0))
+    def _point_shape_readers(self, value: ir.Value) -> None:
+        """Point nodes that read the shape of a padded value at the input's."""
+        for reader in _shape_readers(self._region, value):
+            sizes = [self._layout.sizes, self._layout.scope.ints(width(value))]
+            reader.outputs[0].replace_all_uses_with(self._layout.scope.op("Concat", *sizes, axis=0))
 
     def _lookup(self, node: ir.Node) -> None:
         table, index = node.inputs

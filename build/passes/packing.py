@@ -15,7 +15,7 @@ def packing_passes(pooling: Pooling) -> list[GraphPass]:
     """The passes, in order; the graph keeps its inputs and its output, and the output its values within 1e-6.
 
     They fit the exports of BERT, RoBERTa, XLM-RoBERTa, DistilBERT and MPNet. On another architecture one of them
-    raises BuildError and leaves the graph half rewritten: go on from a fresh copy of the plain graph.
+    raises UnsupportedGraphError and leaves the graph half rewritten: go on from a fresh copy of the plain graph.
     """
     trim: list[GraphPass] = [TrimLastLayerPass()] if pooling == "cls" else []
     return [FuseAttentionPass(), FuseGeluPass(), *trim, FoldAttentionBiasesPass(), PackTokensPass(), SortTextsPass()]

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from build.passes import GraphPass
+from build.passes import GraphPass, UnsupportedGraphError
 
 OUTPUT = "sentence_embedding"
+_HIDDEN = "last_hidden_state"
 Pooling = Literal["cls", "mean"]
 
 
@@ -23,11 +24,15 @@ class PoolOutputPass(GraphPass):
         self.name = f"pool-{pooling}-normalize"
         self._pooling = pooling
 
+    def requires(self, model: ir.Model) -> None:
+        """The graph's one output are the hidden states."""
+        outputs = [value.name for value in model.graph.outputs]
+        if outputs != [_HIDDEN]:
+            raise UnsupportedGraphError(f"the graph's outputs are {outputs}, not {_HIDDEN!r} alone")
+
     def rewrite(self, model: ir.Model) -> int:
-        """Replace the graph's one hidden-state output; 0 when it is not there."""
+        """Replace the graph's hidden-state output."""
         graph = model.graph
-        if len(graph.outputs) != 1 or graph.outputs[0].name != "last_hidden_state":
-            return 0
         hidden = graph.outputs[0]
         tape = ir.tape.Tape(graph)
         pooled = _first_row(tape, hidden) if self._pooling == "cls" else _masked_mean(tape, hidden, graph.inputs[1])
@@ -37,6 +42,11 @@ class PoolOutputPass(GraphPass):
         unit.shape, unit.type = ir.Shape([batch, width]), ir.TensorType(ir.DataType.FLOAT)
         graph.outputs[:] = [unit]
         return 1
+
+    def ensures(self, model: ir.Model) -> None:
+        """The graph's one output is the normalised vector."""
+        if [value.name for value in model.graph.outputs] != [OUTPUT]:
+            raise ir.passes.PostconditionError(f"the graph does not end in {OUTPUT!r}")
 
 
 def _op(tape: ir.tape.Tape, op: str, name: str, *inputs: ir.Value, **attributes: object) -> ir.Value:

@@ -4,9 +4,10 @@ import onnx_ir as ir
 
 from build.passes import GraphPass
 from build.passes.fuse_attention import MASK
-from build.passes.graph import Scope, graph_input
+from build.passes.graph import Scope, folder, graph_input
 
 _IDS = "input_ids"
+_PATH = "/sorting"
 
 
 class SortTextsPass(GraphPass):
@@ -18,10 +19,15 @@ class SortTextsPass(GraphPass):
 
     name = "sort-texts"
 
+    def requires(self, model: ir.Model) -> None:
+        """The graph takes ids and their mask."""
+        for name in (_IDS, MASK):
+            graph_input(model.graph, name)
+
     def rewrite(self, model: ir.Model) -> int:
         """Sort every input of the graph; they all have the texts on their first axis."""
         graph = model.graph
-        scope = Scope(graph, "/sorting")
+        scope = Scope(graph, _PATH)
         readers = {name: graph_input(graph, name).uses() for name in (_IDS, MASK)}
         order = _order(scope, scope.op("ReduceSum", graph_input(graph, MASK), scope.ints(1), keepdims=0))
         for name, uses in readers.items():
@@ -35,6 +41,13 @@ class SortTextsPass(GraphPass):
         graph.outputs[:] = [restored]
         graph.sort()
         return len(readers)
+
+    def ensures(self, model: ir.Model) -> None:
+        """Nothing but the sorting reads an input."""
+        for value in model.graph.inputs:
+            for node in value.consumers():
+                if folder(node) != _PATH:
+                    raise ir.passes.PostconditionError(f"{node.name!r} reads {value.name!r} unsorted")
 
 
 def _order(scope: Scope, keys: ir.Value) -> ir.Value:

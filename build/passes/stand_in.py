@@ -17,13 +17,27 @@ class StandInPass(GraphPass):
 
     name = "stand-in"
 
+    def requires(self, model: ir.Model) -> None:
+        """The graph is one for CUDA."""
+        if not _packed(model.graph):
+            raise ir.passes.PreconditionError("the graph has no packed attention")
+
     def rewrite(self, model: ir.Model) -> int:
         """Replace them all; the vectors stay the same within rounding."""
-        packed = [node for node in model.graph if node.op_type == PACKED_ATTENTION]
+        packed = _packed(model.graph)
         for node in packed:
             _replace(model.graph, node)
         model.graph.sort()
         return len(packed)
+
+    def ensures(self, model: ir.Model) -> None:
+        """A CPU can run the graph."""
+        for node in _packed(model.graph):
+            raise ir.passes.PostconditionError(f"{node.name!r} was not replaced")
+
+
+def _packed(graph: ir.Graph) -> list[ir.Node]:
+    return [node for node in graph if node.op_type == PACKED_ATTENTION]
 
 
 def _replace(graph: ir.Graph, node: ir.Node) -> None:

@@ -4,14 +4,29 @@ Its keys and values still come from every token; its query, its output projectio
 ten twelfths of the layer's work, shrink from a row per token to a row per text.
 """
 
+from dataclasses import dataclass
+
 import onnx_ir as ir
 
-from build.errors import BuildError
-from build.passes import GraphPass
+from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.fuse_attention import OPERATOR
 from build.passes.graph import Scope, is_first_row, matrix, pooled
 
 _PER_TOKEN = {"Add", "MatMul", "LayerNormalization", "Gelu"}
+
+
+@dataclass(frozen=True)
+class _LastLayer:
+    """What of the last layer works token by token: the query's projection, and all from attention to the output."""
+
+    attention: ir.Node
+    query: ir.Node
+    nodes: list[ir.Node]
+
+    @property
+    def entering(self) -> ir.Value:
+        """What the layer before hands over."""
+        return self.query.inputs[0]
 
 
 class TrimLastLayerPass(GraphPass):
@@ -26,25 +41,44 @@ class TrimLastLayerPass(GraphPass):
         super().__init__()
         self._every_query = every_query
 
+    def requires(self, model: ir.Model) -> None:
+        """Pooling is CLS, attention is fused and its three projections are apart."""
+        _last_layer(model.graph)
+
     def rewrite(self, model: ir.Model) -> int:
-        """Needs the attention fused and its three projections apart; 0 when the pooling is not CLS."""
-        graph = model.graph
-        chosen = pooled(graph).producer()
-        attentions = [node for node in graph if node.op_type == OPERATOR]
-        if chosen is None or not is_first_row(chosen) or not attentions:
-            return 0
-        last = attentions[-1]
-        query = _projection(last.inputs[0])
-        entering = query.inputs[0]
-        layer = _layer(chosen.inputs[0], {last.outputs[0], entering})
+        """Choose the first token before the nodes of the last layer."""
+        graph, last = model.graph, _last_layer(model.graph)
         scope = Scope(graph, "/pooling")
         if self._every_query:
-            _take_first(scope, layer, [entering, last.outputs[0]])
+            _take_first(scope, last.nodes, [last.entering, last.attention.outputs[0]])
         else:
-            _take_first(scope, [query, *layer], [entering])
-            _trim_bias(last, scope)
+            _take_first(scope, [last.query, *last.nodes], [last.entering])
+            _trim_bias(last.attention, scope)
         graph.sort()
         return 1
+
+    def ensures(self, model: ir.Model) -> None:
+        """The last layer reads first tokens: its query, or where it keeps every query, what is behind attention."""
+        last = _attentions(model.graph)[-1]
+        entering = _projection(last.inputs[0]).inputs[0]
+        chosen = last.outputs[0].consumers() if self._every_query else [entering.producer()]
+        if any(node is None or not is_first_row(node) for node in chosen):
+            raise ir.passes.PostconditionError(f"{last.name!r} is still read or asked for more than first tokens")
+
+
+def _attentions(graph: ir.Graph) -> list[ir.Node]:
+    return [node for node in graph if node.op_type == OPERATOR]
+
+
+def _last_layer(graph: ir.Graph) -> _LastLayer:
+    chosen, attentions = pooled(graph).producer(), _attentions(graph)
+    if chosen is None or not is_first_row(chosen):
+        raise ir.passes.PreconditionError("the pooling is not CLS")
+    if not attentions:
+        raise ir.passes.PreconditionError("no attention is fused")
+    query = _projection(attentions[-1].inputs[0])
+    nodes = _layer(chosen.inputs[0], {attentions[-1].outputs[0], query.inputs[0]})
+    return _LastLayer(attentions[-1], query, nodes)
 
 
 def _take_first(scope: Scope, nodes: list[ir.Node], values: list[ir.Value]) -> None:
@@ -65,7 +99,7 @@ def _projection(value: ir.Value | None) -> ir.Node:
     for node in sources:
         if node is not None and matrix(node) is not None:
             return node
-    raise BuildError(f"attention reads {value.name if value else 'nothing'!r}, not a linear layer")
+    raise UnsupportedGraphError(f"attention reads {value.name if value else 'nothing'!r}, not a linear layer")
 
 
 def _layer(hidden: ir.Value | None, entries: set[ir.Value]) -> list[ir.Node]:
@@ -78,7 +112,7 @@ def _layer(hidden: ir.Value | None, entries: set[ir.Value]) -> list[ir.Node]:
         if node is None or node in found:
             continue
         if node.op_type not in _PER_TOKEN:
-            raise BuildError(f"the last layer holds {node.op_type} {node.name!r}, which may mix tokens")
+            raise UnsupportedGraphError(f"the last layer holds {node.op_type} {node.name!r}, which may mix tokens")
         found.append(node)
         pending += node.inputs
     return found

@@ -8,9 +8,11 @@ import signal
 import subprocess
 from pathlib import Path
 
+import onnx_ir as ir
 import pytest
 
 from build.__main__ import main
+from build.passes.pack_tokens import PackTokensPass
 from server.model.artifact import open_artifact
 from server.model.staging import commit_staged, staging_folder
 from tests import tiny
@@ -99,6 +101,16 @@ def test_a_full_disk(built: Path, changed: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "error:" in done.stderr
+    assert digests(built) == before
+
+
+def test_a_defect_in_a_pass_ends_the_build(
+    built: Path, changed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digests(built)
+    monkeypatch.setattr(PackTokensPass, "rewrite", lambda *_: 1)
+    with pytest.raises(ir.passes.PostconditionError, match="was not packed"):
+        main(["--model", str(changed), "--models-dir", str(built), "--cache", str(tmp_path / "cache")])
     assert digests(built) == before
 
 

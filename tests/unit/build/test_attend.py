@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 from numpy.typing import NDArray
 
-from build.errors import BuildError
+from build.passes import UnsupportedGraphError
 from build.passes.attend import width
 from tests.unit.build.conftest import Run
 from tests.unit.build.graphs import Exported, packed, texts
@@ -58,7 +58,7 @@ def test_width_comes_from_the_weights(exported: Exported) -> None:
 
 
 def test_must_not_guess_a_width() -> None:
-    with pytest.raises(BuildError, match="unknown"):
+    with pytest.raises(UnsupportedGraphError, match="unknown"):
         width(ir.node("Abs", [ir.Value(name="x")]).outputs[0])
-    with pytest.raises(BuildError, match="no layer's output"):
+    with pytest.raises(UnsupportedGraphError, match="no layer's output"):
         width(ir.Value(name="x"))

@@ -7,9 +7,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from build.errors import BuildError
 from build.passes import apply
-from build.passes.name_weights import NameWeightsPass
+from build.passes.name_weights import NameWeightsPass, needed
 from tests.unit.build.conftest import Run
 
 
@@ -25,5 +24,6 @@ def test_structure_and_numbers(exported: Callable[[str], Path], run: Run) -> Non
 def test_must_not_fire_on_named_weights(exported: Callable[[str], Path]) -> None:
     model = ir.load(exported("bert"))
     apply(model, [NameWeightsPass()])
-    with pytest.raises(BuildError, match="nothing to rewrite"):
+    assert not needed(model)
+    with pytest.raises(ir.passes.PreconditionError, match="every weight has a name"):
         apply(model, [NameWeightsPass()])

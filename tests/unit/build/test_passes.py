@@ -1,23 +1,44 @@
-"""The pass base: a pass that finds nothing to do fails aloud, and says what ran before it."""
+"""The pass base: an unknown graph is told apart from a pass that fails, and both name what ran before."""
+
+from collections.abc import Callable
 
 import onnx_ir as ir
 import pytest
 
-from build.errors import BuildError
-from build.passes import GraphPass, apply
+from build.passes import GraphPass, UnsupportedGraphError, apply
 
 
 class Rename(GraphPass):
     """Renames the graph `times` times."""
 
-    def __init__(self, name: str, times: int) -> None:
+    def __init__(self, name: str, times: int = 1) -> None:
         super().__init__()
         self.name = name
         self._times = times
 
     def rewrite(self, model: ir.Model) -> int:
-        model.graph.name = self.name
+        if self._times:
+            model.graph.name = self.name
         return self._times
+
+
+class Named(Rename):
+    """Needs a graph of some name, and promises another."""
+
+    def requires(self, model: ir.Model) -> None:
+        if model.graph.name != "first":
+            raise UnsupportedGraphError(f"the graph is called {model.graph.name!r}")
+
+    def ensures(self, model: ir.Model) -> None:
+        if model.graph.name != "second":
+            raise ir.passes.PostconditionError("the graph was not renamed")
+
+
+class Broken(Rename):
+    """Stumbles over its own mistake."""
+
+    def rewrite(self, model: ir.Model) -> int:
+        raise KeyError(model.graph.name)
 
 
 def empty() -> ir.Model:
@@ -26,10 +47,26 @@ def empty() -> ir.Model:
 
 def test_runs_in_order_and_names_what_ran() -> None:
     model = empty()
-    assert apply(model, [Rename("first", 1), Rename("second", 3)]) == ["first", "second"]
+    assert apply(model, [Rename("first"), Named("second", 3)]) == ["first", "second"]
     assert model.graph.name == "second"
 
 
-def test_a_pass_without_a_match_names_itself_and_its_predecessors() -> None:
-    with pytest.raises(BuildError, match=r"'second' found nothing to rewrite.*passes before it: first"):
-        apply(empty(), [Rename("first", 1), Rename("second", 0), Rename("third", 1)])
+def test_an_unsupported_graph_names_the_pass_and_its_predecessors() -> None:
+    with pytest.raises(UnsupportedGraphError, match=r"called 'other' \(pass 'second', passes before it: other\)"):
+        apply(empty(), [Rename("other"), Named("second"), Rename("third")])
+
+
+@pytest.mark.parametrize(
+    ("defect", "error"),
+    [
+        (lambda: Rename("second", times=0), ir.passes.PostconditionError),
+        (lambda: Named("third"), ir.passes.PostconditionError),
+        (lambda: Broken("second"), KeyError),
+    ],
+    ids=["changes nothing", "breaks its promise", "raises"],
+)
+def test_a_defect_is_no_unsupported_graph(defect: Callable[[], GraphPass], error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        apply(empty(), [Rename("first"), defect()])
+    assert not isinstance(caught.value, UnsupportedGraphError)
+    assert caught.value.__notes__[-1].endswith("passes before it: first")
