@@ -1,1 +1,1 @@
-"""Admission, fairness between requests, and which texts run together."""
+"""Admission control, fair queueing and batching."""

@@ -1,10 +1,10 @@
-"""Whether a request can be answered while its caller still waits. Pure: whoever asks gives the time.
+"""Admission control: refuses a request that would be finished too late. Pure: the caller passes the time.
 
-Admission control by estimated completion: a request is refused when, behind all that was promised before, it would be
-finished too late at the speed measured of late. Refusing at once what cannot be done is what keeps the rest useful
-under overload (Zhou et al., "Overload Control for Scaling WeChat Microservices" (DAGOR), SoCC 2018). The queue is
-bounded by the time in it, as CoDel does (Nichols, Jacobson: ACM Queue 10, 2012), and by the age at which callers leave
-(Maurer, "Fail at Scale", ACM Queue 13, 2015) in place of a fixed target.
+A request is refused if its estimated completion, behind everything admitted before it and at the recently measured
+speed, is too late. Refusing hopeless requests early keeps the others useful under overload (Zhou et al., "Overload
+Control for Scaling WeChat Microservices" (DAGOR), SoCC 2018). The queue is bounded by the time spent in it, as in CoDel
+(Nichols, Jacobson: ACM Queue 10, 2012), with the age at which callers hang up in place of a fixed target (Maurer, "Fail
+at Scale", ACM Queue 13, 2015).
 """
 
 import math
@@ -18,22 +18,21 @@ from server.batching.throughput import Rate, Speed
 from server.errors import Cause, DeadlineError, OverloadedError
 
 MAX_RETRY_AFTER_S = 60
-# Of the time that a request has, so much may be planned for: the rest is for what no estimate knows, and for the way of
-# the answer to the caller.
+# Share of a request's time that estimates may use up; the rest allows for estimation errors and for sending the answer.
 PLANNED = 0.9
-# Patient requests go in the order in which they came beside impatient ones, but as if they had so long to be finished:
-# as the queue holds about as much, none waits longer than it would in a plain queue.
+# Requests without an earlier deadline are ranked as if they were due this long after admission, hence first in, first
+# out among themselves. The queue holds about as much work, so none waits longer than in a plain FIFO queue.
 PATIENT_S = 10.0
-# How far back the work of small requests is measured, which large ones cannot have.
+# Time constant of the measured rate of small requests' work, which is not available to large ones.
 SMALL_WINDOW_S = 2.0
 LEAST_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a request needs: tokens, and seconds of work of one stream by the measured cost.
+    """A request's demand: tokens, and seconds of work on one stream by the measured cost.
 
-    `since` is when its caller began to wait, where it did not say for how long.
+    `since` is when its caller began to wait, if the caller set no timeout of its own.
     """
 
     tokens: int
@@ -44,14 +43,14 @@ class Ask:
 
     @classmethod
     def of(cls, lengths: Iterable[int], pace: Pace, deadline: float, since: float | None = None) -> "Ask":
-        """Sum up texts of these lengths in tokens."""
+        """Return the demand of texts of these lengths in tokens."""
         counted = list(lengths)
         tokens = sum(counted)
         return cls(tokens, sum(map(pace.work_s, counted)), tokens <= pace.slice_tokens, deadline, since)
 
 
 class Admission:
-    """Knows how fast work is done, and how long callers wait."""
+    """Checks requests against the measured speed and the patience of callers."""
 
     def __init__(self, pace: Pace, speed: Speed, patience: Patience) -> None:
         self._pace = pace
@@ -61,11 +60,11 @@ class Admission:
 
     @property
     def stretch(self) -> float:
-        """Seconds that a second of work takes with all streams on it."""
+        """Seconds that all streams together take for one second of work."""
         return self._speed.ratio / self._pace.streams
 
     def large_stretch(self, now: float) -> float:
-        """Return the same for large requests, which have what small ones leave."""
+        """Return the same for large requests, which get only the capacity that small ones leave."""
         return self.stretch / max(LEAST_SHARE, 1 - self.stretch * self._small.per_s(now))
 
     def note(self, ask: Ask, now: float) -> None:
@@ -74,10 +73,10 @@ class Admission:
             self._small.note(ask.work_s, now)
 
     def due_by(self, work_s: float, deadline: float, since: float | None, now: float) -> float:
-        """Return when a request's caller stops waiting, as far as is known.
+        """Return when a request's caller is expected to stop waiting.
 
-        What was learned is of requests that take less: one that takes longer by itself, with the batch that may be
-        under way, may wait as long besides. Else callers who leave within a batch would have all others refused.
+        A request that takes longer than the learned bound even on an idle server, behind one running batch, gets the
+        bound on top of that time. Otherwise callers who hang up within a batch's time would have all others refused.
         """
         if since is None:
             return deadline
@@ -87,20 +86,20 @@ class Admission:
         return min(deadline, since + (bound if own_s < bound else own_s + bound))
 
     def rank(self, due_by: float, now: float) -> float:
-        """Return the place of a request in the order of deadlines."""
+        """Return a request's sort key in the order of deadlines."""
         return min(due_by, now + PATIENT_S)
 
     def check(
         self, ask: Ask, start: float, large: Callable[[], Timetable[WaitsT]], now: float, tokenized_s: float = 0.0
     ) -> None:
-        """Return if `ask` can be finished in time.
+        """Check that `ask` can be finished in time.
 
-        `start` is when all small requests before it will have been computed, and `large` makes the order of the large
-        ones that wait. Those that are being tokenized need `tokenized_s` of work besides, before a large one.
+        `start` is when the small requests ahead of it will have been computed, and `large` returns the timetable of the
+        queued large ones. Requests still being tokenized add `tokenized_s` of work ahead of a large one.
 
         Raises:
-            OverloadedError: not now.
-            DeadlineError: not even alone.
+            OverloadedError: it cannot at the current load.
+            DeadlineError: it could not even on an idle server.
         """
         own_s = self.stretch * ask.work_s
         if now + own_s > ask.deadline:
@@ -115,12 +114,12 @@ class Admission:
 
 
 def retry_after_s(seconds: float) -> int:
-    """Round up to what Retry-After may say."""
+    """Round up to whole seconds for Retry-After, from 1 to MAX_RETRY_AFTER_S."""
     return min(MAX_RETRY_AFTER_S, max(1, math.ceil(seconds)))
 
 
 def too_late() -> DeadlineError:
-    """Make the error of a request that is not finished in time."""
+    """Return the error for a request that is not finished in time."""
     return DeadlineError("the request was not computed in time (REQUEST_TIMEOUT_S); send fewer texts or try later")
 
 

@@ -1,7 +1,7 @@
-"""Requests in, batches out: a thin asyncio shell around the pure plan and the inference threads.
+"""Dynamic batching: a thin asyncio shell around the pure scheduler and the inference threads.
 
-Texts of different requests share batches, and one request's texts may spread over several. Nothing waits for a
-batch to fill: whatever is queued when a thread is about to fall idle is planned then.
+A batch can hold texts of several requests, and a request's texts can be spread over several batches. There is no
+batching delay: a batch is formed of whatever is queued when a thread is about to become idle.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# How long before a batch should end the next one is planned and handed over, so that its thread never waits for the
-# event loop. Later arrivals miss that batch, so it is short.
+# How long before the expected end of a batch the next one is submitted, so that the thread never waits for the event
+# loop. Kept short, because later arrivals miss that batch.
 LEAD_S = 0.003
 
 
 class Batcher:
-    """Admits requests within a bound and runs planned batches on threads. Use from one event loop."""
+    """Admits requests into a bounded queue and runs them in batches on threads. Use from one event loop."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Batcher:
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Run batches on `engine` and `threads`, as many at once as `pace` has streams."""
+        """Run up to `pace.streams` batches at once on `engine` and `threads`."""
         self._engine = engine
         self._pace = pace
         self._metrics = metrics
@@ -59,38 +59,38 @@ class Batcher:
 
     @property
     def queued_tokens(self) -> int:
-        """Tokens that are admitted and not yet answered."""
+        """Tokens admitted and not yet answered."""
         return self._queue.held
 
     @property
     def queued_requests(self) -> int:
-        """Requests that are admitted and not yet answered."""
+        """Requests admitted and not yet answered."""
         return self._scheduler.requests
 
     @property
     def queued_s(self) -> float:
-        """The time they should take at the speed measured of late."""
+        """Estimated seconds to compute all admitted tokens, at the recently measured speed."""
         return self._scheduler.queued_s
 
     @property
     def patience_s(self) -> float:
-        """How long callers who do not say so wait, as far as is known; endless where nothing is."""
+        """Learned seconds that callers who set no timeout wait; infinite if unknown."""
         return self._scheduler.patience.bound(self._clock())
 
     @property
     def dimension(self) -> int:
-        """Components of a vector."""
+        """Number of components of a vector."""
         return self._engine.dimension
 
     @property
     def running_s(self) -> float:
-        """How long a thread has been at its batch, the longest of them; 0 when all are idle."""
+        """Seconds that the oldest running batch has been running; 0 if all threads are idle."""
         return self._in_hand.running_s
 
     async def embed(self, sequences: Sequence[Ids], deadline: float, since: float | None = None) -> Embedded:
-        """Compute vectors for one request, in order; all of its texts are admitted or none.
+        """Admit one request as a whole and compute its vectors, in order.
 
-        For `deadline`, `since` and what is raised see `admit` and `compute`.
+        See `admit` and `compute` for `deadline`, `since` and the exceptions.
         """
         with self.admit(list(map(len, sequences)), deadline, since) as permit:
             return await self.compute(sequences, permit)
@@ -99,15 +99,15 @@ class Batcher:
     def admit(
         self, lengths: Sequence[int], deadline: float, since: float | None = None, room: int = 1
     ) -> Iterator[Permit]:
-        """Hold room during the block for a request with texts of about these lengths, which may not be known yet.
+        """Reserve queue space during the block for a request with texts of these lengths, which may be estimates.
 
-        `deadline` and `since`, when its caller began to wait if it did not say for how long, are on this batcher's
-        clock. With less than `room` tokens left in the queue it is refused even if it needs fewer.
+        `since` is when its caller began to wait, if the caller set no timeout of its own; it and `deadline` are on this
+        batcher's clock. With fewer than `room` free tokens in the queue the request is refused even if it needs fewer.
 
         Raises:
-            OverloadedError: the queue is full, or others take longer than the caller waits.
+            OverloadedError: the queue is full, or requests ahead take longer than the caller waits.
             UnavailableError: the batcher is closing.
-            DeadlineError: it takes longer by itself.
+            DeadlineError: the request alone would miss its deadline.
         """
         self._check_open()
         with self._scheduler.admit(self._scheduler.ask(lengths, deadline, since), room) as permit:
@@ -117,9 +117,9 @@ class Batcher:
         """Compute vectors for the texts of an admitted request, in order.
 
         Raises:
-            OverloadedError: they are more than was estimated, and there is no room or time for that.
+            OverloadedError: they exceed the estimate, and there is not enough room or time for them.
             UnavailableError: the batcher is closing.
-            DeadlineError: the deadline passed first, or would.
+            DeadlineError: the deadline passed, or would pass, first.
             InferenceError: a batch with texts of this request failed.
         """
         self._check_open()
@@ -130,11 +130,11 @@ class Batcher:
         return await self._wait_for(job)
 
     async def probe(self, ids: Ids, deadline: float) -> Embedded:
-        """Compute one text before all that wait, whether there is room or not.
+        """Compute one text ahead of the queue, even if the queue is full.
 
         Raises:
             DeadlineError: `deadline` passed first.
-            InferenceError: it failed.
+            InferenceError: inference failed.
         """
         job = self._job(1, deadline, None, small=True)
         self._scheduler.enqueue_first(job, [ids])
@@ -145,36 +145,36 @@ class Batcher:
             self._queue.release(share)
 
     def check_room(self, tokens: int = 1) -> None:
-        """Tell whether the queue has room for `tokens` more; when idle it has for any number.
+        """Check that the queue has room for `tokens` more; an idle one has room for any number.
 
         Raises:
-            OverloadedError: it has not.
+            OverloadedError: the queue is full.
             UnavailableError: the batcher is closing.
         """
         self._check_open()
         self._scheduler.check_room(tokens)
 
     def check_time(self, deadline: float) -> None:
-        """Tell whether the shortest text would be computed before `deadline`.
+        """Check that the shortest text would be computed before `deadline`.
 
         Raises:
-            OverloadedError: others take longer.
+            OverloadedError: requests ahead take longer.
             UnavailableError: the batcher is closing.
-            DeadlineError: it takes longer by itself.
+            DeadlineError: it would miss the deadline even alone.
         """
         self._check_open()
         self._scheduler.check(self._scheduler.ask([1], deadline, None))
 
     def note_patience(self, age_s: float, *, left: bool) -> None:
-        """Learn from a caller who did not say how long it would wait: it left at this age, or was answered."""
+        """Record that a caller without a timeout of its own hung up (`left`) or was answered after `age_s`."""
         self._scheduler.patience.note(age_s, self._clock(), left=left)
 
     def retry_after_s(self) -> int:
-        """Estimate when today's queue will have drained at the rate measured of late, in whole seconds."""
+        """Estimate when the current queue will have drained at the recently measured rate, in whole seconds."""
         return retry_after_s(self.queued_s)
 
     async def close(self, timeout_s: float) -> bool:
-        """Refuse new requests and wait for the admitted ones, at most `timeout_s`; tell whether all ended."""
+        """Refuse new requests and wait up to `timeout_s` for the admitted ones; return whether all ended."""
         self._closing = True
         try:
             async with asyncio.timeout(timeout_s):
@@ -205,19 +205,19 @@ class Batcher:
             raise too_late() from None
 
     def _dispatch(self) -> None:
-        """Start batches while a thread is idle and a text waits."""
+        """Start batches while a thread is idle and texts are queued."""
         if self._in_hand.idle:
             limits = self._scheduler.limits()
             while self._in_hand.idle and self._start(limits):
                 pass
 
     def _prepare(self) -> None:
-        """Hand the next batch over shortly before a running one ends."""
+        """Submit the next batch shortly before a running one ends."""
         if self._in_hand.may_prepare:
             self._start(self._scheduler.limits())
 
     def _start(self, limits: BatchLimits) -> bool:
-        """Hand a batch over; tell whether there was one."""
+        """Submit the next batch; return whether there was one."""
         batch, expired = self._scheduler.next_batch(limits)
         for text in expired:
             text.job.fail(too_late())
@@ -228,13 +228,13 @@ class Batcher:
         return True
 
     def _compute(self, batch: Batch) -> Vectors:
-        """Runs on an inference thread; of a batch that nobody waits for any more nothing is computed."""
+        """Run `batch` on an inference thread, unless all of its requests have ended."""
         if not batch.wanted:
             return np.empty((0, self._engine.dimension), np.float32)
         return self._engine.embed([text.ids for text in batch.texts])
 
     def _begin(self, batch: Batch | None) -> None:
-        """Where a thread has begun `batch`, prepare the one after it in time."""
+        """If a thread has started `batch`, schedule the submission of the next one."""
         if batch:
             left = self._pace.cost.seconds(batch.load) - LEAD_S
             asyncio.get_running_loop().call_later(max(0.0, left), self._prepare)

@@ -1,4 +1,4 @@
-"""The first runs of an engine: they bring memory to its peak and measure what a batch costs here."""
+"""Calibration at startup: warms the engine up to its peak memory, measures the cost of batches, and sizes them."""
 
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -14,28 +14,28 @@ from server.inference.device import DeviceName
 from server.inference.engine import Engine, Ids, Vectors
 from server.settings import Settings
 
-# The largest budget that auto chooses: beyond it a batch would make everyone wait, and memory grow, for nothing.
+# Upper bound for MAX_BATCH_TOKENS=auto: larger batches add latency and memory but no throughput.
 MOST_TOKENS: dict[DeviceName, int] = {"cpu": 4096, "cuda": 65536}
-# Work that may wait by default. Longer than that, callers are better served by a refusal than by a place in the queue.
+# Default queue length in seconds of work; a caller that would wait longer is better served by a refusal.
 QUEUE_S = 10.0
 LEAST_QUEUE_BATCHES = 8
-# Full batches reach this share of the best throughput, slices of large requests that one: a tenth of the speed is
-# worth what small requests then wait less.
+# Share of the best throughput reached by full batches, and by slices of large requests, which trade a tenth of the
+# speed for less waiting of small requests.
 FULL_SPEED = 0.97
 SLICED_SPEED = 0.9
 LEAST_SLICE_TOKENS = 64
 SHORT = 8
-# Threads that share a batch wait for the slowest of them at every operator, which costs a small model a quarter of its
-# speed and more where the event loop interrupts them. So each computes batches of its own where the longest text then
-# takes no longer than this; a large model needs them all for one text.
+# Threads that share a batch synchronize at every operator, which costs a small model a quarter of its speed, and more
+# when the event loop preempts one of them. So each thread runs its own batches if the longest text then takes no longer
+# than this; a large model needs all threads for one text.
 STREAM_S = 0.25
-# The longest text is timed again where that costs the start no more than this.
+# The longest text is timed a second time only if that delays startup by no more than this.
 QUICK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """A warm engine: its pace, and the vector of `ids` that it must give again as long as it is well."""
+    """The results of warming an engine: its pace, and the vector of `ids`, which a healthy engine reproduces."""
 
     pace: Pace
     ids: Ids
@@ -43,7 +43,7 @@ class Warm:
 
 
 def check_batch(settings: Settings, max_tokens: int) -> None:
-    """Check MAX_BATCH_TOKENS before anything slow is done.
+    """Check MAX_BATCH_TOKENS before the slow steps of startup.
 
     Raises:
         StartError: a batch could not hold the model's longest text.
@@ -54,10 +54,10 @@ def check_batch(settings: Settings, max_tokens: int) -> None:
 
 
 def check_streams(settings: Settings, threads: int, device: DeviceName) -> None:
-    """Check STREAMS before anything slow is done.
+    """Check STREAMS before the slow steps of startup.
 
     Raises:
-        StartError: they are no divisor of the threads, or more than the one that a GPU has.
+        StartError: it does not divide the number of threads, or exceeds 1 on a GPU.
     """
     streams = settings.streams or 1
     if streams > 1 and device == "cuda":
@@ -73,13 +73,13 @@ def warm_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> 
     """Measure `engine` on a GPU from the largest batch down; `text` is a short one.
 
     Raises:
-        StartError: the GPU's memory does not hold the longest text.
+        StartError: the longest text does not fit into the GPU's memory.
     """
     return Warm(measure_gpu(engine, text, settings, packed=packed), text, engine.embed([text])[0])
 
 
 def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams: int) -> Warm:
-    """Run the largest batch there will be, made of the longest texts, in all streams at once; `text` is a short one."""
+    """Run the largest possible batch, of the longest texts, in all streams at once; `text` is a short one."""
     pace = plan_pace(cost, settings, engine.max_tokens, streams)
     if streams > 1 or pace.batch_tokens >= 2 * engine.max_tokens:
         texts, rest = divmod(pace.batch_tokens, engine.max_tokens)
@@ -91,16 +91,16 @@ def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams
 
 
 def worth_streams(cost: CostModel, max_tokens: int, threads: int) -> bool:
-    """Tell whether each of `threads` should compute batches of its own, from what they cost with all on one."""
+    """Return whether each thread should run its own batches, given the `cost` of a batch shared by all `threads`."""
     return threads > 1 and threads * cost.seconds(Load().plus(max_tokens)) <= STREAM_S
 
 
 def measure(engine: Engine, text: Ids, *, packed: bool, streams: int = 1) -> CostModel:
-    """Time runs of one text of three lengths, in all streams at once, and fit their cost.
+    """Time single texts of three lengths, in all streams at once, and fit a cost model.
 
-    The longest goes first, while memory is still to be had, and again only where it is quick: at the size of BGE-large
-    on two cores it takes half a second. What a first run adds to its time is there taken for attention's, on which
-    nothing hangs but when to prepare the next batch.
+    The longest is timed first, to reach peak memory early, and repeated only if it is quick: BGE-large takes half a
+    second on two cores. Without the repetition, first-run overhead is attributed to attention, which only affects when
+    the next batch is prepared.
     """
     long, middle, short = engine.max_tokens, max(1, engine.max_tokens // 8), min(SHORT, engine.max_tokens)
     with ThreadPoolExecutor(streams, "measuring") as pool:
@@ -114,9 +114,9 @@ def measure(engine: Engine, text: Ids, *, packed: bool, streams: int = 1) -> Cos
 
 
 def measure_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> Pace:
-    """Time a GPU's batches from the largest down, fit their cost, and take the smallest that is fast enough.
+    """Time batches on a GPU from the largest down, fit a cost model, and choose the smallest that is fast enough.
 
-    One text does not fill a GPU, so nothing can be told from its time but what a run costs.
+    A single text does not saturate a GPU, so its time shows only the fixed cost of a run.
     """
     timed = gpu_calibration.largest_first(engine, text, settings.max_batch_tokens or MOST_TOKENS["cuda"])
     most = timed[0].load.tokens
@@ -133,14 +133,14 @@ def plan_pace(cost: CostModel, settings: Settings, max_tokens: int, streams: int
 
 
 def pace_of(cost: CostModel, settings: Settings, batch: int, streams: int = 1) -> Pace:
-    """Resolve what follows from the batch: slices and MAX_QUEUE_TOKENS."""
+    """Derive the slice size and MAX_QUEUE_TOKENS from the batch size."""
     part = min(batch, max(LEAST_SLICE_TOKENS, cost.tokens_for(SLICED_SPEED)))
     queue = streams * max(LEAST_QUEUE_BATCHES * batch, round(QUEUE_S * cost.tokens_per_s(batch)))
     return Pace(cost, batch, part, settings.max_queue_tokens or queue, streams)
 
 
 def _seconds(engine: Engine, pool: Executor, streams: int, ids: Ids) -> float:
-    """Time one text in each stream."""
+    """Time one text running in every stream at once."""
     started = time.perf_counter()
     list(pool.map(engine.embed, [[ids]] * streams))
     return time.perf_counter() - started

@@ -1,38 +1,37 @@
-"""How long callers wait before they hang up, learned from those who did not say so. Pure.
+"""Estimates how long callers wait before they hang up, from requests without a timeout of their own. Pure.
 
-Kaplan-Meier's product-limit estimate (J. Am. Stat. Assoc. 53, 1958) of the share of callers who still wait at an age:
-a caller who was answered tells only that it would have waited at least so long, which the estimate takes into account.
-Observations count less as they age, against a fixed weight of callers who never hang up: so what was learned is
-forgotten once nobody hangs up any more, and a few who do teach nothing.
+The Kaplan-Meier estimator (J. Am. Stat. Assoc. 53, 1958) of the survival function of waiting callers: a caller who was
+answered is a right-censored observation. Observations decay exponentially, against a prior of fixed weight that callers
+never hang up. So the estimate returns to "never" once callers stop hanging up, and a few who do have no effect.
 """
 
 import math
 
-# Nobody can be served sooner than this under load, so who leaves sooner tells nothing: neither a port scan nor an
-# attacker can bring the bound lower.
+# Callers who leave sooner than this are ignored: under load nobody could have been answered by then, and a port scan or
+# an attacker must not lower the bound further.
 FLOOR_S = 0.25
 MOST_S = 60.0
-# Ages are counted in steps of 10 %, of which the lower end is taken.
+# The histogram's bins grow by 10 % each; a bin stands for its lower edge.
 STEP = 1.1
-# The age at which so many have left is what a request may take.
+# A request may take until this share of callers has hung up.
 LEFT = 0.2
-# Callers who never hang up, taken for granted: at least five must leave before anything is learned.
+# Weight of the prior that callers never hang up: at least five must leave before the bound becomes finite.
 PATIENT = 20.0
 HALF_LIFE_S = 30.0
-# What was observed weighs so much at most beside them, so that many observations are forgotten about as soon as few.
+# Maximum weight of the observations against that prior, so that many are forgotten about as quickly as few.
 MOST_WEIGHT = 500.0
-# Once nobody has left for so long, what was observed weighs no more than this: a crowd that left at once is forgotten
-# within five half-lives, even where all who could tell otherwise are refused meanwhile.
+# After this long without a hang-up, the observations' weight is capped at QUIET_WEIGHT. So a burst of hang-ups is
+# forgotten within five half-lives, even if all later callers are refused and no new observations arrive.
 QUIET_S = 10.0
 QUIET_WEIGHT = 80.0
-# How old an estimate may be, in seconds.
+# Maximum age of a cached estimate, in seconds.
 FRESH_S = 0.1
 
 _AGES = math.ceil(math.log(MOST_S / FLOOR_S) / math.log(STEP))
 
 
 class Patience:
-    """Ages at which callers hung up or were answered, and the age up to which most of them wait."""
+    """A decaying histogram of the ages at which callers hung up or were answered, and the bound estimated from it."""
 
     def __init__(self) -> None:
         self._left = [0.0] * _AGES
@@ -44,7 +43,7 @@ class Patience:
         self._estimated = -math.inf
 
     def note(self, age_s: float, now: float, *, left: bool) -> None:
-        """Learn from a request that ended at this age: its caller left, or was answered."""
+        """Record a request that ended at this age: its caller hung up (`left`), or was answered."""
         if age_s < FLOOR_S:
             return
         self._decay(now)
@@ -55,7 +54,7 @@ class Patience:
             self._last_left = max(self._last_left, now)
 
     def bound(self, now: float) -> float:
-        """Return the age in seconds by which a request should be answered; endless while callers are patient."""
+        """Return the age in seconds by which a request should be answered; infinite while callers are patient."""
         if now - self._estimated >= FRESH_S:
             self._estimated = now
             self._decay(now)

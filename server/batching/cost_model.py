@@ -1,4 +1,4 @@
-"""What a batch costs on this machine, as a function of its texts' lengths. Pure."""
+"""Cost model: the time of a batch on this machine as a function of its texts' lengths. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Texts that run together, by what their cost depends on; lengths in tokens."""
+    """The statistics of a batch's texts that determine its cost; lengths in tokens."""
 
     texts: int = 0
     tokens: int = 0
@@ -22,9 +22,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """Seconds of a run: a fixed part, one for each token (linear layers), one for each token pair (attention).
+    """Seconds of a run: a fixed part, a part per token (linear layers) and a part per token pair (attention).
 
-    A `packed` graph computes real tokens only; another one computes every text as long as the longest.
+    A `packed` graph computes real tokens only; any other graph pads every text to the longest.
     """
 
     run_s: float
@@ -44,26 +44,26 @@ class CostModel:
         return _work(load, packed=self.packed)[0]
 
     def cheaper_together(self, load: Load, length: int) -> bool:
-        """Tell whether a text of `length` tokens costs less in the run of `load` than in one of its own."""
+        """Return whether a text of `length` tokens costs no more in the run of `load` than in a run of its own."""
         return self.seconds(load.plus(length)) <= self.seconds(load) + self.seconds(Load().plus(length))
 
     def tokens_per_s(self, batch_tokens: int) -> float:
-        """Estimate the speed of full batches, attention left out."""
+        """Estimate the throughput of batches of this size, without attention."""
         return batch_tokens / max(self.run_s + batch_tokens * self.token_s, 1e-9)
 
     def tokens_for(self, share: float) -> int:
         """Return the smallest batch, in tokens, that reaches this share of the best throughput.
 
-        A batch of n tokens runs at n / (run_s + n * token_s) tokens a second, the best is 1 / token_s.
+        A batch of n tokens runs at n / (run_s + n * token_s) tokens per second; the limit is 1 / token_s.
         """
         return round(self.run_s / self.token_s * share / (1 - share)) if self.token_s else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a batch costs, how many tokens it may compute, how many may be queued, and how many batches run at once.
+    """The cost model, the maximum tokens of a batch and of the queue, and the number of batches that run at once.
 
-    `slice_tokens` is what is computed at once of large requests while small ones are about.
+    Large requests are computed in slices of `slice_tokens` while small ones arrive.
     """
 
     cost: CostModel
@@ -73,18 +73,18 @@ class Pace:
     streams: int = 1
 
     def work_s(self, length: int) -> float:
-        """Estimate what a text of `length` tokens adds to the time of one stream, in slices; in seconds."""
+        """Estimate the seconds that a text of `length` tokens adds to one stream when computed in slices."""
         cost = self.cost
         return (cost.run_s / max(1, self.slice_tokens) + cost.token_s) * length + cost.pair_s * length**2
 
     @property
     def tokens_per_s(self) -> float:
-        """The speed of full batches of short texts, of all streams together."""
+        """Throughput of all streams together with full batches of short texts."""
         return self.streams * self.cost.tokens_per_s(self.batch_tokens)
 
 
 def fit(loads: Sequence[Load], seconds: Sequence[float], *, packed: bool) -> CostModel:
-    """Fit the model to the times of runs, by least squares of relative errors over what is not negative."""
+    """Fit a model to timed runs by least squares of the relative errors, with non-negative coefficients."""
     columns = np.array([[1.0, *_work(load, packed=packed)] for load in loads]) / np.array(seconds)[:, None]
     parts = np.zeros(3)
     kept = [0, 1, 2]
@@ -99,7 +99,7 @@ def fit(loads: Sequence[Load], seconds: Sequence[float], *, packed: bool) -> Cos
 
 
 def _work(load: Load, *, packed: bool) -> tuple[int, int]:
-    """The tokens and the token pairs that a run computes."""
+    """Return the tokens and the token pairs that a run computes."""
     if packed:
         return load.tokens, load.squares
     return load.texts * load.longest, load.texts * load.longest**2

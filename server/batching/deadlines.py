@@ -1,7 +1,7 @@
-"""Which of the waiting requests can still be finished in time, and in which order. Pure.
+"""Deadline scheduling: which queued requests can still be finished in time, and in which order. Pure.
 
-Earliest deadline first finishes all in time wherever any order does (Liu, Layland: J. ACM 20, 1973); where none does,
-Moore's algorithm (Management Science 15, 1968) leaves out the fewest.
+Earliest deadline first finishes all in time if any order does (Liu, Layland: J. ACM 20, 1973); otherwise Moore's
+algorithm (Management Science 15, 1968) minimizes the number of late ones.
 """
 
 import heapq
@@ -13,21 +13,21 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waits(Protocol):
-    """What is to be known of a request; times in seconds on one clock."""
+    """The attributes of a queued request that scheduling needs; times in seconds on one clock."""
 
     @property
     def work_s(self) -> float:
-        """What of it is still to be computed, in seconds of the measured cost."""
+        """Work still to be computed, in seconds by the measured cost."""
         ...
 
     @property
     def due_by(self) -> float:
-        """When its caller stops waiting, as far as is known."""
+        """When its caller is expected to stop waiting."""
         ...
 
     @property
     def rank(self) -> float:
-        """By when it goes before others: `due_by`, unless that is so far off that it would wait for ever."""
+        """Sort key: `due_by`, or earlier if that is so far off that the request would starve."""
         ...
 
     @property
@@ -40,14 +40,14 @@ WaitsT = TypeVar("WaitsT", bound=Waits)
 
 
 class Timetable(Generic[WaitsT]):
-    """The order in which requests are finished from `start` on, at `stretch` seconds for one of work.
+    """The order in which to finish requests from `start` on, at `stretch` seconds per second of work.
 
-    `in_time` are those that can be, `late` the others, those that have been begun first. `pressure` is the time that
-    all take over the time until the first deadline: up to 1 all are finished in time in whatever order.
+    `in_time` holds the requests that can meet their deadlines, `late` the others, already begun ones first. `pressure`
+    is the time needed for all, divided by the time until the first deadline: up to 1, any order meets all deadlines.
     """
 
     def __init__(self, requests: Iterable[WaitsT], start: float, stretch: float) -> None:
-        """Plan for some thousands of requests in a few milliseconds."""
+        """Build the timetable; a few milliseconds for thousands of requests."""
         self._stretch = stretch
         ranked = sorted(requests, key=lambda request: request.rank)
         work_s = stretch * sum(request.work_s for request in ranked)
@@ -59,27 +59,30 @@ class Timetable(Generic[WaitsT]):
         self._ranks = [request.rank for request in self.in_time]
         self._ends = list(accumulate((stretch * request.work_s for request in self.in_time), initial=start))
         spare = [request.due_by - end for request, end in zip(self.in_time, self._ends[1:], strict=True)]
-        # How much later each may end so that neither it nor one after it is late; nothing is after the last.
+        # How much each can be delayed without making it or a later one miss its deadline.
         self._spare = [*accumulate(reversed(spare), min, initial=math.inf)][::-1]
 
     def add(self, request: WaitsT) -> None:
-        """Put one more at the end, which is cheaper than a new timetable, and good until the next is made."""
+        """Append a request: an approximation until the next timetable is built, which costs more."""
         self._more.append(request)
         self._more_s += self._stretch * request.work_s
 
     def __iter__(self) -> Iterator[WaitsT]:
-        """Yield all in their order."""
+        """Yield all requests in order."""
         return chain(self.in_time, self._more, self.late)
 
     def lateness_s(self, work_s: float, due_by: float, rank: float) -> float:
-        """Return how late one more request would be, or make another that otherwise is not; not above 0 if it fits."""
+        """Return by how much one more request would be late, or would make another late; not above 0 if it fits."""
         place = bisect_right(self._ranks, rank)
         own_s = self._stretch * work_s + self._more_s
         return max(self._ends[place] + own_s - due_by, own_s - self._spare[place])
 
 
 def _divide(ranked: list[WaitsT], start: float, stretch: float) -> tuple[list[WaitsT], list[WaitsT]]:
-    """Leave out what needs most to be finished, hence seldom what has been begun; the latest among equals."""
+    """Split into in-time and late requests by Moore's algorithm.
+
+    It drops the requests with the most remaining work, hence rarely begun ones; among equals, the last.
+    """
     left_out: set[int] = set()
     kept: list[tuple[float, bool, int]] = []
     end = start

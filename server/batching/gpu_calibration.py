@@ -1,4 +1,4 @@
-"""How fast a GPU is at every size of batch, from the largest that its memory holds down to one text."""
+"""GPU calibration: times batches from the largest that fits into memory down to a single text."""
 
 import logging
 import time
@@ -13,34 +13,34 @@ from server.inference.engine import Engine, Ids
 
 logger = logging.getLogger(__name__)
 
-# Lengths, in shares of the longest text, that show what attention costs; and the one text that shows what a run costs.
+# Texts of a quarter of the longest show the cost of attention; one short text shows the fixed cost of a run.
 SHORTER = 4
 SHORT_TOKENS = 8
-# The first run of a shape also loads kernels and grows the arena.
+# Repetitions; the first run of a shape also loads kernels and grows the arena.
 RUNS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A batch and the seconds that it took."""
+    """A batch and its measured time."""
 
     load: Load
     seconds: float
 
     @property
     def tokens_per_s(self) -> float:
-        """Its speed."""
+        """Throughput."""
         return self.load.tokens / self.seconds
 
 
 def largest_first(engine: Engine, text: Ids, most: int) -> list[Timed]:
-    """Time batches of the longest text, `most` tokens and less, each half as large as the one before.
+    """Time batches of the longest text, starting from `most` tokens and halving each time.
 
-    Memory is at its peak first, so that the arena's pieces fit all that comes later. Where it does not suffice the
-    batch is halved, which the log says.
+    The largest runs first, so that later batches fit into the arena's existing chunks. A batch that does not fit into
+    memory is logged and halved.
 
     Raises:
-        StartError: it does not suffice for one text.
+        StartError: the memory does not hold even one text.
     """
     longest = np.resize(text, engine.max_tokens)
     timed: list[Timed] = []
@@ -55,14 +55,14 @@ def largest_first(engine: Engine, text: Ids, most: int) -> list[Timed]:
 
 
 def shorter(engine: Engine, text: Ids, most: int) -> list[Timed]:
-    """Time what tells the cost of a run, of a token and of attention apart: short texts, alone and many."""
+    """Time short texts, alone and in batches, to separate the cost of a run, of a token and of attention."""
     quarter = np.resize(text, max(1, engine.max_tokens // SHORTER))
     one = np.resize(text, min(SHORT_TOKENS, engine.max_tokens))
     return [_time(engine, [quarter] * max(1, most // len(quarter))), _time(engine, [quarter]), _time(engine, [one])]
 
 
 def enough(timed: Sequence[Timed], share: float) -> int:
-    """The tokens of the smallest batch that has this share of the best speed."""
+    """Return the tokens of the smallest batch that reaches this share of the best throughput."""
     best = max(run.tokens_per_s for run in timed)
     return min(run.load.tokens for run in timed if run.tokens_per_s >= share * best)
 

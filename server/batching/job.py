@@ -1,4 +1,4 @@
-"""One admitted request on its way through the batches: the request as a whole, and each of its texts."""
+"""An admitted request and its texts, from admission to the result."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ from server.inference.engine import Ids, Vectors
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A request's vectors, [texts, dimension], and the seconds it spent waiting and in inference."""
+    """A request's vectors, [texts, dimension], and the seconds it spent queued and in inference."""
 
     vectors: Vectors
     queue_s: float
@@ -20,11 +20,11 @@ class Embedded:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """One admitted request, until its last text is computed. Times on the batcher's clock.
+    """An admitted request, until its last text is computed. Times are on the batcher's clock.
 
-    A `small` one is as good as one text: someone may be waiting for it. `since` is when its caller began to wait, where
-    it did not say for how long; `due_by` is when it probably stops, and `rank` when this goes before others (see
-    server.batching.deadlines). `work_s` is what is not in a batch yet, in seconds of the measured cost.
+    A `small` request is no larger than one slice and treated as interactive. `since` is when its caller began to wait,
+    if the caller set no timeout of its own; `due_by` is when it is expected to stop waiting, and `rank` the sort key
+    (server.batching.deadlines). `work_s` is the work not yet in a batch, in seconds by the measured cost.
     """
 
     vectors: Vectors
@@ -44,27 +44,27 @@ class Job:
     computed_until: float = 0.0
 
     def waiting_texts(self) -> Iterator["Text"]:
-        """Yield the texts that no batch has yet, in order."""
+        """Yield the texts that are not yet in a batch, in order."""
         if self.unclaimed and not self.done.done():
             yield from (text for text in self.texts if not text.taken)
 
     def fail(self, error: ServiceError) -> None:
-        """End the request with `error`, unless it has ended already."""
+        """End the request with `error`, unless it has already ended."""
         if not self.done.done():
             self.done.set_exception(error)
 
     def receive(self, position: int, vector: Vectors) -> None:
-        """Take the vector of one text."""
+        """Store the vector of one text."""
         self.vectors[position] = vector
         self.remaining -= 1
 
     def spend(self, began: float, ended: float) -> None:
-        """Count a batch that had texts of this request; time in which another one had, too, counts once."""
+        """Add the time of a batch with texts of this request; overlapping batches count once."""
         self.inference_s += max(0.0, ended - max(began, self.computed_until))
         self.computed_until = max(self.computed_until, ended)
 
     def complete(self, now: float) -> None:
-        """Hand over the vectors once all are here, unless nobody waits any more."""
+        """Set the result once all vectors have been received, unless the request has already ended."""
         if not self.remaining and not self.done.done():
             queue_s = max(0.0, now - self.admitted - self.inference_s)
             self.done.set_result(Embedded(self.vectors, queue_s, self.inference_s))
@@ -72,7 +72,7 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Text:
-    """One queued text: its place in its request, its turn among all (none the same), and whether a batch has it."""
+    """A queued text: its position in the request, its unique turn among all, and whether it is in a batch (`taken`)."""
 
     job: Job
     position: int
@@ -84,17 +84,17 @@ class Text:
 
     @property
     def tokens(self) -> int:
-        """Length, special tokens included."""
+        """Length in tokens, special tokens included."""
         return len(self.ids)
 
     @property
     def due(self) -> float:
-        """When its turn comes, on the virtual clock (server.batching.fair_queue)."""
+        """When it is due, on the virtual clock (server.batching.fair_queue)."""
         return self.turn[0]
 
     @property
     def small(self) -> bool:
-        """Whether its request is a small one."""
+        """Whether its request is small."""
         return self.job.small
 
     @property
@@ -104,5 +104,5 @@ class Text:
 
     @property
     def settled(self) -> bool:
-        """Whether a batch has it, or its request has ended: answered, failed or given up."""
+        """Whether it is in a batch, or its request has ended: answered, failed or cancelled."""
         return self.taken or self.job.done.done()

@@ -1,4 +1,4 @@
-"""The texts that wait, in the order of their turns or of their requests' deadlines, and which of them are the same."""
+"""The queue of texts, in order of fair turns or of deadlines, with an index of identical ones."""
 
 import heapq
 from collections import defaultdict
@@ -11,11 +11,11 @@ Entry = tuple[tuple[float, int], Text]
 
 
 class PendingTexts:
-    """Two heaps by turn, of small and of large requests, and an index by token ids.
+    """Two heaps ordered by turn, for small and large requests, and an index by token ids.
 
-    Settled texts stay in a heap until their turn comes or they outnumber the others, so that neither the end of a
-    request nor an engine that hangs makes it slow or large. `tokens` counts those of all that wait, `small_s` the work
-    of small requests, and `large` are the large ones that have texts here.
+    Settled texts are removed lazily, when their turn comes or they outnumber the others. So ending a request is cheap,
+    and the heaps stay bounded even if the engine hangs. `tokens` counts all queued tokens, `small_s` the work of small
+    requests in seconds; `large` holds the large requests with queued texts.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class PendingTexts:
         self.large: dict[Job, None] = {}
 
     def add(self, text: Text) -> None:
-        """Let `text` wait for its turn."""
+        """Enqueue `text`."""
         self._push(text)
         self._alike[text.key][text] = None
         self._alive += 1
@@ -41,14 +41,14 @@ class PendingTexts:
             self.large[text.job] = None
 
     def in_turn(self) -> Iterator[Text]:
-        """Take texts out, first in turn first; those that are not used must be put back."""
+        """Pop texts in order of turn; the caller must put back those it does not use."""
         while self._small or self._large:
             yield heapq.heappop(self._next())[1]
 
     def in_order(self, jobs: Iterable[Job], due: float) -> Iterator[Text]:
-        """Take small requests' texts out, first in turn first; from `due` on show those of `jobs`.
+        """Pop small requests' texts due up to `due`, then yield those of `jobs`, then pop the rest.
 
-        Of those that are not used only the small ones must be put back.
+        Of the texts it does not use, the caller must put back only the small ones.
         """
         large = chain.from_iterable(job.waiting_texts() for job in jobs)
         text = next(large, None)
@@ -60,7 +60,7 @@ class PendingTexts:
                 text = next(large, None)
 
     def restart(self, due: float) -> None:
-        """Let each large request's next text be due then, and each later one when those before it will be served."""
+        """Reassign large requests' turns: the next text of each is due at `due`, later ones after those before them."""
         for job in self.large:
             later = due
             for text in job.waiting_texts():
@@ -69,15 +69,15 @@ class PendingTexts:
         self._large = _alive(self._large)
 
     def put_back(self, texts: Iterable[Text]) -> None:
-        """Let texts that were taken out wait on."""
+        """Return popped texts to the queue."""
         for text in texts:
             self._push(text)
 
     def claim(self, text: Text) -> list[Text]:
-        """Mark `text` and all that wait for the same vector as taken; return them, none if it was taken before."""
-        found = self._alike.pop(text.key, {})
-        alike = [other for other in found if not other.settled]
-        for other in found:
+        """Mark `text` and all identical queued texts as taken; return them, or nothing if it was taken before."""
+        queued = self._alike.pop(text.key, {})
+        alike = [other for other in queued if not other.settled]
+        for other in queued:
             self._leave(other)
         for other in alike:
             other.taken = other.job.begun = True
@@ -85,7 +85,7 @@ class PendingTexts:
         return alike
 
     def forget(self, texts: Iterable[Text]) -> int:
-        """Drop texts whose request has ended; return how many of them still waited."""
+        """Drop texts whose request has ended; return how many of them were still queued."""
         dropped = 0
         for text in texts:
             alike = self._alike.get(text.key, {})
@@ -99,7 +99,7 @@ class PendingTexts:
         return dropped
 
     def __len__(self) -> int:
-        """How many places the heaps have, those of settled texts included."""
+        """Number of heap entries, settled texts included."""
         return len(self._small) + len(self._large)
 
     def _push(self, text: Text) -> None:
@@ -117,7 +117,7 @@ class PendingTexts:
         job.work_s -= text.work_s
         job.unclaimed -= 1
         if text.small:
-            # Sums of floats drift: with nothing left there is nothing.
+            # Reset when empty, because floating-point sums drift.
             self.small_s = max(0.0, self.small_s - text.work_s) if self._alive else 0.0
         elif not job.unclaimed:
             self.large.pop(job, None)

@@ -1,4 +1,4 @@
-"""What one request holds of the queue, from the estimate before its texts are tokenized until it is answered. Pure."""
+"""A request's reservation of queue space, from the estimate before tokenization until it is answered. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from server.budget import Budget
 
 @dataclass(slots=True)
 class Estimates:
-    """The work of admitted requests that are still being tokenized, in seconds of the measured cost."""
+    """Total work of admitted requests that are still being tokenized, in seconds by the measured cost."""
 
     small_s: float = 0.0
     large_s: float = 0.0
     requests: int = 0
 
     def add(self, ask: Ask) -> None:
-        """Count one more."""
+        """Add a request."""
         self._change(ask, 1)
 
     def remove(self, ask: Ask) -> None:
-        """Count it no longer."""
+        """Remove a request."""
         self._change(ask, -1)
         if not self.requests:
-            self.small_s = self.large_s = 0.0  # sums of floats drift
+            self.small_s = self.large_s = 0.0  # floating-point sums drift
 
     def _change(self, ask: Ask, sign: int) -> None:
         self.requests += sign
@@ -33,10 +33,10 @@ class Estimates:
 
 
 class Permit:
-    """Room in the queue for one request: first for an estimate of it, then for what it turns out to need."""
+    """Reserved queue space for one request: first for an estimate, then for its actual size."""
 
     def __init__(self, ask: Ask, queue: Budget, estimates: Estimates) -> None:
-        """Take room for the estimate `ask`."""
+        """Reserve space for the estimate `ask`."""
         self.ask = ask
         self._queue = queue
         self._share = queue.take(ask.tokens)
@@ -44,13 +44,13 @@ class Permit:
         estimates.add(ask)
 
     def settle(self, ask: Ask) -> None:
-        """Hold room for `ask` in place of the estimate."""
+        """Replace the estimate by the actual size, `ask`."""
         self.release()
         self.ask = ask
         self._share = self._queue.take(ask.tokens)
 
     def release(self) -> None:
-        """Give back what is held; a second time nothing is."""
+        """Release the reserved space; idempotent."""
         self._queue.release(self._share)
         self._share = 0
         if self._estimates:

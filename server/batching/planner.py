@@ -1,4 +1,4 @@
-"""Which waiting texts run next. Pure: no clock, no thread, no socket."""
+"""Batch planning: chooses which queued texts run next. Pure: no clock, no thread, no socket."""
 
 import math
 from collections.abc import Iterator
@@ -7,21 +7,22 @@ from typing import Generic, Protocol, TypeVar
 
 from server.batching.cost_model import CostModel, Load, Pace
 
-# Texts passed over for one batch, so that planning stays short however many wait.
+# Maximum number of texts skipped while planning a batch, which bounds planning time for any queue length.
 PASSED = 64
-# Texts that are the same as one of the batch and are looked at for it: those behind them get their vectors all the same
-# (WaitingTexts.claim), and tens of thousands may wait.
+# Maximum number of duplicates considered while planning a batch: tens of thousands may be queued, and the rest share
+# the vector anyway (PendingTexts.claim).
 ALIKE = 1024
-# The share of the budget from which on looking for one more text that fits is not worth the time.
+# A batch filled to this share of its limit is not searched for further texts that fit.
 FULL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How much one batch computes, in tokens, padding included.
+    """Limits of one batch, in tokens, padding included.
 
-    `bulk_tokens` bounds a batch that begins with a text of a large request: whatever comes meanwhile waits for it.
-    `horizon` is the position of the virtual clock (server.batching.fair_queue).
+    `bulk_tokens` is the limit if the batch's first text belongs to a large request, so that later arrivals do not wait
+    for it too long. `horizon` is a time on the virtual clock (server.batching.fair_queue): large requests' texts due
+    before it may join a batch for small ones.
     """
 
     tokens: int
@@ -30,9 +31,10 @@ class BatchLimits:
 
     @classmethod
     def of_pace(cls, pace: Pace, waiting: int, horizon: float, *, sliced: bool) -> "BatchLimits":
-        """Limits for the next batch of one stream while `waiting` tokens wait; `sliced` keeps large requests short.
+        """Return the limits of one stream's next batch for a queue of `waiting` tokens.
 
-        Where there are more streams, none takes the others' share of what waits, as long as that costs no speed.
+        `sliced` limits large requests to slices. With several streams, each leaves the others their share of the queue,
+        as long as its batch does not get smaller than a slice.
         """
         tokens = pace.batch_tokens
         if pace.streams > 1:
@@ -40,41 +42,41 @@ class BatchLimits:
         return cls(tokens, min(tokens, pace.slice_tokens) if sliced else tokens, horizon)
 
     def of(self, first: "Pending") -> int:
-        """Return the bound of a batch that begins with this text."""
+        """Return the limit of a batch whose first text is `first`."""
         return self.tokens if first.small else self.bulk_tokens
 
 
 class Pending(Protocol):
-    """What planning needs to know of a text. `deadline` is seconds on the clock that `now` reads."""
+    """The attributes of a queued text that planning needs."""
 
     @property
     def tokens(self) -> int:
-        """Length, special tokens included."""
+        """Length in tokens, special tokens included."""
         ...
 
     @property
     def due(self) -> float:
-        """When its turn comes, on the virtual clock."""
+        """When it is due, on the virtual clock."""
         ...
 
     @property
     def small(self) -> bool:
-        """Whether its whole request is so small that someone may be waiting for it."""
+        """Whether its request as a whole is small enough to be treated as interactive."""
         ...
 
     @property
     def key(self) -> bytes:
-        """The same for texts that have the same vector."""
+        """Identifies the vector: equal for identical texts."""
         ...
 
     @property
     def deadline(self) -> float:
-        """From when on computing it is useless."""
+        """When computing it becomes useless, in seconds on the same clock as `now` in `plan`."""
         ...
 
     @property
     def settled(self) -> bool:
-        """Whether it need not be computed any more: nobody waits for it, or it runs already."""
+        """Whether it need not be computed any more: its request has ended, or it is in a batch."""
         ...
 
 
@@ -83,7 +85,7 @@ PendingT = TypeVar("PendingT", bound=Pending)
 
 @dataclass(slots=True)
 class BatchPlan(Generic[PendingT]):
-    """What became of the texts that were looked at; settled ones are in none of the lists."""
+    """The texts that were considered, by outcome; settled ones are in none of the lists."""
 
     batch: list[PendingT] = field(default_factory=list)
     expired: list[PendingT] = field(default_factory=list)
@@ -93,7 +95,7 @@ class BatchPlan(Generic[PendingT]):
     alike: int = 0
 
     def take(self, text: PendingT) -> None:
-        """Put `text` into the batch."""
+        """Add `text` to the batch."""
         self.batch.append(text)
         if text.key in self.keys:
             self.alike += 1
@@ -105,13 +107,13 @@ class BatchPlan(Generic[PendingT]):
 def plan(
     pending: Iterator[PendingT], cost: CostModel, limits: BatchLimits, now: float, lead_s: float = 0.0
 ) -> BatchPlan[PendingT]:
-    """Choose the next batch from texts that come in the order of their turns: the first one, then what fits.
+    """Choose the next batch from `pending`, which is in order of priority: the first text, then all that fit.
 
-    A text fits while the batch stays within its limit and it is cheaper in this batch than in one of its own; with
-    padding, that is a text of like length. One that is the same as another of the batch costs nothing. A batch for
-    small requests is not filled up with texts of large ones whose turn has not come. As the first always goes,
-    however long it is, every text goes in the end. No more of `pending` is taken than is looked at. A text
-    whose deadline has passed has expired, and one of a large request already `lead_s` before.
+    A text fits if the batch stays within its limit and the text is no cheaper in a batch of its own; with padding, that
+    means texts of similar length. A duplicate of a text in the batch is free. A batch for small requests is not filled
+    up with texts of large ones that are not yet due. The first text always runs, however long it is, so none starves.
+    `pending` is consumed only as far as needed. A text expires at its deadline; one of a large request, `lead_s`
+    earlier.
     """
     chosen: BatchPlan[PendingT] = BatchPlan()
     for text in pending:

@@ -1,6 +1,6 @@
-"""What is computed when, and what is refused: admission, turns, deadlines, batches. Pure: no loop, thread or socket.
+"""The scheduler: admission, fair turns, deadlines and batches. Pure: no event loop, thread or socket.
 
-The batcher runs what this plans on threads, and a simulation with a clock of its own does the same without computing.
+The batcher runs the planned batches on threads; the tests also drive the scheduler in a simulation with its own clock.
 """
 
 import math
@@ -24,19 +24,19 @@ from server.budget import Budget
 from server.errors import OverloadedError
 from server.inference.engine import Ids
 
-# Fair turns are taken up again where all work that waits takes half of the time until the first deadline.
+# Fair queueing resumes once all queued work takes at most this share of the time until the first deadline (hysteresis).
 CALM = 0.5
-# How long a timetable holds: what is computed meanwhile takes about the time it says, and what is admitted comes last.
+# How long a timetable is reused: meanwhile work is computed about as fast as planned, and new requests are appended.
 TIMETABLE_S = 0.05
-# For how long after a small request large ones are computed in slices.
+# How long large requests are computed in slices after a small one was admitted.
 SLICED_S = 1.0
 
 
 class Scheduler:
-    """Requests that wait, batches that run, and what is known of speed and patience."""
+    """Holds the queue, the submitted batches, and the measured speed and patience; decides what runs next."""
 
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
-        """Plan for an engine of this `pace`; `clock` gives seconds."""
+        """Schedule for an engine of this `pace`; `clock` returns seconds."""
         self.queue = Budget(pace.queue_tokens)
         self._estimates = Estimates()
         self.in_hand = InFlight(pace.streams, clock)
@@ -57,18 +57,18 @@ class Scheduler:
 
     @property
     def queued_s(self) -> float:
-        """How long what is admitted should take, at the speed of late."""
+        """Estimated seconds to compute all admitted tokens, at the recently measured speed."""
         return self.queue.held * self._speed.ratio / self._pace.tokens_per_s
 
     def ask(self, lengths: Iterable[int], deadline: float, since: float | None) -> Ask:
-        """Sum up what a request with texts of these lengths needs."""
+        """Return the demand of a request with texts of these lengths."""
         return Ask.of(lengths, self._pace, deadline, since)
 
     def check_room(self, tokens: int) -> None:
-        """Tell whether the queue has room for `tokens` more.
+        """Check that the queue has room for `tokens` more.
 
         Raises:
-            OverloadedError: it has not.
+            OverloadedError: the queue is full.
         """
         if not self.queue.has_room(tokens):
             raise OverloadedError(
@@ -77,24 +77,24 @@ class Scheduler:
             )
 
     def check(self, ask: Ask) -> None:
-        """Tell whether `ask` could be admitted now. An idle server takes anything, whatever the estimates say.
+        """Check that `ask` could be admitted now. An idle server admits any request, whatever the estimates say.
 
         Raises:
-            OverloadedError: the queue is full, or it cannot be finished in time behind others.
-            DeadlineError: it cannot be finished in time, whatever goes first.
+            OverloadedError: the queue is full, or the request cannot be finished in time at the current load.
+            DeadlineError: it could not be finished in time even on an idle server.
         """
         self.check_room(ask.tokens)
         self._check_time(ask, self._estimates)
 
     @contextmanager
     def admit(self, ask: Ask, room: int = 1) -> Iterator[Permit]:
-        """Hold room during the block for a request that needs about what `ask` says.
+        """Reserve queue space during the block for a request with the estimated demand `ask`.
 
-        With less than `room` tokens left in the queue it is refused even if it needs fewer.
+        With fewer than `room` free tokens in the queue it is refused even if it needs fewer.
 
         Raises:
-            OverloadedError: the queue is full, or it cannot be finished in time behind others.
-            DeadlineError: it cannot be finished in time, whatever goes first.
+            OverloadedError: the queue is full, or the request cannot be finished in time at the current load.
+            DeadlineError: it could not be finished in time even on an idle server.
         """
         self.check_room(room)
         self.check(ask)
@@ -105,13 +105,13 @@ class Scheduler:
             permit.release()
 
     def settle(self, permit: Permit, lengths: Iterable[int]) -> None:
-        """Hold room for texts of these lengths in place of the estimate, of which no more than that is refused.
+        """Replace the estimate by the actual lengths; only a request that exceeds it can be refused as overloaded.
 
-        What is still being tokenized does not count against it: it was admitted before most of that.
+        Requests still being tokenized do not count against it, since it was admitted before most of them.
 
         Raises:
-            OverloadedError: it needs more than was estimated, and there is no room or time for that.
-            DeadlineError: it cannot be finished in time, whatever goes first.
+            OverloadedError: the lengths exceed the estimate, and there is not enough room or time for them.
+            DeadlineError: the request could not be finished in time even on an idle server.
         """
         ask = self.ask(lengths, permit.ask.deadline, permit.ask.since)
         permit.release()
@@ -120,7 +120,7 @@ class Scheduler:
         permit.settle(ask)
 
     def enqueue(self, job: Job, sequences: Sequence[Ids], ask: Ask) -> None:
-        """Let the texts of a new request wait for their turns."""
+        """Enqueue the texts of a new request."""
         now = self._clock()
         if job.small:
             self._small_came = now
@@ -133,13 +133,14 @@ class Scheduler:
             self._timetable.add(job)
 
     def enqueue_first(self, job: Job, sequences: Sequence[Ids]) -> None:
-        """Let the texts of a small request go before all others."""
+        """Enqueue the texts of a small request ahead of all others."""
         self._add(job, sequences, [-math.inf] * len(sequences))
 
     def limits(self) -> BatchLimits:
-        """Say how large the next batch of each idle stream may be."""
+        """Return the limits of the next batch of each idle stream."""
         now, turns = self._clock(), self._turns
-        # Before the horizon large requests may join a batch for small ones: by their own turns, or by their common one.
+        # Ordered by deadline, large requests share one virtual time, which decides for all whether they may join a
+        # batch for small ones.
         horizon = math.inf if self._ordered else turns.now
         if self._ordered and turns.large >= turns.now:
             horizon = -math.inf
@@ -147,7 +148,7 @@ class Scheduler:
         return BatchLimits.of_pace(self._pace, self._waiting.tokens, horizon, sliced=sliced)
 
     def next_batch(self, limits: BatchLimits) -> tuple[Batch, list[Text]]:
-        """Plan a batch, empty where nothing waits; also return texts that can no longer be computed in time."""
+        """Plan the next batch, empty if nothing is queued; also return the texts that have expired."""
         now = self._clock()
         jobs = self._by_deadline(now)
         texts = self._waiting.in_turn() if jobs is None else self._waiting.in_order(jobs, self._turns.large)
@@ -156,16 +157,16 @@ class Scheduler:
         return self._claim(planned.batch), planned.expired
 
     def end(self, batch: Batch, seconds: float | None) -> Batch | None:
-        """Note that a batch ended, after `seconds` of computing if it succeeded; return the one that began thereby."""
+        """Record that a batch ended, after `seconds` if it was computed; return the one that started in its place."""
         if seconds is not None:
             self._speed.note(self._pace.cost.seconds(batch.load), seconds)
         return self.in_hand.end(batch)
 
     def forget(self, job: Job) -> int:
-        """Drop what still waits of a request that has ended; return how many texts that were."""
+        """Drop the queued texts of a request that has ended; return their number."""
         dropped = self._waiting.forget(job.texts) if job.unclaimed else 0
         if not self._waiting.large:
-            self._timetable = None  # it would keep the last ones, with their vectors, while nothing comes
+            self._timetable = None  # else it would keep ended requests and their vectors alive while idle
         return dropped
 
     def _add(self, job: Job, sequences: Sequence[Ids], due: Iterable[float]) -> None:
@@ -184,7 +185,7 @@ class Scheduler:
             self._admission.check(ask, start, partial(self._order, now), now, tokenized.large_s)
 
     def _start(self, now: float) -> float:
-        """Estimate when the small requests that wait will have been computed."""
+        """Estimate when all queued small requests will have been computed."""
         busy_s = self.in_hand.left_s(self._pace.cost, self._speed.ratio)
         return now + busy_s + self._admission.stretch * self._waiting.small_s
 
@@ -197,7 +198,7 @@ class Scheduler:
         return self._timetable
 
     def _learn(self, now: float) -> None:
-        """Apply what has been learned of patience to those that wait already."""
+        """Apply a changed patience bound to the large requests already queued."""
         bound = self.patience.bound(now)
         if bound == self._bound:
             return
@@ -208,7 +209,7 @@ class Scheduler:
             job.rank = self._admission.rank(job.due_by, job.admitted)
 
     def _by_deadline(self, now: float) -> Iterator[Job] | None:
-        """The large requests in the order of their deadlines, or None where fair turns finish all in time."""
+        """Return the large requests in deadline order, or None if fair turns finish all of them in time."""
         order = self._order(now)
         if order.pressure <= (CALM if self._ordered else 1.0):
             if self._ordered:
@@ -221,7 +222,7 @@ class Scheduler:
         return iter(order)
 
     def _lead_s(self, limits: BatchLimits) -> float:
-        """How long before its deadline a large request must begin: as long as a batch takes, where others wait."""
+        """Return how long before its deadline a large request must start: a batch's time, or 0 if none is in flight."""
         if not self.in_hand:
             return 0.0
         tokens = min(limits.bulk_tokens, self._waiting.tokens)

@@ -1,4 +1,4 @@
-"""The threads that compute, one for each stream, and how their results get back to the event loop."""
+"""Inference threads, one per stream, which report their results to the event loop."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """What became of one call: vectors or an error, and when it began and ended on time.monotonic()."""
+    """The outcome of one call: vectors or an error, and its start and end on time.monotonic()."""
 
     vectors: Vectors | None
     error: BaseException | None
@@ -32,16 +32,16 @@ Done = Callable[[BatchRun], None]
 
 
 class WorkerThreads:
-    """Run calls in the order they came; daemons, so that one that hangs cannot keep the process.
+    """Run calls in the order of submission, on daemon threads, so that a hung call cannot block process exit.
 
-    An exception belongs to its call. Anything worse (SystemExit, the interpreter's own, a lost GPU) ends its thread:
-    then `on_death` is called on the event loop, since a process without it would accept work that nobody does.
+    Every error is passed to the call's `done`. A lost GPU, or an error that is not an Exception (SystemExit), also ends
+    the thread, and `on_death` is called on the event loop; else the process would accept work that no thread computes.
     """
 
     def __init__(
         self, count: int, on_death: Callable[[BaseException], None], prepare: Callable[[], None] | None = None
     ) -> None:
-        """Have `count` threads, each of which calls `prepare` first; `on_death` is told of one that has ended."""
+        """Create `count` threads, each of which calls `prepare` first; `on_death` receives the error that ended one."""
         self._on_death = on_death
         self._prepare = prepare
         self._calls: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
@@ -51,7 +51,7 @@ class WorkerThreads:
         ]
 
     def submit(self, work: Work, done: Done) -> None:
-        """Begin `work` after all that was submitted before; `done` is called on this event loop."""
+        """Queue `work` for the threads; `done` is called on this event loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             for thread in self._threads:
@@ -59,7 +59,7 @@ class WorkerThreads:
         self._calls.put((work, done))
 
     def stop(self) -> None:
-        """End the threads once they have done what was submitted; does not wait for them."""
+        """End the threads after all submitted calls; does not wait for them."""
         for _ in self._threads:
             self._calls.put(None)
 
@@ -90,5 +90,5 @@ def _run(work: Work) -> BatchRun:
     began = time.monotonic()
     try:
         return BatchRun(work(), None, began, time.monotonic())
-    except BaseException as error:  # noqa: BLE001 - the caller waits for an answer whatever happens here
+    except BaseException as error:  # noqa: BLE001 - the caller must get an answer in any case
         return BatchRun(None, error, began, time.monotonic())
