@@ -57,10 +57,14 @@ def selectors(node: Expr) -> list[VectorSelector]:
     return found
 
 
+def _parsed(query: str) -> Expr:
+    return promql_parser.parse(query.replace("$__rate_interval", "1m"))
+
+
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_is_promql_about_series_and_labels_that_exist(scraped: str, query: str) -> None:
     series = series_of(scraped)
-    used = selectors(promql_parser.parse(query.replace("$__rate_interval", "1m")))
+    used = selectors(_parsed(query))
     assert used
     for selector in used:
         assert selector.name in series
@@ -76,6 +80,12 @@ def test_the_page_lists_every_metric_and_no_other(scraped: str) -> None:
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         told[family.name + ("_total" if family.type == "counter" else "")] = (family.type, labels)
     assert listed == told
+
+
+def test_the_dashboard_shows_every_metric_of_the_service(scraped: str) -> None:
+    shown = {selector.name for query in QUERIES for selector in selectors(_parsed(query))}
+    families = [family for family in text_string_to_metric_families(scraped) if family.name.startswith("embedding_")]
+    assert [family.name for family in families if not shown & {sample.name for sample in family.samples}] == []
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
