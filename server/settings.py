@@ -1,4 +1,4 @@
-"""Every setting of the server: one table, read once from the environment, checked whole, then frozen."""
+"""All settings of the server: one table, read once from the environment, validated together, then frozen."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class SettingsError(ValueError):
-    """One or more settings cannot be used; `problems` holds a line for each."""
+    """One or more settings are invalid; `problems` holds a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -28,7 +28,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table: environment name, default as it would be typed, parser, help."""
+    """A row of the table: environment variable, default before parsing, parser, help."""
 
     name: str
     default: str
@@ -40,19 +40,19 @@ class Setting:
         """Parse this setting from `environ`; unset and empty mean the default.
 
         Raises:
-            ValueError: the value cannot be used. The message names the setting and what is allowed.
+            ValueError: the value is invalid. The message names the setting and what is allowed.
         """
-        raw = environ.get(self.name, "").strip() or self.default
+        text = environ.get(self.name, "").strip() or self.default
         try:
-            return self.parse(raw)
+            return self.parse(text)
         except ValueError as error:
-            shown = MASK if self.secret else repr(mask(raw))
+            shown = MASK if self.secret else repr(mask(text))
             raise ValueError(f"{self.name}={shown}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings in force. None stands for `auto`, or for unset where the help says so."""
+    """The effective settings. None stands for `auto`, or for unset where the help says so."""
 
     model: str
     models_dir: Path
@@ -92,7 +92,7 @@ def resolve(environ: Mapping[str, str]) -> Settings:
     """Read all settings from `environ`.
 
     Raises:
-        SettingsError: with every setting that cannot be used, not only the first.
+        SettingsError: with every invalid setting, not only the first.
     """
     values: dict[str, Any] = {}
     problems = []
@@ -119,10 +119,10 @@ def _printable(value: object) -> str:
 def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
     span = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
 
-    def parse(raw: str) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", raw) or int(raw) < low or (high is not None and int(raw) > high):
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < low or (high is not None and int(text) > high):
             raise ValueError(f"must be {span}")
-        return int(raw)
+        return int(text)
 
     return parse
 
@@ -130,11 +130,11 @@ def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
 def _whole_or_auto(low: int) -> Callable[[str], int | None]:
     parse_whole = _whole(low)
 
-    def parse(raw: str) -> int | None:
-        if raw == "auto":
+    def parse(text: str) -> int | None:
+        if text == "auto":
             return None
         try:
-            return parse_whole(raw)
+            return parse_whole(text)
         except ValueError as error:
             raise ValueError(f"{error}, or auto") from None
 
@@ -142,65 +142,65 @@ def _whole_or_auto(low: int) -> Callable[[str], int | None]:
 
 
 def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        if raw.lower() not in allowed:
+    def parse(text: str) -> str:
+        if text.lower() not in allowed:
             raise ValueError(f"must be one of {', '.join(allowed)}")
-        return raw.lower()
+        return text.lower()
 
     return parse
 
 
-def _quantization(raw: str) -> str | None:
-    return _choice(QUANTIZATIONS)(raw) if raw else None
+def _quantization(text: str) -> str | None:
+    return _choice(QUANTIZATIONS)(text) if text else None
 
 
-def _boolean(raw: str) -> bool:
-    return _choice(("true", "false"))(raw) == "true"
+def _boolean(text: str) -> bool:
+    return _choice(("true", "false"))(text) == "true"
 
 
-def _seconds(raw: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", raw) or float(raw) <= 0:
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or float(text) <= 0:
         raise ValueError("must be a number of seconds greater than 0, at most 999999")
-    return float(raw)
+    return float(text)
 
 
-def _model(raw: str) -> str:
-    if not MODEL_NAME.fullmatch(raw.rstrip("/").rsplit("/", 1)[-1]):
+def _model(text: str) -> str:
+    if not MODEL_NAME.fullmatch(text.rstrip("/").rsplit("/", 1)[-1]):
         raise ValueError("must be the name of a built model, or a Hub id that ends in one (letters, digits, . _ -)")
-    return raw.rstrip("/")
+    return text.rstrip("/")
 
 
-def _host(raw: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", raw):
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", text):
         raise ValueError("must be an address or a host name, without a port")
-    return raw
+    return text
 
 
-def _keys(raw: str) -> Secret:
-    keys = [key.strip() for key in raw.split(",")] if raw else []
+def _keys(text: str) -> Secret:
+    keys = [key.strip() for key in text.split(",")] if text else []
     if any(not re.fullmatch(r"[\x21-\x7e]+", key) for key in keys):
         raise ValueError("must be keys of printable ASCII without spaces, separated by commas, none empty")
     return Secret(keys)
 
 
-def _origins(raw: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip() for origin in raw.split(",")) if raw else ()
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",")) if text else ()
     for origin in origins:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s,]+", origin):
             raise ValueError("must be origins such as https://example.org separated by commas, or *")
     return origins
 
 
-def _collector(raw: str) -> Location:
+def _collector(text: str) -> Location:
     try:
-        parts = urlsplit(raw)
-        known = not raw or bool(re.fullmatch(r"https?://[^/\s]+(/\S*)?", raw) and parts.hostname)
+        parts = urlsplit(text)
+        known = not text or bool(re.fullmatch(r"https?://[^/\s]+(/\S*)?", text) and parts.hostname)
         _ = parts.port
     except ValueError:
         known = False
     if not known:
         raise ValueError("must be the address of a collector, such as http://collector:4318")
-    return Location(raw)
+    return Location(text)
 
 
 SETTINGS: tuple[Setting, ...] = (

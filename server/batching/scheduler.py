@@ -24,7 +24,8 @@ from server.budget import Budget
 from server.errors import OverloadedError
 from server.inference.engine import Ids
 
-# Fair queueing resumes once all queued work takes at most this share of the time until the first deadline (hysteresis).
+# Hysteresis: fair queueing resumes once the queued large requests need at most this share of the time until the first
+# deadline.
 CALM = 0.5
 # How long a timetable is reused: meanwhile work is computed about as fast as planned, and new requests are appended.
 TIMETABLE_S = 0.05

@@ -1,1 +1,1 @@
-"""One request through the model: checks, tokens, cache, batch, vectors; start, readiness and liveness."""
+"""The embedding service: request validation, tokenization, cache and batching; startup, readiness and liveness."""

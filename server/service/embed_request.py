@@ -1,4 +1,4 @@
-"""What a caller wants embedded, free of any dialect: the checks that every route shares."""
+"""Embedding requests, independent of the dialect, and the validation that all routes share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from server.model.tokenization import PARAM, Inputs, Truncation, nothing_to_embe
 from server.service.blank_text import has_visible
 from server.settings import Settings
 
-# Which of a model's prompts an input type asks for; the first that the model has.
+# Names of the prompts to use for each input type; the first that the model has is used.
 PROMPTS_OF: dict[str, tuple[str, ...]] = {
     "query": ("query",),
     "search_query": ("query",),
@@ -27,7 +27,7 @@ DIRECTIONS: dict[str, Truncation] = {"Right": "END", "right": "END", "Left": "ST
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """A checked request: texts or token ids, how to read them, and which part of each vector to return."""
+    """A validated request: texts or token ids, tokenization options, and which part of each vector to return."""
 
     inputs: Inputs
     prompt: str = ""
@@ -37,26 +37,26 @@ class EmbedRequest:
 
     @property
     def characters(self) -> int:
-        """Characters to tokenize; token ids count none."""
+        """Number of characters to tokenize, 0 for token ids."""
         return sum(len(text) for text in self.inputs if isinstance(text, str))
 
 
 class Asker:
-    """Builds questions within one server's limits, for one model."""
+    """Validates the parts of requests against the server's limits and the served model."""
 
     def __init__(self, settings: Settings, manifest: Manifest) -> None:
         self.settings = settings
         self.manifest = manifest
         self.most_texts = settings.max_client_batch_size
-        # What the model is called: here, at its source, and as the server was told.
+        # All names of the model: in the manifest, at its source, and in MODEL.
         self.names = tuple(dict.fromkeys((manifest.name, manifest.source.id, settings.model)))
 
     def inputs(self, inputs: Inputs, key: str) -> Inputs:
-        """Return texts or token ids, found under `key`, if they can be embedded.
+        """Check that texts or token ids can be embedded, and return them; `key` names them in errors.
 
         Raises:
-            TooLargeError: more than MAX_CLIENT_BATCH_SIZE of them.
-            InvalidError: none, or one that is blank or longer than MAX_TEXT_CHARS.
+            TooLargeError: there are more than MAX_CLIENT_BATCH_SIZE.
+            InvalidError: there are none, or one is blank or longer than MAX_TEXT_CHARS.
         """
         self.check_size(inputs, key)
         entries: Sequence[str | list[int]] = inputs
@@ -66,11 +66,11 @@ class Asker:
         return inputs
 
     def check_size(self, inputs: Inputs, key: str) -> None:
-        """Return if there are any `inputs` under `key`, and not too many or too long ones.
+        """Check the number of `inputs` and their lengths; `key` names them in errors.
 
         Raises:
-            TooLargeError: more than MAX_CLIENT_BATCH_SIZE of them.
-            InvalidError: none, or one longer than MAX_TEXT_CHARS.
+            TooLargeError: there are more than MAX_CLIENT_BATCH_SIZE.
+            InvalidError: there are none, or one is longer than MAX_TEXT_CHARS.
         """
         if not inputs:
             raise InvalidError(f"{key} is an empty list; send at least one text", param=PARAM)
@@ -82,10 +82,10 @@ class Asker:
             self._check_length(index, text)
 
     def check_model(self, name: str) -> None:
-        """Return if `name` is the model that is served.
+        """Check that `name` is the served model.
 
         Raises:
-            UnknownModelError: it is another one; nothing is served in its place.
+            UnknownModelError: it is another model, which is never substituted by the served one.
         """
         if name not in self.names:
             raise UnknownModelError(
@@ -93,12 +93,12 @@ class Asker:
             )
 
     def prompt(self, input_type: str | None, prompt_name: str | None) -> str:
-        """Return the prompt asked for by name or by input type.
+        """Return the prompt selected by name or by input type.
 
-        A type whose prompt the model does not have adds nothing: most models have one for queries only.
+        It is empty if the model has no prompt for the type: most models have one for queries only.
 
         Raises:
-            InvalidError: an unknown name or type, or two that ask for different prompts.
+            InvalidError: the name or type is unknown, or they select different prompts.
         """
         prompts = self.manifest.prompts
         by_type = "" if input_type is None else _prompt_of_type(input_type, prompts)
@@ -115,10 +115,10 @@ class Asker:
         return by_name
 
     def truncation(self, truncate: bool | str | None, direction: str | None) -> Truncation:
-        """Return which end of a long text to cut, from `truncate` and Text Embeddings Inference's direction.
+        """Return which end of a long text to truncate, from `truncate` and Text Embeddings Inference's `direction`.
 
         Raises:
-            InvalidError: an unknown value, or two that contradict each other.
+            InvalidError: a value is unknown, or the two contradict each other.
         """
         asked = self.settings.auto_truncate if truncate is None else truncate
         side = None if direction is None else _side(direction)
@@ -132,10 +132,10 @@ class Asker:
         return chosen
 
     def normalize(self, asked: bool | None) -> bool:
-        """Return whether a cut vector is normalised again; the graph itself always normalises.
+        """Return whether to renormalise vectors after cutting them; the graph always normalises whole ones.
 
         Raises:
-            InvalidError: not asked for, and the source model has no vectors of another length.
+            InvalidError: `asked` is False, and the source model does not normalise its vectors.
         """
         if asked is False and not self.manifest.source_normalizes:
             raise InvalidError(
@@ -144,10 +144,10 @@ class Asker:
         return asked is not False
 
     def dimensions(self, asked: int | None) -> int | None:
-        """Return the number of components to keep, None for all.
+        """Check the number of components to keep, None for all, and return it.
 
         Raises:
-            InvalidError: fewer than one, or more than the model has.
+            InvalidError: it is less than 1 or exceeds the model's dimension.
         """
         if asked is not None and not 1 <= asked <= self.manifest.dimension:
             raise InvalidError(f"dimensions must be from 1 to {self.manifest.dimension}", param="dimensions")
@@ -161,7 +161,7 @@ class Asker:
 
 
 def cut(vectors: Vectors, dimensions: int | None, normalize: bool) -> Vectors:
-    """Keep the first `dimensions` components (None: all) and bring them back to unit length if `normalize`."""
+    """Cut vectors to their first `dimensions` components (None: all), rescaled to unit length if `normalize`."""
     if dimensions is None or dimensions == vectors.shape[1]:
         return vectors
     rows = np.ascontiguousarray(vectors[:, :dimensions])

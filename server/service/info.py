@@ -1,4 +1,4 @@
-"""What `/info`, `/health` and `/ready` say of a running server, under this service's names and others'."""
+"""The bodies of `/info`, `/health` and `/ready`, including the fields of Text Embeddings Inference."""
 
 from typing import Annotated, TypedDict
 
@@ -114,7 +114,7 @@ class Info(Decided):
 
 
 def describe(loaded: LoadedModel, pace: Pace) -> Decided:
-    """Return what was decided at start: model, machine and limits."""
+    """Return what was fixed at startup: model, device and limits."""
     manifest, variant, choice = loaded.artifact.manifest, loaded.artifact.variant, loaded.choice
     source = manifest.source
     return {

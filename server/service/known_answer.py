@@ -1,4 +1,4 @@
-"""Is the engine well? One short text whose vector is known is computed again from time to time."""
+"""Known-answer health check: periodically recomputes a short text and compares its vector with the one at startup."""
 
 import asyncio
 import time
@@ -8,16 +8,16 @@ from server.batching.batcher import Batcher
 from server.errors import ServiceError, UnavailableError
 from server.inference.engine import Ids, Vectors
 
-# A check is asked for by every readiness probe, often each second; the engine need not compute that often.
+# Every readiness probe asks for a check, often once a second; the engine need not compute that often.
 EVERY_S = 5.0
 TIMEOUT_S = 30.0
 FAILURES = 3
-# Two runs of the same text on the same machine differ by rounding at most, in every precision.
+# Repeated runs of one text on one machine differ by rounding only, in every precision.
 LEAST_COSINE = 0.9999
 
 
 class KnownAnswer:
-    """Compares the vector of a short text with the one it had when the engine was warmed."""
+    """Compares the vector of a short text with the one computed while warming the engine."""
 
     def __init__(
         self, batcher: Batcher, ids: Ids, vector: Vectors, clock: Callable[[], float] = time.monotonic
@@ -32,20 +32,21 @@ class KnownAnswer:
 
     @property
     def well(self) -> bool:
-        """Whether the last check passed and batches have not failed in a row since."""
+        """Whether the last check passed and fewer than FAILURES batches in a row have failed since."""
         return not self._complaint and self._batcher.failures_in_a_row < FAILURES
 
     async def check(self) -> None:
-        """Return if the engine is well; computes the text again when it was not, or after EVERY_S.
+        """Check the engine, recomputing the text if it was unhealthy or after EVERY_S.
 
         Raises:
-            UnavailableError: it fails, hangs or gives another vector.
+            UnavailableError: inference fails, hangs or returns another vector.
         """
         if self._comparing is None and (not self.well or self._clock() - self._checked >= EVERY_S):
             self._checked = self._clock()
             self._comparing = asyncio.ensure_future(self._compare())
         if self._comparing is not None:
-            # One for all who ask meanwhile, whoever of them hangs up: an engine that hangs must seem well to none.
+            # All concurrent probes share this check, and it survives any of them hanging up: no probe may report a
+            # hanging engine as healthy.
             await asyncio.shield(self._comparing)
         if self._complaint:
             raise UnavailableError(self._complaint)

@@ -1,4 +1,4 @@
-"""Everything that is decided and opened before the first run."""
+"""The configuration and files that startup resolves before it opens the ONNX session."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from server.telemetry.traces import Tracer
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """The model and the machine, as they will serve."""
+    """The resolved model, device, threads and tokenizer."""
 
     settings: Settings
     artifact: Artifact

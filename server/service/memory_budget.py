@@ -1,4 +1,4 @@
-"""How much memory requests may hold together: what is granted, less what the warm server holds, less one peak."""
+"""Computes the memory budget of requests: the memory granted, less the warm server's, less one request's peak."""
 
 import logging
 from dataclasses import dataclass
@@ -12,36 +12,36 @@ from server.system.memory import CONNECTION_BYTES, LARGE_SHARE, MEGABYTE
 
 logger = logging.getLogger(__name__)
 
-# More than this nobody needs: some thousand stalled callers, or a hundred of the largest requests.
+# Upper bound of the budget: enough for some thousand stalled callers, or a hundred of the largest requests.
 MOST_BYTES = 1024 * MEGABYTE
-# A body's JSON takes at most so many times its length while it is read: numbers of four digits, a comma after each.
-# `server.api.dialects.body` refuses what would take more.
+# Maximum memory to parse a JSON body, as a multiple of its length: reached by comma-separated four-digit numbers.
+# `server.api.dialects.body` refuses bodies that would need more.
 PARSED_FACTOR = 10
-# A component of a vector written as JSON, with what writing it takes.
+# Memory to serialize one vector component as JSON.
 ANSWER_BYTES = 24
-# What fragments of the heap, threads' stacks and the rest may add.
+# Allowance for heap fragmentation, thread stacks and the like.
 SLACK_BYTES = 16 * MEGABYTE
-# What all connections that may be open have at most, before what comes on them.
+# Maximum share of the budget for the connections themselves, without their requests.
 CONNECTIONS_SHARE = 1 / 8
 
 
 class Shape(Protocol):
-    """What counts of a model."""
+    """The attributes of a model that determine memory use."""
 
     @property
     def dimension(self) -> int:
-        """Components of a vector."""
+        """Number of components of a vector."""
         ...
 
     @property
     def max_tokens(self) -> int:
-        """Tokens that it reads of a text."""
+        """Maximum length of a text in tokens."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What requests may hold, how many connections may be open, and where it comes from; the rest in bytes."""
+    """The limit for requests and the number of connections, and what they derive from; sizes in bytes."""
 
     limit: int
     connections: int
@@ -62,10 +62,10 @@ class Budget:
 
 
 def plan(settings: Settings, shape: Shape, warm: machine.Held, connections: int) -> Budget:
-    """Work out the budget of a server that is `warm`, for a model of some `shape`, with so many `connections` or fewer.
+    """Compute the budget from the memory that the `warm` server holds, for `connections` or as many as fit.
 
     Raises:
-        StartError: the largest request that the settings allow would not fit.
+        StartError: the largest request that the settings allow does not fit.
     """
     granted, source = _granted(settings)
     peak = peak_bytes(settings, shape) + cache_bytes(settings, shape)
@@ -81,24 +81,24 @@ def plan(settings: Settings, shape: Shape, warm: machine.Held, connections: int)
 
 
 def largest_bytes(settings: Settings) -> int:
-    """Return the limit under which one request of the largest kind still fits."""
+    """Return the smallest limit that holds one request of the maximum size."""
     return int(PARSED_FACTOR * settings.max_body_bytes / LARGE_SHARE) + 1
 
 
 def peak_bytes(settings: Settings, shape: Shape) -> int:
-    """Return what reading one body, tokenizing one slice and writing one answer take for a moment."""
+    """Return the transient memory to parse one body, tokenize one slice and serialize one response."""
     tokenizing = BYTES_PER_CHARACTER * max(SLICE_CHARACTERS, settings.max_text_chars)
     answering = ANSWER_BYTES * shape.dimension * settings.max_client_batch_size
     return PARSED_FACTOR * settings.max_body_bytes + tokenizing + answering + SLACK_BYTES
 
 
 def cache_bytes(settings: Settings, shape: Shape) -> int:
-    """Return what the cache of vectors takes when it is full: each with its ids, and 300 bytes around them."""
+    """Return the size of a full vector cache: each entry is a vector, its ids and 300 bytes of overhead."""
     return settings.cache_entries * (4 * shape.dimension + 8 * shape.max_tokens + 300)
 
 
 def fit_connections(wanted: int, limit: int) -> int:
-    """Return how many connections may be open under a budget of `limit` bytes, `wanted` at most and 1 at least."""
+    """Return how many connections fit into a budget of `limit` bytes, from 1 to `wanted`."""
     room = max(1, int(limit * CONNECTIONS_SHARE) // CONNECTION_BYTES)
     if room < wanted:
         logger.warning(
@@ -109,11 +109,11 @@ def fit_connections(wanted: int, limit: int) -> int:
 
 
 def _granted(settings: Settings) -> tuple[int, str]:
-    # A system that does not tell what it has is taken to have enough.
-    found = machine.memory_limit() or 64 * MOST_BYTES
-    if settings.memory_mb is not None and settings.memory_mb * MEGABYTE <= found:
+    # If the system does not report its memory, it is assumed to have enough.
+    available = machine.memory_limit() or 64 * MOST_BYTES
+    if settings.memory_mb is not None and settings.memory_mb * MEGABYTE <= available:
         return settings.memory_mb * MEGABYTE, "MEMORY_MB"
-    return found, "the container's limit or the machine's memory"
+    return available, "the container's limit or the machine's memory"
 
 
 def _too_little(granted: int, source: str, needed: int) -> str:

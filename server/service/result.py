@@ -1,4 +1,4 @@
-"""What a question comes to."""
+"""The result of an embedding request."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from server.inference.engine import Vectors
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A question's vectors, whole ones, [inputs, dimension], and the work behind them; times in seconds."""
+    """A request's uncut vectors, [inputs, dimension], with its counts and its timings in seconds."""
 
     vectors: Vectors
     characters: int

@@ -1,4 +1,4 @@
-"""The running service: one model, its tokenizer and its batcher, and the way of a question through them."""
+"""The embedding service: runs requests through the tokenizer, the vector cache and the batcher of one model."""
 
 import asyncio
 import math
@@ -33,27 +33,27 @@ from server.system.memory import Claim, Memory, size_of
 from server.system.suspension import Stops
 from server.telemetry.metrics import Metrics
 
-# Of English text, rather few than many: what a text's tokens are estimated by before it is tokenized, and how much
-# text may be in tokenization for each token that the queue may hold.
+# A low estimate for English text. Used to estimate tokens before tokenization, and to limit the text being tokenized
+# in proportion to the queue's tokens.
 CHARACTERS_PER_TOKEN = 4
-# Text that is tokenized on the event loop, in characters: about 0.2 ms, where the way to a thread and back costs more.
+# Texts up to this length are tokenized on the event loop: about 0.2 ms, less than a round trip to a thread.
 INLINE_CHARACTERS = 1024
-# What a text takes while it waits for its vector, beside its ids twice and the vector; and a token in the answer of
-# /tokenize, of which each text has a few more than characters.
+# Memory overhead of a queued text, beside two copies of its ids and its vector.
 TEXT_BYTES = 600
+# Memory of one token in the response of /tokenize; a text has at most this many more tokens than characters.
 TOKEN_BYTES = 96
 SPECIAL_TOKENS = 2
-# By then every request has been answered or given up; only a batch that hangs is left.
+# By the time of closing every request has ended; this only bounds the wait for a hanging batch.
 CLOSE_TIMEOUT_S = 3.0
 
 T = TypeVar("T")
 
 
 class Service:
-    """Answers questions. Belongs to one event loop."""
+    """Serves embedding requests for one model. Use from one event loop."""
 
     def __init__(self, loaded: LoadedModel, engine: Engine, warm: Warm, threads: WorkerThreads, memory: Memory) -> None:
-        """Serve on a warm `engine` and `threads`, one for each of its streams; requests hold `memory`."""
+        """Serve with a warm `engine` on `threads`, one per stream; requests account for their memory in `memory`."""
         self.settings = loaded.settings
         self.loaded = loaded
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
@@ -75,8 +75,8 @@ class Service:
     ) -> Result:
         """Compute the vectors of `question` before `deadline`, in time.monotonic() seconds.
 
-        `since` is when its caller began to wait, where it did not say for how long. The question's inputs are taken:
-        while it waits for its vectors, its token ids alone are kept, and counted in `claim`.
+        `since` is when its caller began to wait, if the caller set no timeout of its own. Clears the question's inputs
+        after tokenization, so that a queued request holds only its token ids, which `claim` accounts for.
 
         Raises:
             ServiceError: they cannot be computed.
@@ -113,13 +113,13 @@ class Service:
         write: Callable[[Iterator[Pieces]], T],
         claim: Claim | None = None,
     ) -> T:
-        """Return what `write` makes of the tokens of each of `texts`, one after the other.
+        """Tokenize `texts` one by one in a thread, and return the result of `write` on the iterator of their pieces.
 
-        `special` adds the special ones; `deadline` is in time.monotonic() seconds. `write` runs in a thread. What
-        texts and answer take is counted in `claim`.
+        `special` includes special tokens; `deadline` is in time.monotonic() seconds. `claim` accounts for the memory of
+        texts and response.
 
         Raises:
-            ServiceError: the tokenizer is busy or too slow, or they are more tokens than a request may hold.
+            ServiceError: the tokenizer is busy or too slow, or the texts exceed MAX_REQUEST_TOKENS.
         """
         self._batcher.check_room()
         characters = sum(map(len, texts))
@@ -131,17 +131,17 @@ class Service:
         )
 
     def size_of(self, inputs: Inputs) -> int:
-        """Return the bytes that parsed inputs take, at most: they came in one body."""
+        """Return an upper bound of the memory of parsed inputs, in bytes; they come from a single body."""
         return min(size_of(inputs), PARSED_FACTOR * self.settings.max_body_bytes)
 
     def check_room(self, deadline: float = math.inf) -> None:
-        """Refuse a request, if possible before its body is read, where the queue has no room for a text of any length.
+        """Check, before a request's body is read, that the queue has room for a text of the maximum length.
 
-        Were it asked for its own length alone, short texts would take the room that long ones wait for in vain. Nor is
-        it read where not even a short one would be computed before its deadline.
+        If only the request's own length counted, short texts would keep filling the queue and long ones would starve.
+        Also checks that at least a short text would be computed before `deadline`.
 
         Raises:
-            OverloadedError: it has none, or others take longer than that.
+            OverloadedError: the queue is too full, or requests ahead take too long.
             UnavailableError: the service is closing.
             DeadlineError: the deadline has passed.
         """
@@ -149,11 +149,11 @@ class Service:
         self._batcher.check_time(deadline)
 
     def note_patience(self, since: float, *, left: bool) -> None:
-        """Learn from a request whose caller did not say how long it would wait: it left now, or was answered."""
+        """Record that a caller without a timeout of its own hung up now (`left`), or was answered."""
         self._batcher.note_patience(time.monotonic() - since, left=left)
 
     async def check_ready(self) -> None:
-        """Return if requests can be answered now.
+        """Check that requests can be answered now.
 
         Raises:
             UnavailableError: the server is draining, inference fails or hangs, or its vectors have changed.
@@ -164,28 +164,28 @@ class Service:
         await self._canary.check()
 
     def check_alive(self) -> None:
-        """Return if the process can go on by itself.
+        """Check that the process does not need a restart.
 
         Raises:
-            UnavailableError: a batch has been running for longer than a request may take; only a restart helps.
+            UnavailableError: a batch has been running for longer than REQUEST_TIMEOUT_S.
         """
         if self._hangs:
             limit = self.settings.request_timeout_s
             raise UnavailableError(f"inference hangs: a batch has been running for more than {limit:g} s")
 
     def drain(self) -> None:
-        """Report not ready from now on; requests are still answered."""
+        """Report unready from now on, but keep answering requests."""
         self._draining = True
 
     async def close(self) -> bool:
-        """Refuse new requests and finish the admitted ones; tell whether all ended in time."""
+        """Refuse new requests and finish the admitted ones; return whether all ended in time."""
         self.drain()
         ended = await self._batcher.close(CLOSE_TIMEOUT_S)
         self._tokenizer_pool.shutdown(wait=False)
         return ended
 
     def info(self) -> dict[str, object]:
-        """Describe model, machine and limits."""
+        """Return the body of `/info`."""
         held = {f"{kind.value}_bytes": held for kind, held in self.memory.held.items()}
         memory = {"limit_bytes": self.memory.limit, **held}
         return describe(self.loaded, self._pace) | {"resident_bytes": machine.resident_bytes(), "memory": memory}
@@ -200,7 +200,7 @@ class Service:
         return not self._draining and not self._hangs and self._canary.well
 
     def _expect_lengths(self, question: EmbedRequest) -> list[int]:
-        """Estimate the tokens of each text from its characters, so that a full queue costs nobody a tokenization."""
+        """Estimate the tokens of each text from its characters, so that refused requests are not tokenized."""
         around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
         prompt = len(question.prompt)
         return [
@@ -219,7 +219,7 @@ class Service:
         self._check_tokenizer_room(characters)
         given_up = Event()
         running = self._tokenizer_pool.submit(_trimmed(work) if characters > SLICE_CHARACTERS else work, given_up)
-        # Not before the thread has ended, even where the caller is gone by then: it cannot be interrupted.
+        # Released only when the thread has finished, even if the caller has hung up, since it cannot be interrupted.
         release = partial(self._tokenizing.release, self._tokenizing.take(characters))
         running.add_done_callback(partial(_call_on, asyncio.get_running_loop(), release))
         try:
@@ -243,7 +243,10 @@ class Service:
                 del pieces
 
     def _tokenize(self, question: EmbedRequest, given_up: Event) -> tuple[int, list[Ids]]:
-        """Return how many texts were cut, and the ids of each, as arrays at once: a list takes four times the room."""
+        """Return the number of truncated texts and the ids of each.
+
+        Each text's ids are converted to an array at once, since a list takes four times the memory.
+        """
         sequences: list[Ids] = []
         truncated = 0
         for encoded in self._tokenizer.encode_each(question.inputs, question.prompt, question.truncate):
@@ -254,15 +257,15 @@ class Service:
         return truncated, sequences
 
     async def _compute(self, sequences: list[Ids], permit: Permit) -> Embedded:
-        """Take from the cache what is there, and compute the rest."""
-        found = self._cache.find(sequences)
-        missing = [position for position in range(len(sequences)) if position not in found]
-        if not found:
+        """Take cached vectors from the cache, and compute the rest."""
+        cached = self._cache.find(sequences)
+        missing = [position for position in range(len(sequences)) if position not in cached]
+        if not cached:
             embedded = await self._batcher.compute(sequences, permit)
             self._cache.keep(sequences, embedded.vectors)
             return embedded
         vectors = np.empty((len(sequences), self._batcher.dimension), np.float32)
-        for position, vector in found.items():
+        for position, vector in cached.items():
             vectors[position] = vector
         if not missing:
             return Embedded(vectors, 0.0, 0.0)
@@ -309,7 +312,7 @@ class Service:
 
 
 def _trimmed(work: Callable[[Event], T]) -> Callable[[Event], T]:
-    """Give back what tokenizing much text took, which the C library would keep for this thread."""
+    """Wrap `work` to return freed heap memory to the system afterwards, which malloc would keep for this thread."""
 
     def do(given_up: Event) -> T:
         try:
@@ -321,7 +324,7 @@ def _trimmed(work: Callable[[Event], T]) -> Callable[[Event], T]:
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None], _done: Future[T]) -> None:
-    with suppress(RuntimeError):  # the loop has ended: there is nothing left to keep count of
+    with suppress(RuntimeError):  # the loop is closed, so the count no longer matters
         loop.call_soon_threadsafe(call)
 
 

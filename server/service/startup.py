@@ -1,4 +1,4 @@
-"""From the settings to a warm engine: what runs is decided, opened, verified and measured."""
+"""Startup: resolves the settings, then opens, verifies, warms and measures the engine."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,10 +28,10 @@ from server.telemetry import traces
 
 
 def load(settings: Settings) -> LoadedModel:
-    """Decide what runs and open it.
+    """Choose the device and precision, and load the manifest and the tokenizer.
 
     Raises:
-        StartError: the model, the device or a limit cannot be used as set.
+        StartError: the model, the device or a limit cannot be used as configured.
     """
     choice = device.detect(settings.device, settings.quantization)
     artifact = find_artifact(settings.models_dir, settings.model, choice.precision, cuda=choice.device == "cuda")
@@ -50,12 +50,12 @@ def load(settings: Settings) -> LoadedModel:
 
 
 def start_engine(loaded: LoadedModel, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warm]:
-    """Load the graph, verified, and warm it; the thread that opens the session calls `prepare` first.
+    """Load and verify the graph, and warm the engine; the thread that opens the session calls `prepare` first.
 
-    ONNX Runtime's own threads have the priority of that thread.
+    ONNX Runtime's own threads inherit that thread's priority.
 
     Raises:
-        StartError: the graph is not the one that was built, cannot be loaded or does not answer.
+        StartError: the graph is not the one that was built, cannot be loaded or fails to run.
     """
     try:
         return (_start_on_gpu if loaded.choice.device == "cuda" else _start_on_cpu)(loaded, prepare)
@@ -65,7 +65,7 @@ def start_engine(loaded: LoadedModel, prepare: Callable[[], None] | None = None)
 
 
 def gpu_memory(loaded: LoadedModel) -> int | None:
-    """Resolve GPU_MEMORY_MB to bytes; None where there is no GPU, or it does not tell what it has."""
+    """Resolve GPU_MEMORY_MB to bytes; None on CPU, or if the GPU's memory is unknown."""
     if loaded.choice.device != "cuda":
         return None
     if loaded.settings.gpu_memory_mb:
@@ -79,14 +79,14 @@ def _start_on_gpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tu
 
 
 def _start_on_cpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
-    """Open the graph for as many streams as are set, or for one, and anew where one for each thread is better."""
+    """Open the graph with STREAMS streams, or with one, and reopen it if one stream per thread is better."""
     settings, packed, text = loaded.settings, loaded.artifact.variant.packed, _short_text(loaded)
     streams, threads = settings.streams or 1, loaded.threads.count
     engine = _open(loaded, streams, prepare)
     cost = measure(engine, text, packed=packed, streams=streams)
     if settings.streams is None and worth_streams(cost, engine.max_tokens, threads):
         streams = threads
-        del engine  # so that no two are in memory
+        del engine  # so that only one is in memory
         engine = _open(loaded, streams, prepare)
         cost = measure(engine, text, packed=packed, streams=streams)
     return engine, warm(engine, text, settings, cost, streams)

@@ -1,4 +1,4 @@
-"""Vectors of texts that come again, least recently used out first."""
+"""LRU cache of vectors."""
 
 from collections.abc import Sequence
 
@@ -9,29 +9,29 @@ from server.telemetry.metrics import Metrics
 
 
 class VectorCache:
-    """Whole unit vectors by token ids, prompt and truncation included: what the engine gave for exactly these ids."""
+    """The engine's uncut unit vectors, keyed by the exact token ids, which include prompt and truncation."""
 
     def __init__(self, entries: int, metrics: Metrics) -> None:
-        """Keep up to `entries` vectors; 0 keeps none and costs nothing."""
+        """Cache up to `entries` vectors; 0 disables the cache."""
         self._vectors: LRUCache[bytes, Vectors] = LRUCache(entries)
         self._metrics = metrics
 
     def find(self, sequences: Sequence[Ids]) -> dict[int, Vectors]:
-        """Return the vectors that are here, by position in `sequences`."""
+        """Return the cached vectors, by position in `sequences`."""
         if not self._vectors.maxsize:
             return {}
-        found = {
+        hits = {
             position: vector
             for position, ids in enumerate(sequences)
             if (vector := self._vectors.get(ids.tobytes())) is not None
         }
-        self._metrics.cache_hits.inc(len(found))
-        self._metrics.cache_misses.inc(len(sequences) - len(found))
-        return found
+        self._metrics.cache_hits.inc(len(hits))
+        self._metrics.cache_misses.inc(len(sequences) - len(hits))
+        return hits
 
     def keep(self, sequences: Sequence[Ids], vectors: Vectors) -> None:
-        """Keep the vectors [len(sequences), dimension] of these ids."""
+        """Store the vectors [len(sequences), dimension] of these ids."""
         if self._vectors.maxsize:
             for ids, vector in zip(sequences, vectors, strict=True):
-                # A copy: a row of a larger answer would hold all of it in memory.
+                # A copy, since a view of one row would keep the whole array in memory.
                 self._vectors[ids.tobytes()] = vector.copy()
