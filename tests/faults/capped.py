@@ -1,4 +1,4 @@
-"""A server in a memory cgroup of its own, as in a container, where this machine lets one be made."""
+"""Runs a server in its own memory cgroup, as in a container, if this machine allows creating one."""
 
 import os
 import time
@@ -14,7 +14,7 @@ import pytest
 from tests.serving import Served, serve
 
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-# A batch is measured anew at each start otherwise, and what it takes with it.
+# A fixed batch size, because the measured one, and its memory, would differ from start to start.
 SETTINGS: dict[str, object] = {"quantization": "int8", "threads": 1, "max_batch_tokens": 512}
 JOIN = """
 import os
@@ -27,27 +27,27 @@ raise SystemExit(main([]))
 
 @dataclass
 class Capped:
-    """A server that the kernel ends if it takes more than its limit, or None where there is no limit but its own."""
+    """A server under a memory limit in bytes."""
 
     served: Served
     limit: int
 
     @property
     def peak_bytes(self) -> int:
-        """The most memory that was resident."""
+        """Peak resident memory."""
         status = Path(f"/proc/{self.served.process.pid}/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return 1024 * int(peak.split()[1])
 
     @property
     def resident_bytes(self) -> int:
-        """How much is resident now."""
+        """Current resident memory."""
         return int(psutil.Process(self.served.process.pid).memory_info().rss)
 
 
 @contextmanager
 def capped(limit_mb: int, **settings: object) -> Iterator[Capped]:
-    """Serve under a limit: the kernel's where a cgroup can be made, else the server's own (MEMORY_MB)."""
+    """Serve under a limit enforced by a cgroup, or by the server itself (MEMORY_MB) if none can be created."""
     limit = limit_mb * 2**20
     group = _group(limit)
     try:
@@ -82,7 +82,7 @@ def _remove(group: Path) -> None:
     for _ in range(100):
         try:
             group.rmdir()
-        except OSError:  # The process is still being taken apart.
+        except OSError:  # The kernel is still removing the process.
             time.sleep(0.1)
         else:
             return

@@ -1,4 +1,4 @@
-"""The server, with an ONNX Runtime session that fails on demand: the file named by FAULT says how."""
+"""Runs the server with an ONNX Runtime session that injects the fault named in the file FAULT."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ FAULT = Path(os.environ["FAULT"])
 
 
 class FaultySession:
-    """A session that does to each run what the file says at that moment; nothing while it is empty."""
+    """A session that reads the file before each run and injects that fault; none while the file is empty."""
 
     def __init__(self, session: Any) -> None:
         self._session = session

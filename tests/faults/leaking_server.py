@@ -1,4 +1,4 @@
-"""The server, with an engine that keeps a megabyte of every run: what a soak must notice."""
+"""Runs the server with an engine that leaks a megabyte per run, which the soak test must detect."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KEPT: list[Any] = []
 
 
 class LeakingEngine(OnnxEngine):
-    """An engine that never lets go."""
+    """An engine that leaks memory on every run."""
 
     def _run(self, sequences: Any) -> Any:
         KEPT.append(np.ones(1 << 17))

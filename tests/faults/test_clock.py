@@ -1,4 +1,4 @@
-"""A clock that is set while the server runs changes nothing: durations and deadlines use the monotonic one."""
+"""Changing the system clock has no effect on a running server: durations and deadlines use the monotonic clock."""
 
 import ast
 import random
@@ -13,7 +13,7 @@ import pytest
 from tests.raw import Raw
 from tests.serving import ROOT, Served, serve
 
-# Log lines and a migration's receipt say when something happened; nothing is computed from what they read.
+# Log lines and a migration's receipt contain wall-clock timestamps; nothing else depends on them.
 TIMESTAMPS = {"telemetry/logs.py", "migrate/job/receipt.py"}
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 WALL_CLOCK = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
@@ -38,7 +38,7 @@ JUMP_S = 3600
 
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
-    """A server whose wall clock a file sets, while its monotonic clock goes on."""
+    """A server whose wall clock is set through a file, with an unchanged monotonic clock."""
     if LIBRARY is None:
         pytest.skip("there is no libfaketime: apt-get install faketime")
     file = tmp_path_factory.mktemp("clock") / "offset"
@@ -79,7 +79,7 @@ def test_the_server_s_clock_does_jump(clock: tuple[Served, Path]) -> None:
     served, file = clock
     file.write_text("-86400\n")
     off_s = 0.0
-    for _ in range(100):  # the server writes its dates once a second
+    for _ in range(100):  # the server updates its Date header once a second
         date = parsedate_to_datetime(served.client.get("/health").headers["date"])
         off_s = (datetime.now(UTC) - date).total_seconds()
         if off_s > JUMP_S:

@@ -1,4 +1,4 @@
-"""Too many connections, or too few open files for them: the next ones are refused, and later ones are served."""
+"""Beyond the limit on connections or open files, new connections are refused and later ones are served."""
 
 import resource
 import time
@@ -22,16 +22,16 @@ BODY = b'{"text": "a sentence"}'[:20]
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[Served]:
-    """A server for ten connections."""
+    """A server with MAX_CONNECTIONS=10."""
     with serve(quantization="int8", max_connections=LIMIT) as served:
-        served.client.close()  # It would keep one of them.
+        served.client.close()  # Its open connection would count.
         yield served
     assert not [line for line in served.lines if "Traceback" in line or "Exception" in line]
 
 
 @contextmanager
 def callers(served: Served, count: int, say: bytes = b"") -> Iterator[list[Raw]]:
-    """So many open connections, each of which has sent `say`."""
+    """Open `count` connections, each of which has sent `say`."""
     with ExitStack() as open_ones:
         opened = [open_ones.enter_context(Raw(served.client.base_url)) for _ in range(count)]
         for caller in opened:
@@ -62,7 +62,7 @@ def test_idle_connections_give_way_the_one_that_is_idle_longest_first(small: Ser
 
 def test_probes_get_in_where_every_connection_is_busy_and_none_of_these_is_closed(small: Served) -> None:
     with callers(small, LIMIT, UPLOAD) as busy:
-        for _ in range(50):  # More than the reserve holds.
+        for _ in range(50):  # More than the reserved connections.
             for path in (b"/health", b"/ready"):
                 assert once(small, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path).status == 200
             refused = once(small, post(b'{"text": "a"}'))
@@ -92,7 +92,7 @@ def test_a_connection_in_the_reserve_that_is_slow_does_not_keep_probes_out(small
 
 @contextmanager
 def few_files(soft: int) -> Iterator[None]:
-    """What is started within the block may open so many files unless it raises that itself."""
+    """Lower the soft limit on open files for processes started in the block."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     try:
@@ -159,7 +159,7 @@ def eventually_healthy(served: Served) -> bool:
 
 
 def calm(process: psutil.Process) -> bool:
-    """Whether a second passes in which the process hardly computes."""
+    """Return whether the process uses less than half a CPU second within one second."""
     time.sleep(0.5)
     before = sum(process.cpu_times()[:2])
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""What callers and orchestrators see when inference fails, lies, hangs or dies."""
+"""What callers and orchestrators see when inference fails, returns wrong vectors, hangs or dies."""
 
 import signal
 import time
@@ -16,7 +16,7 @@ PROGRAM = "tests.faults.faulty_server"
 
 
 class Faulty:
-    """A running server and the switch of its faults."""
+    """A running server with fault injection."""
 
     def __init__(self, served: Served, switch: Path) -> None:
         self.served = served
@@ -26,7 +26,7 @@ class Faulty:
         self._switch.write_text(fault)
 
     def status(self, route: str = "/embed") -> int:
-        """What a short text, or a probe of another route, is answered."""
+        """Return the status of a short embedding request, or of a GET of another route."""
         client = self.served.client
         if route == "/embed":
             return client.post(route, json={"text": "hello"}).status_code

@@ -1,8 +1,10 @@
-"""Mutated requests, whole, in pieces and behind a good one: each gets answers that are HTTP, and none a defect.
+"""Fuzzes HTTP with mutated requests, whole, in fragments and pipelined after a valid one.
+
+Every response must be valid HTTP and not a server error. For a longer run with another seed:
 
     FUZZ_SECONDS=600 FUZZ_SEED=7 .venv/bin/python -m pytest tests/faults/test_fuzz_http.py
 
-goes on for longer, and elsewhere. A failure names its seed and the number of the request.
+A failure names its seed and the number of the request.
 """
 
 import os
@@ -20,14 +22,14 @@ from tests.serving import Served, serve
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("FUZZ_SEED", "12"))
 GOOD = posted(TEXT)
-# What is no defect of the server: an unknown coding or version, and no room.
+# Server errors that are legitimate: an unknown transfer coding or HTTP version, and overload.
 DECLINED = {501, 503, 505}
 COMPLAINTS = ("Traceback", "Exception", "could not be taken", "failed", "lost")
 
 
 @pytest.fixture(scope="module")
 def fuzzed() -> Iterator[Served]:
-    """A server that answers on, and has nothing to report, after all of it."""
+    """A server that must still work, and have logged no error, after all requests."""
     with serve(quantization="int8", receive_timeout_s=5) as served:
         before = served.embed(["a"])
         yield served
@@ -51,8 +53,8 @@ def test_mutated_requests(fuzzed: Served, record_property: Callable[[str, object
 
 
 def attack(served: Served, seed: str, vector: bytes) -> None:
-    """Send one mutated request as `seed` has it, and check what comes back."""
-    chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    """Send the mutated request derived from `seed`, and check the responses."""
+    chance = random.Random(seed)  # noqa: S311 - reproducible, not used for security
     sent, behind, size = mutated(chance), chance.random() < 0.5, chance.choice([1, 1, 7, 100, 1_000_000])
     whole = GOOD + sent if behind else sent
     said = b""
@@ -61,7 +63,7 @@ def attack(served: Served, seed: str, vector: bytes) -> None:
             for at in range(0, len(whole), max(size, len(whole) // 500)):
                 caller.send(whole[at : at + max(size, len(whole) // 500)])
             if chance.random() < 0.02:
-                return  # It hangs up: nobody reads the answer.
+                return  # Hangs up without reading the response.
             caller.half_close()
             said = rest(caller)
         answers = judged(said)
@@ -73,7 +75,7 @@ def attack(served: Served, seed: str, vector: bytes) -> None:
 
 
 def rest(caller: Raw) -> bytes:
-    """All that comes until the server closes."""
+    """Read until the server closes the connection."""
     said = b""
     try:
         while chunk := caller.socket.recv(65_536):
@@ -84,7 +86,7 @@ def rest(caller: Raw) -> bytes:
 
 
 def judged(said: bytes) -> list[tuple[int, bytes]]:
-    """The final answers, each with its body, as h11 reads them: it raises where they are not HTTP."""
+    """Parse the final responses with h11 into statuses and bodies; h11 raises if they are not valid HTTP."""
     answers: list[tuple[int, bytes]] = []
     while said:
         client = h11.Connection(h11.CLIENT)

@@ -1,4 +1,4 @@
-"""Callers that hang up while their texts wait or are computed: nothing of theirs is computed in vain or left behind."""
+"""Callers that hang up: their queued texts are not computed, and nothing remains in the queue."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Callers who do not wait for long, on a server that has more to do than it can: it works for none in vain."""
+"""Callers with short timeouts on an overloaded server: requests that would miss their deadline are refused."""
 
 import select
 import time
@@ -14,13 +14,13 @@ WORDS = 100
 
 
 def part_of_the_queue(server: Faulty, share: float) -> int:
-    """How many texts of some 100 tokens are that share of the queue, which holds ten seconds of work."""
+    """Return how many texts of about 100 tokens fill that share of the queue, which holds ten seconds of work."""
     tokens: int = server.served.client.get("/info").json()["limits"]["queue_tokens"]
     return max(1, round(share * tokens / WORDS))
 
 
 def bulk(number: int, texts: int) -> bytes:
-    """A body of so many texts, none like that of another number."""
+    """Return a body of `texts` texts that are distinct for each `number`."""
     words = b"word " * (WORDS - 2)
     return b'{"texts": [%s]}' % b", ".join(b'"%d %d %s"' % (number, text, words) for text in range(texts))
 
@@ -32,7 +32,7 @@ def callers(server: Faulty, number: int) -> Iterator[list[Raw]]:
 
 
 def answered(asking: list[Raw]) -> list[Answer]:
-    """The answers that have come so far."""
+    """Return the responses received so far."""
     readable, _, _ = select.select([caller.socket for caller in asking], [], [], 0)
     answers = [caller.answer() for caller in asking if caller.socket in readable]
     return [answer for answer in answers if answer]
@@ -45,7 +45,7 @@ def test_what_cannot_be_computed_before_its_deadline_is_refused_at_once(tmp_path
         for number, caller in enumerate(asking):
             caller.send(post(bulk(number, texts), f"x-request-timeout-ms: {1000 * WAIT_S}"))
         assert server.served.shows(**{'embedding_overloaded_total{cause="deadline"}': 1})
-        # Whoever was admitted is told so at its deadline, since nothing is computed; the others need not wait for that.
+        # The engine hangs, so admitted requests get 504 at their deadline; the others are refused before that.
         refused = [answer for answer in answered(asking) if answer.status != 504]
         assert refused
         for answer in refused:

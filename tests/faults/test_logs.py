@@ -1,4 +1,4 @@
-"""Logs that cannot be written stop nothing: a full disk, a pipe that nobody reads any more, no standard streams."""
+"""The server keeps working when logs cannot be written: full disk, broken or unread pipe, no standard streams."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def test_serving_goes_on_and_stopping_is_clean(ruin: Callable[[], None]) -> None
 
 @contextmanager
 def unread(program: list[str], **settings: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A server whose standard error is a pipe that is full from the start and that nobody reads, and its URL."""
+    """Run a server whose stdout and stderr are a full pipe without a reader; yield the process and its URL."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with suppress(BlockingIOError):
@@ -96,7 +96,7 @@ def test_a_log_that_nobody_reads_stops_neither_serving_nor_the_end() -> None:
     with unread(["-m", "server"], log_level="debug") as (process, url):
         assert started(process, url)
         with Raw(httpx.URL(url)) as caller:
-            for _ in range(50):  # In all more lines than may wait.
+            for _ in range(50):  # In total more lines than the log queue holds.
                 caller.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
                 assert [answer.status for _ in range(50) if (answer := caller.answer())] == [200] * 50
         assert httpx.post(f"{url}/embed", json={"text": "a"}).status_code == 200
@@ -134,13 +134,13 @@ def test_lines_that_were_lost_are_told_once_the_log_is_read() -> None:
     with subprocess.Popen([python, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
-        assert process.stdout.readline() == b"logged\n"  # though nobody has read a line
+        assert process.stdout.readline() == b"logged\n"  # although nothing has read stderr
         said = process.stderr.read().decode().splitlines()
         assert process.wait(20) == 0
     (lost,) = (int(line.rpartition(" ")[2]) for line in said if "the last line of" in line)
     assert 0 < lost <= 500
     assert sum(line.endswith("x" * 200) for line in said) == 2_500 - lost
-    # A reader who takes lines now and then is told each time of those lost since.
+    # A slow reader gets several reports, each of the lines lost since the one before.
     assert sum(int(told) for told in re.findall(r"(\d+) log lines were lost", "\n".join(said))) == lost
 
 

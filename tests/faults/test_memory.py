@@ -1,4 +1,4 @@
-"""Memory from outside: refusals keep none, and whoever sends much is refused before the kernel ends the process."""
+"""Memory of the server process: refused requests leak none, and load is refused before the kernel's OOM killer acts."""
 
 import json
 import re
@@ -22,7 +22,7 @@ MEGABYTE = 2**20
 PAD = b" " * 1_000_000
 WHOLE = b'{"text": "a"' + PAD + b"}"
 TIMES = 60
-# What a heap may be larger by afterwards, whatever was asked; on a server that kept bodies it was a MB a request.
+# Allowed heap growth after the requests; a server that kept the bodies would grow by a megabyte per request.
 KEPT_BYTES = 20 * MEGABYTE
 LONG = b'{"text": "' + b"a b " * 32_000 + b'"' + PAD + b"}"
 JSON = {"Content-Type": "application/json"}
@@ -42,7 +42,7 @@ def resident(served: Served) -> int:
 
 
 def kept(served: Served, ask: Callable[[], None], times: int) -> int:
-    """By how much memory has grown after so many requests of a kind."""
+    """Return the growth of resident memory over `times` requests, in bytes."""
     for _ in range(4):
         ask()
     before = resident(served)
@@ -68,15 +68,15 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 
 def test_refused_bodies_are_not_kept(server: Served) -> None:
-    found = {}
+    growth = {}
     for status, request in REFUSED.items():
 
         def ask(status: str = status, given: dict[str, Any] = request) -> None:
             answer = server.client.post(**{"url": "/embed"} | given | {"headers": JSON | given.get("headers", {})})
             assert str(answer.status_code) in (status, "429"), answer.text
 
-        found[status] = kept(server, ask, TIMES)
-    assert max(found.values()) < KEPT_BYTES, found
+        growth[status] = kept(server, ask, TIMES)
+    assert max(growth.values()) < KEPT_BYTES, growth
 
 
 def test_bodies_of_callers_who_hang_up_or_stall_are_not_kept(server: Served) -> None:
@@ -111,13 +111,13 @@ def test_a_server_without_room_for_its_largest_request_says_how_much_it_needs() 
 
 
 def needed_mb(said: str) -> int:
-    found = re.search(r"need (\d+) MB", said)
-    assert found, said
-    return int(found[1])
+    match = re.search(r"need (\d+) MB", said)
+    assert match, said
+    return int(match[1])
 
 
 def largest() -> dict[str, tuple[str, dict[str, Any]]]:
-    """The most that one request may ask for, in each kind of it."""
+    """Return the largest allowed request of each kind, as route and body."""
     short = [f"text {number}" for number in range(1024)]
     ids = [[101, *[999] * (LONGEST - 2), 102]] * 15
     return {
@@ -137,15 +137,15 @@ def test_the_largest_requests_are_answered_under_110_percent_of_the_need() -> No
     _, said = refused(**SETTINGS, memory_mb=150)
     with capped(round(1.1 * needed_mb(said))) as server:
         for kind, (path, body) in largest().items():
-            raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-            answer = server.served.client.post(path, content=raw, headers=JSON)
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            answer = server.served.client.post(path, content=content, headers=JSON)
             assert answer.status_code == 200, (kind, answer.text[:200])
             assert server.peak_bytes < server.limit, kind
         all_at_once(server)
 
 
 def all_at_once(server: Capped) -> None:
-    """Send several of each at the same time: each is answered or refused, and the server is there afterwards."""
+    """Send several of each concurrently: each is answered or refused, and the server survives."""
     bodies = [
         (path, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
         for path, body in largest().values()
@@ -179,13 +179,13 @@ def test_a_thousand_callers_that_stall_hold_no_more_than_the_budget() -> None:
 
 
 def most_held(served: Served) -> float:
-    """What connections and requests held at most within two seconds."""
-    found = 0.0
+    """Return the peak memory held by connections and requests within two seconds."""
+    peak = 0.0
     for _ in range(20):
         held = served.metrics()
-        found = max(found, sum(held[name] for name in held if name.startswith("embedding_memory_held_bytes")))
+        peak = max(peak, sum(held[name] for name in held if name.startswith("embedding_memory_held_bytes")))
         time.sleep(0.1)
-    return found
+    return peak
 
 
 def test_bodies_sent_ahead_are_not_taken_into_memory() -> None:

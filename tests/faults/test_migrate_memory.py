@@ -1,4 +1,4 @@
-"""Memory that does not grow with the input, as a real process shows it."""
+"""A migration's peak memory does not grow with the input, measured on a real process."""
 
 import json
 import os
@@ -11,9 +11,9 @@ import pytest
 
 from tests.serving import MINILM, MODELS, ROOT
 
-# `make migrate-proof` asks for 1,000,000.
+# `make migrate-proof` sets 1,000,000.
 ROWS = int(os.environ.get("MIGRATE_ROWS", "200000"))
-# By then the memo of vectors, which is bounded, is full.
+# Enough rows to fill the bounded memo of vectors.
 FEWER = 100_000
 GROWTH_MB = 16
 
@@ -26,7 +26,7 @@ def write_texts(path: Path, rows: int) -> Path:
 
 
 def peak_mb(source: Path, output: Path) -> float:
-    """Run a migration without an engine to its end; return the most memory that was resident."""
+    """Run a migration with a fake engine; return its peak resident memory in MB."""
     environ = {**os.environ, "MODEL": MINILM, "MODELS_DIR": str(MODELS), "QUANTIZATION": "int8", "DEVICE": "cpu"}
     command = [sys.executable, "-m", "tests.faults.volume", "--input", str(source), "--output", str(output), "--json"]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
@@ -42,6 +42,6 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     fewer = peak_mb(write_texts(tmp_path / "fewer.jsonl", FEWER), tmp_path / "fewer.npy")
     more = peak_mb(write_texts(tmp_path / "more.jsonl", ROWS), tmp_path / "more.npy")
     assert len(np.load(tmp_path / "more.npy", mmap_mode="r")) == ROWS
-    found = f"{FEWER:,} rows took {fewer:.0f} MB, {ROWS:,} took {more:.0f} MB"
-    sys.stdout.write(f"{found}\n")
-    assert more - fewer < GROWTH_MB, found
+    figures = f"{FEWER:,} rows took {fewer:.0f} MB, {ROWS:,} took {more:.0f} MB"
+    sys.stdout.write(f"{figures}\n")
+    assert more - fewer < GROWTH_MB, figures

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own that meet at one output; stores: tests/migrate/stores/test_locks.py."""
+"""Concurrent migration processes with the same output file; for stores, see tests/migrate/stores/test_locks.py."""
 
 import json
 import os

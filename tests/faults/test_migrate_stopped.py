@@ -1,4 +1,4 @@
-"""Migrations that are starved of disk, interrupted or started twice, as real processes; kills: tests/migrate."""
+"""Real migration processes that run out of disk space, are interrupted or started twice; kills: tests/migrate."""
 
 import resource
 import signal
@@ -10,7 +10,7 @@ from tests.faults.migration import WINDOW, files, finish, start, whole, write_te
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until a job has something on record."""
+    """Wait until the job has created `path`."""
     for _ in range(600):
         if path.exists():
             return

@@ -1,4 +1,4 @@
-"""A rolling update behind nginx: each server in turn is stopped and started anew under load, and no request is lost."""
+"""Rolling update behind nginx: the servers are restarted one after the other under load, and no request is lost."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ CONF = ROOT / "deploy" / "nginx.conf"
 
 @contextmanager
 def nginx(folder: Path, ports: list[int]) -> Iterator[str]:
-    """Run nginx as documented, before servers on `ports`; yield its address."""
+    """Run nginx with the documented configuration in front of servers on `ports`; yield its URL."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     if program is None:
         pytest.skip("nginx is not installed (apt-get install nginx-light)")
@@ -58,7 +58,7 @@ def wait_until_answered(url: str) -> None:
 
 @dataclass
 class Load:
-    """Callers that send one request after the other until told to stop, each on its own connection."""
+    """Load of CALLERS threads that send requests back to back, each on its own connection."""
 
     url: str
     answers: Counter[str] = field(default_factory=Counter)
@@ -78,7 +78,7 @@ class Load:
                 thread.join()
 
     def wait_for(self, more: int) -> None:
-        """Return once `more` further requests have been answered."""
+        """Wait until `more` further requests have been answered."""
         wanted = self.answers.total() + more
         for _ in range(1200):
             if self.answers.total() >= wanted:
@@ -106,7 +106,7 @@ def _outcome(client: httpx.Client, text: str) -> str:
 
 
 def stop(served: Served) -> None:
-    """Stop a server as an orchestrator does, and see that it ends well."""
+    """Stop a server as an orchestrator does, and check that it exits with status 0."""
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(60) == 0, served.lines
 

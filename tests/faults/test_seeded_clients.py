@@ -1,4 +1,4 @@
-"""Slow and silent callers, too few open files and masses of scrapes, in mixtures left to chance."""
+"""Randomized client faults: slow and silent callers, too few open files, and many scrapes."""
 
 import random
 import time
@@ -22,7 +22,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Served]:
-    """A server that waits a second for what it is sent."""
+    """A server with a receive timeout of one second."""
     with serve(quantization="int8", receive_timeout_s=RECEIVE_S) as served:
         yield served
     assert not [line for line in served.lines if "Traceback" in line]
@@ -40,7 +40,7 @@ def test_slow_callers_in_a_crowd_are_closed_and_others_are_served(hasty: Served,
             assert hasty.client.get("/health").status_code == 200
             assert hasty.embed(["a text"])
         for caller in crowd:
-            # One whose head a stray byte spoils is told so.
+            # 400 where the trickled bytes made the headers invalid.
             assert {answer.status for answer in caller.answers()} <= {400, 408}
 
 
@@ -50,7 +50,7 @@ def test_an_answer_that_is_hardly_read_is_dropped(hasty: Served, chance: random.
         caller.send(post(f'{{"texts": [{texts}]}}'.encode()))
         caller.socket.recv(1)
         dropped = False
-        while not dropped:  # the test's own time limit ends it
+        while not dropped:  # bounded by the test's timeout
             time.sleep(0.1)
             dropped = hasty.metrics()["embedding_connections"] <= 1
         assert hasty.client.get("/health").status_code == 200

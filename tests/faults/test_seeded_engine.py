@@ -1,6 +1,6 @@
-"""Faults of inference at moments left to chance: how many runs went well before, who waits, when it strikes.
+"""Inference faults at random times: after a random number of successful runs, with random callers.
 
-`make reliability` runs each of these many times; tests/faults/test_engine_fails.py has the cases one by one.
+`make reliability` repeats each of these; tests/faults/test_engine_fails.py has the deterministic cases.
 """
 
 import random
@@ -22,7 +22,7 @@ SOONEST_S = 0.5
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    """A server whose engine fails on demand and whose requests have little time."""
+    """A server with fault injection and a short request timeout."""
     with faulty(tmp_path_factory.mktemp("faulty"), request_timeout_s=SOONEST_S, streams=1) as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""Half a core, and stops of up to three seconds: no probe of liveness fails, and no answer comes that nobody awaits."""
+"""Half a core, and suspensions of up to three seconds: liveness probes succeed, and deadlines hold."""
 
 import random
 import signal
@@ -15,13 +15,13 @@ from tests.serving import Served, serve
 
 STOP_S = 3.0
 REQUEST_S = 2.0
-# Of so many seconds it may run half: what a quota of half a core does, in any container and none.
+# Run and pause intervals that emulate a CPU quota of half a core, with or without a container.
 _SLICE_S = 0.02
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server on one core whose requests have less time than a stop takes."""
+    """A server on one core with a request timeout shorter than a suspension."""
     with serve(quantization="int8", request_timeout_s=REQUEST_S) as served:
         psutil.Process(served.process.pid).cpu_affinity([0])
         for thread in psutil.Process(served.process.pid).threads():
@@ -31,7 +31,7 @@ def server() -> Iterator[Served]:
 
 @contextmanager
 def halved(process: psutil.Process) -> Iterator[None]:
-    """Let a process run half of the time while the block lasts, and all of it afterwards."""
+    """Suspend a process for half of the time during the block."""
     end = threading.Event()
 
     def run() -> None:
@@ -78,7 +78,7 @@ def test_stops_and_half_a_core_make_no_probe_fail_and_deadlines_hold(server: Ser
         for caller in callers:
             caller.join(60)
     assert set(probes) == {200}
-    # Those that a stop held up for longer than their time are given up, and nobody else.
+    # Only requests delayed beyond their timeout by a suspension get 504.
     assert set(statuses) <= {200, 504}
     assert server.embed(["a text"])
     assert server.client.get("/ready").status_code == 200

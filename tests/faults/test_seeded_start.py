@@ -1,4 +1,4 @@
-"""Stops and kills at moments left to chance; models, manifests and settings that are wrong in ways left to chance."""
+"""Stops and kills at random times; random defects of models, manifests and settings."""
 
 import json
 import random
@@ -62,17 +62,17 @@ def test_killed_at_any_moment_a_server_starts_again(models: Path, chance: random
 
 def test_a_model_file_that_is_not_whole_is_refused_by_name(models: Path, chance: random.Random) -> None:
     path = models / chance.choice((GRAPH, TOKENIZER))
-    raw = bytearray(path.read_bytes())
-    place = chance.randrange(len(raw))
+    content = bytearray(path.read_bytes())
+    place = chance.randrange(len(content))
     how = chance.choice(("flip", "cut", "longer", "gone", "link", "hard link"))
     if how == "flip":
-        raw[place] ^= 1 << chance.randrange(8)
+        content[place] ^= 1 << chance.randrange(8)
     path.unlink()
     elsewhere = models / "elsewhere"
     if how != "gone":
-        (elsewhere if "link" in how else path).write_bytes(raw[:place] if how == "cut" else raw)
+        (elsewhere if "link" in how else path).write_bytes(content[:place] if how == "cut" else content)
     if how == "longer":
-        path.write_bytes(raw + b"\0")
+        path.write_bytes(content + b"\0")
     if how == "link":
         path.symlink_to(elsewhere)
     if how == "hard link":

@@ -1,4 +1,4 @@
-"""Callers that send or read slowly, or not at all: they are dropped at the deadline, and others do not notice."""
+"""Callers that send or read slowly, or not at all, are dropped at the timeout and do not affect others."""
 
 import socket
 import time
@@ -18,14 +18,14 @@ HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: "
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Served]:
-    """A server that waits 2 s for what it is sent: long enough for callers that a busy machine holds up."""
+    """A server with a receive timeout of 2 s: long enough for well-behaved callers on a busy machine."""
     with serve(quantization="int8", receive_timeout_s=2) as served:
         yield served
     assert not [line for line in served.lines if "Traceback" in line or "Exception" in line]
 
 
 def trickle(caller: Raw, byte: bytes = b"x") -> None:
-    """Send a byte now and then until the server has closed, or for much longer than it should take to."""
+    """Send bytes slowly until the server responds or closes, or for much longer than the receive timeout."""
     caller.socket.setblocking(False)
     for _ in range(50):
         time.sleep(PACE_S)
@@ -109,7 +109,7 @@ def test_a_thousand_of_them_at_once_disturb_nobody(hasty: Served) -> None:
 
 
 def large_question() -> bytes:
-    """A request whose answer takes some megabytes."""
+    """Return a request whose response takes several megabytes."""
     texts = ", ".join(f'"text {number}"' for number in range(1000))
     return post(f'{{"texts": [{texts}]}}'.encode())
 
@@ -118,7 +118,7 @@ def test_an_answer_that_is_not_read_is_dropped(hasty: Served) -> None:
     before = hasty.metrics()["embedding_inputs_total"]
     with Raw(hasty.client.base_url, receive_buffer=4096) as caller:
         caller.send(large_question())
-        assert hasty.shows(embedding_inputs_total=before + 1000)  # However long a busy machine takes for them.
+        assert hasty.shows(embedding_inputs_total=before + 1000)  # Computed, however long a busy machine takes.
         with httpx.Client(base_url=hasty.client.base_url) as other:
             for _ in range(30):
                 time.sleep(PACE_S)
@@ -150,7 +150,7 @@ def test_answers_that_nobody_reads_take_bounded_memory() -> None:
         served.embed(["the same text"] * 1000)
         process = psutil.Process(served.process.pid)
         before = process.memory_info().rss
-        for number in range(2, 32):  # of 4.7 MB each, one after the other
+        for number in range(2, 32):  # responses of 4.7 MB each, one after the other
             open_ones.enter_context(Raw(served.client.base_url, receive_buffer=4096)).send(question)
             assert served.shows(embedding_inputs_total=1000 * number)
         assert process.memory_info().rss - before < 100_000_000

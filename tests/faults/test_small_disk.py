@@ -1,4 +1,4 @@
-"""A disk that fills up under the server's log and its temporary files: it goes on serving, and stops cleanly."""
+"""A full disk for the log and temporary files: the server keeps serving, and stops cleanly."""
 
 import random
 import signal
@@ -55,7 +55,7 @@ def test_a_disk_that_fills_up_stops_nothing(disk: Path, chance: random.Random) -
 
 
 def fill(path: Path) -> None:
-    """Write until there is no room for a byte more."""
+    """Write until the disk is full."""
     with path.open("wb", buffering=0) as rest:
         try:
             while rest.write(b"x" * 512):

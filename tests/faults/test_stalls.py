@@ -1,4 +1,4 @@
-"""A process that is stopped for seconds, or gets half a core, takes nobody for slow and does not count as hanging."""
+"""A process that is suspended for seconds, or gets half a core, drops no callers and is not reported as hanging."""
 
 import signal
 import threading
@@ -13,13 +13,13 @@ from tests.serving import Served, serve
 
 STOP_S = 3.0
 TURN_S = 0.05
-BODY = b'{"text": "a sentence"' + b" " * 1_000_000 + b"}"  # More than is read at once.
+BODY = b'{"text": "a sentence"' + b" " * 1_000_000 + b"}"  # Larger than one read.
 HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 
 
 @contextmanager
 def stopped(served: Served) -> Iterator[None]:
-    """The process does not run within the block, which takes `STOP_S` at least."""
+    """Suspend the process for at least `STOP_S`, during the block."""
     served.process.send_signal(signal.SIGSTOP)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A server that cannot run what was asked for says so and exits with status 3; it never runs something else."""
+"""A server that cannot run as configured exits with status 3 and the reason; it never substitutes anything."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ MANIFEST = f"{MINILM}.json"
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A copy of the int8 model that a test may damage."""
+    """A copy of the int8 model that a test may corrupt."""
     for name in (GRAPH, MANIFEST, f"{MINILM}.tokenizer.json"):
         shutil.copyfile(MODELS / name, tmp_path / name)
     return tmp_path

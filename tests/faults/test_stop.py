@@ -1,4 +1,4 @@
-"""Stopping: accepted work is answered, /ready says no at once, and the process ends whatever it hangs in."""
+"""Shutdown: accepted work is answered, /ready returns 503 at once, and the process ends even if something hangs."""
 
 import signal
 import time
@@ -39,7 +39,7 @@ HANGING = PATCHED.format(seconds="")
 
 @contextmanager
 def in_flight(served: Served) -> Iterator[list[Raw]]:
-    """Callers that wait for a slow batch, after one that has its answer."""
+    """Callers that wait for a slow batch, once the first of them has its response."""
     with ExitStack() as open_ones:
         callers = [open_ones.enter_context(Raw(served.client.base_url)) for _ in range(IN_FLIGHT)]
         for number, caller in enumerate(callers):
@@ -63,7 +63,7 @@ def test_sigterm_turns_ready_off_at_once_and_answers_all_that_was_accepted() -> 
 
 
 def turns_unready(served: Served) -> bool:
-    """Whether /ready says no, as soon as the process has seen its signal."""
+    """Wait until the process has handled its signal; return whether /ready then returns 503."""
     for _ in range(100):
         if served.client.get("/ready").status_code == 503:
             return True
@@ -82,7 +82,7 @@ def test_a_second_signal_ends_the_process_at_once(second: signal.Signals) -> Non
     with serve("-c", SLOW, quantization="int8") as served:
         with in_flight(served) as callers:
             served.process.send_signal(signal.SIGTERM)
-            assert turns_unready(served)  # two of the same kind are one where the first has not been seen
+            assert turns_unready(served)  # pending signals of the same kind are merged
             served.process.send_signal(second)
             assert callers[-1].answer() is None
         assert served.process.wait(10) == 128 + second
@@ -127,7 +127,7 @@ def test_what_is_in_flight_is_answered_after_sighup_unless_it_is_to_be_ignored()
             assert {answer.status for caller in callers if (answer := caller.answer())} == {200}
         assert served.process.wait(60) == 0
     ignoring = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SLOW
-    with serve("-c", ignoring, quantization="int8") as served:  # as nohup starts it
+    with serve("-c", ignoring, quantization="int8") as served:  # as started by nohup
         served.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         assert served.client.get("/ready").status_code == 200

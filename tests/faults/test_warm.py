@@ -1,4 +1,4 @@
-"""Nobody is let in before the engine is warm: whoever can connect gets an answer at once."""
+"""No connection is accepted before the engine is warm, so that every accepted request is answered at once."""
 
 import socket
 import time

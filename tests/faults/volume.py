@@ -1,4 +1,4 @@
-"""`python -m tests.faults.volume FLAGS`: a migration whose engine takes no time, then the peak of its memory in KB."""
+"""`python -m tests.faults.volume FLAGS`: run a migration with a fake engine, then print its peak memory in KB."""
 
 import resource
 import sys
@@ -13,7 +13,7 @@ from server.migrate.pipeline.parallel_engine import ParallelEngine
 
 
 class Instant:
-    """Unit vectors that tell texts apart by what they hold, made in no time."""
+    """A fake engine: unit vectors derived from the sum of the token ids."""
 
     dimension = 384
     max_tokens = 256

@@ -1,6 +1,6 @@
-"""The server's own scheduler under load, on a virtual clock: arrivals, callers' patience and the engine are simulated.
+"""Discrete-event simulation of the real scheduler with simulated arrivals, callers' patience and engine.
 
-A discrete-event simulation: nothing sleeps and nothing is computed, so that half a minute takes about half a second.
+The clock is virtual and nothing is computed: half a minute takes about half a second.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from server.batching.planner import BatchLimits
 from server.batching.scheduler import Scheduler
 from server.errors import DeadlineError, OverloadedError
 
-# all-MiniLM-L6-v2 in int8 on one thread: 17,700 tokens a second.
+# all-MiniLM-L6-v2 in int8 on one thread: 17,700 tokens per second.
 COST = CostModel(run_s=4.6e-4, token_s=5.5e-5, pair_s=2e-8, packed=True)
 PACE = Pace(COST, batch_tokens=269, slice_tokens=75, queue_tokens=176_700)
 TIMEOUT_S = 60.0
@@ -33,10 +33,10 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Traffic:
-    """One kind of request: how many a second come, their texts and lengths, and how long their callers wait.
+    """One kind of request: arrivals per second, texts and their lengths in tokens, and how long the callers wait.
 
-    A caller that does not `announce` its patience hangs up. Where it is not `told`, nothing of patience reaches the
-    scheduler, neither deadlines nor hang-ups, as if all callers were patient: the policy before there was any.
+    Callers pass their patience as a deadline if `announced`; otherwise they only hang up. Unless `told`, the scheduler
+    learns of neither deadlines nor hang-ups: the baseline, a policy that assumes patient callers.
     """
 
     rate: float
@@ -51,7 +51,7 @@ class Traffic:
 
 @dataclass
 class Outcome:
-    """What became of the requests that came in the measured time, and the tokens that were delivered in it."""
+    """Outcomes of the requests that arrived in the measured period, and the tokens delivered in it."""
 
     asked: int = 0
     refused: int = 0
@@ -60,14 +60,14 @@ class Outcome:
     latencies: list[float] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
-        """Of the delivered requests' latencies, in seconds."""
+        """Return a percentile of the delivered requests' latencies, in seconds; infinite if none was delivered."""
         ranked = sorted(self.latencies)
         return ranked[math.ceil(share * len(ranked)) - 1] if ranked else math.inf
 
 
 @dataclass(eq=False)
 class Caller:
-    """Who waits for one request's answer; `room` is what it holds of the queue."""
+    """The caller of one request; `room` is its share of the queue's budget."""
 
     traffic: Traffic
     outcome: Outcome
@@ -78,7 +78,10 @@ class Caller:
 
 
 class Simulation:
-    """Runs traffic against a scheduler. `noise` spreads the engine's times, `slowdown` multiplies them."""
+    """Runs traffic against a scheduler.
+
+    The engine's times have log-normal noise of standard deviation `noise` and are multiplied by `slowdown`.
+    """
 
     def __init__(self, seed: int, pace: Pace = PACE, noise: float = 0.1) -> None:
         self.now = 0.0
@@ -86,12 +89,12 @@ class Simulation:
         self.scheduler = Scheduler(pace, lambda: self.now)
         self._pace = pace
         self._noise = noise
-        self._random = random.Random(seed)  # noqa: S311 - no secret hangs on it
+        self._random = random.Random(seed)  # noqa: S311 - not used for security
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._callers: dict[Job, Caller] = {}
         self._begin_s = 0.0
-        self._loop = asyncio.new_event_loop()  # makes futures only
+        self._loop = asyncio.new_event_loop()  # only creates futures
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +105,7 @@ class Simulation:
         self._loop.close()
 
     def run(self, *traffics: Traffic, warm_s: float, seconds: float) -> list[Outcome]:
-        """Simulate `warm_s`, then count for `seconds`."""
+        """Simulate a warm-up of `warm_s`, then measure for `seconds`."""
         outcomes = [Outcome() for _ in traffics]
         self._begin_s = self.now + warm_s
         end = self._begin_s + seconds
@@ -141,7 +144,7 @@ class Simulation:
         vectors = np.empty((len(lengths), 0), np.float32)
         job = Job(vectors, ask.deadline, self.now, len(lengths), ask.small, self._loop.create_future(), ask.since)
         self.scheduler.requests += 1
-        # Each text is another one.
+        # A unique first token makes every text distinct.
         self.scheduler.enqueue(job, [np.array([next(self._numbers), *[0] * (length - 1)]) for length in lengths], ask)
         return job
 
