@@ -1,4 +1,4 @@
-"""The Dockerfiles and .dockerignore, parsed as far as the tests ask about them."""
+"""Minimal parsers of Dockerfiles and .dockerignore for the tests."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ DOCKERFILES = ("Dockerfile.cpu", "Dockerfile.gpu")
 
 @dataclass
 class Stage:
-    """One stage of a Dockerfile: its base as written, and its instructions as (verb, rest)."""
+    """A stage of a Dockerfile: its base as written, and its instructions as (verb, arguments)."""
 
     base: str
     name: str
@@ -34,18 +34,18 @@ def instructions(text: str) -> Iterator[tuple[str, str]]:
 
 
 def stages(file: str) -> tuple[list[tuple[str, str]], dict[str, Stage]]:
-    """Split a Dockerfile into what stands before its first stage, and its stages by name in order."""
+    """Split a Dockerfile into the instructions before its first stage, and its stages by name in order."""
     head: list[tuple[str, str]] = []
-    found: dict[str, Stage] = {}
+    by_name: dict[str, Stage] = {}
     for verb, rest in instructions((ROOT / file).read_text("utf-8")):
         if verb == "FROM":
             base, _, name = rest.partition(" AS ")
-            found[name] = stage = Stage(base, name)
-        elif not found:
+            by_name[name] = stage = Stage(base, name)
+        elif not by_name:
             head.append((verb, rest))
         else:
             stage.steps.append((verb, rest))
-    return head, found
+    return head, by_name
 
 
 def image_environment(runtime: Stage) -> dict[str, str]:
@@ -53,7 +53,7 @@ def image_environment(runtime: Stage) -> dict[str, str]:
 
 
 def sources(stage: Stage) -> list[str]:
-    """Paths that a stage copies from the build context."""
+    """Return the paths that a stage copies from the build context."""
     copied = (rest.split() for rest in stage.all("COPY") if not rest.startswith("--from"))
     return [path for words in copied for path in words[:-1]]
 
@@ -63,7 +63,7 @@ def arguments(steps: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def enters_context(path: str) -> bool:
-    """Tell whether .dockerignore lets `path` through: the last pattern that matches it or a parent of it decides."""
+    """Return whether .dockerignore includes `path`: the last pattern that matches it or a parent decides."""
     allowed = True
     parts = path.strip("/").split("/")
     candidates = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]

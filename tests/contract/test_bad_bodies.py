@@ -1,4 +1,4 @@
-"""Bad bodies on the routes of other dialects: a clear error in the dialect's own shape, and the server serves on."""
+"""Bad bodies on the other dialects' routes get a clear error in the dialect's shape, and the server keeps serving."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ ROUTES = ("/v1/embeddings", "/similarity", "/tokenize", "/")
 
 
 def good(route: str, text: Any = "a", **fields: Any) -> dict[str, Any]:
-    """A body of `route` around `text`."""
+    """Return a valid body of `route` with `text`."""
     if route == "/v1/embeddings":
         return {"model": MINILM, "input": text} | fields
     if route == "/similarity":
@@ -22,7 +22,7 @@ def good(route: str, text: Any = "a", **fields: Any) -> dict[str, Any]:
 
 
 def message(route: str, answer: Any) -> str:
-    """The error's words, once its shape is checked."""
+    """Check the shape of an error and return its message."""
     if not route.startswith("/v1/"):
         assert set(answer) == {"error", "error_type"}
         return str(answer["error"])
@@ -33,7 +33,7 @@ def message(route: str, answer: Any) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def still_serves(int8: Served) -> Iterator[None]:
-    """After all of it the same process gives the same vector."""
+    """Check after all tests that the same process still returns the same vector."""
     before = int8.embed(["the same text"])
     yield
     assert int8.process.poll() is None
@@ -58,9 +58,11 @@ ANYWHERE = [
 
 
 @pytest.mark.parametrize("route", ROUTES[:-1])
-@pytest.mark.parametrize(("raw", "status", "said"), [case[1:] for case in ANYWHERE], ids=[case[0] for case in ANYWHERE])
-def test_bodies_of_no_shape(int8: Served, route: str, raw: bytes, status: int, said: str) -> None:
-    answer = int8.client.post(route, content=raw, headers=JSON)
+@pytest.mark.parametrize(
+    ("body", "status", "said"), [case[1:] for case in ANYWHERE], ids=[case[0] for case in ANYWHERE]
+)
+def test_bodies_of_no_shape(int8: Served, route: str, body: bytes, status: int, said: str) -> None:
+    answer = int8.client.post(route, content=body, headers=JSON)
     assert answer.status_code == status, answer.text
     assert said in message(route, answer.json())
     assert len(answer.content) < 1000
@@ -95,8 +97,8 @@ def test_texts_without_content(int8: Served, route: str, text: str) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_lone_surrogates(int8: Served, route: str) -> None:
-    raw = json.dumps(good(route, ["a", "TEXT"])).replace("TEXT", "\\ud800")
-    answer = int8.client.post(route, content=raw, headers=JSON)
+    body = json.dumps(good(route, ["a", "TEXT"])).replace("TEXT", "\\ud800")
+    answer = int8.client.post(route, content=body, headers=JSON)
     assert answer.status_code == 422
     assert "surrogate" in message(route, answer.json())
 

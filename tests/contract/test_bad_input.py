@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets a clear error that names the item and the limit, and the server serves on."""
+"""Bad input gets a clear error that names the item and the limit, and the server keeps serving."""
 
 import json
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ CASES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def still_serves(int8: Served) -> Iterator[None]:
-    """After all of it the same process gives the same vector."""
+    """Check after all tests that the same process still returns the same vector."""
     before = int8.embed(["the same text"])
     yield
     assert int8.process.poll() is None
@@ -70,9 +70,9 @@ def still_serves(int8: Served) -> Iterator[None]:
     assert not [line for line in int8.lines if "Traceback" in line]
 
 
-@pytest.mark.parametrize(("raw", "status", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_is_answered_with_a_clear_error(int8: Served, raw: bytes, status: int, message: str) -> None:
-    answer = int8.client.post("/embed", content=raw, headers=JSON)
+@pytest.mark.parametrize(("body", "status", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_is_answered_with_a_clear_error(int8: Served, body: bytes, status: int, message: str) -> None:
+    answer = int8.client.post("/embed", content=body, headers=JSON)
     assert answer.status_code == status, answer.text
     error = answer.json()
     assert message in error["error"]

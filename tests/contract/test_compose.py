@@ -1,4 +1,4 @@
-"""compose.yaml: what each profile starts, with which limits and rights; and whether compose itself accepts it."""
+"""compose.yaml: the services of each profile, their limits and privileges, and whether compose accepts the file."""
 
 import importlib
 import importlib.util
@@ -20,12 +20,12 @@ from tests.contract.dockerfiles import arguments, image_environment, stages
 from tests.serving import ROOT, serve
 from tests.unit.server import tiny
 
-# What the image decides: where it listens, on what it computes and where its models are.
+# Settings that the image fixes: listening address, device and model folder.
 FIXED_BY_IMAGE = {"MODELS_DIR", "DEVICE", "HOST", "PORT"}
 
 
 def filled(value: Any, environ: Mapping[str, str]) -> Any:
-    """Fill in `${NAME:-default}` as compose does: empty counts as unset."""
+    """Interpolate `${NAME:-default}` as compose does: empty counts as unset."""
     if isinstance(value, dict):
         return {key: filled(one, environ) for key, one in value.items()}
     if isinstance(value, list):
@@ -38,16 +38,16 @@ def filled(value: Any, environ: Mapping[str, str]) -> Any:
 
 
 def services(file: str, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Services of a compose file, filled in, each with what it extends."""
-    found: dict[str, dict[str, Any]] = filled(yaml.safe_load((ROOT / file).read_text("utf-8"))["services"], environ)
-    for one in found.values():
+    """Return the services of a compose file, with variables interpolated and `extends` resolved."""
+    by_name: dict[str, dict[str, Any]] = filled(yaml.safe_load((ROOT / file).read_text("utf-8"))["services"], environ)
+    for one in by_name.values():
         if base := one.pop("extends", None):
             one.update(services(base["file"], environ)[base["service"]])
-    return found
+    return by_name
 
 
 def service(profile: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the one service that `--profile` starts."""
+    """Return the only service that `--profile` starts."""
     (chosen,) = [one for one in services("compose.yaml", environ or {}).values() if profile in one["profiles"]]
     return chosen
 
@@ -126,8 +126,8 @@ def test_every_setting_reaches_the_server(profile: str) -> None:
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_build_arguments_have_the_defaults_of_the_dockerfile(profile: str) -> None:
-    head, found = stages(f"Dockerfile.{profile}")
-    declared = arguments(head) | arguments(found["packages"].steps) | arguments(found["builder"].steps)
+    head, by_name = stages(f"Dockerfile.{profile}")
+    declared = arguments(head) | arguments(by_name["packages"].steps) | arguments(by_name["builder"].steps)
     passed = service(profile)["build"]["args"]
     assert {name: declared[name] for name in passed} == passed
 
@@ -161,11 +161,11 @@ def test_what_monitoring_mounts_is_there() -> None:
 def test_prometheus_finds_every_server_and_sends_its_key() -> None:
     scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text("utf-8"))
     (job,) = scraped["scrape_configs"]
-    (found,) = job["dns_sd_configs"]
+    (discovery,) = job["dns_sd_configs"]
     chosen = services("compose.yaml", {})
     for profile in ("cpu", "gpu"):
-        assert service(profile)["networks"]["default"]["aliases"] == found["names"]
-        assert service(profile)["ports"] == [f"8000:{found['port']}"]
+        assert service(profile)["networks"]["default"]["aliases"] == discovery["names"]
+        assert service(profile)["ports"] == [f"8000:{discovery['port']}"]
     assert f"> {job['authorization']['credentials_file']} &&" in chosen["prometheus"]["command"][0]
     assert scraped["rule_files"] == [
         mount.split(":")[1] for mount in chosen["prometheus"]["volumes"] if "alerts" in mount
@@ -185,7 +185,7 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
 
 
 def parsed(document: dict[str, Any]) -> Any:
-    """Parse a compose file with an implementation of the Compose Specification, which refuses what it does not know."""
+    """Parse a compose file with a strict implementation of the Compose Specification."""
     if importlib.util.find_spec("compose_spec") is None:
         pytest.skip("compose-spec is not installed: requirements/test.txt has it")
     return importlib.import_module("compose_spec").PyCompose.from_yaml(yaml.safe_dump(document))
@@ -226,7 +226,7 @@ def accept(profiles: list[str], environ: dict[str, str]) -> None:
 @cache
 def compose_command() -> list[str]:
     for command in (["docker", "compose"], ["docker-compose"]):
-        found = shutil.which(command[0]) is not None
-        if found and subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
+        installed = shutil.which(command[0]) is not None
+        if installed and subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
             return command
     pytest.skip("neither docker compose nor docker-compose is installed")

@@ -1,4 +1,4 @@
-"""The Dockerfiles and .dockerignore, as far as they can be judged without building an image."""
+"""The Dockerfiles and .dockerignore, checked without building an image."""
 
 import json
 import os
@@ -68,16 +68,16 @@ def test_what_is_copied_from_a_stage_comes_from_an_earlier_one(file: str) -> Non
 
 @pytest.mark.parametrize("file", DOCKERFILES)
 def test_the_image_gets_the_runtime_requirements_and_no_others(file: str) -> None:
-    found = stages(file)[1]
+    by_name = stages(file)[1]
     wanted = "requirements/runtime-gpu.txt" if file.endswith("gpu") else "requirements/runtime.txt"
     extra = "requirements/otel.txt"
-    assert [path for path in sources(found["packages"]) if path.startswith("requirements")] == [wanted, extra]
-    installs = " ".join(found["packages"].all("RUN"))
+    assert [path for path in sources(by_name["packages"]) if path.startswith("requirements")] == [wanted, extra]
+    installs = " ".join(by_name["packages"].all("RUN"))
     assert re.findall(r"-r (requirements/\S+)", installs) == [wanted, "requirements/${EXTRAS}.txt}"]
     assert "${EXTRAS:+-r " in installs
-    assert sources(found["runtime"]) == []
-    assert not re.search(r"\b(install|apt-get|apt|venv)\b", " ".join(found["runtime"].all("RUN")))
-    assert "torch" not in str(found["packages"].steps + found["runtime"].steps)
+    assert sources(by_name["runtime"]) == []
+    assert not re.search(r"\b(install|apt-get|apt|venv)\b", " ".join(by_name["runtime"].all("RUN")))
+    assert "torch" not in str(by_name["packages"].steps + by_name["runtime"].steps)
 
 
 @pytest.mark.parametrize("file", DOCKERFILES)
@@ -99,8 +99,8 @@ def test_the_hashed_torch_is_the_same_version_with_all_that_it_needs() -> None:
 
 @pytest.mark.parametrize("file", DOCKERFILES)
 def test_every_variable_used_is_declared_in_its_stage(file: str) -> None:
-    head, found = stages(file)
-    for stage in found.values():
+    head, by_name = stages(file)
+    for stage in by_name.values():
         assert set(re.findall(r"\$\{(\w+)", stage.base)) <= set(arguments(head))
         known = {"PATH"}
         for verb, rest in stage.steps:
@@ -134,19 +134,19 @@ def test_the_image_is_labelled_with_the_version_of_the_server(file: str) -> None
 
 @pytest.mark.parametrize("file", DOCKERFILES)
 def test_the_image_carries_the_licence_it_names(file: str) -> None:
-    found = stages(file)[1]
-    (licence,) = re.findall(r'image\.licenses="([^"]+)"', found["runtime"].one("LABEL"))
+    by_name = stages(file)[1]
+    (licence,) = re.findall(r'image\.licenses="([^"]+)"', by_name["runtime"].one("LABEL"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert licence == project["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
-    assert "--from=packages /app/LICENSE /app/LICENSE" in found["runtime"].all("COPY")
+    assert "--from=packages /app/LICENSE /app/LICENSE" in by_name["runtime"].all("COPY")
 
 
 @pytest.mark.parametrize("file", DOCKERFILES)
 def test_onnx_runtime_reports_to_nobody(file: str) -> None:
-    found = stages(file)[1]
+    by_name = stages(file)[1]
     for name in ("builder", "runtime"):
-        assert image_environment(found[name])["ORT_DISABLE_TELEMETRY"] == "1"
+        assert image_environment(by_name[name])["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_the_two_dockerfiles_differ_in_the_device_only() -> None:
@@ -168,7 +168,7 @@ def answering(status: int) -> Iterator[int]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
@@ -179,7 +179,7 @@ def answering(status: int) -> Iterator[int]:
 
 
 def probe(file: str, port: int) -> int:
-    """Run the image's own health check against `port`, beside a proxy that is not there; return its exit status."""
+    """Run the image's health check on `port`, with http_proxy set to a dead proxy; return its exit status."""
     _, _, command = stages(file)[1]["runtime"].one("HEALTHCHECK").partition("CMD ")
     python, *rest = json.loads(command)
     assert python == "python"

@@ -1,4 +1,4 @@
-"""`x-request-timeout-ms`: a caller that would not wait as long as the server asks for less."""
+"""`x-request-timeout-ms`: callers can shorten the server's request timeout."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One service in several dialects: the same vectors, and what each dialect tells beside them."""
+"""All dialects return the same vectors, each with its own metadata."""
 
 import base64
 

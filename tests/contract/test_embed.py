@@ -1,4 +1,4 @@
-"""`POST /embed` on a real socket with real weights: shapes, options and headers as the contract has them."""
+"""The contract of `POST /embed`, on a real socket with real weights: shapes, options and headers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,8 +51,8 @@ def test_dimensions_cuts_and_normalizes_again(int8: Served) -> None:
     whole = np.array(int8.embed([TEXTS[0]])[0])
     cut = np.array(int8.embed([TEXTS[0]], dimensions=64)[0])
     np.testing.assert_allclose(cut, whole[:64] / np.linalg.norm(whole[:64]), atol=1e-6)
-    raw = np.array(int8.embed([TEXTS[0]], dimensions=64, normalize=False)[0])
-    np.testing.assert_allclose(raw, whole[:64], atol=1e-7)
+    unscaled = np.array(int8.embed([TEXTS[0]], dimensions=64, normalize=False)[0])
+    np.testing.assert_allclose(unscaled, whole[:64], atol=1e-7)
 
 
 def test_truncation_is_never_silent(int8: Served) -> None:
@@ -129,5 +129,5 @@ def test_what_computes_is_nicer_than_the_event_loop() -> None:
         stats = Path(f"/proc/{served.process.pid}/task").glob("*/stat")
         niceness = {path.parent.name: int(path.read_text().rpartition(") ")[2].split()[16]) for path in stats}
     loop = niceness.pop(str(served.process.pid))
-    # The inference thread, and the one that ONNX Runtime has beside it.
+    # The inference thread and ONNX Runtime's own thread have a lower priority.
     assert list(niceness.values()).count(min(19, loop + 5)) >= 2

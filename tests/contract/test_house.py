@@ -1,4 +1,4 @@
-"""The house rules: what may be imported where, what the runtime may hold, what the documents promise."""
+"""Project rules: import contracts, the contents of the runtime environment, and promises of the documents."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ from tests.serving import ROOT
 
 
 def contracts() -> dict[str, dict[str, Any]]:
-    """What import-linter holds the code to, by id."""
+    """Return import-linter's contracts by id."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     return {contract["id"]: contract for contract in table["contracts"]}
 
@@ -64,7 +64,7 @@ def test_imports_keep_to_the_contracts() -> None:
     assert done.returncode == 0, done.stdout
 
 
-# Each breaks one contract: a line of Python, and the module that it is added to.
+# One violation of each contract: a line of Python, and the module to add it to.
 BREACHES = {
     "rooms": ("server/system/machine.py", "import server.inference.cuda"),
     "migration": ("server/migrate/record.py", "import server.migrate.pipeline.window"),

@@ -1,4 +1,4 @@
-"""API keys: any of those set opens, nothing else does, and no key is ever printed."""
+"""API keys: each configured key grants access, nothing else does, and keys are never printed."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.serving import Served, serve
 
 @pytest.fixture(scope="module")
 def keyed() -> Iterator[Served]:
-    """A server with two keys that logs all it can; it prints neither."""
+    """A server with two keys that logs at debug level and must print neither key."""
     with serve(quantization="int8", api_key="first-key,second-key", log_level="debug") as served:
         yield served
     printed = "\n".join(served.lines)

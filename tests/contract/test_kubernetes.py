@@ -1,4 +1,4 @@
-"""deploy/k8s.yaml and deploy/keda.yaml: valid, confined, and in step with the server that they run."""
+"""deploy/k8s.yaml and deploy/keda.yaml are valid, least-privilege, and consistent with the server's settings."""
 
 import importlib.util
 import re
@@ -16,10 +16,10 @@ DEFAULTS = {row.name: row.default for row in SETTINGS}
 
 
 def documents(file: str) -> dict[str, dict[str, Any]]:
-    """The objects of a manifest by kind, of which each stands there once."""
-    found = [one for one in yaml.safe_load_all((ROOT / "deploy" / file).read_text("utf-8")) if one]
-    assert len({one["kind"] for one in found}) == len(found)
-    return {one["kind"]: one for one in found}
+    """Return the objects of a manifest by kind; there is one of each."""
+    objects = [one for one in yaml.safe_load_all((ROOT / "deploy" / file).read_text("utf-8")) if one]
+    assert len({one["kind"] for one in objects}) == len(objects)
+    return {one["kind"]: one for one in objects}
 
 
 def pod() -> dict[str, Any]:
@@ -29,8 +29,8 @@ def pod() -> dict[str, Any]:
 
 def container() -> dict[str, Any]:
     (only,) = pod()["spec"]["containers"]
-    found: dict[str, Any] = only
-    return found
+    spec: dict[str, Any] = only
+    return spec
 
 
 @pytest.mark.parametrize("kind", list(documents("k8s.yaml")))
@@ -42,17 +42,17 @@ def test_kubernetes_own_schema_accepts_it(kind: str) -> None:
 
 
 def test_every_object_is_about_the_same_pods() -> None:
-    found = documents("k8s.yaml")
-    assert set(found) == {
+    by_kind = documents("k8s.yaml")
+    assert set(by_kind) == {
         *("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy"),
     }
     labels = pod()["metadata"]["labels"]
-    assert found["Deployment"]["spec"]["selector"]["matchLabels"] == labels
-    assert found["Service"]["spec"]["selector"] == labels
-    assert found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
-    assert found["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
-    target = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
-    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": found["Deployment"]["metadata"]["name"]}
+    assert by_kind["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert by_kind["Service"]["spec"]["selector"] == labels
+    assert by_kind["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    assert by_kind["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
+    target = by_kind["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": by_kind["Deployment"]["metadata"]["name"]}
 
 
 def test_the_pod_may_write_nothing_and_gain_no_rights() -> None:
@@ -111,7 +111,7 @@ def test_nobody_calls_but_who_is_named() -> None:
     assert [port["port"] for port in rule["ports"]] == ["http"]
     assert rule["from"]
     for caller in rule["from"]:
-        # An empty selector admits everybody, and an address block whoever shares it.
+        # An empty selector matches all pods, and an ipBlock matches any pod in its range.
         assert set(caller) <= {"podSelector", "namespaceSelector"}
         assert all(selector["matchLabels"] for selector in caller.values())
         assert "podSelector" in caller
@@ -125,7 +125,7 @@ def test_the_limit_of_memory_is_no_less_than_compose_s() -> None:
 
 
 def mebibytes(written: str) -> int:
-    """The size that Kubernetes ("1Gi") or compose ("768m") writes."""
+    """Parse a size of Kubernetes ("1Gi") or compose ("768m") to MiB."""
     (number, unit) = re.fullmatch(r"(\d+)([gmGM])i?", written).groups()  # type: ignore[union-attr]
     return int(number) * {"m": 1, "g": 1024}[unit.lower()]
 
@@ -157,14 +157,14 @@ def test_keda_takes_over_the_autoscaler_of_the_same_deployment() -> None:
 
 
 def test_keda_s_fields_are_those_of_its_schema() -> None:
-    """KEDA's custom resource is in no Kubernetes schema; a field that it does not know would be dropped silently."""
+    """Kubernetes' schemas do not cover KEDA's custom resource, and an unknown field would be dropped silently."""
     spec = documents("keda.yaml")["ScaledObject"]["spec"]
     known = {"scaleTargetRef", "pollingInterval", "minReplicaCount", "maxReplicaCount"}
     assert set(spec) == known | {"fallback", "advanced", "triggers"}
     assert set(spec["fallback"]) == {"failureThreshold", "replicas"}
     (trigger,) = spec["triggers"]
     assert set(trigger) == {"type", "metricType", "metadata"}
-    # The fallback works with averages only.
+    # KEDA's fallback supports AverageValue only.
     assert (trigger["type"], trigger["metricType"]) == ("prometheus", "AverageValue")
     assert set(trigger["metadata"]) == {"serverAddress", "query", "threshold"}
     assert all(isinstance(value, str) for value in trigger["metadata"].values())

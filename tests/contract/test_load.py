@@ -1,4 +1,4 @@
-"""The load harness against a real server: that it measures, not what."""
+"""The load harness measures a real server; the figures themselves are not checked."""
 
 import json
 import os
@@ -26,19 +26,19 @@ def test_overload_is_measured(
     given += ["--json", str(tmp_path / "load.json"), "--chart", str(tmp_path / "load.svg")]
     assert main(given) == 0
     assert "overload: goodput at least 95 % of capacity" in capsys.readouterr().out
-    found = json.loads((tmp_path / "load.json").read_text())["scenarios"]["overload"]
-    (flood,) = found["floods"]
-    assert len(found["capacities"]) == 2
+    report = json.loads((tmp_path / "load.json").read_text())["scenarios"]["overload"]
+    (flood,) = report["floods"]
+    assert len(report["capacities"]) == 2
     assert flood["texts_per_s"] > 0
     assert flood["outcomes"].keys() <= {"200", "429"}
     assert flood["planned"] == sum(outcome["count"] for outcome in flood["outcomes"].values()) + flood["unsent"]
-    assert min(found["resident"]) > 50_000_000
+    assert min(report["resident"]) > 50_000_000
     assert (tmp_path / "load.svg").read_text().startswith("<svg")
 
 
 @dataclass(frozen=True)
 class Leaking(Stage):
-    """A stage whose server leaks."""
+    """A stage whose server leaks memory."""
 
     def offer(self) -> Offer:
         return replace(super().offer(), command=(sys.executable, "-m", "tests.faults.leaking_server"))

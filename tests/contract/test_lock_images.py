@@ -1,4 +1,4 @@
-"""`make lock-images`: the images of compose.yaml, each with the digest that its tag has."""
+"""`make lock-images`: pins the images of compose.yaml to the digests of their tags."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ import pytest
 from tests.contract.test_compose import parsed, services
 from tests.serving import ROOT
 
-# Stands for `crane digest IMAGE`: any name has its digest.
+# Fake of `crane digest IMAGE`: the digest is the hash of the name.
 CRANE = """#!/bin/sh
 printf %s "$2" | sha256sum | cut -d " " -f 1 | sed s/^/sha256:/
 """
@@ -20,14 +20,14 @@ def lock(folder: Path, program: str) -> "subprocess.CompletedProcess[str]":
     crane = folder / "crane"
     crane.write_text(program, "utf-8")
     crane.chmod(0o755)
-    # As typed at a prompt: a make that runs these tests would have this one say which folder it enters.
+    # Without the variables of a parent make, which would make this one print "Entering directory".
     environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
     environ["PATH"] = f"{folder}:{environ['PATH']}"
     return subprocess.run(["make", "lock-images"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
 
 def variables(printed: str) -> dict[str, str]:
-    """What compose reads from a file .env."""
+    """Parse the output as compose parses a .env file."""
     return dict(line.split("=", 1) for line in printed.splitlines() if not line.startswith("#"))
 
 
@@ -41,7 +41,7 @@ def test_every_image_from_elsewhere_gets_its_digest(tmp_path: Path) -> None:
         before["grafana"]["image"]: after["grafana"]["image"],
         before["prometheus"]["image"]: after["prometheus"]["image"],
     }
-    base = [found["embedding-cpu"]["build"]["args"]["BASE_IMAGE"] for found in (before, after)]
+    base = [by_name["embedding-cpu"]["build"]["args"]["BASE_IMAGE"] for by_name in (before, after)]
     for tagged, pinned in [*images.items(), base]:
         assert pinned == f"{tagged.split(':')[0]}@sha256:{hashlib.sha256(tagged.encode()).hexdigest()}"
         assert f"# {tagged}\n" in run.stdout

@@ -1,4 +1,4 @@
-"""What a real server logs of its requests: each under its id, and nothing that its callers sent."""
+"""A real server logs every request under its id, and nothing of its contents."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ def logged() -> Iterator[Served]:
 
 
 def event_of(served: Served, request_id: str) -> Event:
-    """The line about one request, once it is there."""
+    """Wait for the log line of a request and return it."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         events = [json.loads(line) for line in served.lines if request_id in line]

@@ -1,4 +1,4 @@
-"""What the Makefile's verbs print by themselves."""
+"""The output of make targets."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The dashboard, the alerts and the page on metrics name what a real server tells of itself, and all of it."""
+"""The dashboard, the alerts and the documented metrics agree with the metrics of a real server."""
 
 import json
 import re
@@ -20,14 +20,14 @@ ALERTS = yaml.safe_load((ROOT / "deploy" / "alerts.yaml").read_text("utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]] + [rule["expr"] for rule in RULES]
-# Labels that the scrape adds.
+# Labels added by Prometheus when scraping.
 SCRAPED = {"instance"}
 KINDS = {"counter", "gauge", "histogram"}
 
 
 @pytest.fixture(scope="module")
 def scraped(int8: Served) -> str:
-    """What a server says that has answered a request and refused one."""
+    """The metrics of a server that has answered one request and refused another."""
     int8.embed(["a text"])
     assert int8.client.post("/embed", json={"text": 7}).status_code == 422
     answer = int8.client.get("/metrics")
@@ -36,25 +36,25 @@ def scraped(int8: Served) -> str:
 
 
 def series_of(scraped: str) -> dict[str, set[str]]:
-    """Every series' name and labels."""
-    found: dict[str, set[str]] = {}
+    """Return the label names of every series by name."""
+    labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(scraped):
         for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
-    return found
+            labels.setdefault(sample.name, set()).update(sample.labels)
+    return labels
 
 
 def selectors(node: Expr) -> list[VectorSelector]:
-    """All selections of series in a query."""
-    found: list[VectorSelector] = []
+    """Return all vector selectors of a query."""
+    visited: list[VectorSelector] = []
 
     def keep(node: Expr) -> bool:
         if isinstance(node, VectorSelector):
-            found.append(node)
+            visited.append(node)
         return True
 
     promql_parser.walk(node, keep)
-    return found
+    return visited
 
 
 def _parsed(query: str) -> Expr:

@@ -1,4 +1,4 @@
-"""Pages in a browser: those of the server and of origins that are named may post, and no others."""
+"""Cross-origin requests: only pages of the server itself and of the configured origins may post."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,12 @@ BODY = b'{"text": "a"}'
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Served]:
-    """A server that lets the pages of one other origin call."""
+    """A server that allows one other origin."""
     with serve(quantization="int8", cors_allow_origin=NAMED) as served:
         yield served
 
 
-# What a form or fetch() of any page sends without asking: no Content-Type (of a Blob), or one that is refused anyway.
+# What a form or fetch() can send without a preflight: no Content-Type (a Blob), or one that is refused anyway.
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 @pytest.mark.parametrize("path", ["/embed", "/", "/v1/embeddings", "/similarity", "/tokenize"])
 def test_a_page_of_another_site_cannot_post(int8: Served, path: str, origin: str) -> None:

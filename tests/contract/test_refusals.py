@@ -1,4 +1,4 @@
-"""A request that is refused before its body is read: the answer reaches a caller that is still sending."""
+"""Requests refused before their body is read: the response reaches a caller that is still sending."""
 
 import time
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ LARGE = b'{"text": "' + b"x" * 10_000_000 + b'"}'
 KEY = {"authorization": "Bearer one"}
 
 
-# The batch is fixed, since memory at rest grows with it.
+# A fixed batch size, since the memory of the idle server depends on it.
 LITTLE_MEMORY = {"memory_mb": 400, "max_batch_tokens": 512}
 
 
 @pytest.fixture(scope="module")
 def keyed() -> Iterator[Served]:
-    """A server that asks for a key, reads no body of more than 4 MB, and has little memory for requests."""
+    """A server with API keys, a body limit of 4 MB and little memory for requests."""
     with serve(quantization="int8", api_key="one,two", max_body_bytes=4_000_000, **LITTLE_MEMORY) as served:
         yield served
 
@@ -122,7 +122,7 @@ def test_bodies_that_do_not_end_take_bounded_room_and_leave_small_requests_alone
     head = b"POST /embed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer one\r\nContent-Length: 4000000\r\n\r\n"
     large = b'{"text": "a"' + b" " * 3_000_000 + b"}"
     with ExitStack() as stack:
-        for _ in range(40):  # twenty fill the room, but some may be refused while the large one is read
+        for _ in range(40):  # 20 exhaust the memory, but some may be refused while the large body is read
             stack.enter_context(Raw(keyed.client.base_url)).send(head + b" " * 3_900_000)
             if status(keyed, large) == status(keyed, large) == 429:
                 break

@@ -1,4 +1,4 @@
-"""`make sbom`: every package that the runtime installs, with its version and the hashes it is checked against."""
+"""`make sbom`: lists every runtime package with its version and the hashes it is verified against."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from tests.serving import ROOT
 
 
 def pinned() -> dict[str, tuple[str, set[str]]]:
-    """Each pinned package of the runtime: its version and its hashes."""
+    """Return the version and the hashes of each pinned runtime package."""
     text = (ROOT / "requirements/runtime.txt").read_text("utf-8").replace("\\\n", " ")
     rows = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(.*)$", text, re.MULTILINE)
     return {name: (version, set(re.findall(r"sha256:([0-9a-f]{64})", rest))) for name, version, rest in rows}
@@ -24,7 +24,7 @@ def test_the_bill_of_materials_lists_what_is_pinned(tmp_path: Path) -> None:
     if importlib.util.find_spec("cyclonedx_py") is None:
         pytest.skip("cyclonedx-bom is not installed: requirements/test.txt has it")
     out = tmp_path / "sbom.json"
-    # -o: this environment is ready, whatever the file's time says.
+    # -o: treat the environment as up to date.
     command = ["make", "-o", ".venv/ready", "sbom", f"RUN={sys.executable}", f"SBOM={out}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

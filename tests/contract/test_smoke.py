@@ -1,4 +1,4 @@
-"""`make smoke`: the exit status says whether a running server makes sense."""
+"""`make smoke`: the exit status tells whether a running server returns sensible vectors."""
 
 import subprocess
 import sys

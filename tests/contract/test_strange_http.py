@@ -1,4 +1,4 @@
-"""Whatever bytes come, the answer is right or a clear 4xx in the error shape; nothing hangs; the server serves on."""
+"""Unusual or invalid HTTP gets the right response or a clear 4xx; nothing hangs, and the server keeps serving."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(TEXT), TEXT)
 
 @pytest.fixture(scope="module", autouse=True)
 def still_serves(int8: Served) -> Iterator[None]:
-    """After all of it the same process answers, and has nothing to report."""
+    """Check after all tests that the same process still answers and has logged no error."""
     before = int8.embed(["the same text"])
     yield
     assert int8.process.poll() is None

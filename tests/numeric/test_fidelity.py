@@ -1,4 +1,4 @@
-"""Fidelity on all-MiniLM-L6-v2's real weights, through real servers: the floors that no change may go below."""
+"""Minimum fidelity of each precision, with all-MiniLM-L6-v2's real weights on real servers."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def variant(request: pytest.FixtureRequest) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def found(variant: Served) -> Vectors:
+def computed(variant: Served) -> Vectors:
     return vectors(variant, ITEMS)
 
 
@@ -32,14 +32,14 @@ def reference(fp32: Served) -> Vectors:
     return vectors(fp32, ITEMS)
 
 
-# precision: cosine mean, cosine min, overlap of the ten nearest neighbours, drop of STS-B dev against fp32
+# precision: mean cosine, minimum cosine, overlap of the ten nearest neighbours, loss on STS-B dev against fp32
 FLOORS = {
     "fp32": (0.99999, 0.99999, 0.998, 0.0001),
     "fp16": (0.99999, 0.9999, 0.998, 0.0001),
     "int8": (0.997, 0.985, 0.95, 0.001),
     "int8-static": (0.997, 0.985, 0.95, 0.001),
 }
-# The same files where the CPU's sums saturate (tests.cpu): what the server warns of at start, docs/quantization.md.
+# For int8 on CPUs whose 16-bit sums saturate (tests.cpu), which the server warns of at start (docs/quantization.md).
 SATURATED = (0.994, 0.97, 0.9, 0.004)
 
 
@@ -48,12 +48,12 @@ def floors(variant: Served) -> tuple[float, float, float, float]:
     return SATURATED if INT8_SATURATES and precision.startswith("int8") else FLOORS[precision]
 
 
-def test_stays_near_fp32(variant: Served, found: Vectors, reference: Vectors) -> None:
+def test_stays_near_fp32(variant: Served, computed: Vectors, reference: Vectors) -> None:
     mean, least, overlap, _ = floors(variant)
-    similar = cosine(found, reference)
+    similar = cosine(computed, reference)
     assert similar.mean() >= mean
     assert similar.min() >= least
-    assert neighbour_overlap(found, reference) >= overlap
+    assert neighbour_overlap(computed, reference) >= overlap
 
 
 def test_keeps_the_judgement_of_people(variant: Served, fp32: Served) -> None:
@@ -71,14 +71,14 @@ def judged(served: Served, pairs: Pairs) -> float:
 
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_a_vector_does_not_depend_on_its_batch(variant: Served, found: Vectors, data: st.DataObject) -> None:
-    """Any texts, in any order and number, one of them repeated: each has the vector that it has among all others."""
+def test_a_vector_does_not_depend_on_its_batch(variant: Served, computed: Vectors, data: st.DataObject) -> None:
+    """Any texts in any order, duplicates included, have the same vectors as in batches of all texts."""
     rows = data.draw(st.lists(st.integers(0, len(ITEMS) - 1), min_size=1, max_size=24))
     answered = vectors(variant, [ITEMS[row] for row in rows])
-    assert cosine(answered, found[rows]).min() >= 0.99999
+    assert cosine(answered, computed[rows]).min() >= 0.99999
 
 
-def test_alone_as_in_company(variant: Served, found: Vectors) -> None:
+def test_alone_as_in_company(variant: Served, computed: Vectors) -> None:
     rows = range(0, len(ITEMS), 7)
     alone = vectors(variant, [ITEMS[row] for row in rows], at_once=1)
-    assert cosine(alone, found[list(rows)]).min() >= 0.99999
+    assert cosine(alone, computed[list(rows)]).min() >= 0.99999

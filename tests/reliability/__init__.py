@@ -1,1 +1,1 @@
-"""`make reliability`: run what shows each promise of docs/reliability.md, and write down what was found."""
+"""`make reliability`: run the evidence for each promise of docs/reliability.md and record the results."""

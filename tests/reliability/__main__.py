@@ -17,27 +17,27 @@ from tests.reliability.run import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and report; returns 0 where every promise was kept, and 1 where one was not, or could not be shown."""
+    """Run and report; return 0 if every promise was kept, and 1 if one was broken or not tested."""
     given = parser().parse_args(arguments)
     sizes = chosen_sizes(given)
     before = results.load(given.results)
 
-    def keep(found: Mapping[str, Result]) -> None:
-        name, last = list(found.items())[-1]
+    def keep(done: Mapping[str, Result]) -> None:
+        name, last = list(done.items())[-1]
         print(f"{name}: {last.verdict}: {last.figures} ({last.seconds} s)", flush=True)
         if sizes.name != SHORT.name:
-            results.save(given.results, before | dict(found))
+            results.save(given.results, before | dict(done))
             if given.results == results.FILE:
-                page.write(page.PAGE, before | dict(found))
+                page.write(page.PAGE, before | dict(done))
 
-    found = run(given.only, sizes, given.seed, machine(), keep)
-    broken = [name for name, result in found.items() if result.verdict != KEPT]
-    print(f"{len(found) - len(broken)} of {len(found)} kept{': not ' if broken else ''}{', '.join(broken)}", flush=True)
+    done = run(given.only, sizes, given.seed, machine(), keep)
+    broken = [name for name, result in done.items() if result.verdict != KEPT]
+    print(f"{len(done) - len(broken)} of {len(done)} kept{': not ' if broken else ''}{', '.join(broken)}", flush=True)
     return int(bool(broken))
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command-line parser."""
     out = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     out.add_argument("--only", type=_rows, default=list(ROWS), help="rows, such as F3,L2, or parts, such as F")
     out.add_argument("--seed", type=int, default=1, help="of everything that is left to chance (1)")
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def chosen_sizes(given: argparse.Namespace) -> Sizes:
-    """How much is done."""
+    """Return the sizes of the run that the flags ask for."""
     sizes = LONG if given.long else SHORT if given.short else DEFAULT
     sizes = replace(sizes, runs=given.runs or sizes.runs)
     if given.soak:
@@ -64,27 +64,27 @@ def chosen_sizes(given: argparse.Namespace) -> Sizes:
 
 
 def machine() -> str:
-    """What the figures were measured on, in a few words."""
-    found = host.describe()
-    flags = found["flags"]
+    """Describe the machine that the figures are measured on."""
+    description = host.describe()
+    flags = description["flags"]
     best = f", {', '.join(flags)}" if isinstance(flags, list) and flags else ""
-    return f"{found['logical_cpus']} cores{best}"
+    return f"{description['logical_cpus']} cores{best}"
 
 
 def _rows(value: str) -> list[Row]:
     wanted = [name.strip().upper() for name in value.split(",") if name.strip()]
-    found = [row for row in ROWS if row.id in wanted or row.id[0] in wanted]
+    chosen = [row for row in ROWS if row.id in wanted or row.id[0] in wanted]
     unknown = set(wanted) - {row.id for row in ROWS} - {row.id[0] for row in ROWS}
-    if unknown or not found:
+    if unknown or not chosen:
         raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(row.id for row in ROWS)}")
-    return found
+    return chosen
 
 
 def _minutes(value: str) -> float:
-    found = re.fullmatch(r"(\d+)([mh])", value)
-    if not found:
+    match = re.fullmatch(r"(\d+)([mh])", value)
+    if not match:
         raise argparse.ArgumentTypeError(f"{value!r}: write minutes or hours, such as 90m or 24h")
-    return float(found[1]) * (60 if found[2] == "h" else 1)
+    return float(match[1]) * (60 if match[2] == "h" else 1)
 
 
 if __name__ == "__main__":

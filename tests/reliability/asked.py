@@ -1,4 +1,4 @@
-"""What is promised of whatever is asked, of the vectors, and of migrations."""
+"""Promises about inputs, vectors and migrations."""
 
 from tests.reliability.evidence import Checks, Fuzz
 from tests.reliability.row import CONTRACT, FAULTS, UNIT, Row, once, stores

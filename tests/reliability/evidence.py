@@ -1,4 +1,4 @@
-"""What shows that a promise is kept: tests that exist, loads of `bench`, and the fuzzer. Here they become commands."""
+"""Evidence that a promise is kept: tests, `bench` loads and fuzzing, and the commands that run them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ _MINUTE = 60.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much one kind of run does, and what it is called. Loads in minutes, fuzzing in seconds.
+    """The name and the sizes of one kind of run. Loads are in minutes, fuzzing is in seconds.
 
-    `runs` is how often each seeded test of a fault is run, `cases` how many requests schemathesis makes up for a route,
-    `examples` how many hypothesis does, `kills` how many migrations are killed in all, and `bound` after how many
-    minutes a piece of evidence is given up.
+    `runs` is the number of runs of each seeded fault test, `cases` of schemathesis requests per route, `examples` of
+    hypothesis examples, and `kills` of killed migrations in total. `bound` is the timeout of a piece of evidence, in
+    minutes.
     """
 
     name: str
@@ -36,7 +36,7 @@ LONG = Sizes("long", 20, 3600, 10_000, 10_000, 200, 5, {"steady": 30, "overload"
 
 @dataclass(frozen=True)
 class Order:
-    """A command with its variables, where its results will be, and after how many seconds it is ended."""
+    """A command with its environment variables, its results file and its timeout in seconds."""
 
     command: tuple[str, ...]
     variables: Mapping[str, str]
@@ -46,18 +46,18 @@ class Order:
 
 @dataclass(frozen=True)
 class Checks:
-    """Tests of pytest by their ids, in the environment `.venv` or `.venv-NAME`; `seeded` ones are run many times."""
+    """Pytest tests by id, run in the environment `.venv` or `.venv-NAME`; `seeded` ones are repeated."""
 
     nodes: tuple[str, ...]
     environment: str = ""
     seeded: bool = False
 
     def words(self) -> list[str]:
-        """What is run, for a table."""
+        """Return the evidence as Markdown, for the tables."""
         return [f"`{node}`" for node in self.nodes]
 
     def order(self, sizes: Sizes, seed: int, folder: Path) -> Order:
-        """Command pytest; it writes JUnit's XML."""
+        """Return the pytest command, which writes JUnit XML."""
         results = folder / "tests.xml"
         bound_s = sizes.bound * _MINUTE
         command = [
@@ -85,17 +85,17 @@ class Checks:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario of `python -m bench load`; a `brief` one, of many loads, is whole in long runs only."""
+    """A scenario of `python -m bench load`; a `brief` one, of many loads, runs in full in long runs only."""
 
     name: str
     brief: bool = False
 
     def words(self) -> list[str]:
-        """What is run, for a table."""
+        """Return the evidence as Markdown, for the tables."""
         return [f'`make load LOAD_ARGS="--scenarios {self.name}"`']
 
     def order(self, sizes: Sizes, _seed: int, folder: Path) -> Order:
-        """Command the load; it writes JSON. Its arrivals are seeded by the round."""
+        """Return the load command, which writes JSON. Its arrivals are seeded by the round."""
         results = folder / "load.json"
         minutes = sizes.minutes.get(self.name, 0)
         command = [str(python("")), "-m", "bench", "load", "--scenarios", self.name, "--rounds", str(sizes.rounds)]
@@ -107,16 +107,16 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Fuzz:
-    """A target of the coverage-guided fuzzer, in its own environment."""
+    """A target of the coverage-guided fuzzer, which has its own environment."""
 
     target: str
 
     def words(self) -> list[str]:
-        """What is run, for a table."""
+        """Return the evidence as Markdown, for the tables."""
         return [f"`.venv-fuzz/bin/python -m tests.fuzz {self.target}`"]
 
     def order(self, sizes: Sizes, seed: int, folder: Path) -> Order:
-        """Command the fuzzer; it says at the end how many inputs there were."""
+        """Return the fuzzer's command, which prints the number of inputs at the end."""
         command = (
             str(python("fuzz")),
             "-m",
@@ -134,5 +134,5 @@ Evidence = Checks | Scenario | Fuzz
 
 
 def python(environment: str) -> Path:
-    """The interpreter of `.venv`, or of `.venv-ENVIRONMENT`."""
+    """Return the interpreter of `.venv`, or of `.venv-ENVIRONMENT`."""
     return ROOT / (f".venv-{environment}" if environment else ".venv") / "bin" / "python"

@@ -1,4 +1,4 @@
-"""What a piece of evidence showed, read from the results that it left; and what a row makes of several."""
+"""Outcomes: parses the results of a piece of evidence, and combines several into a row's verdict."""
 
 import json
 import re
@@ -14,14 +14,14 @@ _LONGEST = 300
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether a promise was kept, and the figures that say so."""
+    """Whether a promise was kept, and the figures that show it."""
 
     verdict: str
     figures: str
 
 
 def read(results: Path, status: int, said: str) -> Outcome:
-    """Judge a command by its results file, its exit status and what it printed; without results it has failed."""
+    """Judge a command by its results file, exit status and output; without results it has failed."""
     try:
         if results.suffix == ".xml":
             return of_tests(results.read_text("utf-8"))
@@ -33,7 +33,7 @@ def read(results: Path, status: int, said: str) -> Outcome:
 
 
 def of_tests(xml: str) -> Outcome:
-    """Judge JUnit's XML. One failure is enough; where every test was skipped, nothing was shown."""
+    """Judge JUnit XML: broken if a test failed, not run if all were skipped."""
     cases = list(ET.fromstring(xml).iter("testcase"))  # noqa: S314 - written by pytest a moment ago
     failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     skipped = [reason for case in cases if (reason := case.find("skipped")) is not None]
@@ -47,16 +47,16 @@ def of_tests(xml: str) -> Outcome:
 
 def of_load(text: str) -> Outcome:
     """Judge a load's JSON by the verdicts of its scenario."""
-    found = json.loads(text)
-    if not found["scenarios"]:
-        return Outcome(BROKEN, "; ".join(f"{name}: {why}" for name, why in found["skipped"].items()))
-    verdicts = [verdict for scenario in found["scenarios"].values() for verdict in scenario["verdicts"]]
+    report = json.loads(text)
+    if not report["scenarios"]:
+        return Outcome(BROKEN, "; ".join(f"{name}: {why}" for name, why in report["skipped"].items()))
+    verdicts = [verdict for scenario in report["scenarios"].values() for verdict in scenario["verdicts"]]
     figures = [f"{one['asked']}: {one['found']}{'' if one['met'] else ' (**not met**)'}" for one in verdicts]
     return Outcome(KEPT if verdicts and all(one["met"] for one in verdicts) else BROKEN, "; ".join(figures))
 
 
 def of_fuzz(said: str, status: int) -> Outcome:
-    """Judge the fuzzer by its status and its last words."""
+    """Judge the fuzzer by its exit status and its summary line."""
     done = _DONE.search(said)
     if status or not done:
         return Outcome(BROKEN, f"exit status {status}: {_last_line(said)}")
@@ -64,7 +64,7 @@ def of_fuzz(said: str, status: int) -> Outcome:
 
 
 def together(outcomes: Sequence[Outcome]) -> Outcome:
-    """Judge a row: one broken promise is enough, and all that is there must have been run."""
+    """Judge a row by its worst outcome."""
     verdicts = {outcome.verdict for outcome in outcomes}
     worst = next((verdict for verdict in (BROKEN, NOT_RUN, KEPT) if verdict in verdicts), NOT_RUN)
     return Outcome(worst, "; ".join(outcome.figures for outcome in outcomes))

@@ -1,4 +1,4 @@
-"""The tables of docs/reliability.md, made of the rows and their last results."""
+"""Generates the tables of docs/reliability.md from the rows and their latest results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ def write(path: Path, results: Mapping[str, Result]) -> None:
     """Replace the tables of a page.
 
     Raises:
-        ValueError: the page has no place for them.
+        ValueError: the page lacks the markers around them.
     """
     page = path.read_text("utf-8")
     path.write_text(page[: page.index(BEGIN)] + tables(ROWS, results) + page[page.index(END) + len(END) :], "utf-8")
 
 
 def tables(rows: Sequence[Row], results: Mapping[str, Result]) -> str:
-    """Lay out every row, a table for each part, between the two marks."""
+    """Format all rows as one table per part, between the markers."""
     parts = []
     for letter, title in PARTS.items():
         lines = [_line(row, results.get(row.id, _NOTHING)) for row in rows if row.id[0] == letter]
@@ -34,10 +34,10 @@ def tables(rows: Sequence[Row], results: Mapping[str, Result]) -> str:
     return "\n".join([BEGIN, *parts, "", END])
 
 
-def _line(row: Row, found: Result) -> str:
+def _line(row: Row, result: Result) -> str:
     shown_by = "<br>".join(word for evidence in row.evidence for word in evidence.words())
-    source = f" ({found.run}; {found.machine})" if found.run else ""
-    return f"| {row.id} | {row.promise} | {shown_by} | **{found.verdict}**: {found.figures}{source} |"
+    source = f" ({result.run}; {result.machine})" if result.run else ""
+    return f"| {row.id} | {row.promise} | {shown_by} | **{result.verdict}**: {result.figures}{source} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The last results of every row, in a file beside the page that shows them."""
+"""Stores the latest result of every row in a JSON file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FILE = ROOT / "docs" / "reliability.json"
 
 @dataclass(frozen=True)
 class Result:
-    """What a row found the last time: the verdict, its figures, which run gave them, on what, and the seconds."""
+    """A row's latest result: the verdict, its figures, the run and machine they come from, and its duration."""
 
     verdict: str
     figures: str
@@ -23,10 +23,10 @@ class Result:
 
 
 def load(path: Path) -> dict[str, Result]:
-    """Read the results; none where there is no file yet.
+    """Read the results; empty if there is no file yet.
 
     Raises:
-        msgspec.ValidationError: the file holds something else.
+        msgspec.ValidationError: the file has another structure.
     """
     if not path.exists():
         return {}
@@ -34,7 +34,7 @@ def load(path: Path) -> dict[str, Result]:
 
 
 def save(path: Path, results: Mapping[str, Result]) -> None:
-    """Write the results whole, so that a run that ends half way leaves those of the rows that it did."""
+    """Write the results atomically, so that an interrupted run keeps those of its finished rows."""
     ordered = dict(sorted(results.items(), key=lambda item: (item[0][0], int(item[0][1:]))))
     written = path.with_suffix(".partial")
     written.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")

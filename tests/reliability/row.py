@@ -1,4 +1,4 @@
-"""A promise, and how the tables of promises name what shows it."""
+"""Rows of the tables of promises, and constructors for their evidence."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ FAULTS, CONTRACT, UNIT = "tests/faults", "tests/contract", "tests/unit/server"
 
 @dataclass(frozen=True)
 class Row:
-    """A promise by its id, whose letter is the part of the page that it stands in."""
+    """A promise; the letter of its id is the part of the page that lists it."""
 
     id: str
     promise: str
@@ -17,15 +17,15 @@ class Row:
 
 
 def often(*nodes: str) -> Checks:
-    """Name seeded tests, which are run many times."""
+    """Return seeded tests, which are repeated, as evidence."""
     return Checks(nodes, seeded=True)
 
 
 def once(*nodes: str) -> Checks:
-    """Name tests."""
+    """Return tests as evidence."""
     return Checks(nodes)
 
 
 def stores(*nodes: str) -> Checks:
-    """Name tests that need the stores' clients."""
+    """Return tests that need the stores' clients as evidence."""
     return Checks(nodes, "stores")

@@ -1,6 +1,6 @@
-"""Every promise that docs/reliability.md makes, in the order in which they are run.
+"""All promises of docs/reliability.md, in execution order.
 
-Loads come first: what is timed must not run while what other tests have started is still about.
+Loads run first, so that processes left running by other tests cannot distort their timings.
 """
 
 from tests.reliability.asked import INPUTS, MIGRATIONS, VECTORS

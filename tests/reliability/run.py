@@ -1,4 +1,4 @@
-"""Run evidence, each piece in a process group of its own that ends in time, and gather what rows found."""
+"""Runs each piece of evidence in its own process group with a timeout, and collects the rows' results."""
 
 import os
 import signal
@@ -16,16 +16,16 @@ from tests.reliability.results import Result
 from tests.reliability.row import Row
 from tests.serving import ROOT
 
-# What a command has to clean up once it is told to stop.
+# Time that a command has to clean up after SIGINT or SIGTERM.
 _GRACE_S = 20.0
-# A test's own servers are given their settings; what the caller's shell has set must not reach them.
+# The only variables passed on: servers started by tests must not inherit settings from the caller's shell.
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "STS_PAIRS")
 
 
 def run(
     rows: Sequence[Row], sizes: Sizes, seed: int, machine: str, keep: Callable[[Mapping[str, Result]], None]
 ) -> dict[str, Result]:
-    """Run the rows in their order; `keep` gets all results so far after each. Evidence that rows share runs once."""
+    """Run the rows in order, calling `keep` with all results so far after each. Shared evidence runs only once."""
     shown: dict[Evidence, Outcome] = {}
     results: dict[str, Result] = {}
     for row in rows:
@@ -33,15 +33,15 @@ def run(
         for evidence in row.evidence:
             if evidence not in shown:
                 shown[evidence] = show(evidence, sizes, seed)
-        found = outcome.together([shown[evidence] for evidence in row.evidence])
+        combined = outcome.together([shown[evidence] for evidence in row.evidence])
         seconds = round(time.monotonic() - started)
-        results[row.id] = Result(found.verdict, found.figures, f"{sizes.name}, seed {seed}", machine, seconds)
+        results[row.id] = Result(combined.verdict, combined.figures, f"{sizes.name}, seed {seed}", machine, seconds)
         keep(results)
     return results
 
 
 def show(evidence: Evidence, sizes: Sizes, seed: int) -> Outcome:
-    """Run one piece of evidence; whatever goes wrong is its outcome."""
+    """Run one piece of evidence; failures are reported as its outcome."""
     with tempfile.TemporaryDirectory(prefix="reliability-", ignore_cleanup_errors=True) as folder:
         order = evidence.order(sizes, seed, Path(folder))
         if not Path(order.command[0]).exists():
@@ -49,14 +49,14 @@ def show(evidence: Evidence, sizes: Sizes, seed: int) -> Outcome:
         status, said = execute(order, folder)
         if status is None:
             return Outcome(outcome.BROKEN, f"not done after {order.bound_s / 60:g} minutes")
-        found = outcome.read(order.results, status, said)
-        if found.verdict == outcome.BROKEN:
+        judged = outcome.read(order.results, status, said)
+        if judged.verdict == outcome.BROKEN:
             print(said[-8000:], flush=True)
-        return found
+        return judged
 
 
 def execute(order: Order, folder: str) -> tuple[int | None, str]:
-    """Run a command to its end or to its bound: its exit status, None where it was ended, and what it printed."""
+    """Run a command, at most until its timeout; return its exit status, None after a timeout, and its output."""
     environ = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"TMPDIR": folder, **order.variables}
     with tempfile.TemporaryFile() as output:
         with subprocess.Popen(
@@ -74,7 +74,7 @@ def execute(order: Order, folder: str) -> tuple[int | None, str]:
 
 
 def _await(process: "subprocess.Popen[bytes]", bound_s: float) -> int | None:
-    """Wait for a process; told to stop, it may clean up, and then its whole group is killed, as in every case."""
+    """Wait for a process; after the timeout, ask it to stop. In any case, kill its process group at the end."""
     try:
         return process.wait(bound_s)
     except subprocess.TimeoutExpired:

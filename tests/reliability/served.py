@@ -1,4 +1,4 @@
-"""What is promised of a server under load and when something fails."""
+"""Promises about a server under load and under faults."""
 
 from tests.reliability.evidence import Scenario
 from tests.reliability.row import CONTRACT, FAULTS, UNIT, Row, often, once

@@ -1,4 +1,4 @@
-"""How results become verdicts; what must fail does."""
+"""Results are turned into the right verdicts, failures included."""
 
 import json
 from pathlib import Path
@@ -38,8 +38,8 @@ def test_one_failure_breaks_a_promise_and_skips_show_nothing(cases: tuple[str, .
 
 def test_the_figures_of_tests_name_what_failed_why_others_were_skipped_and_what_was_measured() -> None:
     said = '<testcase name="c"><properties><property name="figures" value="12 cases"/></properties></testcase>'
-    found = of_tests(junit(GOOD, SKIPPED, FAILED, said, said)).figures
-    assert found == "2 of 5 runs passed; 1 skipped: no libfaketime; failed: b; 12 cases".replace("2 of", "3 of")
+    figures = of_tests(junit(GOOD, SKIPPED, FAILED, said, said)).figures
+    assert figures == "2 of 5 runs passed; 1 skipped: no libfaketime; failed: b; 12 cases".replace("2 of", "3 of")
 
 
 def test_every_verdict_of_a_load_must_be_met() -> None:
@@ -49,8 +49,8 @@ def test_every_verdict_of_a_load_must_be_met() -> None:
 
 
 def test_a_load_that_could_not_be_measured_breaks_a_promise_with_the_reason() -> None:
-    found = of_load(json.dumps({"scenarios": {}, "skipped": {"steady": "server: ended with status 3"}}))
-    assert found == Outcome(BROKEN, "steady: server: ended with status 3")
+    outcome = of_load(json.dumps({"scenarios": {}, "skipped": {"steady": "server: ended with status 3"}}))
+    assert outcome == Outcome(BROKEN, "steady: server: ended with status 3")
 
 
 def test_the_fuzzer_must_end_well_and_say_how_much_it_did() -> None:
@@ -64,8 +64,8 @@ def test_without_whole_results_a_promise_is_broken(tmp_path: Path, name: str) ->
     for text in (None, "", "<testsuites>", '{"scenarios": {'):
         if text is not None:
             (tmp_path / name).write_text(text)
-        found = read(tmp_path / name, 2, "first\nout of memory\n")
-        assert found == Outcome(BROKEN, "no results, exit status 2: out of memory")
+        outcome = read(tmp_path / name, 2, "first\nout of memory\n")
+        assert outcome == Outcome(BROKEN, "no results, exit status 2: out of memory")
 
 
 def test_a_row_is_as_good_as_its_worst_evidence() -> None:

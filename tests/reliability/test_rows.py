@@ -1,4 +1,4 @@
-"""The promises are all there, what shows them exists, and the page says what the results say."""
+"""The rows are complete, their evidence exists, and the page agrees with the results."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ from tests.serving import ROOT
 
 EVIDENCE = {evidence for row in ROWS for evidence in row.evidence}
 ASKED = {"L": 8, "F": 22, "B": 12, "C": 4, "D": 15}
-# Whose requests are the largest there are: nothing is left to chance.
+# Not randomized, since it sends the largest possible requests.
 UNSEEDED = {"F13"}
 
 

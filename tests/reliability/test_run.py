@@ -1,4 +1,4 @@
-"""Running evidence: what fails, crashes or hangs is a result like any other, and the run goes on."""
+"""Running evidence: a failure, crash or hang is reported as a result, and the run continues."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ from tests.reliability.results import Result
 from tests.reliability.row import Row, once
 from tests.serving import ROOT
 
-# A test that passes alone, and one that is not there.
+# A test that passes on its own, and one that does not exist.
 GOOD = once("tests/reliability/test_outcome.py::test_a_row_is_as_good_as_its_worst_evidence")
 GONE = once("tests/reliability/test_outcome.py::test_of_old")
 
@@ -29,19 +29,19 @@ def python(program: str, *, bound_s: float = 30.0) -> Order:
 def test_tests_are_run_and_rows_that_fail_do_not_stop_the_others() -> None:
     kept: list[dict[str, Result]] = []
 
-    def keep(found: Mapping[str, Result]) -> None:
-        kept.append(dict(found))
+    def keep(done: Mapping[str, Result]) -> None:
+        kept.append(dict(done))
 
     rows = [Row("F1", "", (GONE,)), Row("F2", "", (GOOD,)), Row("F3", "", ()), Row("F4", "", (GOOD, GONE))]
-    found = runner.run(rows, SHORT, 7, "2 cores", keep)
-    assert {name: result.verdict for name, result in found.items()} == {
+    by_row = runner.run(rows, SHORT, 7, "2 cores", keep)
+    assert {name: result.verdict for name, result in by_row.items()} == {
         "F1": BROKEN,
         "F2": KEPT,
         "F3": NOT_RUN,
         "F4": BROKEN,
     }
-    assert found["F2"].figures == "1 of 1 runs passed"
-    assert found["F2"].run == "short, seed 7"
+    assert by_row["F2"].figures == "1 of 1 runs passed"
+    assert by_row["F2"].run == "short, seed 7"
     assert [list(one) for one in kept] == [["F1"], ["F1", "F2"], ["F1", "F2", "F3"], ["F1", "F2", "F3", "F4"]]
 
 
@@ -137,10 +137,10 @@ def test_rows_that_are_not_run_keep_their_last_results(
 
     monkeypatch.setattr(runner, "show", show)
     assert command.main(["--only", "F3,F4", "--results", str(file), "--seed", "2"]) == 1
-    found = results.load(file)
-    assert list(found) == ["F3", "F4", "F10"]
-    assert found["F10"] == old
-    assert (found["F3"].verdict, found["F3"].run, found["F4"].verdict) == (BROKEN, "default, seed 2", KEPT)
+    saved = results.load(file)
+    assert list(saved) == ["F3", "F4", "F10"]
+    assert saved["F10"] == old
+    assert (saved["F3"].verdict, saved["F3"].run, saved["F4"].verdict) == (BROKEN, "default, seed 2", KEPT)
     assert "1 of 2 kept: not F3" in capsys.readouterr().out
     before = file.read_bytes()
     assert command.main(["--only", "F4", "--results", str(file), "--short"]) == 0
