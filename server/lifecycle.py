@@ -48,16 +48,14 @@ STOP_MARGIN_S = 8
 class Server(uvicorn.Server):
     """uvicorn's server, which finishes what it accepted when told to stop, and ends whatever else happens."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, terms: ConnectionBounds) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
-        self._terms = terms
         service.metrics.watch("embedding_connections", "Open connections.", lambda: len(self.server_state.connections))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to shut down; a second signal ends the process at once."""
-        self._service.drain()
-        self._terms.draining = True
+        self._service.state.drain()
         process.insist_on_signals()
         seconds = self._service.settings.request_timeout_s + STOP_MARGIN_S
         process.die_after(seconds, f"it did not stop within {seconds:g} s of signal {sig}")
@@ -140,8 +138,8 @@ def serve(loaded: LoadedModel, listener: socket.socket) -> None:
     memory = Memory(budget.limit, machine.trim_heap_soon)
     service = Service(loaded, engine, warmed, WorkerThreads(warmed.pace.streams, _die, prepare), memory)
     room = ConnectionLimit(budget.connections, service.metrics.close_for_room)
-    terms = ConnectionBounds.of(loaded.settings, room, memory, service.metrics.refuse, to_response)
-    server = Server(_uvicorn_config(service, terms), service, terms)
+    terms = ConnectionBounds.of(loaded.settings, room, memory, service.state, service.metrics.refuse, to_response)
+    server = Server(_uvicorn_config(service, terms), service)
     process.settle_heap()
     server.run(sockets=[listener])
 

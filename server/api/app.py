@@ -46,6 +46,7 @@ def create_app(service: Service) -> Starlette:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     service: Service = app.state.service
     watching = asyncio.create_task(service.stops.watch())
+    service.state.begin()
     yield
     ended = await service.close()
     watching.cancel()

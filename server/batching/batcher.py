@@ -23,6 +23,7 @@ from server.batching.scheduler import Scheduler
 from server.batching.worker_threads import BatchRun, WorkerThreads
 from server.errors import InferenceError, ServiceError, UnavailableError
 from server.inference.engine import Engine, Ids, Vectors
+from server.serving_state import Phase, ServingState
 from server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -41,9 +42,10 @@ class Batcher:
         threads: WorkerThreads,
         pace: Pace,
         metrics: Metrics,
+        state: ServingState,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Run up to `pace.streams` batches at once on `engine` and `threads`."""
+        """Run up to `pace.streams` batches at once on `engine` and `threads`, until `state` is stopped."""
         self._engine = engine
         self._pace = pace
         self._metrics = metrics
@@ -52,7 +54,7 @@ class Batcher:
         self._scheduler = Scheduler(pace, clock)
         self._in_hand = self._scheduler.in_hand
         self._queue = self._scheduler.queue
-        self._closing = False
+        self._state = state
         self._idle = asyncio.Event()
         self._idle.set()
         self.failures_in_a_row = 0
@@ -175,7 +177,7 @@ class Batcher:
 
     async def close(self, timeout_s: float) -> bool:
         """Refuse new requests and wait up to `timeout_s` for the admitted ones; return whether all ended."""
-        self._closing = True
+        self._state.stop()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -185,7 +187,7 @@ class Batcher:
         return self._idle.is_set()
 
     def _check_open(self) -> None:
-        if self._closing:
+        if self._state.phase is Phase.STOPPED:
             raise UnavailableError("the server is shutting down")
 
     def _job(self, texts: int, deadline: float, since: float | None, *, small: bool) -> Job:

@@ -7,6 +7,7 @@ from typing import Protocol
 from server.connection.connection_limit import ConnectionLimit
 from server.connection.write_backlog import WriteBacklog
 from server.errors import ServiceError
+from server.serving_state import ServingState
 from server.settings import Settings
 from server.system.memory import Memory
 
@@ -43,9 +44,9 @@ class ConnectionBounds:
     receive_timeout_s: float
     room: ConnectionLimit
     memory: Memory
+    state: ServingState
     refused: Callable[[ServiceError], None]
     answer: Callable[[ServiceError, str], ErrorAnswer]
-    draining: bool = False
     unread: WriteBacklog = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,9 +58,11 @@ class ConnectionBounds:
         settings: Settings,
         room: ConnectionLimit,
         memory: Memory,
+        state: ServingState,
         refused: Callable[[ServiceError], None],
         answer: Callable[[ServiceError, str], ErrorAnswer],
     ) -> "ConnectionBounds":
         """Terms by the settings."""
         max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
-        return cls(settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s, room, memory, refused, answer)
+        limits = settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s
+        return cls(*limits, room, memory, state, refused, answer)

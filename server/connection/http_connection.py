@@ -218,7 +218,7 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
         self._received_bytes = 0
         linger_s = self.terms.receive_timeout_s
-        if self.terms.draining:
+        if self.terms.state.told_to_stop:
             linger_s = min(linger_s, LAST_LINGER_S)
         self._due = self.loop.time() + linger_s
         self._arm()

@@ -97,7 +97,7 @@ class HttpProtocol(Connection):
             self._heads_bytes += REQUEST_BYTES
         self._due = math.inf
         self.headers = []  # for trailers, which nothing reads
-        if self.terms.draining or not settled:
+        if self.terms.state.told_to_stop or not settled:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:

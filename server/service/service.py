@@ -28,6 +28,7 @@ from server.service.loaded_model import LoadedModel
 from server.service.memory_budget import PARSED_FACTOR
 from server.service.result import Result
 from server.service.vector_cache import VectorCache
+from server.serving_state import Phase, ServingState
 from server.system import machine
 from server.system.memory import Claim, Memory, size_of
 from server.system.suspension import Stops
@@ -43,6 +44,11 @@ TEXT_BYTES = 600
 # Memory of one token in the response of /tokenize; a text has at most this many more tokens than characters.
 TOKEN_BYTES = 96
 SPECIAL_TOKENS = 2
+NOT_READY = {
+    Phase.STARTING: "starting: the server does not serve yet",
+    Phase.DRAINING: "draining: the server is shutting down",
+    Phase.STOPPED: "draining: the server is shutting down",
+}
 # By the time of closing every request has ended; this only bounds the wait for a hanging batch.
 CLOSE_TIMEOUT_S = 3.0
 
@@ -59,14 +65,14 @@ class Service:
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
         self.metrics = Metrics()
         self.memory = memory
+        self.state = ServingState()
         self._pace = warm.pace
-        self._batcher = Batcher(engine, threads, warm.pace, self.metrics)
+        self._batcher = Batcher(engine, threads, warm.pace, self.metrics, self.state)
         self._canary = KnownAnswer(self._batcher, warm.ids, warm.vector)
         self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
         self._tokenizer = loaded.tokenizer
         self._tokenizer_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="tokenization")
         self._tokenizing = Budget(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
-        self._draining = False
         self.stops = Stops()
         self._watch(loaded)
 
@@ -156,10 +162,10 @@ class Service:
         """Check that requests can be answered now.
 
         Raises:
-            UnavailableError: the server is draining, inference fails or hangs, or its vectors have changed.
+            UnavailableError: the server starts or stops, inference fails or hangs, or its vectors have changed.
         """
-        if self._draining:
-            raise UnavailableError("draining: the server is shutting down")
+        if refusal := NOT_READY.get(self._look()):
+            raise UnavailableError(refusal)
         self.check_alive()
         await self._canary.check()
 
@@ -173,13 +179,8 @@ class Service:
             limit = self.settings.request_timeout_s
             raise UnavailableError(f"inference hangs: a batch has been running for more than {limit:g} s")
 
-    def drain(self) -> None:
-        """Report unready from now on, but keep answering requests."""
-        self._draining = True
-
     async def close(self) -> bool:
         """Refuse new requests and finish the admitted ones; return whether all ended in time."""
-        self.drain()
         ended = await self._batcher.close(CLOSE_TIMEOUT_S)
         self._tokenizer_pool.shutdown(wait=False)
         return ended
@@ -195,9 +196,13 @@ class Service:
         running_s, limit = self._batcher.running_s, self.settings.request_timeout_s
         return running_s > limit and running_s - self.stops.within(running_s) > limit
 
-    @property
-    def _ready(self) -> bool:
-        return not self._draining and not self._hangs and self._canary.well
+    def _look(self) -> Phase:
+        """Return the phase as inference is now."""
+        if self._hangs or not self._canary.well:
+            self.state.fail()
+        else:
+            self.state.recover()
+        return self.state.phase
 
     def _expect_lengths(self, question: EmbedRequest) -> list[int]:
         """Estimate the tokens of each text from its characters, so that refused requests are not tokenized."""
@@ -297,7 +302,7 @@ class Service:
         watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
         watch("embedding_patience_seconds", "How long callers wait who do not say so, learned.", self._patience_s)
         self.metrics.watch_memory(self.memory)
-        watch("embedding_ready", "1 while requests can be answered.", lambda: self._ready)
+        watch("embedding_ready", "1 while requests can be answered.", lambda: self._look() is Phase.READY)
 
     def _patience_s(self) -> float:
         return min(self.settings.request_timeout_s, self._batcher.patience_s)

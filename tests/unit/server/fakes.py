@@ -12,6 +12,7 @@ from server.batching.cost_model import CostModel, Pace
 from server.batching.worker_threads import WorkerThreads
 from server.inference.engine import Ids, Tokens, Vectors
 from server.service.result import Result
+from server.serving_state import ServingState
 from server.telemetry.metrics import Metrics
 
 COST = CostModel(run_s=0.0, token_s=0.1, pair_s=0.0, packed=True)
@@ -80,7 +81,7 @@ def batcher(
 ) -> Batcher:
     """A batcher whose machine computes ten tokens a second and stream, on a clock that stands still."""
     pace = Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens, streams)
-    return Batcher(engine, WorkerThreads(streams, unexpected), pace, metrics or Metrics(), clock)
+    return Batcher(engine, WorkerThreads(streams, unexpected), pace, metrics or Metrics(), ServingState(), clock)
 
 
 def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:

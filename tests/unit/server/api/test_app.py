@@ -11,7 +11,7 @@ from server.model.artifact import Artifact
 from server.service.embed_request import EmbedRequest
 from server.service.service import Service
 from tests.unit.server.fakes import FakeEngine
-from tests.unit.server.service.test_service import load, serving
+from tests.unit.server.service.test_service import load, serving, starting
 
 Check = Callable[[httpx.AsyncClient], Awaitable[None]]
 
@@ -180,3 +180,16 @@ def test_browsers_may_call_only_from_allowed_origins(artifact: Artifact) -> None
 
     serve(artifact, allowed, CORS_ALLOW_ORIGIN="https://a.org", API_KEY="k")
     serve(artifact, refused)
+
+
+def test_the_server_is_ready_from_its_start_to_its_end(artifact: Artifact) -> None:
+    async def main() -> None:
+        app = create_app(starting(load(artifact)))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            assert (await client.get("/ready")).status_code == 503
+            async with app.router.lifespan_context(app):
+                assert (await client.get("/ready")).status_code == 200
+            assert (await client.get("/ready")).status_code == 503
+            assert (await client.post("/embed", json={"text": "a"})).json()["error"] == "the server is shutting down"
+
+    asyncio.run(main())

@@ -88,7 +88,8 @@ async def house(artifact: Artifact) -> AsyncIterator[House]:
     engine = FakeEngine()
     service = serving(load(artifact, API_KEY="key", RECEIVE_TIMEOUT_S=str(RECEIVE_TIMEOUT_S)), engine)
     room = ConnectionLimit(100, ignore)
-    terms = ConnectionBounds.of(service.settings, room, service.memory, service.metrics.refuse, to_response)
+    refused = service.metrics.refuse
+    terms = ConnectionBounds.of(service.settings, room, service.memory, service.state, refused, to_response)
     protocol, state = bounded(terms), ServerState()
     config = Config(create_app(service), http=protocol, log_config=None)
     config.load()

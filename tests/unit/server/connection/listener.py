@@ -15,6 +15,7 @@ from server.connection.connection_limit import ConnectionLimit
 from server.connection.http_connection import Connection
 from server.connection.http_protocol import bounded
 from server.errors import ServiceError
+from server.serving_state import ServingState
 from server.system.memory import Memory
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
@@ -75,7 +76,8 @@ def run(check: Callable[[Listener], Awaitable[None]], keep_alive_s: float = 10, 
         memory = Memory(int(str(changes.pop("memory", 100_000_000))))
         room = ConnectionLimit(int(str(changes.pop("max_connections", 50))), lambda _use: None)
         limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "receive_timeout_s": 10.0}
-        shared = {"room": room, "memory": memory, "refused": refused.append, "answer": to_response}
+        told = {"refused": refused.append, "answer": to_response}
+        shared = {"room": room, "memory": memory, "state": ServingState(), **told}
         terms = ConnectionBounds(**limits | changes | shared)  # type: ignore[arg-type]
         app, state = App(), ServerState()
         app.gate.set()

@@ -149,7 +149,7 @@ def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> None:
         reader, writer = await here.connect()
         writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
         await asyncio.sleep(0.01)
-        here.terms.draining = True
+        here.terms.state.drain()
         for connection in here.state.connections:
             assert isinstance(connection, Connection)
             connection.hasten()
@@ -164,7 +164,7 @@ def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> None:
 
 def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
     async def check(here: Listener) -> None:
-        here.terms.draining = True
+        here.terms.state.drain()
         said = await here.exchange(GET + b"\r\n" + GET + b"\r\n")
         assert statuses(said) == [200]
         assert b"connection: close" in said

@@ -17,6 +17,7 @@ from server.model.tokenization import Encoded, Tokenizer
 from server.service.embed_request import EmbedRequest
 from server.service.loaded_model import LoadedModel
 from server.service.service import INLINE_CHARACTERS, Service
+from server.serving_state import Phase
 from server.settings import resolve
 from server.system import machine
 from server.system.memory import REQUESTS, Memory
@@ -34,9 +35,15 @@ def load(artifact: Artifact, **environ: str) -> LoadedModel:
     )
 
 
-def serving(loaded: LoadedModel, engine: FakeEngine | None = None, queue_tokens: int = 1000) -> Service:
+def starting(loaded: LoadedModel, engine: FakeEngine | None = None, queue_tokens: int = 1000) -> Service:
     made = engine or FakeEngine()
     return Service(loaded, made, warmed(made, queue_tokens=queue_tokens), WorkerThreads(1, unexpected), Memory(10**9))
+
+
+def serving(loaded: LoadedModel, engine: FakeEngine | None = None, queue_tokens: int = 1000) -> Service:
+    service = starting(loaded, engine, queue_tokens)
+    service.state.begin()
+    return service
 
 
 def soon() -> float:
@@ -69,9 +76,10 @@ def test_readiness_follows_draining(artifact: Artifact) -> None:
     async def main() -> None:
         service = serving(load(artifact))
         await service.check_ready()
-        service.drain()
+        service.state.drain()
         with pytest.raises(UnavailableError, match="draining"):
             await service.check_ready()
+        assert b"embedding_ready 0.0" in service.metrics.render()
         assert (await service.embed(EmbedRequest(["a"]), soon())).tokens == 3
         await service.close()
 
@@ -88,7 +96,13 @@ def test_a_batch_that_hangs_is_no_longer_alive(artifact: Artifact) -> None:
             await service.embed(EmbedRequest(["a"]), time.monotonic() + 0.1)
         with pytest.raises(UnavailableError, match="inference hangs"):
             service.check_alive()
+        assert b"embedding_ready 0.0" in service.metrics.render()
+        assert service.state.phase is Phase.DEGRADED
         engine.gate.set()
+        async with asyncio.timeout(10):
+            while b"embedding_ready 1.0" not in service.metrics.render():
+                await asyncio.sleep(0.05)
+        service.check_alive()
         assert await service.close()
 
     asyncio.run(main())
