@@ -4,8 +4,6 @@ A connection has one timer, whose callback finds whatever is overdue; a request 
 """
 
 import asyncio
-import math
-from enum import Enum
 from typing import ClassVar
 
 from uvicorn._types import ASGI3Application
@@ -15,6 +13,7 @@ from server.connection.bounds import ConnectionBounds
 from server.connection.connection_limit import Use
 from server.connection.half_closed import INTERIM, HalfClosed
 from server.connection.reading import Reading
+from server.connection.request_progress import BODY, HEAD, REQUEST, RequestProgress
 from server.connection.slow_reader import SlowReader
 from server.connection.transport import CoalescingTransport
 from server.errors import ServiceError, SlowRequestError, UnavailableError
@@ -24,17 +23,6 @@ from server.system.suspension import missed
 # While the server stops: how long the last answer's caller may take to close, and callers to take 64 KiB of an answer.
 LAST_LINGER_S = 1.0
 LAST_TAKING_S = 5.0
-
-
-class Awaiting(Enum):
-    """Which part of a request comes next on the wire."""
-
-    REQUEST = "request"
-    HEAD = "head"
-    BODY = "body"
-
-
-REQUEST, HEAD, BODY = Awaiting
 
 
 class Connection(HttpToolsProtocol):
@@ -54,15 +42,13 @@ class Connection(HttpToolsProtocol):
         self.flow = Reading(transport, self.pipeline)
         self._memory = self.terms.memory.claim(CONNECTIONS)
         self._heads_bytes = 0
-        self._awaiting = REQUEST
-        self._received_bytes = 0
         self._refusal: ServiceError | None = None
         self._closing = self._ended = False
         self._running: RequestResponseCycle | None = None
         self._half_closed: HalfClosed | None = None
         now = self.loop.time()
         self._taking = SlowReader(now)
-        self._due = now + self.terms.receive_timeout_s
+        self._progress = RequestProgress(self.terms.receive_timeout_s, self.timeout_keep_alive, now)
         self._arm()
         if not self.terms.room.enter(self, now):
             self._refuse(self._no_room())
@@ -107,7 +93,7 @@ class Connection(HttpToolsProtocol):
 
     def make_way(self) -> None:
         """Close for another connection: no request is on this one, though one may have begun to come."""
-        if self._awaiting is HEAD and not self._closing:
+        if self._progress.awaiting is HEAD and not self._closing:
             self._refuse(SlowRequestError("the headers did not arrive while other connections waited for this one"))
         self.transport.flush()
         self._socket.close()
@@ -120,7 +106,7 @@ class Connection(HttpToolsProtocol):
 
     def hasten(self) -> None:
         """While the server stops: wait no longer for a body that is not whole, or for an answer that is not taken."""
-        if self._awaiting is BODY and self._owes():
+        if self._progress.awaiting is BODY and self._owes():
             self._refuse(UnavailableError("the server stops, and the request is not whole yet; send it again"))
         elif self._taking.stalled(self._socket.get_write_buffer_size(), self.loop.time(), LAST_TAKING_S):
             self.drop()
@@ -137,7 +123,7 @@ class Connection(HttpToolsProtocol):
             self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
         else:
             self.cycle.body, self.cycle.scope = bytearray(), None  # type: ignore[assignment]
-        if self._closing or self._awaiting is not HEAD:
+        if self._closing or self._progress.awaiting is not HEAD:
             self.scope = None  # type: ignore[assignment]
             self.url, self.headers = b"", []
 
@@ -159,9 +145,9 @@ class Connection(HttpToolsProtocol):
     def _use(self) -> Use:
         if self._closing:
             return Use.CLOSING
-        if self._owes() or self._awaiting is BODY:
+        if self._owes() or self._progress.awaiting is BODY:
             return Use.BUSY
-        if self._awaiting is HEAD:
+        if self._progress.awaiting is HEAD:
             return Use.HEAD
         return Use.IDLE if self.cycle else Use.SILENT
 
@@ -176,9 +162,9 @@ class Connection(HttpToolsProtocol):
         if self._refusal or self._closing:
             return
         self._refusal = error
-        self._due = math.inf
+        self._progress.await_nothing()
         self.terms.refused(error)
-        if self._awaiting is BODY:
+        if self._progress.awaiting is BODY:
             self._give_up_last(error)
         elif not self._owes():
             self._say(error)
@@ -211,45 +197,42 @@ class Connection(HttpToolsProtocol):
         self._closing = True
         self.pipeline.clear()  # Nothing will be answered any more.
         self._forget_request()
-        if self._ended or (self._awaiting is REQUEST and not self._refusal):
+        if self._ended or (self._progress.awaiting is REQUEST and not self._refusal):
             self._socket.close()
             return
         self._socket.write_eof()
         self.flow.resume_reading()
-        self._received_bytes = 0
         linger_s = self.terms.receive_timeout_s
         if self.terms.state.told_to_stop:
             linger_s = min(linger_s, LAST_LINGER_S)
-        self._due = self.loop.time() + linger_s
+        self._progress.linger(linger_s, self.loop.time())
         self._arm()
         self._note_use()
 
     def _arm(self) -> None:
         if self._timer:
             self._timer.cancel()
-        # But for those that arm anew, no due time is set nearer than two turns, so none passes between them.
-        turn = min(self.terms.receive_timeout_s, self.timeout_keep_alive) / 2
-        at = min(self._due, self.loop.time() + turn)
+        at = self._progress.next_look(self.loop.time())
         self._timer = self.loop.call_at(at, self._tick, at)
 
     def _tick(self, meant: float) -> None:
         now = self.loop.time()
         if late := missed(meant, now):
-            self._due += late
+            self._progress.forgive(late)
             self._taking.forgive(late)
         if self._taking.stalled(self._socket.get_write_buffer_size(), now, self.terms.receive_timeout_s):
             self.drop()
             return
-        if now >= self._due:
+        if now >= self._progress.due:
             self._expire(now)
         self._arm()
 
     def _expire(self, now: float) -> None:
         if self.flow.read_paused and not self._closing:
-            self._due = now + self.terms.receive_timeout_s  # It is we who do not read.
-        elif self._awaiting is HEAD and not self._closing:
+            self._progress.excuse(now)
+        elif self._progress.awaiting is HEAD and not self._closing:
             limit = f"{self.terms.receive_timeout_s:g} s (RECEIVE_TIMEOUT_S)"
             self._refuse(SlowRequestError(f"the headers did not arrive within {limit}"))
         else:
-            self._due = math.inf
+            self._progress.await_nothing()
             self._socket.close()

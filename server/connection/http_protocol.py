@@ -7,7 +7,6 @@ request only moves the due time.
 """
 
 import logging
-import math
 from typing import NoReturn
 
 import httptools
@@ -15,8 +14,9 @@ import httptools
 from server import errors
 from server.connection import request_head
 from server.connection.bounds import ConnectionBounds
-from server.connection.http_connection import BODY, HEAD, REQUEST, Connection
+from server.connection.http_connection import Connection
 from server.connection.request_head import MAX_HEADER_FIELDS, OLDEST, Head
+from server.connection.request_progress import BODY, HEAD, REQUEST
 from server.errors import MalformedError, OverloadedError, ServiceError, TooLargeError
 from server.system.memory import REQUEST_BYTES, USUAL_HEAD_BYTES
 
@@ -34,12 +34,9 @@ def bounded(terms: ConnectionBounds) -> type[Connection]:
 class HttpProtocol(Connection):
     """A connection on which requests are read."""
 
-    _begun_in_this_chunk = False
-    _chunk_bytes = _first_bytes = 0
-
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, within the bounds on heads and bodies; whatever that raises, the caller is answered."""
-        self._chunk_bytes = len(data)
+        self._progress.take(len(data))
         if not self._closing and not self._refusal:
             try:
                 self._parse(data)
@@ -47,7 +44,7 @@ class HttpProtocol(Connection):
                 self._refuse(self._refusal or _not_http(error))
             if self._refusal:  # Kept until the caller has gone, it must not keep the frames that it came through.
                 errors.alone(self._refusal)
-        if self._awaiting is not REQUEST or self._closing:
+        if self._progress.awaiting is not REQUEST or self._closing:
             self._count()
         self._hold()
         self._note_use()
@@ -58,7 +55,7 @@ class HttpProtocol(Connection):
         if self._closing or self._ended:
             return not self._closing  # Reading that was paused and goes on comes to the end again.
         self._ended = True
-        if self._awaiting is HEAD or (self._awaiting is BODY and self._owes()):
+        if self._progress.awaiting is HEAD or (self._progress.awaiting is BODY and self._owes()):
             self._refuse(MalformedError("the connection was closed before the request was whole"))
         if self._closing or not self._owes():
             return False
@@ -68,11 +65,7 @@ class HttpProtocol(Connection):
     def on_message_begin(self) -> None:
         """Start the clock for a head; the first one's runs since the connection was accepted."""
         super().on_message_begin()
-        self._awaiting = HEAD
-        self._begun_in_this_chunk = True
-        self._first_bytes, self._received_bytes = self._chunk_bytes, 0
-        if self.cycle is not None:
-            self._due = self.loop.time() + self.terms.receive_timeout_s
+        self._progress.begin_head(self.loop.time())
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head breaks a rule or a bound; one in the reserve may only be a probe."""
@@ -91,24 +84,23 @@ class HttpProtocol(Connection):
         except Exception:
             self.cycle = before  # It has begun nothing, and the answers before it are still owed.
             raise
-        self._awaiting = BODY
+        self._progress.end_head()
         self._heads_bytes += self._head().memory
         if self._head().method == b"POST":
             self._heads_bytes += REQUEST_BYTES
-        self._due = math.inf
         self.headers = []  # for trailers, which nothing reads
         if self.terms.state.told_to_stop or not settled:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that the next byte belongs to another request."""
-        if self._awaiting is HEAD:
+        if self._progress.awaiting is HEAD:
             return
         super().on_message_complete()
-        self._awaiting = REQUEST
+        self._progress.end_body()
         if self.cycle.response_complete:
             self._forget_request()
-            self._due = self.loop.time() + self.timeout_keep_alive
+            self._progress.answer(self.loop.time())
 
     def on_response_complete(self) -> None:
         """Go on with the requests that wait, and after the last one with the refusal, or with waiting for another."""
@@ -123,17 +115,16 @@ class HttpProtocol(Connection):
             self._say(self._refusal)
         elif self._ended:
             self.transport.close()
-        elif self._awaiting is BODY and self.expect_100_continue:
+        elif self._progress.awaiting is BODY and self.expect_100_continue:
             # Told no, the caller may send the body or leave it out: what comes next cannot be known.
             self.transport.close()
-        elif self._awaiting is not HEAD:
-            idle = self._awaiting is REQUEST
-            self._due = self.loop.time() + (self.timeout_keep_alive if idle else self.terms.receive_timeout_s)
+        else:
+            self._progress.answer(self.loop.time())
         self._note_use()
 
     def _check_head(self) -> None:
         seen, limit = self._head(), self.terms.max_header_bytes
-        if self._received_bytes + self._chunk_bytes > limit and seen.size > limit:
+        if self._progress.arriving > limit and seen.size > limit:
             self._stop(request_head.too_large(seen, limit))
         try:
             request_head.check(seen)
@@ -152,15 +143,14 @@ class HttpProtocol(Connection):
 
     def _count(self) -> None:
         """Hold the request that is on the wire to its bound; the chunk that it began in is not counted."""
-        self._received_bytes += 0 if self._begun_in_this_chunk else self._chunk_bytes
-        self._begun_in_this_chunk = False
+        self._progress.count()
         if self._closing:
-            if self._received_bytes > self.terms.max_wire_bytes:
+            if self._progress.received > self.terms.max_wire_bytes:
                 self._socket.close()
-        elif self._awaiting is HEAD:
-            if self._received_bytes > self.terms.max_header_bytes:
+        elif self._progress.awaiting is HEAD:
+            if self._progress.received > self.terms.max_header_bytes:
                 self._refuse(request_head.too_large(self._head(), self.terms.max_header_bytes))
-        elif self._received_bytes > self.terms.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
+        elif self._progress.received > self.terms.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
             self._refuse(TooLargeError("the body's chunks or trailers take too much beside it (MAX_BODY_BYTES)"))
 
     def _hold(self) -> None:
@@ -169,9 +159,9 @@ class HttpProtocol(Connection):
         The body whose turn it is is counted by whom it is handed to.
         """
         heads = self._heads_bytes
-        if self._awaiting is HEAD:
+        if self._progress.awaiting is HEAD:
             # The parser keeps a field until it is whole, and does not say how much there is of it.
-            partly = min(self._first_bytes + self._received_bytes, self.terms.max_header_bytes)
+            partly = min(self._progress.seen, self.terms.max_header_bytes)
             heads += max(self._head().memory, partly)
         try:
             self._memory.hold(max(0, heads + self.flow.ahead_bytes - USUAL_HEAD_BYTES))
@@ -183,7 +173,7 @@ class HttpProtocol(Connection):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             again = self._head().without_upgrade(self.parser.should_keep_alive()) + data[upgrade.args[0] :]
-            self._chunk_bytes = len(again)
+            self._progress.take(len(again))
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self._parse(again)
