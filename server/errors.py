@@ -31,8 +31,6 @@ Cause = Literal["room", "deadline", "patience"]
 class StartError(Exception):
     """The server cannot start; the message holds one line per problem and says what to do."""
 
-    exit_status: ClassVar[int] = START_REFUSED
-
 
 class ServiceError(Exception):
     """The server failed; its log says why, under the answer's x-request-id.
