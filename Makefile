@@ -81,7 +81,7 @@ netron: .venv-build/ready ## open the fp32 graph of MODEL= in Netron
 	.venv-build/bin/netron --browse $(GRAPH)
 
 picture: .venv-build/ready ## draw the fp32 graph of MODEL= as docs/charts/graph.svg
-	$(BUILD) -m bench.picture $(GRAPH) $(or $(PICTURE),docs/charts/graph.svg)
+	$(BUILD) -m build.picture $(GRAPH) $(or $(PICTURE),docs/charts/graph.svg)
 
 images: .venv/ready ## build every image with buildah (root), run them read-only, print the size of the CPU image
 	IMAGES=all $(RUN) -m pytest -v tests/images

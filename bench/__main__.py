@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench import capacity, fidelity, host, migration, output, race, workloads
+from bench import capacity, fidelity, host, migration, race, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
 from bench.gpu import run as gpu
@@ -22,7 +22,7 @@ from bench.ranking import REFERENCE
 from bench.rounds import RoundPace
 from bench.subject import Subject, open_subject
 from bench.table import Table
-from build import texts
+from build import output, texts
 from build.errors import BuildError
 from server.errors import StartError
 from server.system.machine import inference_threads

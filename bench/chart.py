@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from bench import svg
 from bench.spread import Spread
+from build import svg
 
 _NAMES, _FIGURES, _TOP = 140, 150, 56
 _BAR, _PITCH = 16, 26

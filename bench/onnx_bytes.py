@@ -1,44 +1,79 @@
-"""A one-node ONNX graph as bytes: the runtime's environment has no `onnx` package to write it with.
+"""Small ONNX graphs as bytes: the runtime's environment has no `onnx` package to write them with.
 
 ONNX files are protocol buffers: fields, each a key (number << 3 | kind) and a varint or a length with that many bytes.
 """
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-_FLOAT, _UINT8, _INT8, _INT32, _FLOAT16 = 1, 2, 3, 6, 10
+FLOAT, INT32, INT64 = 1, 6, 7
+_UINT8, _INT8, _FLOAT16 = 2, 3, 10
 _KINDS = {
-    np.dtype(np.float32): _FLOAT,
+    np.dtype(np.float32): FLOAT,
     np.dtype(np.float16): _FLOAT16,
     np.dtype(np.uint8): _UINT8,
     np.dtype(np.int8): _INT8,
+    np.dtype(np.int64): INT64,
 }
-_OPSET, _IR_VERSION = 17, 8
+_IR_VERSION = 8
+_INT_ATTRIBUTE = 2
 
 
 def product(operator: str, left: np.dtype[np.generic], right: NDArray[np.generic]) -> bytes:
     """Return a graph that multiplies its input `left` by the constant `right` with MatMul or MatMulInteger."""
-    result = _KINDS[left] if operator == "MatMul" else _INT32
-    node = _text(1, "left") + _text(1, "right") + _text(2, "out") + _text(4, operator)
-    dims = b"".join(_number(1, size) for size in right.shape)
-    constant = dims + _number(2, _KINDS[right.dtype]) + _text(8, "right") + _bytes(9, right.tobytes())
-    graph = (
-        _bytes(1, node)
-        + _text(2, "product")
-        + _bytes(5, constant)
-        + _bytes(11, _matrix("left", _KINDS[left]))
-        + _bytes(12, _matrix("out", result))
+    kind = _KINDS[left]
+    return model(
+        "product",
+        [node(operator, ["left", "right"], "out")],
+        constants=[tensor("right", right)],
+        inputs=[value("left", kind, ["rows", "inner"])],
+        outputs=[value("out", kind if operator == "MatMul" else INT32, ["rows", "columns"])],
+        opset=17,
     )
-    return _number(1, _IR_VERSION) + _bytes(8, _number(2, _OPSET)) + _bytes(7, graph)
 
 
-def _matrix(name: str, kind: int) -> bytes:
-    shape = _bytes(1, _text(2, "rows")) + _bytes(1, _text(2, "columns" if name == "out" else "inner"))
-    return _text(1, name) + _bytes(2, _bytes(1, _number(1, kind) + _bytes(2, shape)))
+def model(
+    name: str,
+    nodes: Iterable[bytes],
+    *,
+    constants: Iterable[bytes],
+    inputs: Iterable[bytes],
+    outputs: Iterable[bytes],
+    opset: int,
+) -> bytes:
+    """Return a file of one graph, made of what the functions below return."""
+    parts = ((1, nodes), (2, [name.encode()]), (5, constants), (11, inputs), (12, outputs))
+    graph = b"".join(_bytes(field, part) for field, written in parts for part in written)
+    return _number(1, _IR_VERSION) + _bytes(8, _number(2, opset)) + _bytes(7, graph)
 
 
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
+def node(operator: str, inputs: Iterable[str], output: str, **attributes: int) -> bytes:
+    """Return a node with one output; its attributes are whole numbers."""
+    read = b"".join(_text(1, name) for name in inputs)
+    set_ = b"".join(
+        _bytes(5, _text(1, name) + _number(3, number) + _number(20, _INT_ATTRIBUTE))
+        for name, number in attributes.items()
+    )
+    return read + _text(2, output) + _text(4, operator) + set_
+
+
+def tensor(name: str, array: NDArray[np.generic]) -> bytes:
+    """Return a constant."""
+    dims = b"".join(_number(1, size) for size in array.shape)
+    return dims + _number(2, _KINDS[array.dtype]) + _text(8, name) + _bytes(9, array.tobytes())
+
+
+def value(name: str, kind: int, shape: Sequence[str | int]) -> bytes:
+    """Return an input or output; an axis has a size or, where that is open, a name."""
+    dims = (_text(2, size) if isinstance(size, str) else _number(1, size) for size in shape)
+    typed = _number(1, kind) + _bytes(2, b"".join(_bytes(1, dim) for dim in dims))
+    return _text(1, name) + _bytes(2, _bytes(1, typed))
+
+
+def _number(field: int, number: int) -> bytes:
+    return _varint(field << 3) + _varint(number)
 
 
 def _bytes(field: int, payload: bytes) -> bytes:
@@ -49,9 +84,10 @@ def _text(field: int, text: str) -> bytes:
     return _bytes(field, text.encode())
 
 
-def _varint(value: int) -> bytes:
+def _varint(number: int) -> bytes:
+    number &= (1 << 64) - 1  # negative numbers in two's complement
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])

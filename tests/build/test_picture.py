@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import onnx
 import pytest
 
-from bench import picture
+from build import picture
 from build.sources import synthetic
 from tests.serving import MINILM, MODELS, ROOT
 

@@ -1,6 +1,5 @@
 """Compares the nearest neighbours of the same texts in two sets of vectors, which may differ in dimension."""
 
-import random
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 from server.inference.engine import Vectors
 from server.migrate.commands.open_stored import open_stored
 from server.migrate.errors import MigrateError
+from server.migrate.job.reservoir import Reservoir
 
 NEIGHBOURS = 10
 # Two samples of this size at 1,024 dimensions take 40 MB, and searching them takes a second.
@@ -116,19 +116,11 @@ def neighbours(vectors: Vectors, queries: Sequence[int], count: int) -> np.ndarr
 
 
 def draw(ids: Iterable[str], size: int) -> list[str]:
-    """Draw a uniform sample of `size` ids by reservoir sampling, with a fixed seed and memory for `size` ids.
-
-    Algorithm R (Vitter, "Random Sampling with a Reservoir", 1985); the result is in random order.
-    """
-    generator = random.Random(SEED)  # noqa: S311 - a sample, no secret
-    kept: list[str] = []
-    for seen, id_ in enumerate(ids):
-        if seen < size:
-            kept.append(id_)
-        elif (place := generator.randrange(seen + 1)) < size:
-            kept[place] = id_
-    generator.shuffle(kept)
-    return kept
+    """Draw a uniform sample of `size` ids with a fixed seed, in random order and with memory for `size` ids."""
+    drawn = Reservoir[str](size, SEED)
+    for id_ in ids:
+        drawn.add(id_)
+    return drawn.shuffled()
 
 
 def _names(rows: Iterable[int], ids: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """The dry run: counts and tokenizes the whole input, embeds a sample and estimates time and cost; writes nothing."""
 
-import random
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -12,6 +11,7 @@ from server.inference.engine import Ids
 from server.migrate.commands.model import JobModel
 from server.migrate.commands.progress import duration
 from server.migrate.inputs import open_source
+from server.migrate.job.reservoir import Reservoir
 from server.migrate.options import Options
 from server.migrate.pipeline.embed import Embedder
 from server.migrate.pipeline.parallel_engine import ParallelEngine
@@ -38,11 +38,11 @@ def estimate(options: Options, settings: Settings) -> Estimate:
     checked(len(list(islice(source.records(0), 1))), options.input)
     model = JobModel(options, settings)
     mine = (record for record in source.records(0) if options.shard.takes(record.ordinal))
-    tally = InputTally(model.manifest.max_tokens)
+    tally = InputTally()
     for window in windows(mine, options.bounds):
         tally.add(model.preparer.prepare(window, {}))
     runner, batch_tokens = model.start()
-    rate = _tokens_per_s(runner, batch_tokens, tally.sample) if tally.sample else 0.0
+    rate = _tokens_per_s(runner, batch_tokens, tally.sample) if tally.rows else 0.0
     seconds = tally.tokens / rate if rate else 0.0
     return {
         **tally.summary(),
@@ -55,16 +55,23 @@ def estimate(options: Options, settings: Settings) -> Estimate:
 
 
 class InputTally:
-    """Counts and a length histogram of an input, with a uniform sample of its texts (reservoir sampling)."""
+    """Counts and a length histogram (powers of two) of an input, with a uniform sample of its texts."""
 
-    def __init__(self, max_tokens: int) -> None:
-        """Start empty; the histogram's buckets are powers of two, for a model of `max_tokens`."""
-        self._max_tokens = max_tokens
-        self._random = random.Random(SEED)  # noqa: S311 - the same estimate each time
+    def __init__(self) -> None:
         self._counts = {"records": 0, "rejected": 0, "truncated": 0}
         self._histogram: dict[int, int] = {}
-        self.sample: list[Ids] = []
-        self.rows = self.tokens = 0
+        self._drawn = Reservoir[Ids](SAMPLE, SEED)
+        self.tokens = 0
+
+    @property
+    def rows(self) -> int:
+        """How many texts there are."""
+        return self._drawn.seen
+
+    @property
+    def sample(self) -> list[Ids]:
+        """The sampled texts."""
+        return self._drawn.items
 
     def add(self, prepared: Prepared) -> None:
         """Count a window."""
@@ -75,19 +82,12 @@ class InputTally:
             self.tokens += len(piece.ids)
             upper = 1 << (piece.tokens - 1).bit_length()
             self._histogram[upper] = self._histogram.get(upper, 0) + 1
-            self._draw(piece.ids)
+            self._drawn.add(piece.ids)
 
     def summary(self) -> dict[str, Any]:
         """Return the counts; `histogram` maps a bucket's upper bound in tokens, before truncation, to its texts."""
         histogram = {str(upper): self._histogram[upper] for upper in sorted(self._histogram)}
         return {**self._counts, "rows": self.rows, "tokens": self.tokens, "histogram": histogram}
-
-    def _draw(self, ids: Ids) -> None:
-        if self.rows < SAMPLE:
-            self.sample.append(ids)
-        elif (index := self._random.randrange(self.rows + 1)) < SAMPLE:
-            self.sample[index] = ids
-        self.rows += 1
 
 
 def lines(estimate: Estimate) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """A sample of the rows written, kept so that verification can embed their texts again at the end."""
 
-import random
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
 
+from server.migrate.job.reservoir import Reservoir
 from server.migrate.record import Row
 
 LEAST = 20
@@ -23,13 +23,9 @@ def lines(rows: Iterable[Row]) -> bytes:
 
 
 def draw(path: Path) -> list[tuple[int, str, str]]:
-    """Draw at most MOST of the rows kept at `path` uniformly (reservoir sampling), in order: place, id, text."""
-    generator = random.Random(SEED)  # noqa: S311 - the same rows each time
-    drawn: list[bytes] = []
+    """Draw a uniform sample of at most MOST of the rows kept at `path`, in order: place, id, text."""
+    drawn = Reservoir[bytes](MOST, SEED)
     with path.open("rb") as kept:
-        for number, line in enumerate(kept):
-            if number < MOST:
-                drawn.append(line)
-            elif (index := generator.randrange(number + 1)) < MOST:
-                drawn[index] = line
-    return sorted((place, id_, text) for place, id_, text in map(orjson.loads, drawn))
+        for line in kept:
+            drawn.add(line)
+    return sorted((place, id_, text) for place, id_, text in map(orjson.loads, drawn.items))

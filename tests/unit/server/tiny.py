@@ -1,10 +1,7 @@
-"""A whole model small enough to be made in a test: a WordPiece-like tokenizer, a four-node ONNX graph, a manifest.
-
-The graph is written as protobuf by hand, since the runtime's environment has no `onnx` package.
-"""
+"""A whole model small enough to be made in a test: a WordPiece-like tokenizer, a six-node ONNX graph, a manifest."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,6 +10,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
+from bench.onnx_bytes import FLOAT, INT64, model, node, tensor, value
 from server.model import manifest
 
 NAME = "tiny"
@@ -82,63 +80,19 @@ def table(dimension: int = DIMENSION) -> NDArray[np.float32]:
 def graph(rows: NDArray[np.float32], output: str = "sentence_embedding") -> bytes:
     """Return an ONNX model: the unit vector along the sum of the table's rows for the ids that the mask keeps."""
     nodes = [
-        _node("Gather", ["table", "input_ids"], "words"),
-        _node("Cast", ["attention_mask"], "mask", _int("to", 1)),
-        _node("Unsqueeze", ["mask", "last"], "mask3"),
-        _node("Mul", ["words", "mask3"], "kept"),
-        _node("ReduceSum", ["kept", "middle"], "sum", _int("keepdims", 0)),
-        _node("LpNormalization", ["sum"], output, _int("axis", -1), _int("p", 2)),
+        node("Gather", ["table", "input_ids"], "words"),
+        node("Cast", ["attention_mask"], "mask", to=FLOAT),
+        node("Unsqueeze", ["mask", "last"], "mask3"),
+        node("Mul", ["words", "mask3"], "kept"),
+        node("ReduceSum", ["kept", "middle"], "sum", keepdims=0),
+        node("LpNormalization", ["sum"], output, axis=-1, p=2),
     ]
-    tensors = [_tensor("table", rows, 1)]
-    tensors += [_tensor(name, np.array([axis], np.int64), 7) for name, axis in (("last", 2), ("middle", 1))]
-    inputs = [_value(name, 7, ["batch", "sequence"]) for name in ("input_ids", "attention_mask")]
-    body = b"".join(
-        [
-            *(_field(1, node) for node in nodes),
-            _field(2, b"tiny"),
-            *(_field(5, tensor) for tensor in tensors),
-            *(_field(11, value) for value in inputs),
-            _field(12, _value(output, 1, ["batch", rows.shape[1]])),
-        ]
+    axes = [tensor(name, np.array([axis], np.int64)) for name, axis in (("last", 2), ("middle", 1))]
+    return model(
+        "tiny",
+        nodes,
+        constants=[tensor("table", rows), *axes],
+        inputs=[value(name, INT64, ["batch", "sequence"]) for name in ("input_ids", "attention_mask")],
+        outputs=[value(output, FLOAT, ["batch", rows.shape[1]])],
+        opset=13,
     )
-    return _number(1, 8) + _field(8, _number(2, 13)) + _field(7, body)
-
-
-def _varint(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _field(field: int, payload: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _int(name: str, value: int) -> bytes:
-    return _field(1, name.encode()) + _number(3, value) + _number(20, 2)
-
-
-def _node(operator: str, inputs: Iterable[str], output: str, *attributes: bytes) -> bytes:
-    names = b"".join(_field(1, name.encode()) for name in inputs)
-    return (
-        names + _field(2, output.encode()) + _field(4, operator.encode()) + b"".join(_field(5, a) for a in attributes)
-    )
-
-
-def _tensor(name: str, array: NDArray[np.generic], kind: int) -> bytes:
-    dims = b"".join(_number(1, size) for size in array.shape)
-    return dims + _number(2, kind) + _field(8, name.encode()) + _field(9, array.tobytes())
-
-
-def _value(name: str, kind: int, shape: list[str | int]) -> bytes:
-    dims = (_field(2, size.encode()) if isinstance(size, str) else _number(1, size) for size in shape)
-    tensor = _number(1, kind) + _field(2, b"".join(_field(1, dim) for dim in dims))
-    return _field(1, name.encode()) + _field(2, _field(1, tensor))

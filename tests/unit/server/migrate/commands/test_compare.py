@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from server.inference.engine import Vectors
-from server.migrate.commands.compare import check_stored, compare, compare_stores, draw
+from server.migrate.commands.compare import check_stored, compare, compare_stores
 from server.migrate.errors import MigrateError
 from tests.unit.server.migrate.jobs import run, texts, write_input
 
@@ -53,20 +51,6 @@ def test_one_text_that_moved_is_the_example() -> None:
 def test_two_texts_are_each_other_s_only_neighbour() -> None:
     found = compare(space(4)[:2], space(8)[:2], IDS[:2], [0, 1])
     assert (found.neighbours, found.overlap, found.first_changed) == (1, 1.0, 0.0)
-
-
-@given(st.integers(0, 300), st.integers(1, 100))
-def test_a_sample_is_bounded_has_no_id_twice_and_is_always_the_same(count: int, size: int) -> None:
-    ids = [str(number) for number in range(count)]
-    drawn = draw(iter(ids), size)
-    assert len(drawn) == min(count, size) == len(set(drawn))
-    assert set(drawn) <= set(ids)
-    assert drawn == draw(iter(ids), size)
-
-
-def test_every_id_is_as_likely_to_be_drawn_as_another() -> None:
-    drawn = [int(id_) for id_ in draw(map(str, range(10_000)), 1000)]
-    assert 4500 < float(np.mean(drawn)) < 5500
 
 
 @pytest.mark.parametrize("name", ["npy", "npz", "jsonl"])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.output import OutputError, write
+from build.output import OutputError, write
 
 
 @pytest.mark.parametrize("held", ['{"mine": 1}', "no JSON", "[1]"])

@@ -1,4 +1,4 @@
-"""`python -m bench.picture GRAPH.onnx OUT.svg`: draw a built graph by the modules that its nodes are named after.
+"""`python -m build.picture GRAPH.onnx OUT.svg`: draw a built graph by the modules that its nodes are named after.
 
 Needs the build stage's environment, which has the onnx package. The weights are not read, only their shapes.
 """
@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import onnx
 
-from bench import output, svg
+from build import output, svg
 
 # A block of a layer, outermost first; what a node's path begins with decides.
 _PARALLEL = ("attention/self/query", "attention/self/key", "attention/self/value")
@@ -234,7 +234,7 @@ def _around(picture: ET.Element, top: float, bottom: float) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw one graph."""
-    parser = argparse.ArgumentParser(prog="python -m bench.picture", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m build.picture", description=__doc__)
     parser.add_argument("graph", type=Path, help="an fp32 graph of `make build-models`")
     parser.add_argument("out", type=Path, help="where to write the SVG")
     given = parser.parse_args(arguments)
