@@ -106,8 +106,8 @@ up: ## start the containers (CPU)
 down: ## stop the containers
 	docker compose --profile cpu --profile gpu --profile monitoring down
 
-lock: ## pin the requirements again, with hashes
-	./requirements/lock.sh
+lock: ## pin what requirements/*.in changed, with hashes; UPGRADE="uvicorn ..." takes new versions of those, UPGRADE=all of everything
+	./requirements/lock.sh $(UPGRADE)
 
 lock-images: ## print the base and monitoring images with their digests of today, as lines for .env
 	@./deploy/lock_images.sh

@@ -1,9 +1,19 @@
 #!/usr/bin/env bash
-# Pin every requirement with hashes. Needs uv (`pip install uv`); where torch's CPU build is not on the package
-# index, UV_FIND_LINKS or --torch-backend cpu tells uv of it.
+# Pin the requirements with hashes: `lock.sh [PACKAGE ...]`. What is pinned stays, but for what the .in files no longer
+# admit and for the packages named; `lock.sh all` upgrades everything. Needs uv (`pip install uv`); where torch's CPU
+# build is not on the package index, UV_FIND_LINKS or --torch-backend cpu tells uv of it.
 set -euo pipefail
 cd "$(dirname "$0")"
-compile() { uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 "$@"; }
+upgrade=()
+for name in "$@"; do
+  if [ "$name" = all ]; then upgrade+=(--upgrade); continue; fi
+  grep -qi "^$name==" -- *.txt || { echo "no file here pins $name" >&2; exit 1; }
+  upgrade+=("--upgrade-package=$name")
+done
+compile() {
+  uv pip compile --quiet ${upgrade[@]+"${upgrade[@]}"} --generate-hashes --no-header --no-annotate \
+    --no-emit-index-url --python-version 3.11 "$@"
+}
 compile --no-deps runtime.in -o runtime.txt
 compile --no-deps runtime-gpu.in -o runtime-gpu.txt
 compile test.in -o test.txt
