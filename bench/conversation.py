@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 Answer = dict[str, Any]
@@ -16,8 +16,9 @@ _PR_SET_PDEATHSIG = 1
 class Speaker(Protocol):
     """Who answers."""
 
-    def answer(self, request: dict[str, Any]) -> Answer:
-        """Do what one request asks; whatever it raises is the answer too."""
+    @property
+    def operations(self) -> Mapping[str, Callable[..., Answer]]:
+        """What can be asked, by name; whatever an operation raises is the answer too."""
         ...
 
 
@@ -31,7 +32,8 @@ def converse(start: Callable[[], Speaker]) -> int:
         for line in sys.stdin:
             try:
                 speaker = speaker or start()
-                answer = speaker.answer(json.loads(line))
+                request = json.loads(line)
+                answer = speaker.operations[request.pop("op")](**request)
             except Exception as error:  # noqa: BLE001 - whatever a library raises is the answer
                 traceback.print_exc()
                 answer = {"error": f"{type(error).__name__}: {error}"}

@@ -10,7 +10,7 @@ import importlib
 import importlib.metadata
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,16 @@ class Session:
         self._module = importlib.import_module(module)
         self._contender: Contender | None = None
 
-    def answer(self, request: dict[str, Any]) -> Answer:
-        """Do what one request asks.
-
-        Raises:
-            KeyError: there is no such operation.
-        """
-        operations: dict[str, Callable[..., Answer]] = {
+    @property
+    def operations(self) -> Mapping[str, Callable[..., Answer]]:
+        """What the parent can ask."""
+        return {
             "prepare": self.prepare,
             "load": self.load,
             "run": self.run,
             "embed": self.embed,
             "memory": self.memory,
         }
-        return operations[request.pop("op")](**request)
 
     def prepare(self, task: dict[str, Any]) -> Answer:
         """Convert the model where the module needs that."""

@@ -71,7 +71,7 @@ def run(subject: Subject, plan: GpuPlan, sample: list[str]) -> GpuReport:
 
 def _origin(subject: Subject, plan: GpuPlan) -> tuple[dict[str, Any], dict[str, str]]:
     """The weights for torch and the configuration that operations are counted by."""
-    entry = Entry("source", "build", "bench.gpu.origin", "fp32")
+    entry = Entry("source", "build", "bench.origin", "fp32")
     try:
         if missing := catalog.missing(entry):
             raise WorkerError(missing)

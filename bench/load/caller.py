@@ -13,7 +13,6 @@ from bench.load.corpus import Corpus
 from bench.load.figures import Figures
 from bench.load.load import LoadScenario
 from bench.load.service import LoadedService
-from bench.load.usage import ProcessUsage
 from bench.process import Worker
 
 _SLACK_S = 60.0
@@ -23,8 +22,8 @@ _SLACK_S = 60.0
 class Run:
     """The figures of each load, and what client and service took meanwhile, from the first request to the last answer.
 
-    CPU in seconds; `loop_cpu_s` is the part of the service's that its event loop's thread took. `busy_s` is how long
-    the service says its batches took, where it does. `idle` counts silent connections that were held to the end.
+    CPU in seconds; `loop_cpu_s` is the part of the service's that its event loop's thread took.
+    `idle` counts silent connections that were held to the end.
     """
 
     loads: list[Figures]
@@ -32,7 +31,6 @@ class Run:
     client_cpu_s: float
     service_cpu_s: float
     loop_cpu_s: float
-    busy_s: float | None
     idle: int
 
     @property
@@ -60,18 +58,16 @@ class Caller:
             WorkerError: the client or the service failed.
         """
         limit = max(load.delay_s + load.warm_s + load.seconds + load.drain_s for load in loads) + _SLACK_S
-        before, busy = service.usage(), service.busy_seconds()
+        before = service.usage()
         asked = [asdict(load) for load in loads]
         answer = self._worker.ask("run", limit, port=service.port, loads=asked, idle=idle)
-        busy_after = service.busy_seconds()
-        used = _between(before, service.usage())
+        after = service.usage()
         return Run(
             loads=msgspec.convert(answer["loads"], list[Figures]),
             seconds=answer["seconds"],
             client_cpu_s=answer["cpu_s"],
-            service_cpu_s=used[0],
-            loop_cpu_s=used[1],
-            busy_s=None if busy is None or busy_after is None else busy_after - busy,
+            service_cpu_s=after.cpu_s - before.cpu_s,
+            loop_cpu_s=after.loop_cpu_s - before.loop_cpu_s,
             idle=answer["idle"],
         )
 
@@ -82,7 +78,3 @@ class Caller:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._worker.close()
-
-
-def _between(before: ProcessUsage, after: ProcessUsage) -> tuple[float, float]:
-    return after.cpu_s - before.cpu_s, after.loop_cpu_s - before.loop_cpu_s

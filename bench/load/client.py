@@ -6,7 +6,7 @@ answers are counted, not read.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -27,14 +27,10 @@ class Client:
     def __init__(self) -> None:
         self._texts: dict[str, Iterator[str]] = {}
 
-    def answer(self, request: dict[str, Any]) -> Answer:
-        """Take `{"op": "learn"}` or `{"op": "run"}`.
-
-        Raises:
-            KeyError: there is no such operation, or no such corpus.
-        """
-        operations: dict[str, Callable[..., Answer]] = {"learn": self.learn, "run": self.run}
-        return operations[request.pop("op")](**request)
+    @property
+    def operations(self) -> Mapping[str, Callable[..., Answer]]:
+        """What the parent can ask."""
+        return {"learn": self.learn, "run": self.run}
 
     def learn(self, corpora: dict[str, Any]) -> Answer:
         """Remember texts by the name of their corpus; each is sent once."""

@@ -1,7 +1,7 @@
 """`python -m bench.load.engine`: the bare engine on token ids, as the parent asks; see `bench.conversation`."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
@@ -14,14 +14,10 @@ from bench.conversation import Answer, converse
 class Bare:
     """Our engine without a server around it."""
 
-    def answer(self, request: dict[str, Any]) -> Answer:
-        """Take `{"op": "load"}` or `{"op": "run"}`.
-
-        Raises:
-            KeyError: there is no such operation.
-        """
-        operations: dict[str, Callable[..., Answer]] = {"load": self.load, "run": self.run}
-        return operations[request.pop("op")](**request)
+    @property
+    def operations(self) -> Mapping[str, Callable[..., Answer]]:
+        """What the parent can ask."""
+        return {"load": self.load, "run": self.run}
 
     def load(self, task: dict[str, Any], batches: list[list[list[int]]], streams: int) -> Answer:
         """Open the model and remember the batches, each a list of texts as token ids, and how many run at once.

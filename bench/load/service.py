@@ -26,7 +26,6 @@ START_S = 300.0
 _STOP_S = 20.0
 _POLL_S = 0.02
 _ASK_S = 30.0
-_BUSY_SECONDS = "embedding_batch_seconds_sum"
 _COMPUTED_TOKENS = "embedding_useful_tokens_total"
 
 
@@ -97,13 +96,13 @@ class LoadedService:
         except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
             raise WorkerError(f"{self.name}: GET /info failed: {error}") from None
 
-    def busy_seconds(self) -> float | None:
-        """Seconds that batches have taken, by GET /metrics; None where it does not tell."""
-        return self._metric(_BUSY_SECONDS)
-
-    def computed_tokens(self) -> float | None:
-        """Tokens that were computed, by GET /metrics; None where it does not tell."""
-        return self._metric(_COMPUTED_TOKENS)
+    def computed_tokens(self) -> float:
+        """Tokens that were computed, by GET /metrics; 0 where it does not tell."""
+        with suppress(OSError, http.client.HTTPException):
+            told = self._ask("GET", "/metrics")[1].decode("utf-8", "replace")
+            if found := re.search(rf"^{_COMPUTED_TOKENS}(?:\{{[^}}]*\}})? (\S+)$", told, re.MULTILINE):
+                return float(found[1])
+        return 0.0
 
     def close(self) -> None:
         """Stop it as an orchestrator would, and then for certain."""
@@ -123,13 +122,6 @@ class LoadedService:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _metric(self, name: str) -> float | None:
-        with suppress(OSError, http.client.HTTPException):
-            told = self._ask("GET", "/metrics")[1].decode("utf-8", "replace")
-            if found := re.search(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", told, re.MULTILINE):
-                return float(found[1])
-        return None
 
     def _wait(self) -> None:
         started = time.monotonic()

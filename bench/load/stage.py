@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from bench import workloads
+from bench import progress, workloads
 from bench.load import corpus
 from bench.load.call import HOST
 from bench.load.caller import Caller, Run
@@ -141,3 +141,12 @@ class Stage:
         if not run.loads[0].texts_per_s:
             raise WorkerError(f"{service.name}: answered none of {run.loads[0].planned} texts")
         return run
+
+    def rate(self, caller: Caller, service: LoadedService, scenario: str, share: float) -> float:
+        """Measure the capacity for a scenario; returns a share of it, in mixed texts a second.
+
+        Raises:
+            WorkerError: the service answered nothing.
+        """
+        with progress.step(f"{scenario}: capacity"):
+            return share * self.capacity(caller, service).loads[0].texts_per_s

@@ -1,6 +1,5 @@
 """Short queries beside one caller who sends as much as it can: they must not wait for it."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -9,27 +8,19 @@ from bench.load.call import MANY
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
+from bench.load.scenarios import beside
 from bench.load.stage import LONG, SHORT_QUERIES, Stage
-from bench.load.verdict import Verdict, all_answered, milliseconds
+from bench.load.verdict import Verdict, all_answered
 
 MOST_TIMES = 3.0
 BULK_TEXTS = 256
-# Of what the server answers to mixed texts: far from busy, yet enough queries for a 99th percentile.
-_MODEST = 0.1
 
 
 @dataclass(frozen=True)
-class BulkPair:
+class BulkPair(beside.Pair):
     """A round of the short queries alone, and one beside the bulk caller."""
 
-    alone: Figures
-    beside: Figures
     bulk: Figures
-
-    @property
-    def times(self) -> float:
-        """How many times as long the slowest hundredth of the queries takes."""
-        return self.beside.times_p99(self.alone)
 
     def loads(self) -> dict[str, Figures]:
         """The loads by their names in the table."""
@@ -41,15 +32,13 @@ def run(stage: Stage) -> Finding:
     pace = stage.pace
     pairs: list[BulkPair] = []
     with stage.serve() as service, stage.caller() as caller:
-        with progress.step("bulk: capacity"):
-            rate = max(2.0, _MODEST * stage.capacity(caller, service).loads[0].texts_per_s)
+        rate = max(beside.LEAST_RATE, stage.rate(caller, service, "bulk", beside.SHARE))
         big = LoadScenario(LONG, pace.seconds, pace.warm_s, texts=BULK_TEXTS, clients=1, dialect=MANY)
         for number in range(pace.rounds):
             queries = LoadScenario(SHORT_QUERIES, pace.seconds, pace.warm_s, rate=rate, seed=number)
             with progress.step(f"bulk: round {number + 1} of {pace.rounds}"):
                 alone = caller.run(service, queries).loads[0]
-                beside, bulk = caller.run(service, queries, big).loads
-            pairs.append(BulkPair(alone, beside, bulk))
+                pairs.append(BulkPair(alone, *caller.run(service, queries, big).loads))
     last = pairs[-1].loads()
     title = f"{rate:,.0f} short queries a second, and requests of {BULK_TEXTS} texts of 100 tokens; last round"
     raw = {"rate": rate, "rounds": [asdict(pair) | {"times": pair.times} for pair in pairs]}
@@ -59,15 +48,8 @@ def run(stage: Stage) -> Finding:
 
 def judge(pairs: Sequence[BulkPair]) -> list[Verdict]:
     """Decide by the median of the rounds."""
-    times = statistics.median(pair.times for pair in pairs)
-    alone, beside = (
-        statistics.median(figures.latency.p99 for figures in side)
-        for side in ([pair.alone for pair in pairs], [pair.beside for pair in pairs])
-    )
-    fewest = min(figures.good for pair in pairs for figures in (pair.alone, pair.beside))
-    said = (
-        f"{times:.1f} times ({milliseconds(alone)} alone, {milliseconds(beside)} beside; {fewest} requests in a round)"
-    )
+    times = beside.times(pairs)
+    said = f"{times:.1f} times ({beside.said(pairs)})"
     return [
         Verdict(f"short queries' p99 at most {MOST_TIMES:g} times that alone", said, times <= MOST_TIMES),
         all_answered(figures for pair in pairs for figures in pair.loads().values()),

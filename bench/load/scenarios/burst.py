@@ -27,8 +27,7 @@ class BurstMeasured:
 def run(stage: Stage) -> Finding:
     """Put the usual load, the burst and the usual load again on a server, with nothing between."""
     with stage.serve() as service, stage.caller() as caller:
-        with progress.step("burst: capacity"):
-            rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
+        rate = stage.rate(caller, service, "burst", SHARE)
         with progress.step(f"burst: {FACTOR:g} times {rate:,.0f} requests a second for {BURST_S:g} s"):
             found = BurstMeasured(*caller.run(service, *plan(rate, stage.pace.seconds, stage.pace.warm_s)).loads)
     loads = {"before": found.before, "burst": found.burst, "after": found.after}

@@ -1,6 +1,5 @@
 """Thousands of open connections that say nothing: the others must not notice."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -10,6 +9,7 @@ from bench.load.call import HEALTH
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
+from bench.load.scenarios import beside
 from bench.load.stage import MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, milliseconds, percent
 
@@ -17,27 +17,24 @@ MOST_SLOWER = 0.10
 HEALTH_S = 0.100
 # A second.
 PROBES = 20.0
-_MODEST = 0.1
 # Files that client and server need for themselves and for the load.
 _OTHER_FILES = 512
 
 
 @dataclass(frozen=True)
-class IdlePair:
+class IdlePair(beside.Pair):
     """A round without the silent connections, and one with them; how many of them were held to its end.
 
     `health` is of probes beside them.
     """
 
-    alone: Figures
-    beside: Figures
     health: Figures
     held: int
 
     @property
     def slower(self) -> float:
         """By what share the slowest hundredth takes longer."""
-        return self.beside.times_p99(self.alone) - 1.0
+        return self.times - 1.0
 
 
 def run(stage: Stage) -> Finding:
@@ -47,16 +44,15 @@ def run(stage: Stage) -> Finding:
     can = max(0, min(wanted, files.hard_limit() - _OTHER_FILES))
     pairs: list[IdlePair] = []
     with stage.serve() as service, stage.caller() as caller:
-        with progress.step("idle: capacity"):
-            rate = max(2.0, _MODEST * stage.capacity(caller, service).loads[0].texts_per_s)
+        rate = max(beside.LEAST_RATE, stage.rate(caller, service, "idle", beside.SHARE))
         for number in range(pace.rounds):
             load = LoadScenario(MIXED, pace.seconds, pace.warm_s, rate=rate, seed=number)
             probes = LoadScenario(MIXED, pace.seconds, pace.warm_s, texts=0, rate=PROBES, dialect=HEALTH)
             with progress.step(f"idle: round {number + 1} of {pace.rounds}"):
                 alone = caller.run(service, load).loads[0]
                 crowded = caller.run(service, load, probes, idle=can)
-            beside, health = crowded.loads
-            pairs.append(IdlePair(alone, beside, health, crowded.idle))
+            crowded_load, health = crowded.loads
+            pairs.append(IdlePair(alone, crowded_load, health, crowded.idle))
     last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
     raw = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
     title = f"{rate:,.0f} mixed texts a second; last round"
@@ -66,17 +62,11 @@ def run(stage: Stage) -> Finding:
 
 def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdict]:
     """Decide by the median of the rounds, and on whether the connections were held."""
-    slower = statistics.median(pair.slower for pair in pairs)
-    alone, beside = (
-        statistics.median(figures.latency.p99 for figures in side)
-        for side in ([pair.alone for pair in pairs], [pair.beside for pair in pairs])
-    )
+    slower = beside.times(pairs) - 1.0
     held = min(pair.held for pair in pairs)
     short = "" if held >= wanted else f"; a process here may open {hard_limit:,} files"
-    fewest = min(figures.good for pair in pairs for figures in (pair.alone, pair.beside))
     health = max(pair.health.latency.p99 for pair in pairs)
-    times = f"{milliseconds(alone)} alone, {milliseconds(beside)} beside; {fewest} requests in a round"
-    said = f"{slower * 100:+.1f} % ({times})"
+    said = f"{slower * 100:+.1f} % ({beside.said(pairs)})"
     return [
         Verdict(f"p99 at most {percent(MOST_SLOWER, 0)} above that alone", said, slower <= MOST_SLOWER),
         Verdict(f"health's p99 within {milliseconds(HEALTH_S)}", milliseconds(health), health < HEALTH_S),

@@ -98,9 +98,9 @@ def _load(stage: Stage, rate: float, patience_s: float, *, announced: bool) -> L
 
 
 def _try(caller: Caller, service: LoadedService, load: LoadScenario, times: float) -> Trial:
-    before = service.computed_tokens() or 0.0
+    before = service.computed_tokens()
     found = caller.run(service, load)
-    computed = ((service.computed_tokens() or 0.0) - before) / (load.warm_s + load.seconds)
+    computed = (service.computed_tokens() - before) / (load.warm_s + load.seconds)
     return Trial(times, load.patience_s, load.announced, load.rate, computed, found.loads[0])
 
 

@@ -14,7 +14,7 @@ from bench.load.stage import BATCH, CLIENTS, MIXED, Stage
 from bench.load.verdict import Verdict, all_answered, percent
 from bench.rounds import TIMEOUT_S
 from bench.spread import spread
-from bench.table import ABSENT, Table, number
+from bench.table import Table, number
 
 # What is asked of a large model, where inference is all, and of one whose texts take about a millisecond each.
 LARGE_DIMENSION, LARGE_SHARE, SMALL_SHARE = 1024, 0.95, 0.80
@@ -100,12 +100,6 @@ def cores(pairs: Sequence[HttpPair]) -> dict[str, tuple[float, float]]:
     }
 
 
-def bound(pairs: Sequence[HttpPair]) -> float:
-    """The share of the engine's speed that is left on a machine whose every core is busy: the engine's CPU over all."""
-    found = cores(pairs)
-    return found["engine alone"][1] / (found["server, whole"][1] + found["client"][1])
-
-
 def _speeds(pairs: Sequence[HttpPair]) -> Table:
     rows = []
     for name, tokens, texts in (
@@ -122,15 +116,11 @@ def _speeds(pairs: Sequence[HttpPair]) -> Table:
 
 def _split(pairs: Sequence[HttpPair]) -> Table:
     rows = [[name, number(busy, 2), number(each)] for name, (busy, each) in cores(pairs).items()]
-    shares = [pair.served.busy_s / pair.served.seconds for pair in pairs if pair.served.busy_s is not None]
-    known = number(statistics.median(shares), 2) if shares else ABSENT
-    title = f"CPU; {known} batches ran at a time; with every core busy, HTTP could reach {percent(bound(pairs))}"
-    return Table(title, ("process", "cores busy", "µs a text"), rows)
+    return Table("CPU", ("process", "cores busy", "µs a text"), rows)
 
 
 def _raw(pairs: Sequence[HttpPair]) -> dict[str, Any]:
     return {
         "rounds": [asdict(pair) | {"share": pair.share} for pair in pairs],
-        "bound": bound(pairs),
         "cores": {name: {"busy": busy, "us_per_text": each} for name, (busy, each) in cores(pairs).items()},
     }

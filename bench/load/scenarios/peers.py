@@ -96,7 +96,7 @@ def _started(stage: Stage, stack: ExitStack, skipped: dict[str, str]) -> dict[st
 
 def _find(stage: Stage) -> str:
     python = catalog.PYTHONS["build"]
-    with Worker("source", python, ("bench.worker", "bench.load.original"), {}) as worker:
+    with Worker("source", python, ("bench.worker", "bench.origin"), {}) as worker:
         task = asdict(stage.subject.task(stage.precision))
         folder: str = worker.ask("prepare", _FIND_S, task=task)["folder"]
         return folder

@@ -35,8 +35,7 @@ def run(stage: Stage) -> Finding:
     """Keep the load up and watch the server."""
     seconds = stage.pace.soak_s
     with stage.serve() as service, stage.caller() as caller:
-        with progress.step("soak: capacity"):
-            rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
+        rate = stage.rate(caller, service, "soak", SHARE)
         files_before = _files(service)
         warm_s = min(_WARM * seconds, _MOST_WARM_S)
         load = LoadScenario(MIXED, seconds - warm_s, warm_s, rate=rate)

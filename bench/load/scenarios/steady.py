@@ -18,8 +18,7 @@ def run(stage: Stage) -> Finding:
     """Measure the capacity, and keep up most of it."""
     seconds = stage.pace.steady_s
     with stage.serve() as service, stage.caller() as caller:
-        with progress.step("steady: capacity"):
-            rate = SHARE * stage.capacity(caller, service).loads[0].texts_per_s
+        rate = stage.rate(caller, service, "steady", SHARE)
         with progress.step(f"steady: {seconds / 60:g} minutes"):
             figures = caller.run(service, LoadScenario(MIXED, seconds, stage.pace.warm_s, rate=rate)).loads[0]
     title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"

@@ -20,6 +20,11 @@ def gone(worker: Worker) -> bool:
     return worker._process.poll() is not None
 
 
+def test_an_unknown_operation_is_an_error(start: Start) -> None:
+    with pytest.raises(WorkerError, match="fake: `dance` failed: KeyError"):
+        start().ask("dance", LIMIT_S)
+
+
 def test_a_worker_loads_runs_and_embeds(start: Start, task: dict[str, Any]) -> None:
     worker = start()
     loaded = worker.ask("load", LIMIT_S, task=task)

@@ -41,8 +41,3 @@ def test_a_turn_has_an_end(monkeypatch: pytest.MonkeyPatch, task: dict[str, Any]
     made, clock = session(monkeypatch, task, [0.001] * 10)
     assert len(made.run([[1]], seconds=100.0, most=4)["seconds"]) == 4
     assert len(clock.left) == 5
-
-
-def test_an_unknown_operation_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        Session(FAKE).answer({"op": "dance"})

@@ -28,4 +28,4 @@ def figures(
 
 
 def run(*loads: Figures, service_cpu_s: float = 8.0) -> Run:
-    return Run(list(loads), 10.0, 0.5, service_cpu_s, 2.0, None, 0)
+    return Run(list(loads), 10.0, 0.5, service_cpu_s, 2.0, 0)

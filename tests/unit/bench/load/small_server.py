@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WAY = sys.argv[2] if len(sys.argv) > 2 else ""
 INFO = {"mark": os.environ.get("MARK"), "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
-METRICS = "# TYPE x histogram\nembedding_batch_seconds_count 4.0\nembedding_batch_seconds_sum 2.5\n"
+METRICS = "# TYPE x counter\nembedding_padded_tokens_total 4.0\nembedding_useful_tokens_total 2500.0\n"
 
 
 class Handler(BaseHTTPRequestHandler):

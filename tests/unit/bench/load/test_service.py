@@ -23,7 +23,7 @@ def test_a_service_answers_is_measured_and_is_stopped() -> None:
         pid = service.pid
         assert service.info()["mark"] == f"on {service.port}"
         assert service.usage().resident > 1_000_000
-        assert service.busy_seconds() == 2.5
+        assert service.computed_tokens() == 2500
     assert not psutil.pid_exists(pid)
 
 
@@ -52,7 +52,7 @@ def test_one_that_never_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_one_without_metrics_or_information() -> None:
     with LoadedService(offer("bare")) as service:
-        assert service.busy_seconds() is None
+        assert service.computed_tokens() == 0
         with pytest.raises(WorkerError, match="GET /info"):
             service.info()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.load.scenarios.over_http import EngineRound, HttpPair, bound, cores, judge
+from bench.load.scenarios.over_http import EngineRound, HttpPair, cores, judge
 from tests.unit.bench.load.made import figures, run
 
 
@@ -38,4 +38,3 @@ def test_cpu_is_shared_out_by_process() -> None:
         "client": 0.05,
     }
     assert [each for _, each in found.values()] == pytest.approx([20_000, 16_000, 4_000, 1_000])
-    assert bound([pair(50)]) == pytest.approx(20 / 17)
