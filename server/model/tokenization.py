@@ -212,7 +212,12 @@ class Tokenizer:
         return ids[len(self.prefix) : len(ids) - len(self.suffix)]
 
     def _special_tokens(self, path: Path) -> tuple[list[int], list[int]]:
-        empty, probe = self._tokenizer.encode("").ids, self._tokenizer.encode("a").ids
+        try:
+            empty, probe = self._tokenizer.encode("").ids, self._tokenizer.encode("a").ids
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic of the library is no Exception
+            raise StartError(f"{path} cannot encode a text: {error}") from None
         prefix = empty[: _shared(empty, probe)]
         suffix = empty[len(prefix) :]
         if len(probe) <= len(empty) or probe[len(probe) - len(suffix) :] != suffix:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_a_file_that_is_no_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
     path.write_text("{}")
     with pytest.raises(StartError, match=r"broken\.json is not a tokenizer"):
+        Tokenizer(path, MAX_TOKENS)
+
+
+def test_a_tokenizer_whose_template_names_an_unknown_token_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    write_tokenizer(path)
+    settings = json.loads(path.read_text("utf-8"))
+    del settings["post_processor"]["special_tokens"]["[SEP]"]
+    path.write_text(json.dumps(settings), "utf-8")
+    with pytest.raises(StartError, match=r"t\.json cannot encode a text"):
         Tokenizer(path, MAX_TOKENS)
 
 
