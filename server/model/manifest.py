@@ -94,7 +94,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `prompts` maps a prompt's name (`query`, `document`) to the text put before the input; `dimension` is the number of
     vector components, `max_tokens` the limit in tokens, special tokens included. `source_normalizes` says whether the
     source model itself ends in L2 normalisation (the graph always does). int8 was calibrated on `calibration_texts`;
-    `notes` list what the build left out for this architecture, and why.
+    `notes` list what the build left out for this architecture, and why. `default_prompt_name` names the prompt for
+    texts that select none; the key is absent from the manifest of a model without a default prompt.
     """
 
     schema: int
@@ -112,6 +113,19 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration_texts: FidelityTexts
     notes: list[str]
     tools: dict[str, str]
+    default_prompt_name: str | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the default prompt is not one of the prompts."""
+        if self.default_prompt_name is not msgspec.UNSET and self.default_prompt_name not in self.prompts:
+            raise ValueError(
+                f"default_prompt_name is none of the prompts: {', '.join(self.prompts) or 'there are none'}"
+            )
+
+    @property
+    def default_prompt(self) -> str:
+        """Return the prompt for texts that select none; empty if the model has no default."""
+        return "" if self.default_prompt_name is msgspec.UNSET else self.prompts[self.default_prompt_name]
 
 
 def decode(data: bytes) -> Manifest:

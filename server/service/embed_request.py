@@ -93,7 +93,7 @@ class Asker:
             )
 
     def prompt(self, input_type: str | None, prompt_name: str | None) -> str:
-        """Return the prompt selected by name or by input type.
+        """Return the prompt selected by name or by input type, or the model's default prompt if neither is given.
 
         It is empty if the model has no prompt for the type: most models have one for queries only.
 
@@ -101,6 +101,8 @@ class Asker:
             InvalidError: the name or type is unknown, or they select different prompts.
         """
         prompts = self.manifest.prompts
+        if input_type is None and prompt_name is None:
+            return self.manifest.default_prompt
         by_type = "" if input_type is None else _prompt_of_type(input_type, prompts)
         if prompt_name is None:
             return by_type

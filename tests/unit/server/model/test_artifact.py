@@ -22,6 +22,13 @@ def test_a_built_model_opens_by_name_and_by_hub_id(models_dir: Path, artifact: A
     assert open_artifact(models_dir, "some-org/tiny", "fp32") == artifact
 
 
+def test_a_default_prompt_that_the_model_has_not_is_refused(models_dir: Path) -> None:
+    tiny.write_model(models_dir, changes={"default_prompt_name": "query"})
+    assert open_artifact(models_dir, tiny.NAME, "fp32").manifest.default_prompt == "query: "
+    tiny.write_model(models_dir, changes={"default_prompt_name": "other"})
+    refuse(models_dir, "default_prompt_name is none of the prompts")
+
+
 def flip_a_byte(path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1

@@ -55,6 +55,14 @@ def test_token_ids_may_be_one_text_s_or_many(card: Manifest) -> None:
     assert ask(card, inputs=[[1, 2, 3], [4]]).inputs == [[1, 2, 3], [4]]
 
 
+def test_the_default_prompt_goes_where_no_other_is_asked_for(card: Manifest) -> None:
+    described = msgspec.structs.replace(with_prompts(card, query="q: ", short="s: "), default_prompt_name="short")
+    assert ask(described, text="a").prompt == "s: "
+    assert ask(described, text="a", input_type="query").prompt == "q: "
+    assert ask(described, text="a", input_type="document").prompt == ""
+    assert ask(described, text="a", prompt_name="query").prompt == "q: "
+
+
 def test_null_means_left_out(card: Manifest) -> None:
     options = dict.fromkeys(
         ["input_type", "prompt_name", "truncate", "truncation_direction", "normalize", "dimensions"]
