@@ -12,6 +12,7 @@
     └── OurError        the same request may succeed later
         ├── OverloadedError 429         ├── UnavailableError 503
         └── InferenceError 500          └── DeadlineError 504
+            ├── GraphInputError
             ├── GpuMemoryError
             └── DeviceLostError (ends the process)
 
@@ -183,6 +184,10 @@ class OverloadedError(OurError):
 
 class InferenceError(OurError):
     """The engine raised, or returned something that is not a set of unit vectors."""
+
+
+class GraphInputError(InferenceError):
+    """The graph does not take what it was given, such as a token id that it has no embedding for."""
 
 
 class GpuMemoryError(InferenceError):

@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from server.errors import DeviceLostError, GpuMemoryError, InferenceError, StartError
+from server.errors import DeviceLostError, GpuMemoryError, GraphInputError, InferenceError, StartError
 from server.inference import cuda
 from server.inference.device import DeviceName, cuda_version
 from server.inference.io_binding import BoundSession
@@ -121,6 +122,8 @@ def _failure(error: Exception) -> InferenceError:
         return GpuMemoryError("the GPU has too little memory for this batch; send fewer or shorter texts")
     if report := cuda.lost(error):
         return DeviceLostError(f"the GPU is lost: {report}")
+    if isinstance(error, InvalidArgument):  # Deterministic: no advice to repeat.
+        return GraphInputError("inference failed: the graph does not take one of the texts computed together")
     return InferenceError(f"inference failed ({type(error).__name__}); the request may be repeated")
 
 

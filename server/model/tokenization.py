@@ -87,6 +87,9 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
         self.vocabulary_size: int = self._tokenizer.get_vocab_size()
+        self.largest_id: int = max(self._tokenizer.get_vocab().values(), default=0)
+        # Ids from here on have no embedding; lowered at start if the graph's table is smaller than the vocabulary.
+        self.computable = self.largest_id + 1
         self.prefix, self.suffix = self._special_tokens(path)
         self._start = TextStart(json.loads(self._tokenizer.to_str()), max_tokens)
         self._large = threading.RLock()
@@ -169,6 +172,12 @@ class Tokenizer:
         content = self._content(ids)
         if content == prompt_ids:
             raise nothing_to_embed(index)
+        if self.computable <= self.largest_id and max(ids) >= self.computable:
+            raise InvalidError(
+                f"the text at index {index} has a token, with the id {max(ids)}, that this model has no embedding for: "
+                f"its ids end at {self.computable - 1}",
+                param=PARAM,
+            )
         if len(ids) <= self.max_tokens:
             return Encoded(ids, len(ids))
         if truncate == "NONE":

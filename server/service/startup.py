@@ -15,9 +15,9 @@ from server.batching.calibration import (
     warm_gpu,
     worth_streams,
 )
-from server.errors import InferenceError, StartError
+from server.errors import GraphInputError, InferenceError, StartError
 from server.inference import device
-from server.inference.engine import Ids, OnnxEngine, Resources
+from server.inference.engine import Engine, Ids, OnnxEngine, Resources
 from server.inference.session import MEMORY_SHARE
 from server.model.artifact import find_artifact, verifying
 from server.model.tokenization import Tokenizer
@@ -58,10 +58,33 @@ def start_engine(loaded: LoadedModel, prepare: Callable[[], None] | None = None)
         StartError: the graph is not the one that was built, cannot be loaded or fails to run.
     """
     try:
-        return (_start_on_gpu if loaded.choice.device == "cuda" else _start_on_cpu)(loaded, prepare)
+        engine, warmed = (_start_on_gpu if loaded.choice.device == "cuda" else _start_on_cpu)(loaded, prepare)
+        loaded.tokenizer.computable = _computable(engine, loaded.tokenizer)
     except InferenceError as error:
         path = loaded.artifact.model_path
         raise StartError(f"{path} was loaded but does not compute on {loaded.choice.device}: {error}") from error
+    return engine, warmed
+
+
+def _computable(engine: Engine, tokenizer: Tokenizer) -> int:
+    """Return how many token ids the graph has embeddings for: older builds did not check this."""
+    low, high = max(tokenizer.prefix + tokenizer.suffix, default=0), tokenizer.largest_id
+    middle = high
+    while low < high:
+        if _computes(engine, [*tokenizer.prefix, middle, *tokenizer.suffix]):
+            low = middle
+        else:
+            high = middle - 1
+        middle = (low + high + 1) // 2
+    return low + 1
+
+
+def _computes(engine: Engine, ids: list[int]) -> bool:
+    try:
+        engine.embed([np.array(ids, np.int64)])
+    except InferenceError as error:  # Any other error means that the id itself was accepted.
+        return not isinstance(error, GraphInputError)
+    return True
 
 
 def gpu_memory(loaded: LoadedModel) -> int | None:

@@ -25,6 +25,11 @@ def write_model(folder: Path, name: str = NAME, changes: Mapping[str, object] | 
     """Write graph, tokenizer and manifest into `folder`; `changes` replace top-level keys of the manifest."""
     (folder / f"{name}.onnx").write_bytes(graph(table()))
     write_tokenizer(folder / f"{name}.tokenizer.json")
+    write_manifest(folder, name, changes)
+
+
+def write_manifest(folder: Path, name: str = NAME, changes: Mapping[str, object] | None = None) -> None:
+    """Write the manifest of the files that are in `folder`; `changes` replace its top-level keys."""
     fields = describe(folder, name) | dict(changes or {})
     (folder / f"{name}.json").write_bytes(msgspec.json.encode(fields))
 

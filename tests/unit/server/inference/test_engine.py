@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.errors import InferenceError, StartError
+from server.errors import GraphInputError, InferenceError, StartError
 from server.inference import engine
 from server.inference.engine import OnnxEngine, Resources, check_vectors, split, split_packed
 from server.model.artifact import Artifact
@@ -72,6 +72,12 @@ def test_what_is_not_a_unit_vector_never_gets_out(tiny_engine: OnnxEngine, word:
     with pytest.raises(InferenceError, match=said):
         tiny_engine.embed([[1, word, 2]])
     assert tiny_engine.embed([[1, 3, 2]]).shape == (1, tiny.DIMENSION)
+
+
+def test_an_id_without_an_embedding_is_not_said_to_be_worth_repeating(tiny_engine: OnnxEngine) -> None:
+    with pytest.raises(GraphInputError) as caught:
+        tiny_engine.embed([[1, 99, 2]])
+    assert "repeated" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 4), (3,)])

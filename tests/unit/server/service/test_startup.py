@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+import tokenizers
+
+from server.errors import InvalidError
+from server.service.startup import load, start_engine
+from server.settings import resolve
+from tests.unit.server import tiny
+
+
+def test_a_token_that_the_graph_has_no_embedding_for_is_the_caller_s_error(models_dir: Path) -> None:
+    """A model built before the build checked that is served on, and answers all texts but those."""
+    path = models_dir / f"{tiny.NAME}.tokenizer.json"
+    made = tokenizers.Tokenizer.from_file(str(path))
+    made.add_tokens(["extraordinary", "remarkable"])
+    made.save(str(path))
+    tiny.write_manifest(models_dir)
+    loaded = load(resolve({"MODELS_DIR": str(models_dir), "MODEL": tiny.NAME, "DEVICE": "cpu"}))
+    engine, _ = start_engine(loaded)
+    known, unknown = loaded.tokenizer.encode(["a cat"])[0], len(tiny.WORDS)
+    assert engine.embed([known.ids]).shape == (1, tiny.DIMENSION)
+    for inputs in (["a cat", "an extraordinary cat"], [known.ids, [tiny.CLS, unknown, tiny.SEP]]):
+        with pytest.raises(InvalidError, match=f"index 1 has a token, with the id {unknown}, .* end at {unknown - 1}"):
+            loaded.tokenizer.encode(inputs)
+
+
+def test_a_model_with_an_embedding_for_each_token_takes_them_all(models_dir: Path) -> None:
+    loaded = load(resolve({"MODELS_DIR": str(models_dir), "MODEL": tiny.NAME, "DEVICE": "cpu"}))
+    start_engine(loaded)
+    assert loaded.tokenizer.computable == len(tiny.WORDS)
