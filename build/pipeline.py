@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+import msgspec
 import onnx_ir as ir
 
-from build import export, fidelity, preflight, progress, sentence, sources, texts, variants
+from build import export, fidelity, floors, preflight, progress, sentence, sources, texts, variants
+from build.errors import BuildError
+from build.expected import Expected, expect
 from build.passes import apply
 from build.passes.stand_in import StandInPass
+from build.reference import Reference
 from build.sources.snapshot import Snapshot
 from build.workspace import Workspace, open_workspace
+from server.errors import InferenceError, StartError
 from server.model import manifest
 from server.model.artifact import sha256
 from server.model.manifest import FOR_CUDA, Fidelity, File, Manifest, Precision, Variant, VariantName
@@ -24,6 +29,7 @@ TOOLS = (
     "onnxscript",
     "optimum",
     "optimum-onnx",
+    "sentence-transformers",
     "tokenizers",
     "torch",
     "transformers",
@@ -47,19 +53,14 @@ class BuildPlan:
 
 @dataclass(frozen=True)
 class BuildJob:
-    """One build under way: the plan, and what its source turned out to be."""
+    """One build under way: the plan, what its source turned out to be, and the vectors that it is held to."""
 
     plan: BuildPlan
     snapshot: Snapshot
     settings: sentence.Sentence
     architecture: str
     space: Workspace
-
-    @property
-    def dimension(self) -> int:
-        """Components of a vector (DistilBERT calls its hidden size `dim`)."""
-        config = self.snapshot.json("config.json")
-        return int(config.get("hidden_size") or config["dim"])
+    expected: Expected
 
     def staged(self, suffix: str) -> Path:
         """The staged file `<model name><suffix>`."""
@@ -100,12 +101,13 @@ def build(plan: BuildPlan) -> Path:
     with open_workspace(plan.models_dir, snapshot.name) as space:
         if plan.preflight:
             preflight.check(snapshot, plan.models_dir)
-        job = BuildJob(plan, snapshot, settings, architecture, space)
+        with progress.step("vectors of the source in torch"):
+            tokenizer = space.staged / f"{snapshot.name}.tokenizer.json"
+            expected = expect(Reference(snapshot, settings), settings, tokenizer, chosen.items)
+        job = BuildJob(plan, snapshot, settings, architecture, space, expected)
         drafts, notes = _variants(job, calibration.items)
-        measured = _measure(job, drafts, chosen)
-        made = _manifest(
-            job, {draft.name: _variant(draft, measured[draft.name]) for draft in drafts}, chosen, calibration, notes
-        )
+        built, left_out = _measure(job, drafts)
+        made = _manifest(job, built, chosen, calibration, [*_remarks(settings), *notes, *left_out])
         job.staged(".json").write_bytes(manifest.encode(made))
         space.commit()
     return plan.models_dir / f"{snapshot.name}.json"
@@ -115,7 +117,6 @@ def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[
     """Every variant's file, fp32 first, and what could not be had."""
     with progress.step("export"):
         model, passes = export.export(job.snapshot, job.settings, job.space.scratch)
-        export.tokenizer(job.snapshot, job.settings).save(str(job.staged(".tokenizer.json")))
     with progress.step("pack and calibrate"):
         graphs = variants.prepare(model, passes, job.settings.pooling, _tokenize(job, calibration))
     notes = list(graphs.notes)
@@ -127,9 +128,22 @@ def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[
         except variants.NoRecipeError as error:
             notes.append(str(error))
         gc.collect()  # The parts of a graph refer to each other: its tensors would stay until some later day.
-    for note in notes:
+    for note in [*_remarks(job.settings), *notes]:
         progress.say(f"note: {note}")
     return drafts, notes
+
+
+def _remarks(settings: sentence.Sentence) -> list[str]:
+    """What users should know of the prompts."""
+    remarks = []
+    if settings.default_prompt_name:
+        remarks.append(
+            f"texts for which neither input_type nor prompt_name is sent get the model's default prompt, "
+            f"{settings.default_prompt_name!r}"
+        )
+    if settings.from_card:
+        remarks.append(f"the model's card, not its files, has the prompt {', '.join(map(repr, settings.from_card))}")
+    return remarks
 
 
 def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft:
@@ -140,7 +154,8 @@ def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft
 
 
 def _tokenize(job: BuildJob, items: list[str]) -> list[list[int]]:
-    return fidelity.tokenize(job.staged(".tokenizer.json"), job.settings.max_tokens, items)
+    settings = job.settings
+    return fidelity.tokenize(job.staged(".tokenizer.json"), settings.max_tokens, items, settings.default_prompt)
 
 
 def _manifest(
@@ -152,7 +167,7 @@ def _manifest(
         name=source.name,
         source=manifest.ModelSource(source.kind, source.id, source.revision, source.licence, source.files),
         architecture=job.architecture,
-        dimension=job.dimension,
+        dimension=job.expected.dimension,
         max_tokens=job.settings.max_tokens,
         pooling=job.settings.pooling,
         source_normalizes=job.settings.normalizes,
@@ -163,6 +178,7 @@ def _manifest(
         calibration_texts=manifest.FidelityTexts(len(calibration.items), calibration.sha256),
         notes=notes,
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
+        default_prompt_name=job.settings.default_prompt_name or msgspec.UNSET,
     )
 
 
@@ -172,22 +188,59 @@ def _variant(draft: Draft, found: Fidelity) -> Variant:
     return Variant(path.name, path.stat().st_size, sha256(path), draft.precision, draft.passes, found, device)
 
 
-def _measure(job: BuildJob, drafts: list[Draft], chosen: texts.Texts) -> dict[VariantName, Fidelity]:
-    sequences = _tokenize(job, chosen.items)
-    with progress.step("fidelity of the source in torch"):
-        to_source = fidelity.source_vectors(job.snapshot, job.settings, chosen.items, sequences, "torch")
-    found: dict[VariantName, Fidelity] = {}
-    to_fp32 = to_source
+def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Variant], list[str]]:
+    """Each variant with its fidelity, and what is left out because it has too little."""
+    measured = _Measured(job)
+    built: dict[VariantName, Variant] = {}
+    left_out = []
     for draft in drafts:
         with progress.step(f"fidelity of {draft.name}"):
-            packed = manifest.PACKED in draft.passes
-            vectors = fidelity.graph_vectors(_runnable(job, draft), job.dimension, sequences, packed, draft.name)
-            to_fp32 = vectors if draft.name == "fp32" else to_fp32
-            found[draft.name] = Fidelity(
-                to_fp32=fidelity.similarity(vectors, to_fp32), to_source=fidelity.similarity(vectors, to_source)
-            )
-            progress.say(fidelity.line(draft.name, found[draft.name]))
-    return found
+            found, lacking = measured.check(draft)
+        if found is not None and not lacking:
+            built[draft.name] = _variant(draft, found)
+            continue
+        left_out.append(f"{draft.name} is left out: {lacking}")
+        progress.say(f"note: {left_out[-1]}")
+        draft.path.unlink()
+    return built, left_out
+
+
+class _Measured:
+    """Measures variants one after the other, fp32 first, which the others are held to."""
+
+    def __init__(self, job: BuildJob) -> None:
+        self._job = job
+        self._to_source = job.expected.vectors[: job.expected.measured]
+        self._fp32 = self._to_source
+
+    def check(self, draft: Draft) -> tuple[Fidelity | None, str]:
+        """A variant's fidelity, and why it is not good enough to be served, or ''.
+
+        Raises:
+            BuildError: fp32 is not the source.
+        """
+        try:
+            vectors = self._vectors(draft)
+        except (InferenceError, StartError) as error:
+            if draft.name == "fp32":
+                raise BuildError(f"the exported graph does not compute the texts of the build: {error}") from error
+            return None, f"{error}, which would be refused for the same text each time"
+        to_source = fidelity.similarity(fidelity.cosines(vectors, self._to_source))
+        found = Fidelity(fidelity.similarity(fidelity.cosines(vectors, self._fp32)), to_source)
+        progress.say(fidelity.line(draft.name, found))
+        return found, floors.shortfall(draft.precision, found)
+
+    def _vectors(self, draft: Draft) -> fidelity.Vectors:
+        """Of the texts that fidelity is told of; from fp32 the source's are asked for under every prompt, too."""
+        expected, graph, packed = self._job.expected, _runnable(self._job, draft), manifest.PACKED in draft.passes
+        sequences = expected.sequences if draft.name == "fp32" else expected.sequences[: expected.measured]
+        vectors = fidelity.graph_vectors(graph, expected.dimension, sequences, packed, draft.name)
+        if draft.name == "fp32":
+            departs = floors.departure(expected.cases, fidelity.cosines(vectors, expected.vectors))
+            if departs:
+                raise BuildError(departs)
+            self._fp32 = vectors = vectors[: expected.measured]
+        return vectors
 
 
 def _runnable(job: BuildJob, draft: Draft) -> Path:

@@ -52,6 +52,9 @@ def snapshot(folder: Path, architecture: str = "bert", pooling: str = "cls", **c
     AutoModel.from_config(made).save_pretrained(folder)
     tokens.save(str(folder / "tokenizer.json"))
     write_settings(folder, pooling)
+    if architecture == "distilbert":  # It knows no token types, and its tokenizers say so.
+        path = folder / "tokenizer_config.json"
+        _write(path, json.loads(path.read_text("utf-8")) | {"model_input_names": ["input_ids", "attention_mask"]})
     return folder
 
 
@@ -64,7 +67,8 @@ def write_settings(folder: Path, pooling: str = "cls", max_tokens: int = 64) -> 
     ]
     special = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]", "pad_token": "[PAD]"}
     _write(folder / "modules.json", modules)
-    _write(folder / "1_Pooling" / "config.json", {f"pooling_mode_{pooling}_token{'s' * (pooling == 'mean')}": True})
+    modes = {f"pooling_mode_{mode}": mode.startswith(pooling) for mode in ("cls_token", "mean_tokens", "max_tokens")}
+    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": 32, **modes})
     _write(folder / "sentence_bert_config.json", {"max_seq_length": max_tokens})
     _write(folder / "tokenizer_config.json", {**special, "model_max_length": 512})
     _write(folder / "config_sentence_transformers.json", {"prompts": {"query": "the query: "}})

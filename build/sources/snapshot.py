@@ -55,8 +55,11 @@ class Snapshot:
         if name not in self.files:
             raise BuildError(f"{self.folder} has no {name}; it is part of every sentence-transformers model")
         try:
-            parsed: object = json.loads((self.folder / name).read_text("utf-8"))
-        except ValueError as error:
+            text = (self.folder / name).read_text("utf-8")
+            if text.startswith("\ufeff"):
+                raise BuildError(f"{self.folder / name} begins with a byte order mark; save it as UTF-8 without one")
+            parsed: object = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise BuildError(f"{self.folder / name} is not JSON: {error}") from error
         return parsed
 

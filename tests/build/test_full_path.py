@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.fidelity import cosine
-from build import fidelity, sentence
+from build import sentence
+from build.reference import Asked, Reference
 from build.sources import CACHE, package, synthetic
 from build.sources.snapshot import Snapshot
 from server.model.manifest import PRECISIONS, Manifest, decode
@@ -39,10 +40,7 @@ def test_minilm_s_manifest_says_how_faithful_each_variant_is() -> None:
 
 
 def torch_vectors(snapshot: Snapshot, items: list[str]) -> Vectors:
-    settings = sentence.read(snapshot)
-    tokenizer = MODELS / f"{snapshot.name}.tokenizer.json"
-    sequences = fidelity.tokenize(tokenizer, settings.max_tokens, items)
-    return fidelity.source_vectors(snapshot, settings, items, sequences, "torch")
+    return Reference(snapshot, sentence.read(snapshot)).vectors(Asked(None, items))
 
 
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name in manifest(FULL).variants])

@@ -158,7 +158,7 @@ def _torn_json(folder: Path) -> None:
         (_no_settings, "has no modules.json"),
         (_decoder, "not an encoder"),
         (_unknown, "knows no architecture 'nonesuch'"),
-        (_torn_weights, "cannot be exported"),
+        (_torn_weights, "cannot load damaged"),
         (_torn_json, "is not JSON"),
     ],
 )

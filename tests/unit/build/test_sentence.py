@@ -64,9 +64,33 @@ def test_refuses_a_bare_encoder_without_sentence_settings(tmp_path: Path) -> Non
         read(make(tmp_path))
 
 
-def test_bge_gets_the_query_prompt_that_its_card_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["BAAI/bge-large-en-v1.5", "bge-large-en-v1.5"])
+def test_bge_gets_the_query_prompt_that_its_card_names(tmp_path: Path, name: str) -> None:
     tiny.write_settings(tmp_path)
     (tmp_path / "config_sentence_transformers.json").write_text("{}")
-    found = read(make(tmp_path, name="BAAI/bge-large-en-v1.5"))
+    found = read(make(tmp_path, name=name))
     assert found.prompts == CARD_PROMPTS["BAAI/bge-large-en-v1.5"]
     assert found.prompts["query"].endswith("passages: ")
+    assert found.from_card == ("query",)
+
+
+def test_another_s_model_of_that_name_gets_none(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path)
+    (tmp_path / "config_sentence_transformers.json").write_text("{}")
+    assert read(make(tmp_path, name="other/bge-large-en-v1.5")).prompts == {}
+
+
+def test_the_settings_length_goes_before_the_tokenizer_s(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path, max_tokens=256)
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 128}')
+    assert read(make(tmp_path)).max_tokens == 256
+    (tmp_path / "sentence_bert_config.json").write_text("{}")
+    assert read(make(tmp_path)).max_tokens == 128
+
+
+def test_the_first_settings_file_that_says_anything_holds(tmp_path: Path) -> None:
+    tiny.write_settings(tmp_path)
+    for name, length in (("bert", "null"), ("roberta", "32"), ("xlnet", "16")):
+        text = "{}" if length == "null" else f'{{"max_seq_length": {length}}}'
+        (tmp_path / f"sentence_{name}_config.json").write_text(text)
+    assert read(make(tmp_path)).max_tokens == 32

@@ -1,0 +1,252 @@
+"""Every setting of the files that make a text into a vector: read, without effect on a vector, or refused by its name.
+
+A setting that is in no list here is refused too: who wrote it meant something by it. `config.json` has no list, since
+the same library reads it whole for the export and for the vectors that the export is held to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from build.errors import BuildError
+from build.sources.snapshot import Snapshot
+
+MODULES = "modules.json"
+SENTENCE = "config_sentence_transformers.json"
+TOKENIZER = "tokenizer_config.json"
+# In the order in which sentence-transformers looks for them; the first that says anything holds.
+TRANSFORMER = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+# They change what sentence-transformers loads, in ways that a graph made of the weights beside them would miss.
+_FOREIGN_FILES = {
+    "adapter_config.json": "an adapter: merge it into the weights (`merge_and_unload`) and save them anew",
+    "preprocessor_config.json": "a processor of images or sound",
+    "processor_config.json": "a processor of images or sound",
+    "router_config.json": "a router between several encoders",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may hold: values of `types` (none: of any), or only `values` where `otherwise` is said.
+
+    `otherwise` says what another value would do. Null is the same as absent unless `null` is False.
+    """
+
+    types: tuple[type, ...] = ()
+    values: tuple[object, ...] = ()
+    otherwise: str = ""
+    null: bool = True
+
+    def complaint(self, value: object) -> str:
+        """What is wrong with `value`, or ''."""
+        if value is None and self.null:
+            return ""
+        if self.types and (not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types)):
+            return f"is no {' or '.join(_NAMES[one] for one in self.types)}"
+        if self.otherwise and value not in self.values:
+            return self.otherwise
+        return ""
+
+
+_NAMES: Mapping[type, str] = {
+    bool: "true or false",
+    str: "text",
+    int: "whole number",
+    float: "number",
+    dict: "object",
+    list: "list",
+}
+
+_ANY = Rule()
+_TEXT, _FLAG, _COUNT, _OBJECT = (Rule((kind,)) for kind in (str, bool, int, dict))
+
+
+def _nothing(otherwise: str) -> Rule:
+    """A setting that must be absent, null or empty."""
+    return Rule(values=({}, [], ""), otherwise=otherwise)
+
+
+_TEXT_ONLY = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+_ARGUMENTS = Rule(
+    (dict,), ({}, {"trust_remote_code": True}, {"trust_remote_code": False}), "loads the model in ways not known here"
+)
+
+_OF_MODULE = {
+    "idx": _ANY,
+    "name": _ANY,
+    "path": Rule((str,), null=False),
+    "type": Rule((str,), null=False),
+    "kwargs": Rule((list,), ([],), "passes arguments to the module that a request cannot give"),
+}
+_OF_SENTENCE = {
+    "__version__": _ANY,
+    "similarity_fn_name": _ANY,
+    "prompts": Rule((dict,), null=False),
+    "default_prompt_name": _TEXT,
+    "model_type": Rule(values=("SentenceTransformer",), otherwise="is of a model that gives other than dense vectors"),
+    "truncate_dim": Rule(values=(), otherwise="cuts the vectors; remove it and ask for `dimensions` in each request"),
+}
+OF_POOLING = {
+    "word_embedding_dimension": _COUNT,
+    "embedding_dimension": _COUNT,
+    "pooling_mode": _ANY,
+    **{
+        f"pooling_mode_{mode}": _FLAG
+        for mode in (
+            "cls_token",
+            "max_tokens",
+            "mean_tokens",
+            "mean_sqrt_len_tokens",
+            "weightedmean_tokens",
+            "lasttoken",
+        )
+    },
+    "include_prompt": Rule((bool,), null=False),
+}
+OF_TRANSFORMER = {
+    "max_seq_length": _COUNT,
+    "do_lower_case": _FLAG,
+    "unpad_inputs": _ANY,
+    "transformer_task": Rule(values=("feature-extraction",), otherwise="takes other than the last layer's states"),
+    "modality_config": Rule(values=(_TEXT_ONLY,), otherwise="takes other than the last layer's states", null=False),
+    "module_output_name": Rule(values=("token_embeddings",), otherwise="leaves nothing to be pooled"),
+    "processing_kwargs": _nothing("changes how texts are cut into tokens"),
+    "tokenizer_name_or_path": _nothing("names a tokenizer outside the folder; copy its files into it"),
+    "backend": Rule(values=("torch",), otherwise="runs another export than the weights"),
+    **{f"{part}_{word}": _ARGUMENTS for part in ("model", "config", "tokenizer") for word in ("args", "kwargs")},
+    "processor_kwargs": _ARGUMENTS,
+}
+_RIGHT = Rule(values=("right",), otherwise="is not supported: only `right` is")
+_SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+_OF_SPECIAL_TOKENS = {
+    **{f"{name}_token": _ANY for name in _SPECIAL},
+    "additional_special_tokens": _ANY,
+    "extra_special_tokens": _ANY,
+}
+# transformers itself makes the tokenizer of them, and what it makes is what is served.
+_MADE_INTO_THE_TOKENIZER = (
+    "added_tokens_decoder",
+    "do_lower_case",
+    "strip_accents",
+    "tokenize_chinese_chars",
+    "add_prefix_space",
+    "trim_offsets",
+    "add_bos_token",
+    "add_eos_token",
+    "keep_accents",
+    "remove_space",
+    "do_basic_tokenize",
+    "never_split",
+    "split_by_punct",
+    "tokenizer_class",
+    "sp_model_kwargs",
+    "use_fast",
+    "from_slow",
+    "legacy",
+    "legacy_behaviour",
+    "vocab_file",
+    "merges_file",
+    "vocab_type",
+    "wordpieces_prefix",
+    "clean_text",
+)
+# Names, what decoding does, and the padding and truncation of the day the tokenizer was saved.
+_WITHOUT_EFFECT = (
+    "name_or_path",
+    "tokenizer_file",
+    "special_tokens_map_file",
+    "full_tokenizer_file",
+    "processor_class",
+    "chat_template",
+    "clean_up_tokenization_spaces",
+    "spaces_between_special_tokens",
+    "errors",
+    "pad_token_type_id",
+    "pad_to_multiple_of",
+    "max_length",
+    "stride",
+    "truncation",
+    "truncation_strategy",
+    "padding",
+    "cls_token_type_id",
+    "return_token_type_ids",
+    "backend",
+    "is_local",
+    "device_map",
+    "_from_auto",
+)
+_INPUTS = (
+    ["input_ids", "attention_mask"],
+    ["input_ids", "token_type_ids", "attention_mask"],
+    ["input_ids", "attention_mask", "token_type_ids"],
+)
+_OF_TOKENIZER = {
+    **dict.fromkeys((*_MADE_INTO_THE_TOKENIZER, *_WITHOUT_EFFECT), _ANY),
+    **_OF_SPECIAL_TOKENS,
+    "model_max_length": Rule((int, float)),
+    "padding_side": _RIGHT,
+    "truncation_side": _RIGHT,
+    "model_input_names": Rule(values=_INPUTS, otherwise="leaves out the mask, or gives what the graph does not take"),
+    "add_special_tokens": Rule(values=(True,), otherwise="leaves out the special tokens"),
+    "split_special_tokens": Rule(values=(False,), otherwise="takes special tokens' names in a text apart"),
+    "auto_map": _nothing("names code of the repository, which is never run here"),
+}
+
+
+def check(snapshot: Snapshot) -> None:
+    """Go through every settings file of a snapshot but those of its modules' folders.
+
+    Raises:
+        BuildError: a setting is unknown, or has a value that would give other vectors than those that are served.
+    """
+    for name, what in _FOREIGN_FILES.items():
+        if name in snapshot.files:
+            raise BuildError(f"{snapshot.id} has {name}, {what}; remove the file if the model needs it not")
+    tables = {
+        SENTENCE: _OF_SENTENCE,
+        TOKENIZER: _OF_TOKENIZER,
+        "special_tokens_map.json": _OF_SPECIAL_TOKENS,
+        **dict.fromkeys(TRANSFORMER, OF_TRANSFORMER),
+    }
+    for name, rules in tables.items():
+        if name in snapshot.files:
+            _check(snapshot.json(name), rules, f"{snapshot.folder / name}")
+
+
+def check_module(entry: object, where: str) -> dict[str, object]:
+    """One entry of modules.json, checked; `where` names it in an error.
+
+    Raises:
+        BuildError: it is no object, or has a setting that is unknown or of another type.
+    """
+    if not isinstance(entry, dict) or not {"path", "type"} <= set(entry):
+        raise BuildError(f"{where} has an entry without `type` and `path`")
+    _check(entry, _OF_MODULE, where)
+    return entry
+
+
+def check_pooling(config: Mapping[str, object], where: str) -> None:
+    """Check the settings of a Pooling module.
+
+    Raises:
+        BuildError: one is unknown or of another type.
+    """
+    _check(config, OF_POOLING, where)
+
+
+def _check(settings: Mapping[str, object], rules: Mapping[str, Rule], where: str) -> None:
+    for key, value in settings.items():
+        if key not in rules:
+            raise BuildError(
+                f"{where} has {key!r}, which is no setting known here and might change the vectors. "
+                "If it does not, remove it and build again"
+            )
+        if complaint := rules[key].complaint(value):
+            raise BuildError(f"{where}: {key!r} {complaint} (it is {_shown(value)})")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,86 @@
+"""Folders of tiny models with other settings than usual, built and asked as a server would be."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from build import fidelity
+from build.__main__ import main
+from server.model.manifest import Manifest, decode
+from server.service.embed_request import Asker
+from server.settings import resolve
+from tests import tiny
+
+Change = Callable[[Path], object]
+# Short, so that a build takes a second; what the settings may do to a text is in the build's own probes.
+TEXTS = "".join(f'"the cat sat on mat {number} while the server met error {number * 7}"\n' for number in range(50))
+ASKED = [
+    "the cat sat on the mat",
+    "The Cat SAT on the MAT",
+    "café Dog déjà",
+    "cafe\u0301 ÉCOLE",
+    "a [SEP] word [MASK] here",
+    "  blue   river\tcontract\n",
+    "heart! (error) #42",
+    "the server and the river " * 40 + "END",
+]
+
+
+def edit(folder: Path, name: str, **settings: object) -> None:
+    """Set some settings of a JSON file of the folder, which may be new."""
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    held = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(held | settings), "utf-8")
+
+
+def build(folder: Path, models_dir: Path, *options: str) -> int:
+    """Build a folder's model and return the exit status."""
+    texts = models_dir.parent / "texts.jsonl"
+    texts.write_text(TEXTS, "utf-8")
+    places = ("--model", str(folder), "--models-dir", str(models_dir), "--cache", str(models_dir.parent / "cache"))
+    return main([*places, "--texts", str(texts), "--calibrate", str(texts), *(options or ("--precisions", "fp32"))])
+
+
+def described(models_dir: Path, name: str = "tiny") -> Manifest:
+    """The manifest of what was built."""
+    return decode((models_dir / f"{name}.json").read_bytes())
+
+
+def served(models_dir: Path, name: str = "tiny", **asked: Any) -> NDArray[np.float32]:
+    """The vectors of ASKED as a server of that model gives them, to requests with `input_type` or `prompt_name`."""
+    made = described(models_dir, name)
+    prompt = Asker(resolve({}), made).prompt(asked.get("input_type"), asked.get("prompt_name"))
+    ids = fidelity.tokenize(models_dir / made.tokenizer.file, made.max_tokens, ASKED, prompt)
+    variant = made.variants["fp32"]
+    return fidelity.graph_vectors(models_dir / variant.file, made.dimension, ids, variant.packed, "served")
+
+
+def source(folder: Path) -> SentenceTransformer:
+    """The folder, as sentence-transformers loads it."""
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+
+
+def least_cosine(vectors: NDArray[np.float32], encoded: NDArray[np.float32]) -> float:
+    """The lowest cosine of a row to the same row."""
+    return float(fidelity.cosines(vectors, encoded).min())
+
+
+def byte_level(folder: Path) -> Path:
+    """A RoBERTa whose tokenizer takes bytes, and has no normalizer."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    tiny.snapshot(folder, "roberta", vocab_size=len(vocabulary), pad_token_id=1)
+    made = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    made.add_special_tokens(pieces[:4])
+    made.save(str(folder / "tokenizer.json"))
+    edit(folder, "tokenizer_config.json", pad_token="<pad>", unk_token="<unk>")
+    return folder

@@ -1,0 +1,212 @@
+"""No setting that changes a vector is passed over: the model answers as sentence-transformers does, or is not built."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from build.floors import FP32
+from tests import tiny
+from tests.build.conftest import Refused
+from tests.build.folders import (
+    ASKED,
+    Change,
+    build,
+    byte_level,
+    described,
+    edit,
+    least_cosine,
+    served,
+    source,
+)
+
+TRANSFORMER = "sentence_bert_config.json"
+SENTENCE = "config_sentence_transformers.json"
+POOLING = "1_Pooling/config.json"
+
+
+@pytest.fixture
+def folder(snapshot: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model, to be changed."""
+    return Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
+
+
+def _cased(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text("utf-8").replace('"lowercase":true', '"lowercase":false'), "utf-8")
+
+
+def _lowercased_by_the_tokenizer_s_settings(folder: Path) -> None:
+    _cased(folder)
+    edit(folder, "tokenizer_config.json", tokenizer_class="BertTokenizer", do_lower_case=True)
+
+
+def _accents_kept(folder: Path) -> None:
+    edit(folder, "tokenizer_config.json", tokenizer_class="BertTokenizer", strip_accents=False)
+
+
+def _lowercased_by_the_transformer_s_settings(folder: Path) -> None:
+    shutil.rmtree(folder)
+    edit(byte_level(folder), TRANSFORMER, do_lower_case=True)
+
+
+def _settings_under_an_architecture_s_name(folder: Path) -> None:
+    _cased(folder)
+    (folder / TRANSFORMER).rename(folder / "sentence_distilbert_config.json")
+    edit(folder, "sentence_distilbert_config.json", max_seq_length=16, do_lower_case=True)
+
+
+def _longer_than_the_tokenizer_says(folder: Path) -> None:
+    edit(folder, "tokenizer_config.json", model_max_length=16)
+
+
+def _length_of_the_tokenizer_alone(folder: Path) -> None:
+    (folder / TRANSFORMER).unlink()
+    edit(folder, "tokenizer_config.json", model_max_length=16)
+
+
+def _longer_than_the_positions(folder: Path) -> None:
+    edit(folder, TRANSFORMER, max_seq_length=48)
+    edit(folder, "tokenizer_config.json", model_max_length=1e30)
+
+
+def _saved_anew(folder: Path) -> None:
+    _lowercased_by_the_tokenizer_s_settings(folder)
+    loaded = source(folder)
+    shutil.rmtree(folder)
+    loaded.save(str(folder))
+
+
+def _mean_by_list(folder: Path) -> None:
+    (folder / POOLING).write_text(json.dumps({"embedding_dimension": 32, "pooling_mode": ["mean"]}), "utf-8")
+
+
+def _word_before_flags(folder: Path) -> None:
+    edit(folder, POOLING, pooling_mode="mean")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _lowercased_by_the_tokenizer_s_settings,
+        _accents_kept,
+        _lowercased_by_the_transformer_s_settings,
+        _settings_under_an_architecture_s_name,
+        _longer_than_the_tokenizer_says,
+        _length_of_the_tokenizer_alone,
+        _longer_than_the_positions,
+        _saved_anew,
+        _mean_by_list,
+        _word_before_flags,
+    ],
+)
+def test_it_is_served_as_sentence_transformers_has_it(folder: Path, tmp_path: Path, change: Change) -> None:
+    change(folder)
+    assert build(folder, tmp_path / "models") == 0
+    assert least_cosine(served(tmp_path / "models"), source(folder).encode(ASKED)) >= FP32
+    queries = source(folder).encode_query(ASKED)
+    assert least_cosine(served(tmp_path / "models", input_type="query"), queries) >= FP32
+
+
+def test_a_default_prompt_goes_before_texts_that_ask_for_none(folder: Path, tmp_path: Path) -> None:
+    edit(folder, SENTENCE, default_prompt_name="short", prompts={"short": "dog: ", "query": "the query: "})
+    assert build(folder, tmp_path / "models") == 0
+    expected = source(folder)
+    models = tmp_path / "models"
+    assert least_cosine(served(models), expected.encode(ASKED)) >= FP32
+    assert least_cosine(served(models, input_type="query"), expected.encode_query(ASKED)) >= FP32
+    assert least_cosine(served(models, input_type="document"), expected.encode_document(ASKED)) >= FP32
+    assert least_cosine(served(models, prompt_name="short"), expected.encode(ASKED, prompt_name="short")) >= FP32
+    assert least_cosine(served(models), expected.encode(ASKED, prompt="")) < 0.999
+    assert "default prompt, 'short'" in described(models).notes[0]
+
+
+def test_a_model_without_a_default_prompt_has_no_word_of_it_in_its_manifest(folder: Path, tmp_path: Path) -> None:
+    assert build(folder, tmp_path / "models") == 0
+    assert "default_prompt_name" not in json.loads((tmp_path / "models/tiny.json").read_bytes())
+
+
+def test_a_copy_of_bge_in_a_folder_has_the_prompt_of_its_card(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = folder.rename(folder.with_name("bge-large-en-v1.5"))
+    edit(copy, SENTENCE, prompts={})
+    assert build(copy, tmp_path / "models") == 0
+    prompt = described(tmp_path / "models", copy.name).prompts["query"]
+    assert prompt == "Represent this sentence for searching relevant passages: "
+    assert "note: the model's card, not its files, has the prompt 'query'" in capsys.readouterr().out
+    found = served(tmp_path / "models", copy.name, input_type="query")
+    assert least_cosine(found, source(copy).encode(ASKED, prompt=prompt)) >= FP32
+
+
+def test_fp16_that_overflows_is_left_out_and_the_rest_is_built(folder: Path, tmp_path: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    for name, factor in (("intermediate", 2.0**24), ("output", 2.0**-24)):
+        weights[f"encoder.layer.0.{name}.dense.weight"] *= factor
+    weights["encoder.layer.0.intermediate.dense.bias"] *= 2.0**24
+    save_file({name: torch.clone(weight) for name, weight in weights.items()}, folder / "model.safetensors")
+    assert build(folder, tmp_path / "models", "--precisions", "fp32,fp16") == 0
+    made = described(tmp_path / "models")
+    assert set(made.variants) == {"fp32"}
+    assert made.notes[-1].startswith("fp16 is left out: ")
+    assert not (tmp_path / "models/tiny.fp16.onnx").exists()
+    assert least_cosine(served(tmp_path / "models"), source(folder).encode(ASKED)) >= FP32
+
+
+def _token_beyond_the_table(folder: Path) -> None:
+    made = tiny.tokenizer()
+    made.add_tokens(["extraordinary"])
+    made.save(str(folder / "tokenizer.json"))
+
+
+def _null_padding(folder: Path) -> None:
+    edit(folder, "config.json", model_type="roberta", pad_token_id=None)
+
+
+def _no_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}", "utf-8")
+
+
+def _module(folder: Path, **settings: str) -> None:
+    modules = json.loads((folder / "modules.json").read_text("utf-8"))
+    modules[1] |= settings
+    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: edit(folder, POOLING, include_prompt=False), "'include_prompt' is false"),
+        (lambda folder: edit(folder, POOLING, include_prompt=None), "'include_prompt' is no true or false"),
+        (lambda folder: edit(folder, SENTENCE, default_prompt_name="other"), "'other', which is no prompt"),
+        (lambda folder: edit(folder, SENTENCE, truncate_dim=8), "ask for `dimensions`"),
+        (lambda folder: edit(folder, SENTENCE, Prompts={}), "'Prompts', which is no setting known here"),
+        (lambda folder: edit(folder, TRANSFORMER, max_seq_length="64"), "'max_seq_length' is no whole number"),
+        (lambda folder: edit(folder, TRANSFORMER, processing_kwargs={"text": {"max_length": 4}}), "cut into tokens"),
+        (lambda folder: edit(folder, TRANSFORMER, model_args={"num_hidden_layers": 1}), "'model_args' loads"),
+        (lambda folder: edit(folder, "tokenizer_config.json", truncation_side="left"), "only `right` is"),
+        (lambda folder: edit(folder, "tokenizer_config.json", split_special_tokens=True), "'split_special_tokens'"),
+        (lambda folder: edit(folder, "adapter_config.json"), "an adapter"),
+        (lambda folder: _module(folder, type="elsewhere.Pooling"), "needs code of its own"),
+        (lambda folder: _module(folder, type="sentence_transformers.models.Normalize"), "in this order"),
+        (_token_beyond_the_table, "'extraordinary' with id 147"),
+        (_null_padding, "'pad_token_id' is null"),
+        (_no_tokenizer, "no tokenizer can be made of tokenizer.json"),
+    ],
+)
+def test_what_is_not_carried_is_refused_by_name(folder: Path, refused: Refused, change: Change, said: str) -> None:
+    change(folder)
+    assert said in refused("--model", folder)
+
+
+def test_vectors_unlike_the_source_s_are_no_build(
+    folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The floor itself, by a reading of the pooling that is wrong."""
+    monkeypatch.setattr("build.sentence._pooling", lambda *_, **__: "mean")
+    said = refused("--model", folder, "--precisions", "fp32")
+    assert "fp32's vectors are not the source's" in said
+    assert "the pooling's config.json" in said
