@@ -37,7 +37,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Similarity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cosine similarities between a variant's vectors and a reference's, over the fidelity texts."""
+    """Cosine similarities of one variant's vectors to a reference's, over the fidelity texts."""
 
     mean: float
     p01: float
@@ -45,7 +45,7 @@ class Similarity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fidelity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A variant's similarity to the fp32 graph and to the source model in torch."""
+    """How near a variant stays to the fp32 graph and to the source model in torch."""
 
     to_fp32: Similarity
     to_source: Similarity
