@@ -14,6 +14,12 @@ TORCH_HASHES ?=
 # Benchmark's dev split lies beside the checkout, the tests judge fidelity on it too.
 STS_PAIRS ?= $(firstword $(wildcard ../*/data/stsb-en-dev.csv))
 
+# Which tests need another environment than .venv.
+BUILD_TESTS := tests/unit/build tests/build
+CLIENTS_TESTS := tests/clients
+STORES_TESTS := tests/migrate
+ELSEWHERE := $(addprefix --ignore ,$(BUILD_TESTS) $(CLIENTS_TESTS) $(STORES_TESTS))
+
 RUN := .venv/bin/python
 BUILD := .venv-build/bin/python
 CLIENTS := .venv-clients/bin/python
@@ -25,10 +31,15 @@ SBOM ?= sbom.json
 STORES := .venv-stores/bin/python
 # make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores need their clients.
 MIGRATE := $(if $(INPUT)$(OUTPUT)$(FORMAT),$(shell $(PYTHON) -m server.migrate.environment "$(INPUT)" "$(OUTPUT)" "$(FORMAT)"),.venv)
+# make test-one T=path::name: the path seen from here, the environment that runs it, and what must be there before.
+T_PATH := $(patsubst $(CURDIR)/%,%,$(abspath $(firstword $(subst ::, ,$(T)))))
+T_IN = $(filter $(1) $(addsuffix /%,$(1)),$(T_PATH))
+T_ENV := $(if $(call T_IN,$(BUILD_TESTS)),.venv-build,$(if $(call T_IN,$(CLIENTS_TESTS)),.venv-clients,$(if $(call T_IN,$(STORES_TESTS)),.venv-stores,.venv)))
+T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO).json models/$(FULL).json))
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS
 
-.PHONY: help demo test reliability build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
+.PHONY: help demo test test-one reliability build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -37,10 +48,14 @@ demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded d
 	MODEL=$(DEMO) MODELS_DIR=models QUANTIZATION=int8 $(RUN) -m server
 
 test: lint models/$(DEMO).json models/$(FULL).json .venv-clients/ready .venv-stores/ready ## set everything up, run lint, types and every test
-	$(BUILD) -m pytest tests/unit/build tests/build
-	$(RUN) -m pytest --ignore tests/unit/build --ignore tests/build --ignore tests/clients --ignore tests/migrate
-	$(CLIENTS) -m pytest tests/clients
-	$(STORES) -m pytest tests/migrate
+	$(BUILD) -m pytest $(BUILD_TESTS)
+	$(RUN) -m pytest $(ELSEWHERE)
+	$(CLIENTS) -m pytest $(CLIENTS_TESTS)
+	$(STORES) -m pytest $(STORES_TESTS)
+
+test-one: $(T_NEEDS) ## run T=path::name alone, in the environment that has what it needs
+	@test -n "$$T" || { echo "which test? make test-one T=tests/unit/server/test_budget.py" >&2; exit 1; }
+	$(T_ENV)/bin/python -m pytest $(if $(filter .venv,$(T_ENV)),$(ELSEWHERE)) "$$T"
 
 reliability: .venv/ready .venv-clients/ready .venv-stores/ready models/$(DEMO).json models/$(FULL).json ## show every promise of docs/reliability.md and write down what was found
 	-@$(MAKE) --no-print-directory .venv-fuzz/ready   # without it two rows are told to be not run

@@ -1,7 +1,11 @@
-"""The output of make targets."""
+"""The output of make targets, and the environments that they run tests in."""
 
+import os
+import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.serving import ROOT
 
@@ -18,3 +22,49 @@ def test_make_migrate_does_not_print_the_address_that_it_was_given(tmp_path: Pat
     assert output in (tmp_path / "given").read_text("utf-8")
     assert "migrate" in run.stderr
     assert "hidden" not in run.stdout + run.stderr
+
+
+def planned(*arguments: str) -> list[str]:
+    """The commands that make would run, without those that make an environment or a model."""
+    ready = [f"-o{path}/ready" for path in (".venv", ".venv-build", ".venv-clients", ".venv-stores")]
+    command = ["make", "--dry-run", *ready, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if " -m pytest " in line]
+
+
+@pytest.mark.parametrize(
+    ("path", "environment"),
+    [
+        ("tests/unit/server/test_budget.py", ".venv"),
+        ("tests/unit/build/test_clean.py::test_a[x y]", ".venv-build"),
+        ("tests/build/", ".venv-build"),
+        ("./tests/clients/test_openai.py", ".venv-clients"),
+        (f"{ROOT}/tests/migrate", ".venv-stores"),
+        ("tests/unit/server/migrate", ".venv"),
+        ("tests/unit", ".venv"),
+    ],
+)
+def test_one_test_runs_where_all_of_them_would_run_it(path: str, environment: str) -> None:
+    (alone,) = planned("test-one", f"T={path}")
+    assert alone.startswith(f"{environment}/bin/python -m pytest ")
+    folders = {"tests/unit/build", "tests/build", "tests/clients", "tests/migrate"}
+    left_out = set(re.findall(r"--ignore (\S+)", alone))
+    assert left_out == (folders if environment == ".venv" else set())
+
+
+def test_a_unit_test_needs_no_model_and_no_name_is_refused_at_once() -> None:
+    command = ["make", "--dry-run", "-o.venv/ready", "test-one", "T=tests/unit/server/test_budget.py"]
+    assert "-m build" not in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # Whoever runs this test by the verb has named it to make.
+    bare = {name: value for name, value in os.environ.items() if name not in ("T", "MAKEFLAGS")}
+    done = subprocess.run(["make", "test-one"], cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "make test-one T=" in done.stderr
+
+
+def test_every_folder_of_tests_is_run_in_one_environment() -> None:
+    commands = planned("test")
+    (everything_else,) = [line for line in commands if line.startswith(".venv/")]
+    given = [folder for line in commands if line != everything_else for folder in line.split(" -m pytest ")[1].split()]
+    assert sorted(given) == sorted(re.findall(r"--ignore (\S+)", everything_else))
+    assert [folder for folder in given if not (ROOT / folder).is_dir()] == []
