@@ -127,7 +127,8 @@ def test_every_setting_reaches_the_server(profile: str) -> None:
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_build_arguments_have_the_defaults_of_the_dockerfile(profile: str) -> None:
     head, by_name = stages(f"Dockerfile.{profile}")
-    declared = arguments(head) | arguments(by_name["packages"].steps) | arguments(by_name["builder"].steps)
+    places = [by_name["runtime"].steps, head, by_name["packages"].steps, by_name["builder"].steps]
+    declared = {name: value for steps in places for name, value in arguments(steps).items()}
     passed = service(profile)["build"]["args"]
     assert {name: declared[name] for name in passed} == passed
 

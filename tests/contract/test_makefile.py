@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from server import __version__
 from tests.serving import ROOT
 
 
@@ -22,6 +23,11 @@ def test_make_migrate_does_not_print_the_address_that_it_was_given(tmp_path: Pat
     assert output in (tmp_path / "given").read_text("utf-8")
     assert "migrate" in run.stderr
     assert "hidden" not in run.stdout + run.stderr
+
+
+def test_what_make_starts_is_told_the_version_of_the_server() -> None:
+    command = ["make", "--eval=told:;@printenv VERSION", "told"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split() == [__version__]
 
 
 def planned(*arguments: str) -> list[str]:

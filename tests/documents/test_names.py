@@ -17,6 +17,7 @@ PARSERS = ("build/__main__.py", "bench/__main__.py", "bench/capacity.py", "serve
 MORE_PARSERS = ("bench/gpu.sh", "tests/reliability/__main__.py")
 # Flags of docker, of kubectl, of pip and of argparse itself.
 FOREIGN = {"--profile", "--build", "--build-arg", "--from-literal", "--help", "--no-deps", "--require-hashes"}
+FOREIGN |= {"--file", "--push", "--tag", "--sbom", "--provenance"}
 _FOLDERS, _ENDINGS = "server|build|bench|tests|deploy|docs|requirements", "py|txt|in|md|yaml|yml|json|jsonl|conf|sh"
 FILE = re.compile(rf"\b(?:{_FOLDERS})/[\w./-]+\.(?:{_ENDINGS})\b")
 # Read by OpenTelemetry's SDK; and Envoy's word for least requests.

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="module")
 def container(storage: Storage) -> Iterator[Container]:
-    storage.build("Dockerfile.cpu", TAG, MODELS="none", REVISION="abc")
+    storage.build("Dockerfile.cpu", TAG, MODELS="none", VERSION=__version__, REVISION="abc")
     with isolated(storage, TAG, MODELS) as made:
         yield made
 
