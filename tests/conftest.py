@@ -37,6 +37,12 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{SEED} {request.node.nodeid}")  # noqa: S311 - no secret hangs on it
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of every `async def test_…`."""
+    return "asyncio"
+
+
 @pytest.fixture(autouse=True)
 def no_secrets() -> Iterator[None]:
     """Forget the secrets of each test, which would be masked in the texts of the next ones."""

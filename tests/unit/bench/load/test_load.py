@@ -1,6 +1,5 @@
 """Loads on a real socket. No rate or latency is asserted but those that cannot be otherwise."""
 
-import asyncio
 import itertools
 import json
 import statistics
@@ -14,15 +13,13 @@ from bench.load.load import LoadScenario, arrivals, run
 from tests.unit.bench.load.fake import Fake, serving
 
 
-def put(load: LoadScenario, answer: Callable[[str], int | float | None] = lambda _body: 200) -> tuple[Figures, Fake]:
+async def put(
+    load: LoadScenario, answer: Callable[[str], int | float | None] = lambda _body: 200
+) -> tuple[Figures, Fake]:
     """What a load measures on a fake service, and the service."""
-
-    async def go() -> tuple[Figures, Fake]:
-        async with serving(answer) as fake:
-            texts = (f"text {number}" for number in itertools.count())
-            return await run(load, fake.port, texts.__next__), fake
-
-    return asyncio.run(go())
+    async with serving(answer) as fake:
+        texts = (f"text {number}" for number in itertools.count())
+        return await run(load, fake.port, texts.__next__), fake
 
 
 def test_arrivals_are_poisson_and_the_same_for_one_seed() -> None:
@@ -36,9 +33,9 @@ def test_arrivals_are_poisson_and_the_same_for_one_seed() -> None:
     assert statistics.stdev(gaps) == pytest.approx(statistics.mean(gaps), rel=0.05)
 
 
-def test_the_open_loop_sends_what_was_planned_though_answers_are_slow() -> None:
+async def test_the_open_loop_sends_what_was_planned_though_answers_are_slow() -> None:
     load = LoadScenario("mixed", seconds=0.5, warm_s=0.0, rate=100.0)
-    found, fake = put(load, lambda _body: 0.3)
+    found, fake = await put(load, lambda _body: 0.3)
     planned = list(arrivals(load.rate, load.seconds, load.seed))
     assert found.planned == found.good == len(fake.bodies) == len(planned)
     assert len({json.loads(body)["text"] for body in fake.bodies}) == len(planned)
@@ -46,65 +43,62 @@ def test_the_open_loop_sends_what_was_planned_though_answers_are_slow() -> None:
     assert fake.most_at_once > 10
 
 
-def test_beyond_its_connections_the_open_loop_counts_what_it_could_not_send() -> None:
-    found, fake = put(LoadScenario("mixed", 0.5, 0.0, rate=100.0, connections=2), lambda _body: 0.2)
+async def test_beyond_its_connections_the_open_loop_counts_what_it_could_not_send() -> None:
+    found, fake = await put(LoadScenario("mixed", 0.5, 0.0, rate=100.0, connections=2), lambda _body: 0.2)
     assert found.unsent > 0
     assert found.planned == found.unsent + found.good
     assert found.connections == fake.connections == 2
 
 
-def test_the_closed_loop_keeps_each_client_waiting_for_one_answer() -> None:
-    found, fake = put(LoadScenario("mixed", 0.4, 0.0, clients=3), lambda _body: 0.01)
+async def test_the_closed_loop_keeps_each_client_waiting_for_one_answer() -> None:
+    found, fake = await put(LoadScenario("mixed", 0.4, 0.0, clients=3), lambda _body: 0.01)
     assert fake.most_at_once == fake.connections == 3
     assert found.planned == found.good > 3
     assert found.tokens_per_s == pytest.approx(5 * found.texts_per_s)
 
 
-def test_several_texts_go_into_one_request() -> None:
-    found, fake = put(LoadScenario("mixed", 0.2, 0.0, texts=4, clients=1, dialect=MANY))
+async def test_several_texts_go_into_one_request() -> None:
+    found, fake = await put(LoadScenario("mixed", 0.2, 0.0, texts=4, clients=1, dialect=MANY))
     assert json.loads(fake.bodies[0])["texts"] == ["text 0", "text 1", "text 2", "text 3"]
     assert found.answered_texts == 4 * len(fake.bodies)
 
 
-def test_the_refused_come_again_and_are_counted() -> None:
+async def test_the_refused_come_again_and_are_counted() -> None:
     answers = itertools.cycle([429, 200])
-    found, _ = put(LoadScenario("mixed", 0.5, 0.0, clients=2), lambda _body: next(answers))
+    found, _ = await put(LoadScenario("mixed", 0.5, 0.0, clients=2), lambda _body: next(answers))
     assert found.outcomes["429"].count > 1
     assert found.outcomes["429"].retry_after == found.outcomes["429"].count
     assert found.faults == 0
 
 
-def test_a_broken_connection_is_counted_and_replaced() -> None:
+async def test_a_broken_connection_is_counted_and_replaced() -> None:
     answers = itertools.chain([None], itertools.repeat(200))
-    found, fake = put(LoadScenario("mixed", 0.3, 0.0, clients=1), lambda _body: next(answers))
+    found, fake = await put(LoadScenario("mixed", 0.3, 0.0, clients=1), lambda _body: next(answers))
     assert found.broken == found.faults == 1
     assert found.good > 1
     assert fake.connections == 2
 
 
-def test_what_is_never_answered_is_counted() -> None:
-    found, _ = put(LoadScenario("mixed", 0.1, 0.0, drain_s=0.1, clients=2), lambda _body: 0.9)
+async def test_what_is_never_answered_is_counted() -> None:
+    found, _ = await put(LoadScenario("mixed", 0.1, 0.0, drain_s=0.1, clients=2), lambda _body: 0.9)
     assert (found.planned, found.unanswered, found.good) == (2, 2, 0)
 
 
-def test_nobody_listens() -> None:
-    async def go() -> Figures:
-        async with serving() as fake:
-            port = fake.port
-        return await run(LoadScenario("mixed", 0.2, 0.0, clients=2), port, lambda: "text")
-
-    found = asyncio.run(go())
+async def test_nobody_listens() -> None:
+    async with serving() as fake:
+        port = fake.port
+    found = await run(LoadScenario("mixed", 0.2, 0.0, clients=2), port, lambda: "text")
     assert found.planned == found.broken >= 2
 
 
-def test_callers_hang_up_when_their_patience_ends() -> None:
+async def test_callers_hang_up_when_their_patience_ends() -> None:
     load = LoadScenario("mixed", 0.3, 0.0, drain_s=0.3, rate=20.0, patience_s=0.1)
-    found, fake = put(load, lambda _body: 0.9)
+    found, fake = await put(load, lambda _body: 0.9)
     assert found.gone == found.planned == len(fake.bodies) > 0
     assert (found.good, found.broken, found.unanswered) == (0, 0, 0)
 
 
-def test_callers_who_announce_their_patience_stay() -> None:
+async def test_callers_who_announce_their_patience_stay() -> None:
     load = LoadScenario("mixed", 0.3, 0.0, drain_s=0.5, rate=20.0, patience_s=0.05, announced=True)
-    found, _ = put(load, lambda _body: 0.1)
+    found, _ = await put(load, lambda _body: 0.1)
     assert (found.gone, found.good, found.texts_per_s) == (0, found.planned, 0)

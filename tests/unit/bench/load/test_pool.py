@@ -9,7 +9,7 @@ from bench.load.pool import Pool
 from tests.unit.bench.load.fake import serving
 
 
-def test_a_link_that_idled_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_link_that_idled_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service closes idle connections, and a request must not be lost to that."""
     ended: list[ReceivedAnswer | None] = []
 
@@ -19,17 +19,14 @@ def test_a_link_that_idled_is_not_used_again(monkeypatch: pytest.MonkeyPatch) ->
         while len(ended) == before:
             await asyncio.sleep(0.001)
 
-    async def go() -> tuple[int, int]:
-        async with serving() as fake:
-            connections = Pool(fake.port, 1, lambda _call, answer: ended.append(answer))
-            await ask(connections)
-            await ask(connections)
-            used = fake.connections
-            monkeypatch.setattr(pool, "_STALE_S", 0.0)
-            await asyncio.sleep(0.01)
-            await ask(connections)
-            await connections.close()
-            return used, fake.connections
-
-    assert asyncio.run(go()) == (1, 2)
+    async with serving() as fake:
+        connections = Pool(fake.port, 1, lambda _call, answer: ended.append(answer))
+        await ask(connections)
+        await ask(connections)
+        assert fake.connections == 1
+        monkeypatch.setattr(pool, "_STALE_S", 0.0)
+        await asyncio.sleep(0.01)
+        await ask(connections)
+        await connections.close()
+        assert fake.connections == 2
     assert all(answer is not None and answer.good for answer in ended)

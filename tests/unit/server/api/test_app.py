@@ -1,6 +1,7 @@
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -13,22 +14,20 @@ from server.service.service import Service
 from tests.unit.server.fakes import FakeEngine
 from tests.unit.server.service.test_service import load, serving, starting
 
-Check = Callable[[httpx.AsyncClient], Awaitable[None]]
+
+@asynccontextmanager
+async def serve(
+    artifact: Artifact, engine: FakeEngine | None = None, **environ: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    service = serving(load(artifact, **environ), engine)
+    transport = httpx.ASGITransport(create_app(service))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+    await service.close()
 
 
-def serve(artifact: Artifact, check: Check, engine: FakeEngine | None = None, **environ: str) -> None:
-    async def main() -> None:
-        service = serving(load(artifact, **environ), engine)
-        transport = httpx.ASGITransport(create_app(service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            await check(client)
-        await service.close()
-
-    asyncio.run(main())
-
-
-def test_embed_answers_with_vectors_and_headers(artifact: Artifact) -> None:
-    async def check(client: httpx.AsyncClient) -> None:
+async def test_embed_answers_with_vectors_and_headers(artifact: Artifact) -> None:
+    async with serve(artifact) as client:
         response = await client.post("/embed", json={"text": "a"}, headers={"x-request-id": "mine"})
         assert response.status_code == 200
         assert len(response.json()["embedding"]) == 8
@@ -36,16 +35,12 @@ def test_embed_answers_with_vectors_and_headers(artifact: Artifact) -> None:
         assert response.headers["x-request-id"] == "mine"
         assert response.headers["x-compute-tokens"] == "3"
 
-    serve(artifact, check)
-
 
 @pytest.mark.parametrize("path", ["/info", "/health", "/ready"])
-def test_what_can_be_got_can_be_asked_for_by_head(artifact: Artifact, path: str) -> None:
-    async def check(client: httpx.AsyncClient) -> None:
+async def test_what_can_be_got_can_be_asked_for_by_head(artifact: Artifact, path: str) -> None:
+    async with serve(artifact) as client:
         assert (await client.get(path)).status_code == 200
         assert (await client.head(path)).status_code == 200
-
-    serve(artifact, check)
 
 
 @pytest.mark.parametrize(
@@ -58,17 +53,15 @@ def test_what_can_be_got_can_be_asked_for_by_head(artifact: Artifact, path: str)
         ("GET", "/v1", 404, None),
     ],
 )
-def test_wrong_routes_and_methods_have_the_error_shape(
+async def test_wrong_routes_and_methods_have_the_error_shape(
     artifact: Artifact, method: str, path: str, status: int, allow: set[str] | None
 ) -> None:
-    async def check(client: httpx.AsyncClient) -> None:
+    async with serve(artifact) as client:
         response = await client.request(method, path)
         assert response.status_code == status
         assert response.json().keys() == {"error", "error_type"}
         assert not allow or set(response.headers["allow"].split(", ")) == allow
         assert "message" in (await client.get("/v1/nothing")).json()["error"]
-
-    serve(artifact, check)
 
 
 @pytest.mark.parametrize(
@@ -82,17 +75,15 @@ def test_wrong_routes_and_methods_have_the_error_shape(
         (b"[" * 9999, 422),
     ],
 )
-def test_bad_input_is_the_callers_fault(artifact: Artifact, body: bytes, status: int) -> None:
-    async def check(client: httpx.AsyncClient) -> None:
+async def test_bad_input_is_the_callers_fault(artifact: Artifact, body: bytes, status: int) -> None:
+    async with serve(artifact) as client:
         assert (await client.post("/embed", content=body)).status_code == status
 
-    serve(artifact, check)
 
-
-def test_an_engine_that_fails_is_a_500_and_the_next_request_is_served(artifact: Artifact) -> None:
+async def test_an_engine_that_fails_is_a_500_and_the_next_request_is_served(artifact: Artifact) -> None:
     engine = FakeEngine()
 
-    async def check(client: httpx.AsyncClient) -> None:
+    async with serve(artifact, engine) as client:
         engine.error = RuntimeError("secret detail")
         response = await client.post("/embed", json={"text": "a"})
         assert response.status_code == 500
@@ -100,33 +91,26 @@ def test_an_engine_that_fails_is_a_500_and_the_next_request_is_served(artifact: 
         engine.error = None
         assert (await client.post("/embed", json={"text": "a"})).status_code == 200
 
-    serve(artifact, check, engine)
 
-
-def test_a_deadline_is_a_504(artifact: Artifact) -> None:
+async def test_a_deadline_is_a_504(artifact: Artifact) -> None:
     engine = FakeEngine()
     engine.gate.clear()
 
-    async def check(client: httpx.AsyncClient) -> None:
+    async with serve(artifact, engine, REQUEST_TIMEOUT_S="0.05") as client:
         response = await client.post("/embed", json={"text": "a"})
         engine.gate.set()
         assert response.status_code == 504
 
-    serve(artifact, check, engine, REQUEST_TIMEOUT_S="0.05")
+
+async def test_a_body_that_does_not_arrive_is_a_408(artifact: Artifact) -> None:
+    service = serving(load(artifact, RECEIVE_TIMEOUT_S="0.05"))
+    sent = await post(service, never_ending)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    await service.close()
 
 
-def test_a_body_that_does_not_arrive_is_a_408(artifact: Artifact) -> None:
-    async def main() -> None:
-        service = serving(load(artifact, RECEIVE_TIMEOUT_S="0.05"))
-        sent = await post(service, never_ending)
-        assert sent[0]["status"] == 408
-        assert (b"connection", b"close") in sent[0]["headers"]
-        await service.close()
-
-    asyncio.run(main())
-
-
-def test_a_caller_that_hangs_up_while_queued_is_not_computed_for(artifact: Artifact) -> None:
+async def test_a_caller_that_hangs_up_while_queued_is_not_computed_for(artifact: Artifact) -> None:
     engine = FakeEngine()
     engine.gate.clear()
     asked: list[Message] = [{"type": "http.request", "body": b'{"text": "b"}'}, {"type": "http.disconnect"}]
@@ -134,17 +118,14 @@ def test_a_caller_that_hangs_up_while_queued_is_not_computed_for(artifact: Artif
     async def hang_up() -> Message:
         return asked.pop(0)
 
-    async def main() -> None:
-        service = serving(load(artifact), engine)
-        running = asyncio.create_task(service.embed(EmbedRequest(["a"]), time.monotonic() + 10))
-        await asyncio.to_thread(engine.entered.wait, 10)
-        sent = await post(service, hang_up)
-        assert sent[0]["status"] == 499
-        engine.gate.set()
-        await running
-        await service.close()
-
-    asyncio.run(main())
+    service = serving(load(artifact), engine)
+    running = asyncio.create_task(service.embed(EmbedRequest(["a"]), time.monotonic() + 10))
+    await asyncio.to_thread(engine.entered.wait, 10)
+    sent = await post(service, hang_up)
+    assert sent[0]["status"] == 499
+    engine.gate.set()
+    await running
+    await service.close()
     assert engine.batches == [[[1, 3, 2]]]
 
 
@@ -165,31 +146,24 @@ async def post(service: Service, receive: Callable[[], Awaitable[Message]]) -> l
     return sent
 
 
-def test_browsers_may_call_only_from_allowed_origins(artifact: Artifact) -> None:
+async def test_browsers_may_call_only_from_allowed_origins(artifact: Artifact) -> None:
     preflight = {"origin": "https://a.org", "access-control-request-method": "POST"}
     preflight |= {"access-control-request-headers": "authorization, content-type, x-request-timeout-ms"}
 
-    async def allowed(client: httpx.AsyncClient) -> None:
+    async with serve(artifact, CORS_ALLOW_ORIGIN="https://a.org", API_KEY="k") as client:
         response = await client.options("/embed", headers=preflight)
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == "https://a.org"
-
-    async def refused(client: httpx.AsyncClient) -> None:
+    async with serve(artifact) as client:
         response = await client.options("/embed", headers=preflight)
         assert "access-control-allow-origin" not in response.headers
 
-    serve(artifact, allowed, CORS_ALLOW_ORIGIN="https://a.org", API_KEY="k")
-    serve(artifact, refused)
 
-
-def test_the_server_is_ready_from_its_start_to_its_end(artifact: Artifact) -> None:
-    async def main() -> None:
-        app = create_app(starting(load(artifact)))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            assert (await client.get("/ready")).status_code == 503
-            async with app.router.lifespan_context(app):
-                assert (await client.get("/ready")).status_code == 200
-            assert (await client.get("/ready")).status_code == 503
-            assert (await client.post("/embed", json={"text": "a"})).json()["error"] == "the server is shutting down"
-
-    asyncio.run(main())
+async def test_the_server_is_ready_from_its_start_to_its_end(artifact: Artifact) -> None:
+    app = create_app(starting(load(artifact)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/ready")).status_code == 503
+        async with app.router.lifespan_context(app):
+            assert (await client.get("/ready")).status_code == 200
+        assert (await client.get("/ready")).status_code == 503
+        assert (await client.post("/embed", json={"text": "a"})).json()["error"] == "the server is shutting down"

@@ -1,4 +1,3 @@
-import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +36,7 @@ def full(_deadline: float) -> None:
     raise OverloadedError("the queue is full", 7)
 
 
-def call(
+async def call(
     method: str = "POST",
     path: str = "/embed",
     environ: dict[str, str] | None = None,
@@ -46,12 +45,9 @@ def call(
     memory: Memory | None = None,
     **options: object,
 ) -> httpx.Response:
-    async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(app or echo, resolve(environ or {}), check_room, memory or Memory(10**9)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, **options)  # type: ignore[arg-type]
-
-    return asyncio.run(main())
+    transport = httpx.ASGITransport(Guard(app or echo, resolve(environ or {}), check_room, memory or Memory(10**9)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.request(method, path, **options)  # type: ignore[arg-type]
 
 
 async def in_chunks(size: int, count: int) -> AsyncIterator[bytes]:
@@ -60,8 +56,8 @@ async def in_chunks(size: int, count: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("key", ["old", "new"])
-def test_every_key_in_the_list_opens(key: str) -> None:
-    assert call(environ={"API_KEY": "old,new"}, headers={"authorization": f"bearer {key}"}).status_code == 200
+async def test_every_key_in_the_list_opens(key: str) -> None:
+    assert (await call(environ={"API_KEY": "old,new"}, headers={"authorization": f"bearer {key}"})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -76,17 +72,17 @@ def test_every_key_in_the_list_opens(key: str) -> None:
         [("authorization", "Bearer old"), ("authorization", "Bearer old")],
     ],
 )
-def test_without_a_valid_key_sent_once_nothing_is_served(headers: list[tuple[str, str]]) -> None:
+async def test_without_a_valid_key_sent_once_nothing_is_served(headers: list[tuple[str, str]]) -> None:
     for path in ("/embed", "/info", "/nowhere"):
-        response = call(path=path, environ={"API_KEY": "old,new"}, headers=headers)
+        response = await call(path=path, environ={"API_KEY": "old,new"}, headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == "Bearer"
         assert response.json()["error_type"] == "unauthorized"
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_probes_need_no_key(path: str) -> None:
-    assert call("GET", path, {"API_KEY": "secret"}).status_code == 200
+async def test_probes_need_no_key(path: str) -> None:
+    assert (await call("GET", path, {"API_KEY": "secret"})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -99,8 +95,8 @@ def test_probes_need_no_key(path: str) -> None:
         "application/json; charset=utf8;",
     ],
 )
-def test_json_is_taken(media: str) -> None:
-    assert call(headers={"content-type": media}).status_code == 200
+async def test_json_is_taken(media: str) -> None:
+    assert (await call(headers={"content-type": media})).status_code == 200
 
 
 OWN = [
@@ -122,26 +118,26 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", [{}, *OWN])
-def test_pages_of_the_server_s_own_may_post(headers: dict[str, str]) -> None:
-    assert call(headers=headers).status_code == 200
+async def test_pages_of_the_server_s_own_may_post(headers: dict[str, str]) -> None:
+    assert (await call(headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
-def test_pages_of_others_may_not_unless_they_are_named(headers: dict[str, str]) -> None:
-    refused = call(headers=headers)
+async def test_pages_of_others_may_not_unless_they_are_named(headers: dict[str, str]) -> None:
+    refused = await call(headers=headers)
     assert (refused.status_code, refused.json()["error_type"]) == (403, "forbidden")
-    assert call("GET", "/info", headers=headers).status_code == 200
-    assert call(environ={"CORS_ALLOW_ORIGIN": "*"}, headers=headers).status_code == 200
+    assert (await call("GET", "/info", headers=headers)).status_code == 200
+    assert (await call(environ={"CORS_ALLOW_ORIGIN": "*"}, headers=headers)).status_code == 200
 
 
-def test_an_origin_that_is_named_is_taken_and_no_other() -> None:
+async def test_an_origin_that_is_named_is_taken_and_no_other() -> None:
     named = {"CORS_ALLOW_ORIGIN": "https://a.org,https://b.org"}
-    assert call(environ=named, headers={"origin": "https://b.org"}).status_code == 200
-    assert call(environ=named, headers={"origin": "http://b.org"}).status_code == 403
+    assert (await call(environ=named, headers={"origin": "https://b.org"})).status_code == 200
+    assert (await call(environ=named, headers={"origin": "http://b.org"})).status_code == 403
 
 
-def test_a_body_without_a_type_is_taken_for_json() -> None:
-    assert call(content=b"{}").status_code == 200
+async def test_a_body_without_a_type_is_taken_for_json() -> None:
+    assert (await call(content=b"{}")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -157,28 +153,28 @@ def test_a_body_without_a_type_is_taken_for_json() -> None:
         JSON | {"content-encoding": "gzip"},
     ],
 )
-def test_another_media_type_or_encoding_is_refused_with_what_to_send(headers: dict[str, str]) -> None:
-    response = call(headers=headers)
+async def test_another_media_type_or_encoding_is_refused_with_what_to_send(headers: dict[str, str]) -> None:
+    response = await call(headers=headers)
     assert response.status_code == 415
     assert "send" in response.json()["error"]
 
 
-def test_a_body_is_refused_by_its_length_or_once_it_passes_the_limit() -> None:
+async def test_a_body_is_refused_by_its_length_or_once_it_passes_the_limit() -> None:
     limit = {"MAX_BODY_BYTES": "10"}
-    assert call(environ=limit, content=b"x" * 10).text == "10"
-    assert call(environ=limit, content=b"x" * 11).status_code == 413
-    assert call(environ=limit, content=in_chunks(5, 2)).text == "10"
-    refused = call(environ=limit, content=in_chunks(5, 3))
+    assert (await call(environ=limit, content=b"x" * 10)).text == "10"
+    assert (await call(environ=limit, content=b"x" * 11)).status_code == 413
+    assert (await call(environ=limit, content=in_chunks(5, 2))).text == "10"
+    refused = await call(environ=limit, content=in_chunks(5, 3))
     assert refused.status_code == 413
     assert refused.headers["connection"] == "close"
     assert "10 bytes (MAX_BODY_BYTES)" in refused.json()["error"]
 
 
-def test_a_bug_answers_500_in_the_error_shape_and_its_log_holds_the_place_not_the_text(
+async def test_a_bug_answers_500_in_the_error_shape_and_its_log_holds_the_place_not_the_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        response = call(path="/fail")
+        response = await call(path="/fail")
     assert response.status_code == 500
     assert response.json()["error_type"] == "internal"
     assert "the request failed: ValueError" in caplog.text
@@ -186,51 +182,49 @@ def test_a_bug_answers_500_in_the_error_shape_and_its_log_holds_the_place_not_th
     assert "user" not in response.text + caplog.text
 
 
-def test_a_bug_after_the_answer_began_cuts_the_connection() -> None:
+async def test_a_bug_after_the_answer_began_cuts_the_connection() -> None:
     with pytest.raises(Exception, match="internal error"):
-        call(path="/fail-late")
+        await call(path="/fail-late")
 
 
 @pytest.mark.parametrize(("given", "seconds"), [(None, 60), ("1500", 1.5), ("1", 0.001), ("999999999999", 60)])
-def test_a_request_may_ask_for_less_time_than_the_limit_but_not_for_more(given: str | None, seconds: float) -> None:
+async def test_a_request_may_ask_for_less_time_than_the_limit_but_not_for_more(
+    given: str | None, seconds: float
+) -> None:
     left: list[float] = []
 
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
         left.append(scope["state"]["deadline"] - time.monotonic())
         await echo(scope, receive, send)
 
-    async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(note, resolve({}), nothing, Memory(10**9)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.post("/embed", headers={"x-request-timeout-ms": given} if given else {})
-
-    assert asyncio.run(main()).status_code == 200
+    answer = await call(app=note, headers={"x-request-timeout-ms": given} if given else {})
+    assert answer.status_code == 200
     assert seconds - 1 < left[0] <= seconds
 
 
 @pytest.mark.parametrize("given", ["0", "000", "-1", "+1", "1.5", "1e3", "soon", "", " ", "1, 2", "\u0661", "9" * 5000])
-def test_a_time_that_is_no_whole_number_is_refused_by_its_header_s_name(given: str) -> None:
-    response = call(headers=[("x-request-timeout-ms", given.encode())])
+async def test_a_time_that_is_no_whole_number_is_refused_by_its_header_s_name(given: str) -> None:
+    response = await call(headers=[("x-request-timeout-ms", given.encode())])
     assert response.status_code == 422
     assert "x-request-timeout-ms" in response.json()["error"]
 
 
-def test_a_time_that_is_given_twice_is_refused() -> None:
-    assert call(headers=[("x-request-timeout-ms", "5"), ("x-request-timeout-ms", "5")]).status_code == 422
+async def test_a_time_that_is_given_twice_is_refused() -> None:
+    assert (await call(headers=[("x-request-timeout-ms", "5"), ("x-request-timeout-ms", "5")])).status_code == 422
 
 
-def test_a_full_queue_refuses_whoever_has_a_key_before_a_byte_of_the_body_is_read() -> None:
+async def test_a_full_queue_refuses_whoever_has_a_key_before_a_byte_of_the_body_is_read() -> None:
     async def unread() -> AsyncIterator[bytes]:
         raise AssertionError("read")
         yield b""
 
-    refused = call(check_room=full, content=unread(), headers=JSON)
+    refused = await call(check_room=full, content=unread(), headers=JSON)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
-    assert call("GET", check_room=full).status_code == 200
-    assert call(environ={"API_KEY": "key"}, check_room=full, headers=JSON).status_code == 401
+    assert (await call("GET", check_room=full)).status_code == 200
+    assert (await call(environ={"API_KEY": "key"}, check_room=full, headers=JSON)).status_code == 401
 
 
-def test_a_body_holds_memory_as_it_comes_and_gives_it_back() -> None:
+async def test_a_body_holds_memory_as_it_comes_and_gives_it_back() -> None:
     memory = Memory(4 * SMALL_BYTES)
     seen: list[int] = []
 
@@ -241,15 +235,15 @@ def test_a_body_holds_memory_as_it_comes_and_gives_it_back() -> None:
         await echo(scope, receive, send)
 
     content = in_chunks(SMALL_BYTES, 5)
-    refused = call(app=note, memory=memory, content=content, headers=JSON)
+    refused = await call(app=note, memory=memory, content=content, headers=JSON)
     assert refused.status_code == 429
     assert "take all the room" in refused.json()["error"]
     assert seen == [SMALL_BYTES, 2 * SMALL_BYTES, 3 * SMALL_BYTES]
     assert memory.total == 0
 
 
-def test_small_bodies_have_room_beside_large_ones() -> None:
+async def test_small_bodies_have_room_beside_large_ones() -> None:
     memory = Memory(4 * SMALL_BYTES)
     memory.claim(REQUESTS).hold(3 * SMALL_BYTES)
-    assert call(memory=memory, content=in_chunks(SMALL_BYTES, 1), headers=JSON).status_code == 200
-    assert call(memory=memory, content=in_chunks(SMALL_BYTES + 1, 1), headers=JSON).status_code == 429
+    assert (await call(memory=memory, content=in_chunks(SMALL_BYTES, 1), headers=JSON)).status_code == 200
+    assert (await call(memory=memory, content=in_chunks(SMALL_BYTES + 1, 1), headers=JSON)).status_code == 429

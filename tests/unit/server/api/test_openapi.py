@@ -1,4 +1,3 @@
-import asyncio
 import json
 import re
 from typing import Any
@@ -21,21 +20,17 @@ def described(artifact: Artifact) -> dict[str, Any]:
     return document(load(artifact, API_KEY="secret"))
 
 
-def test_every_route_is_described_with_its_methods(artifact: Artifact, described: dict[str, Any]) -> None:
-    async def routes() -> set[tuple[str, str]]:
-        service = serving(load(artifact))
-        app = create_app(service)
-        await service.close()
-        return {
-            (route.path.replace(":path", ""), method.lower())  # type: ignore[attr-defined]
-            for route in app.routes
-            for method in route.methods  # type: ignore[attr-defined]
-            if method != "HEAD"
-        }
-
-    assert {(path, method) for path, methods in described["paths"].items() for method in methods} == asyncio.run(
-        routes()
-    )
+async def test_every_route_is_described_with_its_methods(artifact: Artifact, described: dict[str, Any]) -> None:
+    service = serving(load(artifact))
+    app = create_app(service)
+    await service.close()
+    routes = {
+        (route.path.replace(":path", ""), method.lower())  # type: ignore[attr-defined]
+        for route in app.routes
+        for method in route.methods  # type: ignore[attr-defined]
+        if method != "HEAD"
+    }
+    assert {(path, method) for path, methods in described["paths"].items() for method in methods} == routes
 
 
 def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:

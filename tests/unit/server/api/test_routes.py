@@ -1,6 +1,5 @@
 from typing import Any
 
-import httpx
 import msgspec
 import orjson
 import pytest
@@ -45,17 +44,17 @@ def render(_asked: embed.EmbedQuestion, result: Result) -> bytes:
     return orjson.dumps(list(result.vectors.shape))
 
 
-def test_a_row_of_the_table_is_all_that_a_dialect_needs(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def check(client: httpx.AsyncClient) -> None:
+async def test_a_row_of_the_table_is_all_that_a_dialect_needs(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "ROUTES", (*routes.ROUTES, (OPERATION, handlers.vectors(parse, render))))
+    async with serve(artifact) as client:
         assert (await client.post("/v1/words/b", json={"word": "a"})).json() == [1, 8]
         assert "message" in (await client.get("/v1/words/b")).json()["error"]
         check_document((await client.get("/openapi.json")).json())
         assert "/v1/words/{name}" in (await client.get("/docs")).text
         counted = (await client.get("/metrics")).text
         assert 'embedding_requests_total{code="200",route="/v1/words/{name:path}"} 1.0' in counted
-
-    monkeypatch.setattr(routes, "ROUTES", (*routes.ROUTES, (OPERATION, handlers.vectors(parse, render))))
-    serve(artifact, check)
 
 
 def check_document(document: dict[str, Any]) -> None:

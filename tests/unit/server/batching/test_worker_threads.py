@@ -12,22 +12,18 @@ from tests.unit.server.fakes import unexpected
 ONE: Vectors = np.ones((1, 4), np.float32)
 
 
-def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[BatchRun], list[BaseException]]:
+async def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[BatchRun], list[BaseException]]:
     """Submit all, wait until each is reported or the thread has died."""
-
-    async def main() -> tuple[list[BatchRun], list[BaseException]]:
-        runs: list[BatchRun] = []
-        deaths: list[BaseException] = []
-        thread = WorkerThreads(1, deaths.append)
-        for work in works:
-            thread.submit(work, runs.append)
-        until = time.monotonic() + 10
-        while len(runs) < len(works) and not deaths and time.monotonic() < until:
-            await asyncio.sleep(0.001)
-        thread.stop()
-        return runs, deaths
-
-    return asyncio.run(main())
+    runs: list[BatchRun] = []
+    deaths: list[BaseException] = []
+    thread = WorkerThreads(1, deaths.append)
+    for work in works:
+        thread.submit(work, runs.append)
+    until = time.monotonic() + 10
+    while len(runs) < len(works) and not deaths and time.monotonic() < until:
+        await asyncio.sleep(0.001)
+    thread.stop()
+    return runs, deaths
 
 
 def fail() -> Vectors:
@@ -38,44 +34,41 @@ def die() -> Vectors:
     raise SystemExit
 
 
-def test_results_come_in_order_with_their_times() -> None:
-    runs, deaths = run_all([lambda: ONE, lambda: 2 * ONE])
+async def test_results_come_in_order_with_their_times() -> None:
+    runs, deaths = await run_all([lambda: ONE, lambda: 2 * ONE])
     assert [float(run.vectors[0, 0]) for run in runs if run.vectors is not None] == [1, 2]
     assert runs[0].began <= runs[0].ended <= runs[1].began
     assert not deaths
 
 
-def test_an_exception_belongs_to_its_call() -> None:
-    runs, deaths = run_all([fail, lambda: ONE])
+async def test_an_exception_belongs_to_its_call() -> None:
+    runs, deaths = await run_all([fail, lambda: ONE])
     assert isinstance(runs[0].error, ValueError)
     assert runs[1].vectors is ONE
     assert not deaths
 
 
-def test_a_thread_that_dies_says_so() -> None:
-    runs, deaths = run_all([die, lambda: ONE])
+async def test_a_thread_that_dies_says_so() -> None:
+    runs, deaths = await run_all([die, lambda: ONE])
     assert isinstance(deaths[0], SystemExit)
     assert len(runs) == 1
     assert isinstance(runs[0].error, SystemExit)
 
 
-def test_as_many_run_at_once_as_there_are_threads_and_all_end_when_told_to() -> None:
+async def test_as_many_run_at_once_as_there_are_threads_and_all_end_when_told_to() -> None:
     meet, prepared = threading.Barrier(2), []
 
     def together() -> Vectors:
         meet.wait(10)
         return ONE
 
-    async def main() -> None:
-        runs: list[BatchRun] = []
-        threads = WorkerThreads(2, unexpected, lambda: prepared.append(threading.current_thread()))
-        for _ in range(4):
-            threads.submit(together, runs.append)
-        while len(runs) < 4:
-            await asyncio.sleep(0.001)
-        threads.stop()
-
-    asyncio.run(main())
+    runs: list[BatchRun] = []
+    threads = WorkerThreads(2, unexpected, lambda: prepared.append(threading.current_thread()))
+    for _ in range(4):
+        threads.submit(together, runs.append)
+    while len(runs) < 4:
+        await asyncio.sleep(0.001)
+    threads.stop()
     assert len(prepared) == 2
     for thread in prepared:
         thread.join(10)

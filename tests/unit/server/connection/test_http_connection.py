@@ -4,18 +4,16 @@ import pytest
 
 from server.connection.connection_limit import MOMENT_S
 from server.connection.http_connection import Connection
-from tests.unit.server.connection.listener import GET, SOON_S, Listener, run, statuses
+from tests.unit.server.connection.listener import GET, SOON_S, listening, statuses
 
 
-def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
+    async with listening(receive_timeout_s=SOON_S) as here:
         assert await here.exchange(b"") == b""
 
-    run(check, receive_timeout_s=SOON_S)
 
-
-def test_an_idle_connection_is_closed_in_its_own_time_whatever_empty_lines_come() -> None:
-    async def check(here: Listener) -> None:
+async def test_an_idle_connection_is_closed_in_its_own_time_whatever_empty_lines_come() -> None:
+    async with listening(keep_alive_s=SOON_S) as here:
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
         await reader.readuntil(b"/a 0")
@@ -26,11 +24,9 @@ def test_an_idle_connection_is_closed_in_its_own_time_whatever_empty_lines_come(
         assert await reading == b""
         writer.close()
 
-    run(check, keep_alive_s=SOON_S)
 
-
-def test_a_request_in_progress_is_not_timed() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_request_in_progress_is_not_timed() -> None:
+    async with listening(keep_alive_s=SOON_S, receive_timeout_s=SOON_S) as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -39,11 +35,9 @@ def test_a_request_in_progress_is_not_timed() -> None:
         assert await reader.readuntil(b"/a 0")
         writer.close()
 
-    run(check, keep_alive_s=SOON_S, receive_timeout_s=SOON_S)
 
-
-def test_an_answer_of_which_nothing_is_taken_is_dropped() -> None:
-    async def check(here: Listener) -> None:
+async def test_an_answer_of_which_nothing_is_taken_is_dropped() -> None:
+    async with listening(receive_timeout_s=SOON_S) as here:
         here.app.answer = b"x" * 50_000_000
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -52,11 +46,9 @@ def test_an_answer_of_which_nothing_is_taken_is_dropped() -> None:
         assert not here.state.connections
         writer.close()
 
-    run(check, receive_timeout_s=SOON_S)
 
-
-def test_beside_a_busy_connection_and_no_room_there_is_a_503_and_probes_are_answered() -> None:
-    async def check(here: Listener) -> None:
+async def test_beside_a_busy_connection_and_no_room_there_is_a_503_and_probes_are_answered() -> None:
+    async with listening(max_connections=1) as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -75,11 +67,9 @@ def test_beside_a_busy_connection_and_no_room_there_is_a_503_and_probes_are_answ
         await reader.readuntil(b"/a 0")
         writer.close()
 
-    run(check, max_connections=1)
 
-
-def test_an_idle_connection_gives_way_and_the_next_one_stays() -> None:
-    async def check(here: Listener) -> None:
+async def test_an_idle_connection_gives_way_and_the_next_one_stays() -> None:
+    async with listening(max_connections=1) as here:
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
         await reader.readuntil(b"/a 0")
@@ -91,11 +81,9 @@ def test_an_idle_connection_gives_way_and_the_next_one_stays() -> None:
         for each in (writer, other):
             each.close()
 
-    run(check, max_connections=1)
 
-
-def test_headers_that_do_not_end_give_way_with_a_word() -> None:
-    async def check(here: Listener) -> None:
+async def test_headers_that_do_not_end_give_way_with_a_word() -> None:
+    async with listening(max_connections=1) as here:
         reader, writer = await here.connect()
         writer.write(GET)
         await asyncio.sleep(MOMENT_S + 0.1)
@@ -103,12 +91,10 @@ def test_headers_that_do_not_end_give_way_with_a_word() -> None:
         assert statuses(await reader.read()) == [408]
         writer.close()
 
-    run(check, max_connections=1)
-
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_a_caller_that_sends_no_more_gets_its_answers(version: str) -> None:
-    async def check(here: Listener) -> None:
+async def test_a_caller_that_sends_no_more_gets_its_answers(version: str) -> None:
+    async with listening() as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         if version == "1.1":
@@ -123,12 +109,10 @@ def test_a_caller_that_sends_no_more_gets_its_answers(version: str) -> None:
         assert said.endswith(b"/b 3")
         writer.close()
 
-    run(check)
-
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_a_caller_that_hangs_up_is_noticed(version: str) -> None:
-    async def check(here: Listener) -> None:
+async def test_a_caller_that_hangs_up_is_noticed(version: str) -> None:
+    async with listening() as here:
         here.app.gate.clear()
         _, writer = await here.connect()
         writer.write(f"POST /b HTTP/{version}\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc".encode())
@@ -141,11 +125,9 @@ def test_a_caller_that_hangs_up_is_noticed(version: str) -> None:
         assert not here.state.connections
         here.app.gate.set()
 
-    run(check)
 
-
-def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> None:
-    async def check(here: Listener) -> None:
+async def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> None:
+    async with listening(receive_timeout_s=30.0) as here:
         reader, writer = await here.connect()
         writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
         await asyncio.sleep(0.01)
@@ -159,21 +141,17 @@ def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> None:
                 await asyncio.sleep(0.05)
         writer.close()
 
-    run(check, receive_timeout_s=30.0)
 
-
-def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
-    async def check(here: Listener) -> None:
+async def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
+    async with listening() as here:
         here.terms.state.drain()
         said = await here.exchange(GET + b"\r\n" + GET + b"\r\n")
         assert statuses(said) == [200]
         assert b"connection: close" in said
 
-    run(check)
 
-
-def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
+    async with listening(receive_timeout_s=SOON_S) as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -187,11 +165,9 @@ def test_a_head_that_the_server_does_not_read_is_not_late() -> None:
             assert await reader.readuntil(b"/a 0")
         writer.close()
 
-    run(check, receive_timeout_s=SOON_S)
 
-
-def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
-    async def check(here: Listener) -> None:
+async def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
+    async with listening(memory=100_000_000) as here:
         here.app.answer = b"x" * 20_000_000
         silent = [await here.connect() for _ in range(3)]
         for reader, writer in silent:
@@ -203,11 +179,9 @@ def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> None:
         for _, writer in silent:
             writer.close()
 
-    run(check, memory=100_000_000)
 
-
-def test_an_answer_taken_in_crumbs_is_dropped() -> None:
-    async def check(here: Listener) -> None:
+async def test_an_answer_taken_in_crumbs_is_dropped() -> None:
+    async with listening(receive_timeout_s=SOON_S) as here:
         here.app.answer = b"x" * 50_000_000
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -219,11 +193,9 @@ def test_an_answer_taken_in_crumbs_is_dropped() -> None:
         assert crumbs < 100
         writer.close()
 
-    run(check, receive_timeout_s=SOON_S)
 
-
-def test_an_answer_that_is_written_as_the_caller_ends_its_side_still_leaves() -> None:
-    async def check(here: Listener) -> None:
+async def test_an_answer_that_is_written_as_the_caller_ends_its_side_still_leaves() -> None:
+    async with listening() as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n")
@@ -232,5 +204,3 @@ def test_an_answer_that_is_written_as_the_caller_ends_its_side_still_leaves() ->
         writer.write_eof()
         assert statuses(await reader.read()) == [200]
         writer.close()
-
-    run(check)

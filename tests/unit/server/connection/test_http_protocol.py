@@ -5,19 +5,17 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.system.memory import CONNECTIONS, REQUESTS
-from tests.unit.server.connection.listener import GET, SOON_S, Listener, run, statuses
+from tests.unit.server.connection.listener import GET, SOON_S, listening, statuses
 
 
-def test_a_head_that_does_not_end_is_a_408() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_head_that_does_not_end_is_a_408() -> None:
+    async with listening(receive_timeout_s=SOON_S) as here:
         assert statuses(await here.exchange(GET)) == [408]
         assert [error.status for error in here.refused] == [408]
 
-    run(check, receive_timeout_s=SOON_S)
 
-
-def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
+    async with listening(receive_timeout_s=SOON_S) as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(GET + b"\r\n" + GET)
@@ -26,20 +24,16 @@ def test_a_late_head_is_refused_after_the_answer_that_is_owed() -> None:
         assert statuses(await reader.read()) == [200, 408]
         writer.close()
 
-    run(check, receive_timeout_s=SOON_S)
 
-
-def test_a_broken_body_ends_its_own_request_and_no_other() -> None:
+async def test_a_broken_body_ends_its_own_request_and_no_other() -> None:
     broken = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
 
-    async def check(here: Listener) -> None:
+    async with listening() as here:
         assert statuses(await here.exchange(broken)) == [400]
         await asyncio.sleep(0.01)
         assert here.app.gone == 1
         assert statuses(await here.exchange(GET + b"\r\n" + broken)) == [200, 400]
         assert len(here.app.scopes) == 2
-
-    run(check)
 
 
 EXTENSION = b"1;" + b"x" * 1000 + b"\r\na\r\n"
@@ -51,10 +45,10 @@ TRAILERS = b"x:y\r\n" * 150
     [(b"", EXTENSION), (b"0\r\n", TRAILERS), (b"0\r\nx: ", b"y" * 1000)],
     ids=["extensions", "trailers", "a trailer"],
 )
-def test_a_body_and_what_frames_it_are_bounded(first: bytes, then: bytes) -> None:
+async def test_a_body_and_what_frames_it_are_bounded(first: bytes, then: bytes) -> None:
     head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    async def check(here: Listener) -> None:
+    async with listening() as here:
         reader, writer = await here.connect()
         writer.write(head + first)
         for _ in range(12):
@@ -63,13 +57,11 @@ def test_a_body_and_what_frames_it_are_bounded(first: bytes, then: bytes) -> Non
         assert statuses(await reader.read()) == [413]
         writer.close()
 
-    run(check)
 
-
-def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
+async def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
     head = b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    async def check(here: Listener) -> None:
+    async with listening() as here:
         reader, writer = await here.connect()
         writer.write(head)
         await reader.readuntil(b"/early 0")
@@ -86,26 +78,22 @@ def test_a_body_that_goes_on_after_its_answer_is_read_to_a_bound() -> None:
             assert await reader.read() == b""
         writer.close()
 
-    run(check)
 
-
-def test_trailers_do_not_become_headers() -> None:
-    async def check(here: Listener) -> None:
+async def test_trailers_do_not_become_headers() -> None:
+    async with listening() as here:
         head = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         assert statuses(await here.exchange(head + b"0\r\nAuthorization: Bearer x\r\n\r\n")) == [200]
         assert b"authorization" not in dict(here.app.scopes[0]["headers"])
 
-    run(check)
-
 
 @pytest.mark.parametrize("behind", [b"", GET + b"\r\n"], ids=["alone", "behind another"])
-def test_whatever_uvicorn_raises_is_a_400_and_costs_no_other_request_its_answer(
+async def test_whatever_uvicorn_raises_is_a_400_and_costs_no_other_request_its_answer(
     behind: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
         raise AttributeError("a detail")
 
-    async def check(here: Listener) -> None:
+    async with listening() as here:
         reader, writer = await here.connect()
         writer.write(behind)
         if behind:
@@ -122,11 +110,9 @@ def test_whatever_uvicorn_raises_is_a_400_and_costs_no_other_request_its_answer(
         assert b"detail" not in said
         writer.close()
 
-    run(check)
 
-
-def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
-    async def check(here: Listener) -> None:
+async def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
+    async with listening() as here:
         head = b"POST /b?q=1 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nX-Mine: 1\r\n"
         head += b"Connection: Upgrade\r\nContent-Length: 3\r\n\r\n"
         reader, writer = await here.connect()
@@ -140,11 +126,9 @@ def test_an_upgrade_keeps_the_rest_of_the_request() -> None:
         assert here.app.scopes[0]["query_string"] == b"q=1"
         writer.close()
 
-    run(check)
 
-
-def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
+    async with listening(receive_timeout_s=SOON_S) as here:
         reader, writer = await here.connect()
         writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
         await reader.readuntil(b"/early 0")
@@ -154,11 +138,9 @@ def test_a_body_that_ends_after_its_answer_leaves_an_idle_connection() -> None:
         assert await reader.readuntil(b"/a 0")
         writer.close()
 
-    run(check, receive_timeout_s=SOON_S)
 
-
-def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCaptureFixture) -> None:
-    async def check(here: Listener) -> None:
+async def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCaptureFixture) -> None:
+    async with listening() as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -168,13 +150,11 @@ def test_a_request_that_was_refused_is_not_answered_again(caplog: pytest.LogCapt
         here.app.gate.set()
         assert statuses(await reader.read()) == [400]
         writer.close()
-
-    run(check)
     assert not caplog.messages
 
 
-def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> None:
+    async with listening() as here:
         reader, writer = await here.connect()
         writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000 + GET)
         await reader.readuntil(b"/b 3000")
@@ -182,33 +162,27 @@ def test_a_head_is_not_charged_with_what_came_before_it_in_the_same_chunk() -> N
         assert await reader.readuntil(b"/a 0")
         writer.close()
 
-    run(check)
 
-
-def test_an_older_caller_that_waits_for_leave_to_send_gets_no_interim_response() -> None:
+async def test_an_older_caller_that_waits_for_leave_to_send_gets_no_interim_response() -> None:
     """HTTP/1.0 knows none: it would be taken for the answer (RFC 9110, 10.1.1)."""
 
-    async def check(here: Listener) -> None:
+    async with listening() as here:
         async with asyncio.timeout(5):
             said = await here.exchange(b"POST /b HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
         assert statuses(said) == [200]
 
-    run(check)
 
-
-def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_go_on() -> None:
+    async with listening() as here:
         async with asyncio.timeout(5):
             said = await here.exchange(
                 b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
             )
         assert statuses(said) == [200]
 
-    run(check)
 
-
-def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> None:
-    async def check(here: Listener) -> None:
+async def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> None:
+    async with listening(max_header_bytes=20_000) as here:
         here.app.gate.clear()
         held = here.terms.memory.held
         reader, writer = await here.connect()
@@ -225,21 +199,17 @@ def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> No
         await asyncio.sleep(SOON_S)
         assert held[CONNECTIONS] == 0
 
-    run(check, max_header_bytes=20_000)
 
-
-def test_a_head_for_which_memory_has_no_room_is_refused_and_a_probe_is_not() -> None:
-    async def check(here: Listener) -> None:
+async def test_a_head_for_which_memory_has_no_room_is_refused_and_a_probe_is_not() -> None:
+    async with listening(max_header_bytes=20_000) as here:
         here.terms.memory.claim(REQUESTS).keep(here.terms.memory.limit)
         assert statuses(await here.exchange(b"GET /c HTTP/1.1\r\nHost: x\r\nlong: " + b"y" * 9000)) == [429]
         assert statuses(await here.exchange(b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")) == [429]
         assert statuses(await here.exchange(GET + b"Connection: close\r\n\r\n")) == [200]
 
-    run(check, max_header_bytes=20_000)
 
-
-def test_no_more_is_read_while_much_that_was_sent_ahead_waits() -> None:
-    async def check(here: Listener) -> None:
+async def test_no_more_is_read_while_much_that_was_sent_ahead_waits() -> None:
+    async with listening(max_wire_bytes=100_000) as here:
         here.app.gate.clear()
         reader, writer = await here.connect()
         post = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000
@@ -251,5 +221,3 @@ def test_no_more_is_read_while_much_that_was_sent_ahead_waits() -> None:
             await reader.readuntil(b"/b 60000")
         assert here.terms.memory.held[CONNECTIONS] == 0
         writer.close()
-
-    run(check, max_wire_bytes=100_000)

@@ -21,44 +21,35 @@ class Socket(asyncio.Transport):
         return self.closed
 
 
-def test_what_is_written_in_one_turn_leaves_together_and_what_comes_later_after_it() -> None:
-    async def main() -> None:
-        socket = Socket()
-        transport = CoalescingTransport(socket, lambda: None)
-        transport.write(b"head")
-        transport.write(b"body")
-        assert socket.sent == []
-        await asyncio.sleep(0)
-        assert socket.sent == [[b"head", b"body"]]
-        assert transport.written_bytes == 8
-        transport.write(b"next")
-        await asyncio.sleep(0)
-        assert socket.sent[1:] == [[b"next"]]
-
-    asyncio.run(main())
+async def test_what_is_written_in_one_turn_leaves_together_and_what_comes_later_after_it() -> None:
+    socket = Socket()
+    transport = CoalescingTransport(socket, lambda: None)
+    transport.write(b"head")
+    transport.write(b"body")
+    assert socket.sent == []
+    await asyncio.sleep(0)
+    assert socket.sent == [[b"head", b"body"]]
+    assert transport.written_bytes == 8
+    transport.write(b"next")
+    await asyncio.sleep(0)
+    assert socket.sent[1:] == [[b"next"]]
 
 
-def test_what_was_written_to_a_connection_that_is_lost_meanwhile_goes_nowhere() -> None:
-    async def main() -> None:
-        socket = Socket()
-        transport = CoalescingTransport(socket, lambda: None)
-        transport.write(b"head")
-        socket.closed = True
-        transport.close()
-        await asyncio.sleep(0)
-        assert socket.sent == []
-
-    asyncio.run(main())
+async def test_what_was_written_to_a_connection_that_is_lost_meanwhile_goes_nowhere() -> None:
+    socket = Socket()
+    transport = CoalescingTransport(socket, lambda: None)
+    transport.write(b"head")
+    socket.closed = True
+    transport.close()
+    await asyncio.sleep(0)
+    assert socket.sent == []
 
 
-def test_closing_sends_what_was_written_first() -> None:
-    async def main() -> None:
-        socket, order = Socket(), []
-        transport = CoalescingTransport(socket, lambda: order.append(len(socket.sent)))
-        transport.write(b"last")
-        transport.close()
-        assert (order, socket.sent, transport.is_closing()) == ([1], [[b"last"]], True)
-        await asyncio.sleep(0)
-        assert len(socket.sent) == 1
-
-    asyncio.run(main())
+async def test_closing_sends_what_was_written_first() -> None:
+    socket, order = Socket(), []
+    transport = CoalescingTransport(socket, lambda: order.append(len(socket.sent)))
+    transport.write(b"last")
+    transport.close()
+    assert (order, socket.sent, transport.is_closing()) == ([1], [[b"last"]], True)
+    await asyncio.sleep(0)
+    assert len(socket.sent) == 1

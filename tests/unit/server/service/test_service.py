@@ -50,143 +50,116 @@ def soon() -> float:
     return time.monotonic() + 10
 
 
-def test_a_result_tells_of_the_work_behind_it(artifact: Artifact) -> None:
-    async def main() -> None:
-        service = serving(load(artifact))
-        result = await service.embed(EmbedRequest(["a b", "a " * 20]), soon())
-        assert result.vectors.shape == (2, 8)
-        assert (result.tokens, result.characters, result.truncated) == (20, 43, 1)
-        assert result.inference_s > 0
-        await service.close()
-
-    asyncio.run(main())
+async def test_a_result_tells_of_the_work_behind_it(artifact: Artifact) -> None:
+    service = serving(load(artifact))
+    result = await service.embed(EmbedRequest(["a b", "a " * 20]), soon())
+    assert result.vectors.shape == (2, 8)
+    assert (result.tokens, result.characters, result.truncated) == (20, 43, 1)
+    assert result.inference_s > 0
+    await service.close()
 
 
-def test_more_tokens_than_a_request_may_hold_are_refused(artifact: Artifact) -> None:
-    async def main() -> None:
-        service = serving(load(artifact, MAX_REQUEST_TOKENS="19"))
-        with pytest.raises(TooLargeError, match="20 tokens, the limit of a request is 19"):
-            await service.embed(EmbedRequest(["a b", "a " * 20]), soon())
-        await service.close()
-
-    asyncio.run(main())
+async def test_more_tokens_than_a_request_may_hold_are_refused(artifact: Artifact) -> None:
+    service = serving(load(artifact, MAX_REQUEST_TOKENS="19"))
+    with pytest.raises(TooLargeError, match="20 tokens, the limit of a request is 19"):
+        await service.embed(EmbedRequest(["a b", "a " * 20]), soon())
+    await service.close()
 
 
-def test_readiness_follows_draining(artifact: Artifact) -> None:
-    async def main() -> None:
-        service = serving(load(artifact))
+async def test_readiness_follows_draining(artifact: Artifact) -> None:
+    service = serving(load(artifact))
+    await service.check_ready()
+    service.state.drain()
+    with pytest.raises(UnavailableError, match="draining"):
         await service.check_ready()
-        service.state.drain()
-        with pytest.raises(UnavailableError, match="draining"):
-            await service.check_ready()
-        assert b"embedding_ready 0.0" in service.metrics.render()
-        assert (await service.embed(EmbedRequest(["a"]), soon())).tokens == 3
-        await service.close()
-
-    asyncio.run(main())
+    assert b"embedding_ready 0.0" in service.metrics.render()
+    assert (await service.embed(EmbedRequest(["a"]), soon())).tokens == 3
+    await service.close()
 
 
-def test_a_batch_that_hangs_is_no_longer_alive(artifact: Artifact) -> None:
-    async def main() -> None:
-        engine = FakeEngine()
-        service = serving(load(artifact, REQUEST_TIMEOUT_S="0.05"), engine)
+async def test_a_batch_that_hangs_is_no_longer_alive(artifact: Artifact) -> None:
+    engine = FakeEngine()
+    service = serving(load(artifact, REQUEST_TIMEOUT_S="0.05"), engine)
+    service.check_alive()
+    engine.gate.clear()
+    with pytest.raises(DeadlineError):
+        await service.embed(EmbedRequest(["a"]), time.monotonic() + 0.1)
+    with pytest.raises(UnavailableError, match="inference hangs"):
         service.check_alive()
-        engine.gate.clear()
-        with pytest.raises(DeadlineError):
-            await service.embed(EmbedRequest(["a"]), time.monotonic() + 0.1)
-        with pytest.raises(UnavailableError, match="inference hangs"):
-            service.check_alive()
-        assert b"embedding_ready 0.0" in service.metrics.render()
-        assert service.state.phase is Phase.DEGRADED
-        engine.gate.set()
-        async with asyncio.timeout(10):
-            while b"embedding_ready 1.0" not in service.metrics.render():
-                await asyncio.sleep(0.05)
-        service.check_alive()
-        assert await service.close()
-
-    asyncio.run(main())
+    assert b"embedding_ready 0.0" in service.metrics.render()
+    assert service.state.phase is Phase.DEGRADED
+    engine.gate.set()
+    async with asyncio.timeout(10):
+        while b"embedding_ready 1.0" not in service.metrics.render():
+            await asyncio.sleep(0.05)
+    service.check_alive()
+    assert await service.close()
 
 
-def test_cached_texts_are_not_computed_again(artifact: Artifact) -> None:
-    async def main() -> None:
-        engine = FakeEngine()
-        service = serving(load(artifact, CACHE_ENTRIES="10"), engine)
-        first = await service.embed(EmbedRequest(["a b", "c"]), soon())
-        again = await service.embed(EmbedRequest(["c", "the cat", "a b"]), soon())
-        assert [len(batch) for batch in engine.batches] == [2, 1]
-        np.testing.assert_array_equal(again.vectors[[2, 0]], first.vectors)
-        await service.embed(EmbedRequest(["c"]), soon())
-        assert len(engine.batches) == 2
-        await service.embed(EmbedRequest(["c"], prompt="query: "), soon())
-        assert len(engine.batches) == 3
-        await service.close()
-
-    asyncio.run(main())
+async def test_cached_texts_are_not_computed_again(artifact: Artifact) -> None:
+    engine = FakeEngine()
+    service = serving(load(artifact, CACHE_ENTRIES="10"), engine)
+    first = await service.embed(EmbedRequest(["a b", "c"]), soon())
+    again = await service.embed(EmbedRequest(["c", "the cat", "a b"]), soon())
+    assert [len(batch) for batch in engine.batches] == [2, 1]
+    np.testing.assert_array_equal(again.vectors[[2, 0]], first.vectors)
+    await service.embed(EmbedRequest(["c"]), soon())
+    assert len(engine.batches) == 2
+    await service.embed(EmbedRequest(["c"], prompt="query: "), soon())
+    assert len(engine.batches) == 3
+    await service.close()
 
 
-def test_text_too_long_for_the_event_loop_gives_the_same_vector(artifact: Artifact) -> None:
-    async def main() -> None:
-        service = serving(load(artifact))
-        long = "a " * INLINE_CHARACTERS
-        one, many = (
-            await service.embed(EmbedRequest(["a"]), soon()),
-            await service.embed(EmbedRequest(["a", long]), soon()),
-        )
-        np.testing.assert_array_equal(one.vectors[0], many.vectors[0])
-        await service.close()
-
-    asyncio.run(main())
+async def test_text_too_long_for_the_event_loop_gives_the_same_vector(artifact: Artifact) -> None:
+    service = serving(load(artifact))
+    long = "a " * INLINE_CHARACTERS
+    one, many = (
+        await service.embed(EmbedRequest(["a"]), soon()),
+        await service.embed(EmbedRequest(["a", long]), soon()),
+    )
+    np.testing.assert_array_equal(one.vectors[0], many.vectors[0])
+    await service.close()
 
 
-def test_a_full_queue_refuses_before_tokenizing(artifact: Artifact) -> None:
-    async def main() -> None:
-        engine = FakeEngine()
-        service = serving(load(artifact), engine, queue_tokens=1)
-        engine.gate.clear()
-        first = asyncio.create_task(service.embed(EmbedRequest(["a"]), soon()))
-        await asyncio.to_thread(engine.entered.wait, 10)
-        with pytest.raises(OverloadedError):
-            await service.embed(EmbedRequest(["a"]), soon())
-        engine.gate.set()
-        await first
-        await service.close()
-
-    asyncio.run(main())
+async def test_a_full_queue_refuses_before_tokenizing(artifact: Artifact) -> None:
+    engine = FakeEngine()
+    service = serving(load(artifact), engine, queue_tokens=1)
+    engine.gate.clear()
+    first = asyncio.create_task(service.embed(EmbedRequest(["a"]), soon()))
+    await asyncio.to_thread(engine.entered.wait, 10)
+    with pytest.raises(OverloadedError):
+        await service.embed(EmbedRequest(["a"]), soon())
+    engine.gate.set()
+    await first
+    await service.close()
 
 
-def test_a_short_text_finds_no_room_where_a_long_one_finds_none(artifact: Artifact) -> None:
-    async def main() -> None:
-        engine = FakeEngine()
-        service = serving(load(artifact), engine, queue_tokens=tiny.MAX_TOKENS * 3 - 1)
-        engine.gate.clear()
-        held = [asyncio.create_task(service.embed(EmbedRequest(["a " * 20]), soon())) for _ in range(2)]
-        await asyncio.to_thread(engine.entered.wait, 10)
-        with pytest.raises(OverloadedError):
-            service.check_room()
-        with pytest.raises(OverloadedError):
-            await service.embed(EmbedRequest(["a"]), soon())
-        engine.gate.set()
-        await asyncio.gather(*held)
+async def test_a_short_text_finds_no_room_where_a_long_one_finds_none(artifact: Artifact) -> None:
+    engine = FakeEngine()
+    service = serving(load(artifact), engine, queue_tokens=tiny.MAX_TOKENS * 3 - 1)
+    engine.gate.clear()
+    held = [asyncio.create_task(service.embed(EmbedRequest(["a " * 20]), soon())) for _ in range(2)]
+    await asyncio.to_thread(engine.entered.wait, 10)
+    with pytest.raises(OverloadedError):
         service.check_room()
-        await service.close()
+    with pytest.raises(OverloadedError):
+        await service.embed(EmbedRequest(["a"]), soon())
+    engine.gate.set()
+    await asyncio.gather(*held)
+    service.check_room()
+    await service.close()
 
-    asyncio.run(main())
 
-
-def test_texts_that_are_tokenized_together_take_no_more_room_than_they_need(
+async def test_texts_that_are_tokenized_together_take_no_more_room_than_they_need(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.service.service.INLINE_CHARACTERS", 1)
 
-    async def main() -> None:
-        # Each text has 10 tokens, and the longest that the model reads 16: at that, the last two would find no room.
-        service = serving(load(artifact), FakeEngine(), queue_tokens=6 * 10 + tiny.MAX_TOKENS)
-        results = await asyncio.gather(*(service.embed(EmbedRequest(["a " * 8]), soon()) for _ in range(6)))
-        assert [result.tokens for result in results] == [10] * 6
-        await service.close()
-
-    asyncio.run(main())
+    # Each text has 10 tokens, and the longest that the model reads 16: at that, the last two would find no room.
+    service = serving(load(artifact), FakeEngine(), queue_tokens=6 * 10 + tiny.MAX_TOKENS)
+    results = await asyncio.gather(*(service.embed(EmbedRequest(["a " * 8]), soon()) for _ in range(6)))
+    assert [result.tokens for result in results] == [10] * 6
+    await service.close()
 
 
 class Untouchable(Tokenizer):
@@ -195,87 +168,75 @@ class Untouchable(Tokenizer):
 
 
 @pytest.mark.parametrize("length", [200, 2 * INLINE_CHARACTERS], ids=["inline", "in a thread"])
-def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(artifact: Artifact, length: int) -> None:
-    async def main() -> None:
-        engine = FakeEngine()
-        loaded = load(artifact)
-        service = serving(loaded, engine, queue_tokens=100)
-        engine.gate.clear()
-        held = [asyncio.create_task(service.embed(EmbedRequest(["a " * 20] * count), soon())) for count in (5, 1)]
-        await asyncio.to_thread(engine.entered.wait, 10)
-        service.check_room()
-        service._tokenizer = Untouchable(artifact.tokenizer_path, tiny.MAX_TOKENS)
-        with pytest.raises(OverloadedError):
-            await service.embed(EmbedRequest(["a" * length] * 4), soon())
-        engine.gate.set()
-        await asyncio.gather(*held)
-        await service.close()
-
-    asyncio.run(main())
+async def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(artifact: Artifact, length: int) -> None:
+    engine = FakeEngine()
+    loaded = load(artifact)
+    service = serving(loaded, engine, queue_tokens=100)
+    engine.gate.clear()
+    held = [asyncio.create_task(service.embed(EmbedRequest(["a " * 20] * count), soon())) for count in (5, 1)]
+    await asyncio.to_thread(engine.entered.wait, 10)
+    service.check_room()
+    service._tokenizer = Untouchable(artifact.tokenizer_path, tiny.MAX_TOKENS)
+    with pytest.raises(OverloadedError):
+        await service.embed(EmbedRequest(["a" * length] * 4), soon())
+    engine.gate.set()
+    await asyncio.gather(*held)
+    await service.close()
 
 
-def test_a_deadline_holds_while_texts_are_tokenized(artifact: Artifact) -> None:
+async def test_a_deadline_holds_while_texts_are_tokenized(artifact: Artifact) -> None:
     class Slow(Tokenizer):
         def encode_each(self, *given: Any, **named: Any) -> Iterator[Encoded]:
             gate.wait(10)
             yield from super().encode_each(*given, **named)
 
-    async def main() -> None:
-        service = serving(load(artifact))
-        service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
-        long = EmbedRequest(["a " * INLINE_CHARACTERS])
-        with pytest.raises(DeadlineError, match="not tokenized in time"):
-            await service.embed(long, time.monotonic() + 0.05)
-        assert service._tokenizing.held > 0  # the thread is still at it
-        gate.set()
-        while service._tokenizing.held:
-            await asyncio.sleep(0.01)
-        assert (await service.embed(long, soon())).tokens == tiny.MAX_TOKENS
-        await service.close()
-
     gate = threading.Event()
-    asyncio.run(asyncio.wait_for(main(), 20))
+    service = serving(load(artifact))
+    service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
+    long = EmbedRequest(["a " * INLINE_CHARACTERS])
+    with pytest.raises(DeadlineError, match="not tokenized in time"):
+        await service.embed(long, time.monotonic() + 0.05)
+    assert service._tokenizing.held > 0  # the thread is still at it
+    gate.set()
+    while service._tokenizing.held:
+        await asyncio.sleep(0.01)
+    assert (await service.embed(long, soon())).tokens == tiny.MAX_TOKENS
+    await service.close()
 
 
-def test_info_speaks_both_dialects(artifact: Artifact) -> None:
-    async def main() -> None:
-        service = serving(load(artifact))
-        info = orjson.loads(orjson.dumps(service.info()))
-        ours = ("model", "source", "precision", "device", "threads_reason", "dimension", "fidelity", "limits")
-        teis = ("model_id", "model_sha", "model_dtype", "max_input_length", "max_client_batch_size", "model_type")
-        assert set(ours + teis) <= info.keys()
-        assert info["model_type"] == {"embedding": {"pooling": "mean"}}
-        assert info["max_input_length"] == info["max_tokens"] == tiny.MAX_TOKENS
-        await service.close()
-
-    asyncio.run(main())
+async def test_info_speaks_both_dialects(artifact: Artifact) -> None:
+    service = serving(load(artifact))
+    info = orjson.loads(orjson.dumps(service.info()))
+    ours = ("model", "source", "precision", "device", "threads_reason", "dimension", "fidelity", "limits")
+    teis = ("model_id", "model_sha", "model_dtype", "max_input_length", "max_client_batch_size", "model_type")
+    assert set(ours + teis) <= info.keys()
+    assert info["model_type"] == {"embedding": {"pooling": "mean"}}
+    assert info["max_input_length"] == info["max_tokens"] == tiny.MAX_TOKENS
+    await service.close()
 
 
-def test_a_request_holds_memory_until_it_is_answered_and_its_texts_only_until_they_are_tokens(
+async def test_a_request_holds_memory_until_it_is_answered_and_its_texts_only_until_they_are_tokens(
     artifact: Artifact,
 ) -> None:
-    async def main() -> None:
-        engine = FakeEngine()
-        engine.gate.clear()
-        service = serving(load(artifact), engine)
-        question = EmbedRequest(["a b " * 20_000, "c"])
-        with service.memory.claim(REQUESTS) as claim:
-            claim.hold(service.size_of(question.inputs))
-            assert claim.bytes > 80_000
-            embedding = asyncio.create_task(service.embed(question, soon(), claim=claim))
-            await asyncio.to_thread(engine.entered.wait, 10)
-            assert question.inputs == []
-            assert 0 < claim.bytes < 3000
-            engine.gate.set()
-            result = await embedding
-            assert (result.characters, result.truncated) == (80_001, 1)
-        assert service.memory.total == 0
-        await service.close()
-
-    asyncio.run(main())
+    engine = FakeEngine()
+    engine.gate.clear()
+    service = serving(load(artifact), engine)
+    question = EmbedRequest(["a b " * 20_000, "c"])
+    with service.memory.claim(REQUESTS) as claim:
+        claim.hold(service.size_of(question.inputs))
+        assert claim.bytes > 80_000
+        embedding = asyncio.create_task(service.embed(question, soon(), claim=claim))
+        await asyncio.to_thread(engine.entered.wait, 10)
+        assert question.inputs == []
+        assert 0 < claim.bytes < 3000
+        engine.gate.set()
+        result = await embedding
+        assert (result.characters, result.truncated) == (80_001, 1)
+    assert service.memory.total == 0
+    await service.close()
 
 
-def test_texts_of_a_caller_who_has_gone_are_tokenized_no_further(artifact: Artifact) -> None:
+async def test_texts_of_a_caller_who_has_gone_are_tokenized_no_further(artifact: Artifact) -> None:
     class Slow(Tokenizer):
         seen = 0
 
@@ -286,18 +247,15 @@ def test_texts_of_a_caller_who_has_gone_are_tokenized_no_further(artifact: Artif
                 gate.wait(10)
                 yield encoded
 
-    async def main() -> None:
-        service = serving(load(artifact))
-        service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
-        embedding = asyncio.create_task(service.embed(EmbedRequest(["a " * INLINE_CHARACTERS] * 10), soon()))
-        await asyncio.to_thread(entered.wait, 10)
-        embedding.cancel()
-        await asyncio.wait([embedding])
-        gate.set()
-        while service._tokenizing.held:
-            await asyncio.sleep(0.01)
-        assert Slow.seen == 1
-        await service.close()
-
     entered, gate = threading.Event(), threading.Event()
-    asyncio.run(asyncio.wait_for(main(), 20))
+    service = serving(load(artifact))
+    service._tokenizer = Slow(artifact.tokenizer_path, tiny.MAX_TOKENS)
+    embedding = asyncio.create_task(service.embed(EmbedRequest(["a " * INLINE_CHARACTERS] * 10), soon()))
+    await asyncio.to_thread(entered.wait, 10)
+    embedding.cancel()
+    await asyncio.wait([embedding])
+    gate.set()
+    while service._tokenizing.held:
+        await asyncio.sleep(0.01)
+    assert Slow.seen == 1
+    await service.close()

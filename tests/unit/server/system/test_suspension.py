@@ -12,47 +12,37 @@ def test_a_timer_that_is_much_too_late_tells_how_long_the_process_did_not_run() 
     assert suspension.missed(10, 13) == 3
 
 
-def test_what_does_not_come_in_time_is_a_timeout_and_what_comes_is_not() -> None:
-    async def main() -> None:
-        with pytest.raises(TimeoutError):
-            async with receiving(0.01):
-                await asyncio.Event().wait()
-        async with receiving(10):
-            await asyncio.sleep(0)
-
-    asyncio.run(main())
+async def test_what_does_not_come_in_time_is_a_timeout_and_what_comes_is_not() -> None:
+    with pytest.raises(TimeoutError):
+        async with receiving(0.01):
+            await asyncio.Event().wait()
+    async with receiving(10):
+        await asyncio.sleep(0)
 
 
-def test_what_came_while_the_process_did_not_run_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_came_while_the_process_did_not_run_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suspension, "STOPPED_S", 0.05)
 
-    async def main() -> None:
-        sender, receiver = asyncio.Event(), asyncio.get_running_loop()
-        async with receiving(0.01):
-            receiver.call_later(0.02, sender.set)
-            time.sleep(0.2)
-            await sender.wait()
-
-    asyncio.run(main())
+    sender, receiver = asyncio.Event(), asyncio.get_running_loop()
+    async with receiving(0.01):
+        receiver.call_later(0.02, sender.set)
+        time.sleep(0.2)
+        await sender.wait()
 
 
-def test_stops_are_known_as_soon_as_they_end_and_remembered_while_they_matter() -> None:
+async def test_stops_are_known_as_soon_as_they_end_and_remembered_while_they_matter() -> None:
     now = [100.0]
-
-    async def main() -> tuple[float, float, float]:
-        seen = Stops(lambda: now[0])
-        watching = asyncio.create_task(seen.watch())
-        await asyncio.sleep(0)
-        now[0] += 3.25
-        at_once = seen.within(4)
-        await asyncio.sleep(0.4)
-        now[0] += 0.25
-        later = seen.within(4)
-        now[0] += 0.25
-        watching.cancel()
-        return at_once, later, seen.within(0.1)
-
-    assert asyncio.run(main()) == (3, 3, 0)
+    seen = Stops(lambda: now[0])
+    watching = asyncio.create_task(seen.watch())
+    await asyncio.sleep(0)
+    now[0] += 3.25
+    assert seen.within(4) == 3
+    await asyncio.sleep(0.4)
+    now[0] += 0.25
+    assert seen.within(4) == 3
+    now[0] += 0.25
+    watching.cancel()
+    assert seen.within(0.1) == 0
 
 
 def test_before_anyone_looks_for_stops_there_are_none() -> None:

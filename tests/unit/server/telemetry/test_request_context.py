@@ -4,7 +4,7 @@ from server.errors import OverloadedError
 from server.telemetry.request_context import CURRENT, Answer, RequestContext
 
 
-def test_what_a_request_starts_belongs_to_it_and_what_others_start_does_not() -> None:
+async def test_what_a_request_starts_belongs_to_it_and_what_others_start_does_not() -> None:
     async def current() -> str:
         trail = CURRENT.get()
         return trail.request_id if trail else ""
@@ -13,10 +13,7 @@ def test_what_a_request_starts_belongs_to_it_and_what_others_start_does_not() ->
         CURRENT.set(RequestContext(name, 0.0))
         return await asyncio.ensure_future(current())
 
-    async def main() -> list[str]:
-        return [*await asyncio.gather(serve("a"), serve("b")), await current()]
-
-    assert asyncio.run(main()) == ["a", "b", ""]
+    assert [*await asyncio.gather(serve("a"), serve("b")), await current()] == ["a", "b", ""]
 
 
 def test_an_answer_s_reason_is_its_error_s_type() -> None:
