@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.serving import ROOT
 from tests.unit.bench.conftest import drawn
 from tests.unit.server import tiny
@@ -19,6 +21,7 @@ def run(*arguments: object, **variables: object) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.whole
 def test_it_checks_measures_and_writes_table_figures_and_chart(models_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "figures"
     settings = {"DEVICE": "cpu", "MODEL": tiny.NAME, "MODELS_DIR": models_dir, "RUNTIME": sys.executable}

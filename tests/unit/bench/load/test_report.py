@@ -25,6 +25,7 @@ def given(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> list[str]:
     return ["load", "--short", "--models-dir", str(models_dir), "--model", tiny.NAME, "--threads", "1"]
 
 
+@pytest.mark.whole
 def test_scenarios_measure_and_judge(given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenarios = [name for name in report.NAMES if name != "peers"]
     more = ["--scenarios", ",".join(scenarios), "--quantization", "fp32", "--minutes", "0.02"]

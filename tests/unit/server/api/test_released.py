@@ -106,10 +106,17 @@ async def house(artifact: Artifact) -> AsyncIterator[House]:
 def left_over(artifact: Artifact, **asks: Ask) -> dict[str, list[str]]:
     """Types of what only the garbage collector would have freed after each kind of request, where there was any."""
 
+    async def all_of_them(to: House) -> None:
+        for ask in asks.values():
+            await ask(to)
+
     async def main() -> dict[str, list[str]]:
         async with house(artifact) as open_house:
+            if not (together := await left_by(all_of_them, open_house)):
+                return {}
+            # Which of them it was takes a wait for each.
             found = {kind: await left_by(ask, open_house) for kind, ask in asks.items()}
-        return {kind: types for kind, types in found.items() if types}
+        return {kind: types for kind, types in found.items() if types} or {"together": together}
 
     return uvloop.run(main())
 
