@@ -38,8 +38,9 @@ class NestedError(TypedDict):
 def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
     """Turn Starlette's own 404 and 405 into ours, so that every error has one shape."""
     if error.status_code == MethodNotAllowedError.status:
-        headers = error.headers or {}
-        return MethodNotAllowedError(f"{path} does not take {method}; it takes {headers.get('Allow')}", headers=headers)
+        # Starlette joins a set, whose order differs from process to process.
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+        return MethodNotAllowedError(f"{path} does not take {method}; it takes {allowed}", headers={"Allow": allowed})
     return NotFoundError(f"there is no {path} here; POST /embed embeds texts, GET /docs shows every route")
 
 

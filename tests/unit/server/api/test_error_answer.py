@@ -34,3 +34,9 @@ def test_headers_that_a_client_acts_on(error: errors.ServiceError, header: str, 
 def test_the_method_refused_and_the_method_taken_are_named() -> None:
     error = error_answer.from_http(HTTPException(405, headers={"Allow": "POST"}), "GET", "/embed")
     assert str(error) == "/embed does not take GET; it takes POST"
+
+
+def test_methods_are_named_in_one_order_whichever_process_answers() -> None:
+    error = error_answer.from_http(HTTPException(405, headers={"Allow": "HEAD, GET"}), "PUT", "/info")
+    assert str(error) == "/info does not take PUT; it takes GET, HEAD"
+    assert error.headers == {"Allow": "GET, HEAD"}
