@@ -2,7 +2,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import orjson
@@ -162,8 +162,34 @@ async def test_texts_that_are_tokenized_together_take_no_more_room_than_they_nee
     await service.close()
 
 
+@pytest.mark.parametrize(
+    ("question", "inline"),
+    [
+        (EmbedRequest(["a"], prompt="the query: "), True),
+        (EmbedRequest(["a"] * 500), False),
+        (EmbedRequest(["a"] * 20, prompt="the query: " * 10), False),
+    ],
+    ids=["one short text", "many of one letter", "few behind a prompt"],
+)
+async def test_the_event_loop_tokenizes_only_what_takes_no_time(
+    artifact: Artifact, question: EmbedRequest, inline: bool
+) -> None:
+    class Noting(Tokenizer):
+        threads: ClassVar[set[int]] = set()
+
+        def encode_each(self, *given: Any, **named: Any) -> Iterator[Encoded]:
+            Noting.threads.add(threading.get_ident())
+            yield from super().encode_each(*given, **named)
+
+    service = serving(load(artifact))
+    service._tokenizer = Noting(artifact.tokenizer_path, tiny.MAX_TOKENS)
+    await service.embed(question, soon())
+    assert (Noting.threads == {threading.get_ident()}) == inline
+    await service.close()
+
+
 class Untouchable(Tokenizer):
-    def encode(self, *_: object, **__: object) -> NoReturn:
+    def encode_each(self, *_: object, **__: object) -> NoReturn:
         raise AssertionError("tokenized in vain")
 
 
