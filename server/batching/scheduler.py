@@ -106,12 +106,13 @@ class Scheduler:
             permit.release()
 
     def settle(self, permit: Permit, lengths: Iterable[int]) -> None:
-        """Replace the estimate by the actual lengths; only a request that exceeds it can be refused as overloaded.
+        """Replace the estimate by the actual lengths, if the request can still be finished in time.
 
         Requests still being tokenized do not count against it, since it was admitted before most of them.
 
         Raises:
-            OverloadedError: the lengths exceed the estimate, and there is not enough room or time for them.
+            OverloadedError: the lengths exceed the estimate and there is no room for them, or there is not enough time
+                for them, also because of requests enqueued meanwhile.
             DeadlineError: the request could not be finished in time even on an idle server.
         """
         ask = self.ask(lengths, permit.ask.deadline, permit.ask.since)
