@@ -49,7 +49,7 @@ def check_files(models_dir: Path, name: str) -> None:
     Raises:
         BuildError: one is not; nothing was changed.
     """
-    ours = _listed(models_dir / f"{name}.json")
+    ours = listed(models_dir / f"{name}.json")
     suffixes = ("json", "tokenizer.json", "onnx", *(f"{variant}.onnx" for variant in VARIANTS))
     for path in (models_dir / f"{name}.{suffix}" for suffix in suffixes):
         try:
@@ -65,7 +65,7 @@ def check_files(models_dir: Path, name: str) -> None:
             )
 
 
-def _listed(path: Path) -> set[str]:
+def listed(path: Path) -> set[str]:
     """Name the files of the build whose manifest is at `path`, itself included; none where it is no manifest."""
     try:
         manifest = decode(path.read_bytes())

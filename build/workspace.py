@@ -25,16 +25,22 @@ class Workspace:
     staged: Path
 
     def commit(self) -> None:
-        """Flush what is staged to disk and move it into the models folder.
+        """Flush what is staged to disk and move it into the models folder; the earlier build's other files are removed.
 
         Killed before this, the old models serve on; killed during it, whoever comes next ends it.
         """
-        claim.check_files(self.models_dir, self.staged.name.removeprefix(PREFIX))
+        name = self.staged.name.removeprefix(PREFIX)
+        claim.check_files(self.models_dir, name)
+        replaced = {path.name for path in self.staged.iterdir()}
+        obsolete = claim.listed(self.models_dir / f"{name}.json") - replaced
         for path in [*sorted(self.staged.iterdir()), self.staged]:
             flush(path)
         (self.staged / MARKER).touch()
         flush(self.staged)
         commit_staged(self.models_dir, self.staged)
+        for file in obsolete:
+            if file.startswith(f"{name}."):  # Whatever a manifest says, no file of another model.
+                (self.models_dir / file).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -143,6 +143,9 @@ def test_a_copy_of_bge_in_a_folder_has_the_prompt_of_its_card(
 
 
 def test_fp16_that_overflows_is_left_out_and_the_rest_is_built(folder: Path, tmp_path: Path) -> None:
+    """Also where an earlier build has it: its file, which the new manifest does not list, goes."""
+    assert build(folder, tmp_path / "models", "--precisions", "fp32,fp16") == 0
+    assert (tmp_path / "models/tiny.fp16.onnx").exists()
     weights = load_file(folder / "model.safetensors")
     for name, factor in (("intermediate", 2.0**24), ("output", 2.0**-24)):
         weights[f"encoder.layer.0.{name}.dense.weight"] *= factor
@@ -153,6 +156,7 @@ def test_fp16_that_overflows_is_left_out_and_the_rest_is_built(folder: Path, tmp
     assert set(made.variants) == {"fp32"}
     assert made.notes[-1].startswith("fp16 is left out: ")
     assert not (tmp_path / "models/tiny.fp16.onnx").exists()
+    assert build(folder, tmp_path / "models") == 0
     assert least_cosine(served(tmp_path / "models"), source(folder).encode(ASKED)) >= FP32
 
 
