@@ -244,7 +244,7 @@ SETTINGS: tuple[Setting, ...] = (
         "auto",
         _whole_or_auto(1),
         "Tokens that may wait or run before requests are refused with 429, which they are where a text of the greatest "
-        "length has no room. auto: ten seconds of work at the measured speed. "
+        "length has no room. auto: five seconds of work at the measured speed. "
         "One request counts for at most half, so that a huge one is accepted and leaves room for others.",
     ),
     Setting(

@@ -21,7 +21,7 @@ MAX_RETRY_AFTER_S = 60
 # Share of a request's time that estimates may use up; the rest allows for estimation errors and for sending the answer.
 PLANNED = 0.9
 # Requests without an earlier deadline are ranked as if they were due this long after admission, hence first in, first
-# out among themselves. The queue holds about as much work, so none waits longer than in a plain FIFO queue.
+# out among themselves. Twice what the default queue takes to drain: they yield to impatient requests, but not forever.
 PATIENT_S = 10.0
 # Time constant of the measured rate of small requests' work, which is not available to large ones.
 SMALL_WINDOW_S = 2.0

@@ -17,7 +17,7 @@ from server.settings import Settings
 # Upper bound for MAX_BATCH_TOKENS=auto: larger batches add latency and memory but no throughput.
 MOST_TOKENS: dict[DeviceName, int] = {"cpu": 4096, "cuda": 65536}
 # Default queue length in seconds of work; a caller that would wait longer is better served by a refusal.
-QUEUE_S = 10.0
+QUEUE_S = 5.0
 LEAST_QUEUE_BATCHES = 8
 # Share of the best throughput reached by full batches, and by slices of large requests, which trade a tenth of the
 # speed for less waiting of small requests.

@@ -14,7 +14,7 @@ WORDS = 100
 
 
 def part_of_the_queue(server: Faulty, share: float) -> int:
-    """Return how many texts of about 100 tokens fill that share of the queue, which holds ten seconds of work."""
+    """Return how many texts of about 100 tokens fill that share of the queue, which holds five seconds of work."""
     tokens: int = server.served.client.get("/info").json()["limits"]["queue_tokens"]
     return max(1, round(share * tokens / WORDS))
 

@@ -46,9 +46,9 @@ def test_slices_of_large_requests_are_smaller_where_that_costs_little() -> None:
     assert plan_pace(CostModel(1.0, 1e-9, 0.0, packed=True), resolve({}), 512).slice_tokens == 4096
 
 
-def test_auto_queues_what_takes_ten_seconds_and_never_less_than_a_few_batches() -> None:
+def test_auto_queues_what_takes_five_seconds_and_never_less_than_a_few_batches() -> None:
     pace = plan_pace(SLOW, resolve({}), 512)
-    assert pace.queue_tokens == round(10 * pace.tokens_per_s)
+    assert pace.queue_tokens == round(5 * pace.tokens_per_s)
     slower = CostModel(1.0, 0.1, 0.0, packed=True)
     assert plan_pace(slower, resolve({}), 512).queue_tokens == 8 * 512
 
@@ -74,7 +74,7 @@ def test_the_largest_batches_of_all_streams_run_at_once_before_serving() -> None
     pace = warm(engine, TEXT, resolve({"MAX_BATCH_TOKENS": "64"}), SLOW, 3).pace
     assert [len(batch) for batch in engine.batches] == [4, 4, 4, 1]
     assert (pace.streams, pace.tokens_per_s) == (3, 3 * SLOW.tokens_per_s(64))
-    assert pace.queue_tokens == 3 * round(10 * SLOW.tokens_per_s(64))
+    assert pace.queue_tokens == 3 * round(5 * SLOW.tokens_per_s(64))
 
 
 @pytest.mark.parametrize(
