@@ -1,5 +1,5 @@
-"""The benchmark harness: how large, fast and faithful the variants of a model are, beside each other and their peers.
+"""The benchmark harness: size, speed and fidelity of a model's variants and of comparable libraries.
 
-Measures from outside: one process holds one contender, and all of them take turns, so that a drift of the machine's
-speed touches all alike. Nothing in `server` or `build` imports it.
+Each contender runs in its own process. Rounds are interleaved so that drift in the machine's speed affects all
+contenders equally. Nothing in `server` or `build` imports this package.
 """

@@ -31,26 +31,26 @@ DEFAULT_MODEL = "bge-large-en-v1.5"
 
 
 class Report(Protocol):
-    """What every command returns."""
+    """The result of a command."""
 
     skipped: dict[str, str]
     host: dict[str, object]
 
     def heading(self) -> str:
-        """What was measured, and on what."""
+        """Name the model and the machine."""
         ...
 
     def tables(self) -> list[Table]:
-        """The figures."""
+        """Return the figures as tables."""
         ...
 
     def json(self) -> dict[str, object]:
-        """All figures, raw ones included."""
+        """Return all figures, raw samples included."""
         ...
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; the model's defaults come from the environment variables that `make` passes on."""
+    """Return the argument parser; the model's defaults come from environment variables, which `make` sets."""
     out = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load|migrate|gpu|capacity")
     comparing = commands.add_parser("compare", help="size, memory, speed and fidelity of every variant of a model")
@@ -81,9 +81,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and report; returns the exit status: 0 measured, 1 refused or nothing ran, 130 interrupted."""
+    """Measure and report. Returns the exit status: 0 success, 1 bad request or no result, 130 interrupted."""
     given = parser().parse_args(arguments)
-    # SIGTERM unwinds like Ctrl-C, so that no worker is left behind.
+    # Raise KeyboardInterrupt on SIGTERM too, so that context managers stop the workers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if given.command == "capacity":
@@ -101,26 +101,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(given: argparse.Namespace, subject: Subject) -> int:
     pairs = fidelity.read_pairs(given.pairs) if given.pairs else None
-    found = compare(subject, given.rounds, texts.read(given.texts).items, pairs)
-    if given.chart and found.variants and found.workloads:
-        _write(given.chart, found.chart())
-    return _report(given, found, len(found.variants))
+    comparison = compare(subject, given.rounds, texts.read(given.texts).items, pairs)
+    if given.chart and comparison.variants and comparison.workloads:
+        _write(given.chart, comparison.chart())
+    return _report(given, comparison, len(comparison.variants))
 
 
 def _run(given: argparse.Namespace, subject: Subject) -> int:
-    race.contenders(subject, (given.against,))  # a wrong name is told before the work, not after
+    race.contenders(subject, (given.against,))  # reject an unknown name before measuring
     entries = race.contenders(subject, given.contenders)
     chosen = subject.workloads(given.workloads)
     if left_out := sorted(set(given.workloads) - {workload.name for workload in chosen}):
         say(f"left out: {', '.join(left_out)}; the model reads at most {subject.manifest.max_tokens} tokens")
     if not chosen:
         raise ValueError(f"the model reads at most {subject.manifest.max_tokens} tokens: no workload is short enough")
-    found = race.run(subject, entries, chosen, RoundPace(given.rounds, given.seconds), given.source)
-    found.against = given.against
-    if given.charts and found.standings:
-        for name, drawn in found.charts().items():
+    ranking = race.run(subject, entries, chosen, RoundPace(given.rounds, given.seconds), given.source)
+    ranking.against = given.against
+    if given.charts and ranking.standings:
+        for name, drawn in ranking.charts().items():
             _write(given.charts / f"{name}.svg", drawn)
-    return _report(given, found, len(found.standings))
+    return _report(given, ranking, len(ranking.standings))
 
 
 def _load(given: argparse.Namespace, subject: Subject) -> int:
@@ -129,27 +129,27 @@ def _load(given: argparse.Namespace, subject: Subject) -> int:
     pace = replace(pace, rounds=given.rounds or pace.rounds)
     if given.minutes:
         pace = replace(pace, **dict.fromkeys(stage.LONG_ONES, 60.0 * given.minutes))
-    found = report.run(Stage(subject, given.quantization, pace, given.source), given.scenarios)
-    if given.chart and found.findings:
-        _write(given.chart, found.chart())
-    return _report(given, found, len(found.findings))
+    results = report.run(Stage(subject, given.quantization, pace, given.source), given.scenarios)
+    if given.chart and results.findings:
+        _write(given.chart, results.chart())
+    return _report(given, results, len(results.findings))
 
 
 def _gpu(given: argparse.Namespace, subject: Subject) -> int:
     if given.precision not in subject.precisions and f"{given.precision}-cuda" not in subject.manifest.variants:
         raise ValueError(f"{given.model} is built in {', '.join(subject.manifest.variants)}, not in {given.precision}")
     plan = gpu.GpuPlan(given.device, given.precision, given.rounds, given.seconds, given.source)
-    found = gpu.run(subject, plan, texts.read(given.texts).items)
+    results = gpu.run(subject, plan, texts.read(given.texts).items)
     if given.chart:
-        _write(given.chart, found.chart())
-    return _report(given, found, len(found.loads)) or int(not found.sound())
+        _write(given.chart, results.chart())
+    return _report(given, results, len(results.loads)) or int(not results.sound())
 
 
 def _migrate(given: argparse.Namespace, subject: Subject) -> int:
     _check_precision(given, subject)
     with step("a migration and the engine alone, in turns") as show:
-        found = migration.compare(subject, given.quantization, given.texts, given.rounds, show)
-    return _report(given, found, len(found.turns))
+        comparison = migration.compare(subject, given.quantization, given.texts, given.rounds, show)
+    return _report(given, comparison, len(comparison.turns))
 
 
 def _check_precision(given: argparse.Namespace, subject: Subject) -> None:
@@ -158,29 +158,29 @@ def _check_precision(given: argparse.Namespace, subject: Subject) -> None:
 
 
 def _plan(given: argparse.Namespace) -> int:
-    found = capacity.plan(given)
+    answer = capacity.plan(given)
     if given.charts:
-        for name, drawn in found.charts().items():
+        for name, drawn in answer.charts().items():
             _write(given.charts / f"{name}.svg", drawn)
-    return _show(given, found)
+    return _show(given, answer)
 
 
-def _report(given: argparse.Namespace, found: Report, finished: int) -> int:
-    for name, why in found.skipped.items():
+def _report(given: argparse.Namespace, results: Report, finished: int) -> int:
+    for name, why in results.skipped.items():
         say(f"skipped {name}: {why.removeprefix(f'{name}: ')}")
     if not finished:
         say("error: nothing could be measured")
         return 1
-    if host.busy(found.host):
-        say(f"note: others were at work here (load {found.host['load_average']}); expect noise, trust only ratios")
-    return _show(given, found)
+    if host.busy(results.host):
+        say(f"note: others were at work here (load {results.host['load_average']}); expect noise, trust only ratios")
+    return _show(given, results)
 
 
-def _show(given: argparse.Namespace, found: Report | capacity.CapacityPlan) -> int:
-    tables = [table.markdown() if given.markdown else table.text() for table in found.tables()]
-    print("\n\n".join([found.heading(), *tables]))
+def _show(given: argparse.Namespace, results: Report | capacity.CapacityPlan) -> int:
+    tables = [table.markdown() if given.markdown else table.text() for table in results.tables()]
+    print("\n\n".join([results.heading(), *tables]))
     if given.json:
-        _write(given.json, json.dumps(found.json(), indent=1) + "\n")
+        _write(given.json, json.dumps(results.json(), indent=1) + "\n")
     return 0
 
 

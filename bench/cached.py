@@ -1,4 +1,4 @@
-"""Folders that are made once: whole or not at all."""
+"""Create a folder atomically."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `path` when the block ends well, and is removed when it does not."""
+    """Yield an empty temporary folder that is renamed to `path` on success and removed on failure."""
     staged = path.with_name(f".{path.name}.partial")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`python -m bench capacity`: servers for a traffic and hours for a corpus, from measured tokens/s. Only arithmetic."""
+"""`python -m bench capacity`: estimate servers for a load and hours for a corpus from measured throughput."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class CapacitySpeed:
-    """What one server was measured at, in useful tokens a second, and where that was read."""
+    """Measured throughput of one server, in tokens a second without padding, and its source."""
 
     tokens_per_s: float
     source: str
@@ -26,9 +26,9 @@ class CapacitySpeed:
 
 @dataclass(frozen=True)
 class Traffic:
-    """The greatest rate of texts that must be answered, and how it is met.
+    """Peak traffic and the headroom to plan for.
 
-    `utilisation` is the share of a server's speed that is planned with, `spare` how many servers may be missing.
+    `utilisation` is the target load as a share of a server's throughput, `spare` the number of redundant servers.
     """
 
     texts_per_s: float
@@ -39,7 +39,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class CorpusSize:
-    """Texts to embed once, as fast as it goes."""
+    """A corpus to embed once at full speed."""
 
     texts: float
     tokens_per_text: float
@@ -47,28 +47,28 @@ class CorpusSize:
 
 @dataclass(frozen=True)
 class CapacityPlan:
-    """How many servers the traffic takes, and how long the corpus does; either may be left out."""
+    """Servers for the peak traffic and hours for the corpus; either input may be None."""
 
     speed: CapacitySpeed
     traffic: Traffic | None
     corpus: CorpusSize | None
 
     def heading(self) -> str:
-        """The figure that everything follows from."""
+        """State the throughput that the plan is based on."""
         return f"one server: {number(self.speed.tokens_per_s)} tokens/s ({self.speed.source})"
 
     def tables(self) -> list[Table]:
-        """Servers by traffic, and hours by servers."""
-        found = [self._servers(self.traffic)] if self.traffic else []
-        return found + ([self._hours(self.corpus)] if self.corpus else [])
+        """Return servers by traffic, and time by number of servers."""
+        parts = [self._servers(self.traffic)] if self.traffic else []
+        return parts + ([self._hours(self.corpus)] if self.corpus else [])
 
     def charts(self) -> dict[str, str]:
-        """The same as pictures (SVG), by file name."""
-        found = {"servers": self._draw_servers(self.traffic)} if self.traffic else {}
-        return found | ({"hours": self._draw_hours(self.corpus)} if self.corpus else {})
+        """Return the tables as SVG charts, by file name without suffix."""
+        drawn = {"servers": self._draw_servers(self.traffic)} if self.traffic else {}
+        return drawn | ({"hours": self._draw_hours(self.corpus)} if self.corpus else {})
 
     def json(self) -> dict[str, Any]:
-        """Everything that went in, and the two answers."""
+        """Return all inputs and both results."""
         traffic, corpus, speed = self.traffic, self.corpus, self.speed.tokens_per_s
         return {
             "kind": "capacity",
@@ -97,7 +97,7 @@ class CapacityPlan:
         speed = self.speed.tokens_per_s
         needed = servers(traffic, speed)
         each = speed * traffic.utilisation / traffic.tokens_per_text
-        # A server more at each multiple of what one takes: a stair up to twice the traffic.
+        # A step function up to twice the traffic: one more server at each multiple of one server's share.
         count = math.ceil(2 * traffic.texts_per_s / each)
         stair = [(each * (step + rise), 1.0 + step + traffic.spare) for step in range(count) for rise in (0, 1)]
         title = f"Servers for a traffic, at {number(speed)} tokens/s each"
@@ -113,18 +113,18 @@ class CapacityPlan:
 
 
 def servers(traffic: Traffic, tokens_per_s: float) -> int:
-    """How many servers answer the traffic while `traffic.spare` of them are missing; at least one besides those."""
+    """Return the number of servers for the traffic: at least one, plus `traffic.spare`."""
     needed = traffic.texts_per_s * traffic.tokens_per_text / (tokens_per_s * traffic.utilisation)
     return max(1, math.ceil(needed)) + traffic.spare
 
 
 def hours(corpus: CorpusSize, tokens_per_s: float, count: int) -> float:
-    """How long `count` servers take that do nothing else."""
+    """Return the hours that `count` servers need for the corpus with no other traffic."""
     return corpus.texts * corpus.tokens_per_text / (tokens_per_s * count) / _HOUR_S
 
 
 def duration(time_h: float) -> str:
-    """Write hours as people say them: minutes below two hours, days from two days on."""
+    """Format hours: in minutes below two hours, in days from 48 hours."""
     if time_h < 2:
         return f"{number(time_h * 60, 1)} min"
     return f"{number(time_h, 1)} h" if time_h < 48 else f"{number(time_h / 24, 1)} days"
@@ -134,7 +134,7 @@ def measured(report: Mapping[str, Any], variant: str, workload: str) -> float:
     """Read the median tokens/s of a variant from the JSON of `bench compare` or `bench run`.
 
     Raises:
-        ValueError: it is not in there; the message names what is.
+        ValueError: no such variant or workload; the message lists those in the file.
     """
     entries = report.get("variants") or report.get("contenders") or {}
     if variant not in entries:
@@ -147,7 +147,7 @@ def measured(report: Mapping[str, Any], variant: str, workload: str) -> float:
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Define the options of `python -m bench capacity`."""
+    """Add the options of `python -m bench capacity`."""
     speed = command.add_mutually_exclusive_group(required=True)
     speed.add_argument("--tokens-per-s", type=_positive, help="what one server was measured at")
     speed.add_argument("--figures", type=Path, help="JSON of `make compare` or `make bench` to read it from")
@@ -165,10 +165,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def plan(given: argparse.Namespace) -> CapacityPlan:
-    """Make the plan that the options ask for.
+    """Compute the plan for the given options.
 
     Raises:
-        ValueError: nothing is asked, or the figures are not in the file.
+        ValueError: neither traffic nor corpus is given, or the file lacks the figures.
         OSError: the file cannot be read.
     """
     if not given.texts_per_s and not given.corpus_texts:

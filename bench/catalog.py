@@ -1,4 +1,4 @@
-"""Who can take part in `python -m bench run`, and where each of them lives."""
+"""The contenders of `python -m bench run` and their Python environments."""
 
 import sys
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ PYTHONS: dict[Environment, Path] = {
 class Entry:
     """A contender: its name on the command line, its environment, module and precision.
 
-    `converted` says that its model must be prepared from the source first.
+    `converted`: the source weights must be converted for it first.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def limit(self) -> str:
-        """The matrix product it is measured against. ONNX Runtime has none in 16 bits on x86, so fp32's serves."""
+        """The peak it is compared with: int8 or fp32, because ONNX Runtime has no 16-bit matrix product on x86."""
         return "int8" if self.precision.startswith("int8") else "fp32"
 
 
@@ -52,14 +52,14 @@ SOURCE = Entry("source", "build", "bench.source", "fp32", converted=True)
 
 
 def ours(precisions: Iterable[str]) -> tuple[Entry, ...]:
-    """Our own contenders: one for each variant, named by its precision."""
+    """Return our own contenders: one for each variant, named after its precision."""
     return tuple(
         Entry(precision, "runtime", "bench.contenders.variant", precision, ours=True) for precision in precisions
     )
 
 
 def missing(entry: Entry) -> str:
-    """Say what keeps a contender from being started, or nothing."""
+    """Return why a contender cannot be started, or an empty string."""
     python = PYTHONS[entry.environment]
     if python.exists():
         return ""
@@ -68,9 +68,9 @@ def missing(entry: Entry) -> str:
 
 
 def start(entry: Entry, threads: int, offline: bool = True) -> Worker:
-    """Start the worker of a contender; every thread pool it may bring gets `threads`."""
+    """Start a contender's worker; OpenMP pools are limited to `threads`."""
     environment = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     if offline:
-        # Nothing may be fetched while others are measured; OpenVINO sends no telemetry when it believes to be in CI.
+        # No downloads while others are measured. `CI` turns off OpenVINO's telemetry.
         environment |= {"HF_HUB_OFFLINE": "1", "CI": "true"}
     return Worker(entry.name, PYTHONS[entry.environment], ("bench.worker", entry.module), environment)

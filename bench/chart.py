@@ -1,7 +1,7 @@
-"""Charts as SVG, written with the standard library: bars with their spread, speed against fidelity, and curves.
+"""SVG charts: bars with error bars, a scatter plot of speed against fidelity, and curves.
 
-Light and dark come from the reader's own setting. What is ours is blue, what others made is grey; every mark has its
-name beside it, so that nothing hangs on colour.
+Colours follow the reader's light or dark theme. Our contenders are blue, others grey; every mark is labelled, so colour
+carries no information of its own.
 """
 
 import math
@@ -17,13 +17,13 @@ _BAR, _PITCH = 16, 26
 _PLOT_HEIGHT, _LEFT, _BOTTOM = 300, 80, 56
 _LINE_HEIGHT = 16.0
 XY = tuple[float, float]
-# Fidelity is drawn from here at the latest, so that variants without loss do not fill the width with noise.
+# The fidelity axis starts no higher than this, so that noise between lossless variants does not span the chart.
 _LEAST_REACH = 0.99
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One row: a name, a figure with its spread, and whether it is ours."""
+    """One bar: a name, a figure with its spread, and whether it is ours."""
 
     name: str
     value: Spread
@@ -32,7 +32,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Point:
-    """One variant: how faithful it is, and how fast."""
+    """One variant's fidelity and speed."""
 
     name: str
     fidelity: float
@@ -40,7 +40,7 @@ class Point:
 
 
 def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
-    """Draw horizontal bars, the fastest on top, each with a line from its least to its greatest figure."""
+    """Draw horizontal bars, the largest on top, each with an error bar from minimum to maximum."""
     ordered = sorted(rows, key=lambda row: -row.value.median)
     root = svg.root(_TOP + _PITCH * len(ordered) + 12, title, unit)
     room = svg.WIDTH - _NAMES - _FIGURES
@@ -63,7 +63,7 @@ def _bar(root: ET.Element, row: Bar, top: float, scale: float) -> None:
 
 
 def scatter(title: str, across: str, up: str, points: Sequence[Point]) -> str:
-    """Draw fidelity across and speed up, each point with its name and the spread of its speed."""
+    """Plot speed (y) against fidelity (x), each point with its name and an error bar for speed."""
     root = svg.root(_TOP + _PLOT_HEIGHT + _BOTTOM, title, f"up: {up}")
     floor, right = _TOP + _PLOT_HEIGHT, svg.WIDTH - 100
     columns = ticks(min([_LEAST_REACH, *(point.fidelity for point in points)]), 1.0)
@@ -91,7 +91,7 @@ def scatter(title: str, across: str, up: str, points: Sequence[Point]) -> str:
 
 
 def curve(title: str, across: str, up: str, points: Sequence[XY], mark: tuple[float, float, str]) -> str:
-    """Draw a line through `points`, both axes from 0, and name the one place on it that was asked for."""
+    """Draw a line through `points`, both axes from 0, and label the point `mark`."""
     root = svg.root(_TOP + _PLOT_HEIGHT + _BOTTOM, title, f"up: {up}")
     floor, right = _TOP + _PLOT_HEIGHT, svg.WIDTH - 40
     columns, levels = (ticks(0.0, max(values)) for values in zip(*points, mark[:2], strict=True))
@@ -109,14 +109,14 @@ def curve(title: str, across: str, up: str, points: Sequence[XY], mark: tuple[fl
     svg.add(root, "polyline", points=drawn, **{"class": "curve"})
     x, y = place(mark[:2])
     svg.add(root, "circle", cx=x, cy=y, r=6, **{"class": "ours"})
-    # On the side that the line leaves free.
+    # The label goes on the side without the line.
     below = points[-1][1] > points[0][1]
     svg.text(root, x + 10, y + (20 if below else -10), mark[2], "label")
     return svg.finish(root)
 
 
 def apart(heights: Sequence[float], distance: float) -> list[float]:
-    """Move heights downwards until no two are nearer than `distance`, so that the names there can be read."""
+    """Move heights down until all are at least `distance` apart, so that labels do not overlap."""
     moved = list(heights)
     above = -math.inf
     for place in sorted(range(len(heights)), key=heights.__getitem__):
@@ -125,7 +125,7 @@ def apart(heights: Sequence[float], distance: float) -> list[float]:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers, evenly spaced, from at most `low` to at least `high`, about `count` steps."""
+    """Return evenly spaced round numbers that cover `low` to `high` in about `count` steps."""
     reach = max(high - low, 1e-6)
     power = 10.0 ** math.floor(math.log10(reach / count))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * count >= reach * (1 - 1e-9))

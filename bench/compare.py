@@ -1,4 +1,4 @@
-"""`python -m bench compare`: every variant of one model beside the others, in the runtime's environment alone."""
+"""`python -m bench compare`: compare all variants of a model, in the runtime environment only."""
 
 import base64
 from collections.abc import Iterator
@@ -18,18 +18,16 @@ from server.inference import device
 
 STARTS = 3
 _CHUNK = 16
-# After this long on one workload a slow variant gets no further turn in it.
+# A variant that has spent this long on a workload runs no further rounds of it.
 _SECONDS = 20.0
 
 Variants = dict[str, Measured]
 
 
 def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None) -> Comparison:
-    """Measure every variant that the manifest names: speed in `turns` rounds, fidelity on the texts of `sample`.
+    """Measure every variant in the manifest: speed in `turns` rounds, fidelity on the texts of `sample`.
 
-    Rank correlations are added where `pairs` are given.
-
-    A variant that cannot be loaded, or fails, is left out with a word; the others go on.
+    With `pairs`, also measure rank correlation. A variant that fails is listed in `skipped`; the others continue.
     """
     described = host.describe()
     variants = _variants(subject)
@@ -53,7 +51,7 @@ def _variants(subject: Subject) -> Variants:
 
 @contextmanager
 def _started(subject: Subject, variants: Variants) -> Iterator[Field]:
-    """Start every variant STARTS times, in turns, and keep the workers of the last time."""
+    """Start every variant STARTS times, interleaved, and keep the last workers."""
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         contestants = Field(workers)
@@ -114,12 +112,12 @@ def _resident(contestants: Field, name: str) -> int | None:
 
 def _embed_all(contestants: Field, sequences: list[list[int]], label: str) -> dict[str, Rows]:
     with progress.step(f"{label}, {len(sequences)} texts"):
-        found = {name: embed(contestants, name, sequences, label) for name in contestants.names()}
-    return {name: rows for name, rows in found.items() if rows is not None}
+        embedded = {name: embed(contestants, name, sequences, label) for name in contestants.names()}
+    return {name: rows for name, rows in embedded.items() if rows is not None}
 
 
 def embed(contestants: Field, name: str, sequences: list[list[int]], label: str) -> Rows | None:
-    """Let one contender compute vectors [texts, dimension], in small calls of like length; None if it is dropped."""
+    """Return one contender's vectors [texts, dimension], computed in chunks sorted by length; None if it fails."""
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     rows: Rows | None = None
     for start in range(0, len(order), _CHUNK):

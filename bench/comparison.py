@@ -1,4 +1,4 @@
-"""What `python -m bench compare` found, and how it is shown: tables, JSON, a chart of speed against fidelity."""
+"""Results of `python -m bench compare` as tables, JSON and a chart of speed against fidelity."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ _MILLI = 1e3
 
 @dataclass
 class Measured:
-    """Everything measured of one variant. Memory in bytes, times in seconds."""
+    """All measurements of one variant. Memory in bytes, times in seconds."""
 
     file: str
     file_bytes: int
@@ -33,16 +33,16 @@ class Measured:
     versions: dict[str, str] = field(default_factory=dict)
 
     def latency(self) -> Spread | None:
-        """Seconds for one short text."""
+        """Return the seconds for one short text."""
         return seconds(self.turns[LATENCY]) if LATENCY in self.turns else None
 
     def speed(self, workload: Workload) -> Spread | None:
-        """Useful tokens a second."""
+        """Return tokens a second, without padding."""
         done = self.turns.get(workload.name)
         return rate(done, workload.tokens) if done else None
 
     def json(self, workloads: list[Workload]) -> dict[str, Any]:
-        """Raw figures and their summaries."""
+        """Return raw figures and their summaries."""
         latency, speeds = self.latency(), {workload.name: self.speed(workload) for workload in workloads}
         return {
             **asdict(self),
@@ -53,7 +53,7 @@ class Measured:
 
 @dataclass
 class Comparison:
-    """One `Measured` for each variant that ran, and a word on each that did not."""
+    """One `Measured` for each variant that ran, and the reason for each that did not."""
 
     subject: Subject
     host: dict[str, object]
@@ -64,7 +64,7 @@ class Comparison:
     pairs: int
 
     def json(self) -> dict[str, Any]:
-        """Every figure, raw ones included."""
+        """Return all figures, raw samples included."""
         return {
             "kind": "compare",
             **self.subject.json(),
@@ -77,15 +77,15 @@ class Comparison:
         }
 
     def heading(self) -> str:
-        """What was measured, and on what."""
+        """Name the model and the machine."""
         return f"{self.subject.manifest.name} on {host.line(self.host, self.subject.threads)}"
 
     def tables(self) -> list[Table]:
-        """Size and memory, speed, fidelity: a row for each variant."""
+        """Return size and memory, speed, and fidelity, with a row for each variant."""
         return [self._size(), self._speed(), self._fidelity()]
 
     def chart(self) -> str:
-        """Speed on the last workload (mixed texts) over the neighbours kept, as SVG, where both were measured."""
+        """Return an SVG of speed on the last workload (mixed texts) against neighbour overlap."""
         workload = self.workloads[-1]
         points = [
             Point(name, measured.fidelity.overlap, speed)
@@ -121,15 +121,15 @@ class Comparison:
         header += ["Spearman"] if self.pairs else []
         rows = []
         for name, measured in self.variants.items():
-            found = measured.fidelity
-            figures = (found.mean, found.least, found.overlap) if found else (None, None, None)
+            fidelity = measured.fidelity
+            figures = (fidelity.mean, fidelity.least, fidelity.overlap) if fidelity else (None, None, None)
             cells = [number(figure, digits) for figure, digits in zip(figures, (6, 6, 4), strict=True)]
             rows.append([name, *cells, *([number(measured.spearman, 4)] if self.pairs else [])])
         return Table(f"Fidelity to fp32 on {self.texts} texts", header, rows)
 
 
-def _spread(found: Spread | None, factor: float = 1.0, digits: int = 0) -> str:
-    if found is None:
+def _spread(figure: Spread | None, factor: float = 1.0, digits: int = 0) -> str:
+    if figure is None:
         return ABSENT
-    median, low, high = (number(value * factor, digits) for value in (found.median, found.low, found.high))
+    median, low, high = (number(value * factor, digits) for value in (figure.median, figure.low, figure.high))
     return f"{median} ({low}–{high})"

@@ -1,4 +1,4 @@
-"""The child's side of a conversation with its parent: one JSON object a line, on standard input and output."""
+"""The worker's side of the protocol with its parent: one JSON object per line on standard input and output."""
 
 import ctypes
 import json
@@ -14,18 +14,18 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Speaker(Protocol):
-    """Who answers."""
+    """Handles requests."""
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Answer]]:
-        """What can be asked, by name; whatever an operation raises is the answer too."""
+        """Operations by name; an exception becomes an error response."""
         ...
 
 
 def converse(start: Callable[[], Speaker]) -> int:
-    """Serve the parent until it closes the input; `start` is called at the first request."""
+    """Serve requests until the parent closes standard input; `start` is called at the first request."""
     die_with_parent()
-    # Libraries print to standard output; the conversation needs it for itself.
+    # Libraries print to standard output, so keep it for the protocol and send theirs to standard error.
     with os.fdopen(os.dup(1), "w", encoding="ascii") as channel:
         os.dup2(2, 1)
         speaker: Speaker | None = None
@@ -34,7 +34,7 @@ def converse(start: Callable[[], Speaker]) -> int:
                 speaker = speaker or start()
                 request = json.loads(line)
                 answer = speaker.operations[request.pop("op")](**request)
-            except Exception as error:  # noqa: BLE001 - whatever a library raises is the answer
+            except Exception as error:  # noqa: BLE001 - any library error is reported to the parent
                 traceback.print_exc()
                 answer = {"error": f"{type(error).__name__}: {error}"}
             channel.write(json.dumps(answer) + "\n")
@@ -43,6 +43,6 @@ def converse(start: Callable[[], Speaker]) -> int:
 
 
 def die_with_parent() -> None:
-    """End when the parent does: one that is killed cannot kill us, and work that hangs never sees the input's end."""
+    """Ask the kernel to kill this process with its parent: a hung worker would not see end of input."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""How near a variant's vectors stay to fp32's, and to what people think of pairs of sentences. Pure numpy."""
+"""Fidelity of a variant's vectors to fp32's, and their rank correlation with human similarity scores."""
 
 import csv
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ Numbers = NDArray[np.float64]
 
 
 class PairsError(ValueError):
-    """A file of pairs cannot be used; the message names the line."""
+    """An invalid file of pairs; the message names the line."""
 
 
 @dataclass(frozen=True)
 class ContenderFidelity:
-    """Cosine to fp32 over the texts (mean and minimum), and the share of fp32's nearest neighbours kept."""
+    """Cosine to fp32 (mean and minimum over the texts), and the share of fp32's nearest neighbours kept."""
 
     mean: float
     least: float
@@ -28,7 +28,7 @@ class ContenderFidelity:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Sentence pairs with the similarity that people gave them."""
+    """Sentence pairs with human similarity scores."""
 
     left: list[str]
     right: list[str]
@@ -36,26 +36,26 @@ class Pairs:
 
 
 def compare(vectors: Rows, reference: Rows) -> ContenderFidelity:
-    """Compare unit vectors [texts, dimension] with fp32's of the same texts."""
+    """Compare unit vectors [texts, dimension] with fp32's for the same texts."""
     alike = cosine(vectors, reference)
     return ContenderFidelity(float(alike.mean()), float(alike.min()), neighbour_overlap(vectors, reference))
 
 
 def cosine(left: Rows, right: Rows) -> Numbers:
-    """Row-wise cosine of two sets of vectors [texts, dimension], in float64."""
+    """Return the row-wise cosine of two arrays [texts, dimension], in float64."""
     one, other = left.astype(np.float64), right.astype(np.float64)
     products: Numbers = (one * other).sum(1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))
     return products
 
 
 def neighbour_overlap(vectors: Rows, reference: Rows, count: int = NEIGHBOURS) -> float:
-    """Mean share of each text's `count` nearest other texts that two sets of unit vectors agree on."""
+    """Return the mean overlap of each text's `count` nearest neighbours in two arrays of unit vectors."""
     pairs = zip(_nearest(vectors, count), _nearest(reference, count), strict=True)
     return float(np.mean([np.intersect1d(one, other).size / count for one, other in pairs]))
 
 
 def spearman(left: Sequence[float] | Numbers, right: Sequence[float] | Numbers) -> float:
-    """Rank correlation; equal values share their mean rank."""
+    """Return Spearman's rank correlation; ties get their mean rank."""
     return float(np.corrcoef(_ranks(np.asarray(left)), _ranks(np.asarray(right)))[0, 1])
 
 
@@ -63,7 +63,7 @@ def read_pairs(path: Path) -> Pairs:
     """Read a CSV file of `sentence, sentence, score`, without a header.
 
     Raises:
-        PairsError: unreadable, or a line that is not two sentences and a number.
+        PairsError: the file is unreadable, or a line is not two sentences and a number.
     """
     pairs = Pairs([], [], [])
     try:

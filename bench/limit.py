@@ -1,18 +1,18 @@
-"""What a model's linear layers ask of a machine, to set a speed against the machine's own limit."""
+"""Count a model's operations, to compare its speed with the machine's peak."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def operations_per_token(config: Mapping[str, Any]) -> int:
-    """Additions and multiplications of an encoder's linear layers for one token, from its config.json.
+    """Return additions and multiplications of an encoder's linear layers per token, from its config.json.
 
-    Four products of hidden x hidden (query, key, value, output) and two of hidden x feed-forward a layer: 12 hidden²
-    where the feed-forward is four times as wide. Attention itself and what lies between the products are not counted,
-    so a share of the limit never reaches 100 % by itself.
+    Each layer has four hidden x hidden products (query, key, value, output) and two hidden x feed-forward products:
+    12 hidden² multiply-adds where the feed-forward is four times as wide. Attention scores and element-wise operations
+    are not counted, so the share of the peak stays below 100 %.
 
     Raises:
-        KeyError: an architecture whose configuration names these otherwise.
+        KeyError: the configuration uses other names.
     """
     hidden = _first(config, "hidden_size", "dim")
     layers = _first(config, "num_hidden_layers", "n_layers")
@@ -21,10 +21,10 @@ def operations_per_token(config: Mapping[str, Any]) -> int:
 
 
 def operations_per_pair(config: Mapping[str, Any]) -> int:
-    """Additions and multiplications of attention for one pair of tokens of a text: its score, and the value's share.
+    """Return additions and multiplications of attention per pair of tokens: the score and the weighted value.
 
     Raises:
-        KeyError: an architecture whose configuration names these otherwise.
+        KeyError: the configuration uses other names.
     """
     return 4 * _first(config, "num_hidden_layers", "n_layers") * _first(config, "hidden_size", "dim")
 

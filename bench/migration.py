@@ -1,4 +1,4 @@
-"""`python -m bench migrate`: a migration beside the engine alone, in turns, on texts of mixed length."""
+"""`python -m bench migrate`: compare a migration with the bare engine on texts of mixed length."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from server.migrate.commands.model import JobModel, settings_of
 from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.record import Record
 
-# As in the workload of 64 mixed texts.
+# As in the workload 64-mixed.
 MEAN_TOKENS, LONGEST = 42, 250
 WORDS = 4000
 TIMEOUT_S = 3600.0
@@ -33,7 +33,7 @@ TIMEOUT_S = 3600.0
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds of one round: the engine on all texts, the migration's windows, the migration's whole process."""
+    """Seconds of one round: the engine on all texts, the migration's windows, and its whole process."""
 
     engine: float
     windows: float
@@ -42,7 +42,7 @@ class Turn:
 
 @dataclass
 class MigrationComparison:
-    """What was measured."""
+    """Results of all rounds."""
 
     subject: Subject
     host: dict[str, object]
@@ -55,17 +55,17 @@ class MigrationComparison:
 
     @property
     def share(self) -> float:
-        """The part of the engine's speed that the migration keeps: the median of the rounds, so that drift cancels."""
+        """The migration's throughput over the engine's: the median of per-round ratios, which cancels drift."""
         return statistics.median(turn.engine / turn.windows for turn in self.turns)
 
     def heading(self) -> str:
-        """What was measured, and on what."""
+        """Name the model, the texts and the machine."""
         name = f"{self.subject.manifest.name} {self.precision}"
         mixed = f"{number(self.texts)} texts of mixed length, {number(self.tokens)} tokens"
         return f"{name}, {mixed}, {self.batch_tokens} tokens a run\n{host.line(self.host, self.subject.threads)}"
 
     def tables(self) -> list[Table]:
-        """The figures."""
+        """Return the figures as a table."""
         turns = self.turns
         rows = [
             self._row("engine alone, all texts sorted by length", [turn.engine for turn in turns], ""),
@@ -75,21 +75,21 @@ class MigrationComparison:
         return [Table(f"Tokens/s, {len(turns)} rounds in turns", ("", "median", "least", "most", "of engine's"), rows)]
 
     def json(self) -> dict[str, object]:
-        """All figures, raw ones included."""
+        """Return all figures, raw samples included."""
         own = {"precision": self.precision, "batch_tokens": self.batch_tokens, "texts": self.texts}
         measured = {"tokens": self.tokens, "turns": [asdict(turn) for turn in self.turns], "share": self.share}
         return {"machine": self.host, **self.subject.json(), **own, **measured}
 
     def _row(self, name: str, seconds: Sequence[float], share: float | str) -> tuple[str, ...]:
-        found = spread([self.tokens / second for second in seconds])
-        figures = (number(found.median), number(found.low), number(found.high))
+        speeds = spread([self.tokens / second for second in seconds])
+        figures = (number(speeds.median), number(speeds.low), number(speeds.high))
         return (name, *figures, share if isinstance(share, str) else f"{share:.1%}")
 
 
 def compare(
     subject: Subject, precision: str, texts: int, rounds: int, show: Callable[[str], None]
 ) -> MigrationComparison:
-    """Measure both in turns; the migration runs as its own process, as a user's does.
+    """Measure both in interleaved rounds; the migration runs in its own process, as for a user.
 
     Raises:
         WorkerError: the migration failed.
@@ -115,8 +115,8 @@ def compare(
 
 
 def mixed(subject: Subject, count: int) -> list[str]:
-    """Make texts whose lengths are log-normal, of words of one token each: the same every time."""
-    source = random.Random(SEED)  # noqa: S311 - no secret hangs on it
+    """Return texts of one-token words with log-normal lengths; deterministic."""
+    source = random.Random(SEED)  # noqa: S311 - not security-relevant
     longest = min(LONGEST, subject.manifest.max_tokens)
     lengths = lognormal_lengths(count, count * min(MEAN_TOKENS, longest // 2), longest)
     source.shuffle(lengths)
@@ -142,7 +142,7 @@ def _engine_s(runner: ParallelEngine, sequences: Sequence[Ids], batch_tokens: in
 
 
 def _migration_s(source: Path, environ: dict[str, str]) -> tuple[float, float]:
-    """Return the seconds that its windows took by its own receipt, and those of the whole process."""
+    """Return the seconds of the windows, from the migration's receipt, and of the whole process."""
     output = source.with_name("out.npy")
     command = [sys.executable, "-m", "server.migrate", "--input", str(source), "--output", str(output)]
     started = time.perf_counter()

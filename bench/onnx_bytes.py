@@ -1,6 +1,7 @@
-"""Small ONNX graphs as bytes: the runtime's environment has no `onnx` package to write them with.
+"""Serialize small ONNX graphs without the `onnx` package, which the runtime environment does not have.
 
-ONNX files are protocol buffers: fields, each a key (number << 3 | kind) and a varint or a length with that many bytes.
+ONNX files are protocol buffers. A field is a key (number << 3 | wire type) followed by a varint, or by a length and
+that many bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,14 +44,14 @@ def model(
     outputs: Iterable[bytes],
     opset: int,
 ) -> bytes:
-    """Return a file of one graph, made of what the functions below return."""
+    """Serialize a model with one graph from parts that the functions below return."""
     parts = ((1, nodes), (2, [name.encode()]), (5, constants), (11, inputs), (12, outputs))
     graph = b"".join(_bytes(field, part) for field, written in parts for part in written)
     return _number(1, _IR_VERSION) + _bytes(8, _number(2, opset)) + _bytes(7, graph)
 
 
 def node(operator: str, inputs: Iterable[str], output: str, **attributes: int) -> bytes:
-    """Return a node with one output; its attributes are whole numbers."""
+    """Serialize a node with one output and integer attributes."""
     read = b"".join(_text(1, name) for name in inputs)
     set_ = b"".join(
         _bytes(5, _text(1, name) + _number(3, number) + _number(20, _INT_ATTRIBUTE))
@@ -60,13 +61,13 @@ def node(operator: str, inputs: Iterable[str], output: str, **attributes: int) -
 
 
 def tensor(name: str, array: NDArray[np.generic]) -> bytes:
-    """Return a constant."""
+    """Serialize an initializer."""
     dims = b"".join(_number(1, size) for size in array.shape)
     return dims + _number(2, _KINDS[array.dtype]) + _text(8, name) + _bytes(9, array.tobytes())
 
 
 def value(name: str, kind: int, shape: Sequence[str | int]) -> bytes:
-    """Return an input or output; an axis has a size or, where that is open, a name."""
+    """Serialize an input or output; a dynamic axis has a name instead of a size."""
     dims = (_text(2, size) if isinstance(size, str) else _number(1, size) for size in shape)
     typed = _number(1, kind) + _bytes(2, b"".join(_bytes(1, dim) for dim in dims))
     return _text(1, name) + _bytes(2, _bytes(1, typed))

@@ -1,13 +1,13 @@
-"""Where a built model's original weights are and what its configuration says. In the build environment."""
+"""Locate a built model's original weights and configuration. Runs in the build environment."""
 
 from bench import source
 from bench.contenders import Task
 
 
 def prepare(task: Task) -> dict[str, object]:
-    """Find the weights; returns `folder` and `config`, the model's own config.json.
+    """Return `folder`, the weights' folder, and `config`, the parsed config.json.
 
     Raises:
-        BuildError: they cannot be found.
+        BuildError: the weights cannot be found.
     """
     return source.described(source.snapshot(task))

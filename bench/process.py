@@ -1,4 +1,4 @@
-"""A worker as its parent sees it: questions with a time limit, and an end that always comes."""
+"""Run a worker process: requests with a timeout, and guaranteed termination."""
 
 import json
 import os
@@ -16,29 +16,29 @@ from typing import IO, Any, Self, cast
 ROOT = Path(__file__).resolve().parents[1]
 _GRACE_S = 2.0
 _CHUNK = 1 << 20
-# How long to wait until a worker's threads, which may spin after a run (OpenMP's do for 0.2 s), have gone to sleep.
+# Threads may spin after a run (OpenMP's for 0.2 s): the worker is idle once its CPU time is constant for a window.
 _QUIET_WINDOW_S = 0.04
 _QUIET_LIMIT_S = 0.5
 
 
 class WorkerError(Exception):
-    """A worker failed, died or hung; the message says which, and the last thing it said."""
+    """A worker failed, died or timed out; the message includes its last line of standard error."""
 
 
 class Worker:
-    """A process that answers questions, in one environment. A context manager.
+    """A child process that answers requests. A context manager.
 
-    `program` is the module to run, which speaks as `bench.conversation` does, and its arguments.
+    `program` is a module that uses `bench.conversation`, and its arguments.
     """
 
     def __init__(self, name: str, python: Path, program: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start the process; nothing is imported or loaded before the first question.
+        """Start the process; it loads nothing before the first request.
 
         Raises:
-            WorkerError: there is no such Python.
+            WorkerError: `python` cannot be started.
         """
         self.name = name
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         try:
             self._process = subprocess.Popen(
                 [str(python), "-m", *program],
@@ -57,10 +57,10 @@ class Worker:
         self._unread = b""
 
     def ask(self, op: str, timeout_s: float, **fields: object) -> dict[str, Any]:
-        """Send one request and wait for its answer.
+        """Send one request and return its response.
 
         Raises:
-            WorkerError: it answered with an error, died, or took longer than `timeout_s` and was killed.
+            WorkerError: the worker returned an error, died, or exceeded `timeout_s` and was killed.
         """
         self._send({"op": op, **fields})
         line = self._receive(op, time.monotonic() + timeout_s, timeout_s)
@@ -74,7 +74,7 @@ class Worker:
         return answer
 
     def settle(self) -> None:
-        """Wait until the worker uses no CPU any more, half a second at most."""
+        """Wait until the worker stops using CPU, for at most half a second."""
         limit = time.monotonic() + _QUIET_LIMIT_S
         before, now = -1, self._cpu_ticks()
         while before != now and time.monotonic() < limit:
@@ -82,7 +82,7 @@ class Worker:
             before, now = now, self._cpu_ticks()
 
     def close(self) -> None:
-        """End the process, politely and then not; a second call does nothing."""
+        """Close the worker's input and kill it if it does not exit within the grace period; idempotent."""
         with suppress(BrokenPipeError):
             self._requests.close()
         self._end(_GRACE_S)
@@ -90,7 +90,7 @@ class Worker:
         self._stderr.close()
 
     def kill(self) -> None:
-        """End the process and whatever it started, at once."""
+        """Kill the worker's process group."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

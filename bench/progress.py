@@ -1,4 +1,4 @@
-"""What a measurement shows while it lasts, on standard error: the tables on standard output stay clean."""
+"""Progress messages on standard error; standard output is for the tables."""
 
 import sys
 import time
@@ -9,19 +9,19 @@ _CLEAR = "\r\x1b[K"
 
 
 def say(line: str) -> None:
-    """Print one line at once."""
+    """Print one line and flush."""
     print(f"{_CLEAR if sys.stderr.isatty() else ''}{line}", file=sys.stderr, flush=True)
 
 
 def show(status: str) -> None:
-    """Replace the status line of a terminal; nothing where there is none."""
+    """Replace the terminal's status line; do nothing without a terminal."""
     if sys.stderr.isatty():
         print(f"{_CLEAR}  {status}", end="", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(label: str) -> Iterator[Callable[[str], None]]:
-    """Announce a step on a terminal, yield what shows its status, and print the seconds it took."""
+    """Announce a step, yield the function that shows its status, and print its duration."""
     started = time.monotonic()
     show(f"{label} …")
     yield show

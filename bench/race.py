@@ -1,4 +1,4 @@
-"""`python -m bench run`: our variants beside the plain export and the peers, all in turns on one machine."""
+"""`python -m bench run`: compare our variants with the plain export and with other libraries."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,24 +14,24 @@ from bench.subject import Subject
 from bench.workloads import Workload
 from build import texts
 
-# A full-size export, or a quantization with calibration, takes minutes.
+# Exporting or calibrating a full-size model takes minutes.
 _PREPARE_TIMEOUT_S = 3600.0
-# Of the project's texts, enough to see that a contender computes the model.
+# Every n-th of the project's texts: enough to check that a contender computes the same model.
 _EVERY = 24
 
 
 @dataclass
 class RaceOrigin:
-    """The original weights: their folder and configuration. Empty where they could not be found."""
+    """The folder and configuration of the original weights; empty if they were not found."""
 
     folder: str = ""
     config: dict[str, Any] = field(default_factory=dict)
 
 
 def run(subject: Subject, entries: Sequence[Entry], workloads: list[Workload], pace: RoundPace, source: str) -> Ranking:
-    """Race `entries` on `workloads`; `source` names the folder of the original weights, or is empty.
+    """Measure `entries` on `workloads`; `source` is the folder of the original weights, or empty.
 
-    A contender that cannot be installed, converted or loaded, or that fails, is left out with a word.
+    A contender that is not installed or that fails is listed in `skipped` with the reason.
     """
     described = host.describe()
     skipped: dict[str, str] = {}
@@ -50,10 +50,10 @@ def run(subject: Subject, entries: Sequence[Entry], workloads: list[Workload], p
 
 
 def contenders(subject: Subject, chosen: Sequence[str]) -> list[Entry]:
-    """Return the chosen contenders, ours first; all of them where none is chosen.
+    """Return the chosen contenders, ours first; all of them if `chosen` is empty.
 
     Raises:
-        ValueError: there is no contender of that name.
+        ValueError: a name is unknown.
     """
     known = {entry.name: entry for entry in (*catalog.ours(subject.precisions), *PEERS)}
     unknown = [name for name in chosen if name not in known]
@@ -63,7 +63,7 @@ def contenders(subject: Subject, chosen: Sequence[str]) -> list[Entry]:
 
 
 def _prepare_source(subject: Subject, entries: Sequence[Entry], source: str, skipped: dict[str, str]) -> RaceOrigin:
-    """Find the weights and export them plainly; without them all peers are skipped."""
+    """Find and export the original weights; without them, skip all peers."""
     try:
         return RaceOrigin(**_ask_prepare(subject, SOURCE, source))
     except WorkerError as error:
@@ -74,7 +74,7 @@ def _prepare_source(subject: Subject, entries: Sequence[Entry], source: str, ski
 
 
 def _prepare(subject: Subject, entry: Entry, origin: RaceOrigin, skipped: dict[str, str]) -> bool:
-    """Convert the model for one contender where it needs that; tell whether it can start."""
+    """Convert the model for one contender if it needs that; return whether it can start."""
     try:
         if entry.converted:
             _ask_prepare(subject, entry, origin.folder)
@@ -103,7 +103,7 @@ def _started(subject: Subject, entries: Sequence[Entry]) -> Iterator[Field]:
 
 
 def _load(contestants: Field, subject: Subject, standings: dict[str, Standing], origin: RaceOrigin) -> None:
-    """Load one after the other, so that no load slows another."""
+    """Load the contenders one at a time, so that loads do not compete."""
     for name, standing in standings.items():
         with progress.step(f"load {name}"):
             task = asdict(subject.task(standing.entry.precision, origin.folder))
@@ -114,12 +114,12 @@ def _load(contestants: Field, subject: Subject, standings: dict[str, Standing], 
 
 
 def _check_agreement(contestants: Field, subject: Subject, standings: dict[str, Standing]) -> str:
-    """Compare everyone's vectors of a few real texts with the reference's, whose name is returned."""
+    """Compare all contenders' vectors for a few real texts with the reference's; return the reference's name."""
     sequences = subject.encode(texts.read().items[::_EVERY])
     racing = [name for name in contestants.names() if standings[name].entry not in PEAKS]
     with progress.step("do all compute the same model?"):
-        found = {name: compare.embed(contestants, name, sequences, "agreement") for name in racing}
-    vectors = {name: rows for name, rows in found.items() if rows is not None}
+        embedded = {name: compare.embed(contestants, name, sequences, "agreement") for name in racing}
+    vectors = {name: rows for name, rows in embedded.items() if rows is not None}
     reference = REFERENCE if REFERENCE in vectors else next(iter(vectors), "")
     for name, rows in vectors.items():
         standings[name].agreement = float(fidelity.cosine(rows, vectors[reference]).mean())

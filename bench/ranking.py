@@ -1,4 +1,4 @@
-"""What `python -m bench run` found, and how it is shown: tables, JSON and a chart for each workload."""
+"""Results of `python -m bench run` as tables, JSON and a chart for each workload."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,9 +20,10 @@ _GIGA = 1e-9
 
 @dataclass
 class Standing:
-    """Everything measured of one contender. Memory in bytes, times in seconds.
+    """All measurements of one contender. Memory in bytes, times in seconds.
 
-    `agreement` is the mean cosine of its vectors to the reference's on real texts: that it computes the same model.
+    `agreement` is the mean cosine of its vectors to the reference's on real texts: it shows that both compute the same
+    model.
     """
 
     entry: Entry
@@ -35,18 +36,18 @@ class Standing:
     turns: dict[str, Turns] = field(default_factory=dict)
 
     def speed(self, workload: Workload) -> Spread | None:
-        """Useful tokens a second."""
+        """Return tokens a second, without padding."""
         done = self.turns.get(workload.name)
         return rate(done, workload.tokens) if done else None
 
 
 @dataclass
 class Ranking:
-    """One `Standing` for each contender that ran, a word on each that did not, and the machine's own limit.
+    """One `Standing` for each contender that ran, the reason for each that did not, and the machine's peak.
 
-    `peaks` has the turns of the two large matrix products, by kind and workload; `operations` is what the model's
-    linear layers compute for one token, None where its configuration is not known. `reference` names the contender
-    that all agreements are with, `against` the one that speeds are set against, if it ran.
+    `peaks` has the turns of the two large matrix products, by kind and workload. `operations` counts the linear layers'
+    operations per token, None if the configuration is unknown. `reference` names the contender for `agreement`,
+    `against` the requested baseline for speed-ups.
     """
 
     subject: Subject
@@ -61,11 +62,11 @@ class Ranking:
 
     @property
     def baseline(self) -> str:
-        """The contender that speeds are set against: the one asked for, or the first that ran."""
+        """The baseline of speed-ups: the requested contender, or the first that ran."""
         return self.against if self.against in self.standings else next(iter(self.standings), "")
 
     def json(self) -> dict[str, Any]:
-        """Every figure, raw ones included."""
+        """Return all figures, raw samples included."""
         return {
             "kind": "run",
             **self.subject.json(),
@@ -83,13 +84,13 @@ class Ranking:
         }
 
     def heading(self) -> str:
-        """What was measured, and on what."""
+        """Name the model, the machine and its peaks."""
         limits = [f"{kind} {number(speed * _GIGA)}" for kind in self.peaks if (speed := self.peak(kind))]
         machine = host.line(self.host, self.subject.threads)
         return f"{self.subject.manifest.name} on {machine}\nlarge matrix product, G operations/s: {', '.join(limits)}"
 
     def tables(self) -> list[Table]:
-        """Speed, its spread, the speed-up and the share of the limit, and what each contender is."""
+        """Return throughput, its range, speed-up, share of the peak, and a description of each contender."""
         base = self.baseline
         return [
             self._matrix("Useful tokens/s, median of the rounds", self._median),
@@ -103,22 +104,22 @@ class Ranking:
         ]
 
     def charts(self) -> dict[str, str]:
-        """A chart for each workload, as SVG, by the workload's name."""
+        """Return an SVG chart for each workload, by name."""
         return {workload.name: self._chart(workload) for workload in self.workloads}
 
     def speedup(self, standing: Standing, workload: Workload) -> float | None:
-        """How many times as fast as the baseline, round by round."""
+        """Return the speed-up over the baseline: the median of per-round ratios."""
         done = standing.turns.get(workload.name)
         base = self.standings[self.baseline].turns.get(workload.name)
         return speedup(done, base) if done and base else None
 
     def share(self, standing: Standing, workload: Workload) -> float | None:
-        """Share of the limit that the linear layers of the real tokens make use of."""
+        """Return the linear layers' operations a second, padding excluded, as a share of the peak."""
         speed, limit = standing.speed(workload), self.peak(standing.entry.limit)
         return speed.median * self.operations / limit if speed and limit and self.operations else None
 
     def peak(self, kind: str) -> float | None:
-        """Operations a second of the large matrix product in the fastest of its runs: a limit has no bad moments."""
+        """Return the peak operations a second: the large matrix product's fastest run."""
         runs = [seconds for turns in self.peaks.get(kind, {}).values() for turn in turns for seconds in turn]
         return OPERATIONS / min(runs) if runs else None
 
@@ -179,7 +180,7 @@ class Ranking:
 
 
 def no_peaks() -> dict[str, dict[str, Turns]]:
-    """An empty place for the turns of each large matrix product."""
+    """Return an empty table of turns for each large matrix product."""
     return {entry.precision: {} for entry in PEAKS}
 
 

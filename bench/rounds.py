@@ -1,4 +1,4 @@
-"""Taking turns: A B C, A B C, and so on, so that the machine's drift touches all contenders alike."""
+"""Interleave contenders (A B C, A B C, …) so that drift in the machine's speed affects all equally."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from bench.process import WorkerError
 from bench.workloads import Workload
 
-# One turn measures at least this long, in as many runs as that takes.
+# A turn repeats its run until this long has been measured, or TURN_RUNS runs.
 TURN_S = 0.25
 TURN_RUNS = 20
 TIMEOUT_S = 600.0
@@ -17,30 +17,30 @@ Turns = list[list[float]]
 
 
 class Runner(Protocol):
-    """What takes turns."""
+    """A worker that takes turns."""
 
     def ask(self, op: str, timeout_s: float, **fields: object) -> dict[str, Any]:
-        """Send a request, return the answer; raises WorkerError."""
+        """Send a request and return the response; raises WorkerError."""
         ...
 
     def settle(self) -> None:
-        """Wait until it is quiet."""
+        """Wait until the worker is idle."""
         ...
 
 
 @dataclass
 class Field:
-    """The contenders that are still in the race, and why the others are not."""
+    """The contenders still running, and why the others were dropped."""
 
     runners: Mapping[str, Runner]
     dropped: dict[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """Who is still in, in the order of turns."""
+        """Return the remaining contenders, in turn order."""
         return [name for name in self.runners if name not in self.dropped]
 
     def ask(self, name: str, op: str, timeout_s: float = TIMEOUT_S, **fields: object) -> dict[str, Any] | None:
-        """Ask one contender; one that fails is dropped and None is returned."""
+        """Send a request to one contender; on failure drop it and return None."""
         try:
             return self.runners[name].ask(op, timeout_s, **fields)
         except WorkerError as error:
@@ -52,7 +52,7 @@ class Field:
 class RoundPace:
     """How often each contender runs each workload.
 
-    After its first turn, one that has spent `seconds` on a workload gets no further turn in it.
+    A contender that has spent `seconds` on a workload takes no further turns in it.
     """
 
     rounds: int
@@ -60,7 +60,7 @@ class RoundPace:
 
 
 def turns(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
-    """Yield whose turn it is, with the number of the round: every contender once in each round, in one order."""
+    """Yield (round number, name): every contender once per round, in a fixed order."""
     for number in range(rounds):
         for name in names:
             yield number, name
@@ -69,9 +69,9 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
 def measure(
     contestants: Field, workload: Workload, pace: RoundPace, show: Callable[[str], None] = lambda _: None
 ) -> dict[str, Turns]:
-    """Let all contenders run one workload in turns; the seconds of each run, by contender and turn.
+    """Run one workload on all contenders in turns; return the seconds of each run, by contender and turn.
 
-    A contender that fails is dropped from `contestants`, and what it had measured is left out.
+    A contender that fails is dropped from `contestants` and from the result.
     """
     measured: dict[str, Turns] = {name: [] for name in contestants.names()}
     sequences = [list(sequence) for sequence in workload.sequences]

@@ -1,4 +1,4 @@
-"""The original weights of a built model, and its plain exports for those who run such. In the build environment."""
+"""Provide a built model's original weights and plain ONNX exports of them. Runs in the build environment."""
 
 import shutil
 from pathlib import Path
@@ -13,42 +13,42 @@ from build.sources import folder
 from build.sources.snapshot import Snapshot
 from server.model.artifact import read_manifest
 
-# What libraries want to see beside a graph.
+# Files that libraries expect next to the graph.
 _BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def prepare(task: Task) -> dict[str, object]:
-    """Find or fetch the source, and export it plainly in fp32 and stock dynamic int8, both kept under `task.cache`.
+    """Find or fetch the source; export it in fp32 and stock dynamic int8, cached under `task.cache`.
 
-    Returns `folder`, where the weights are, and `config`, the model's own config.json.
+    Returns `folder`, the weights' folder, and `config`, the parsed config.json.
 
     Raises:
         BuildError: the source cannot be found.
     """
-    found = snapshot(task)
+    original = snapshot(task)
     plain, int8 = Path(task.cache) / "plain-fp32", Path(task.cache) / "plain-int8"
     if not plain.is_dir():
         with cached.folder(plain) as staged:
-            export.run_optimum(found, staged)
+            export.run_optimum(original, staged)
             for name in _BESIDE:
-                if (found.folder / name).is_file():
-                    shutil.copyfile(found.folder / name, staged / name)
+                if (original.folder / name).is_file():
+                    shutil.copyfile(original.folder / name, staged / name)
     if not int8.is_dir():
         with cached.folder(int8) as staged:
             quantize_dynamic(plain / "model.onnx", staged / "model.onnx", weight_type=QuantType.QInt8)
-    return described(found)
+    return described(original)
 
 
-def described(found: Snapshot) -> dict[str, object]:
-    """Return `folder`, where the weights are, and `config`, the model's own config.json."""
-    return {"folder": str(found.folder.resolve()), "config": found.json("config.json")}
+def described(original: Snapshot) -> dict[str, object]:
+    """Return `folder`, the weights' folder, and `config`, the parsed config.json."""
+    return {"folder": str(original.folder.resolve()), "config": original.json("config.json")}
 
 
 def snapshot(task: Task) -> Snapshot:
-    """Read the original weights, from `task.source` or from where the build took or kept them.
+    """Read the original weights from `task.source`, or else from the build's cache or origin.
 
     Raises:
-        BuildError: they cannot be found.
+        BuildError: the weights cannot be found.
     """
     if task.source:
         return folder.read(Path(task.source))

@@ -1,4 +1,4 @@
-"""The model that is measured: what its manifest says, and what a worker needs to know to load a variant."""
+"""The model under test: its manifest, and the task that tells a worker how to load a variant."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ _CUDA = "-cuda"
 
 @dataclass(frozen=True)
 class Subject:
-    """A built model and the number of threads that every contender gets."""
+    """A built model and the number of threads for every contender."""
 
     manifest: Manifest
     models_dir: Path
@@ -26,35 +26,35 @@ class Subject:
 
     @property
     def precisions(self) -> list[Precision]:
-        """The precisions it was built in, the most exact first."""
+        """The precisions it was built in, most exact first."""
         return [precision for precision in PRECISIONS if precision in self.manifest.variants]
 
     @property
     def on_cuda(self) -> list[VariantName]:
-        """Its graphs for CUDA alone, the most exact first."""
+        """Its CUDA-only graphs, most exact first."""
         return [name for name in FOR_CUDA.values() if name in self.manifest.variants]
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens in one run of our variants: enough for full speed on any CPU."""
+        """Maximum tokens per run of our variants: enough for full speed on any CPU."""
         return max(BATCH_TOKENS, self.manifest.max_tokens)
 
     @property
     def cache(self) -> Path:
-        """Where conversions for the peers are kept, anew for another revision."""
+        """Folder for the peers' converted models; separate for each source revision."""
         return ROOT / ".cache" / "bench" / f"{self.manifest.name}-{self.manifest.source.revision[:19]}"
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The tokens that workloads are made of."""
+        """Token ids for synthetic workloads."""
         return workloads.read_vocabulary(self._tokenizer_path)
 
     def words(self, most: int) -> list[str]:
-        """Words of which texts can be made, one token each."""
+        """Return at most `most` one-token words for synthetic texts."""
         return workloads.read_words(self._tokenizer_path, most)
 
     def task(self, variant: str, source: str = "") -> Task:
-        """What a worker needs to load this model in a variant; `source` is the folder of the original weights."""
+        """Return the task for loading a variant; `source` is the folder of the original weights."""
         return Task(
             model=self.manifest.name,
             precision=variant.removesuffix(_CUDA),
@@ -69,7 +69,7 @@ class Subject:
         )
 
     def json(self) -> dict[str, Any]:
-        """What a report says of it."""
+        """Return the model's entry in a report."""
         source = self.manifest.source
         return {
             "model": self.manifest.name,
@@ -79,17 +79,17 @@ class Subject:
         }
 
     def workloads(self, names: tuple[str, ...]) -> list[Workload]:
-        """Make the named workloads, leaving out those with texts longer than the model reads."""
+        """Return the named workloads, without those longer than the model's maximum."""
         made = workloads.make(names, self.vocabulary)
         return [workload for workload in made if workload.longest <= self.manifest.max_tokens]
 
     def largest_batch(self) -> list[list[int]]:
-        """Texts of the greatest length that fill the server's largest batch."""
+        """Return the largest batch: texts of maximum length that fill `batch_tokens`."""
         token = self.vocabulary.ordinary[0]
         return [[token] * self.manifest.max_tokens] * (self.batch_tokens // self.manifest.max_tokens)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of texts, as the server makes them."""
+        """Tokenize texts as the server does."""
         tokenizer = Tokenizer(self._tokenizer_path, self.manifest.max_tokens)
         return [encoded.ids for encoded in tokenizer.encode(texts)]
 
@@ -102,6 +102,6 @@ def open_subject(models_dir: Path, model: str, threads: int) -> Subject:
     """Read the manifest of a built model.
 
     Raises:
-        StartError: it has not been built.
+        StartError: the model has not been built.
     """
     return Subject(read_manifest(models_dir, model), models_dir.resolve(), threads)

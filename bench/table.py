@@ -1,4 +1,4 @@
-"""Tables for a terminal and for markdown."""
+"""Format tables as plain text or markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,33 +8,33 @@ ABSENT = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """A title, column names, and rows of as many cells; the first column names the row."""
+    """A title, column names, and rows of cells; the first column is the row's name."""
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def text(self) -> str:
-        """Lay out in aligned columns: names to the left, figures to the right."""
+        """Format with aligned columns: names left, figures right."""
         lines = [self.header, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
         laid = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
         return "\n".join([self.title, *(f"  {line}" for line in laid)])
 
     def markdown(self) -> str:
-        """Lay out as a markdown table under a bold title."""
+        """Format as a markdown table under a bold title."""
         marks = ["---", *("---:" for _ in self.header[1:])]
         lines = [f"| {' | '.join(cells)} |" for cells in (self.header, marks, *self.rows)]
         return "\n".join([f"**{self.title}**", "", *lines])
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Write a number with thousands separated; a dash where there is none."""
+    """Format a number with thousands separators, or a dash for None."""
     return ABSENT if value is None else f"{value:,.{digits}f}"
 
 
 def mega(size: int | None) -> str:
-    """Write bytes in millions; a dash where they are not known."""
+    """Format bytes in megabytes, or a dash for None."""
     return number(size / 1e6 if size is not None else None)
 
 

@@ -1,8 +1,8 @@
-"""`python -m bench.worker MODULE`: hold one contender and obey the parent, one JSON object a line.
+"""`python -m bench.worker MODULE`: run one contender on behalf of the parent process.
 
-Requests come on standard input: `{"op": "load", "task": {...}}`, then `{"op": "run", ...}` and so on; each gets one
-line on standard output, the answer or `{"error": "..."}`. End of input ends the process. Runs in any environment that
-has numpy and what MODULE imports.
+Requests arrive on standard input, one JSON object per line: `{"op": "load", "task": {...}}`, then `{"op": "run", ...}`
+and so on. Each gets one line on standard output: the response or `{"error": "..."}`. End of input ends the process.
+Needs only numpy and what MODULE imports.
 """
 
 import base64
@@ -20,12 +20,12 @@ from bench.contenders import Contender, Task
 from bench.conversation import Answer, converse
 from server.system.machine import resident_bytes
 
-# A run that is shorter than this is run once before it is timed: others have used the caches since.
+# A run shorter than this is preceded by an untimed one, because other contenders have evicted its caches.
 SETTLE_S = 1.0
 
 
 class Session:
-    """One worker's conversation: the module, and the contender once it is loaded."""
+    """Request handlers: the module, and the contender once it is loaded."""
 
     def __init__(self, module: str) -> None:
         self._module = importlib.import_module(module)
@@ -33,7 +33,7 @@ class Session:
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Answer]]:
-        """What the parent can ask."""
+        """Operations by name."""
         return {
             "prepare": self.prepare,
             "load": self.load,
@@ -43,12 +43,12 @@ class Session:
         }
 
     def prepare(self, task: dict[str, Any]) -> Answer:
-        """Convert the model where the module needs that."""
+        """Convert the model if the module needs that."""
         prepare = getattr(self._module, "prepare", None)
         return (prepare(Task(**task)) or {}) if prepare else {}
 
     def load(self, task: dict[str, Any]) -> Answer:
-        """Load the contender; the answer has seconds, memory in bytes, versions and notes."""
+        """Load the contender; return seconds, memory in bytes, versions and notes."""
         started = time.perf_counter()
         self._contender = self._module.load(Task(**task))
         seconds = time.perf_counter() - started
@@ -56,7 +56,7 @@ class Session:
         return {"seconds": seconds, "versions": versions, "notes": self._loaded.notes(), **self.memory()}
 
     def run(self, sequences: list[list[int]], seconds: float, most: int) -> Answer:
-        """Run until `seconds` have been measured or `most` runs; the answer has the seconds of each."""
+        """Run until `seconds` have been measured, at most `most` times; return the seconds of each run."""
         first = _timed(self._loaded, sequences)
         if first >= max(seconds, SETTLE_S):
             return {"seconds": [first]}
@@ -66,12 +66,12 @@ class Session:
         return {"seconds": measured}
 
     def embed(self, sequences: list[list[int]]) -> Answer:
-        """Compute vectors; the answer has their shape and their float32 bytes in base64."""
+        """Compute vectors; return their shape and their float32 bytes in base64."""
         vectors = np.ascontiguousarray(self._loaded.run(sequences), np.float32)
         return {"shape": vectors.shape, "vectors": base64.b64encode(vectors.tobytes()).decode("ascii")}
 
     def memory(self) -> Answer:
-        """Measure the process: resident bytes now, and the most it ever had."""
+        """Return the process's resident bytes, current and peak."""
         return {"resident": resident_bytes(), "peak": _peak_bytes()}
 
     @property
@@ -82,7 +82,7 @@ class Session:
 
 
 def main() -> int:
-    """Serve the parent until it closes the input."""
+    """Serve requests until the parent closes standard input."""
     return converse(lambda: Session(sys.argv[1]))
 
 

@@ -1,4 +1,4 @@
-"""What the contenders compute: token ids, random but the same for everyone and in every run."""
+"""Deterministic random workloads of token ids."""
 
 import math
 import random
@@ -15,7 +15,7 @@ SHORTEST = 4
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The special tokens around a text, and the ids of all other tokens."""
+    """The special tokens around a text, and all other token ids."""
 
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
@@ -24,7 +24,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Shape:
-    """How many texts, and how many tokens each has, special tokens included."""
+    """Number of texts and tokens in each, special tokens included."""
 
     name: str
     title: str
@@ -33,7 +33,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Workload:
-    """Texts that are handed over in one call, as token ids."""
+    """Token ids of the texts of one call."""
 
     name: str
     title: str
@@ -41,24 +41,24 @@ class Workload:
 
     @property
     def tokens(self) -> int:
-        """Real tokens in all: what a contender is paid for, whatever it pads them to."""
+        """Total tokens, without padding."""
         return sum(map(len, self.sequences))
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest text."""
+        """Tokens in the longest text."""
         return max(map(len, self.sequences))
 
     def json(self) -> dict[str, object]:
-        """What a reader of the report needs to know of it."""
+        """Return the workload's entry in a report."""
         return {"title": self.title, "texts": len(self.sequences), "tokens": self.tokens, "longest": self.longest}
 
 
 def lognormal_lengths(count: int, total: int, longest: int) -> list[int]:
-    """Lengths that sum to `total`: evenly spaced quantiles of a log-normal distribution, the greatest `longest`.
+    """Return lengths that sum to `total`: quantiles of a log-normal distribution whose maximum is `longest`.
 
     Raises:
-        ValueError: no such distribution: the mean is not between SHORTEST and `longest`.
+        ValueError: the mean is not between SHORTEST and `longest`.
     """
     if not SHORTEST * count <= total <= longest * count:
         raise ValueError(f"{count} texts of at most {longest} tokens cannot have {total} tokens in all")
@@ -75,7 +75,7 @@ def lognormal_lengths(count: int, total: int, longest: int) -> list[int]:
 
 
 def _rounded(lengths: list[float], total: int) -> list[int]:
-    """Whole numbers with this sum: those nearest to the next whole number are rounded up."""
+    """Round to integers that sum to `total`, rounding up those with the largest fractions."""
     whole = [math.floor(length) for length in lengths]
     nearest = sorted(range(len(lengths)), key=lambda place: whole[place] - lengths[place])
     for place in nearest[: total - sum(whole)]:
@@ -96,10 +96,10 @@ NAMES = tuple(shape.name for shape in SHAPES)
 
 
 def make(names: Iterable[str], vocabulary: Vocabulary) -> list[Workload]:
-    """Fill the named shapes with tokens: the same ids for the same vocabulary, whichever shapes are chosen.
+    """Fill the named shapes with tokens; a shape's ids depend only on the vocabulary.
 
     Raises:
-        KeyError: there is no such shape.
+        KeyError: no shape has that name.
     """
     shapes = {shape.name: shape for shape in SHAPES}
     return [fill(shapes[name], vocabulary) for name in names]
@@ -118,29 +118,29 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 
 def read_words(path: Path, most: int) -> list[str]:
-    """Read words in plain letters, each of them one token, from a `tokenizer.json`: at most `most`, the same each time.
+    """Read at most `most` one-token words of ASCII letters from a `tokenizer.json`; deterministic.
 
     Raises:
-        ValueError: the vocabulary holds none.
+        ValueError: the vocabulary has none.
     """
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     known = sorted(token for token in tokenizer.get_vocab() if token.isascii() and token.isalpha())
-    random.Random(SEED).shuffle(known)  # noqa: S311 - no secret hangs on it
+    random.Random(SEED).shuffle(known)  # noqa: S311 - not security-relevant
     alone = len(tokenizer.encode("").ids) + 1
-    # Some tokens only ever follow others, or are split before the vocabulary is asked.
+    # Some tokens only occur within words, or are split by the pre-tokenizer.
     encoded = tokenizer.encode_batch(known[: 2 * most])
-    words = [word for word, found in zip(known, encoded, strict=False) if len(found.ids) == alone]
+    words = [word for word, encoding in zip(known, encoded, strict=False) if len(encoding.ids) == alone]
     if not words:
         raise ValueError(f"{path} holds no word of plain letters, so no texts can be made")
     return words[:most]
 
 
 def fill(shape: Shape, vocabulary: Vocabulary) -> Workload:
-    """Fill a shape with tokens: the same ids for the same vocabulary."""
-    # Python promises that random() with one seed gives one sequence, in every version.
-    source = random.Random(f"{SEED} {shape.name}")  # noqa: S311 - no secret hangs on it
+    """Fill a shape with tokens, deterministically for a vocabulary."""
+    # Only `random()` is reproducible for a seed across Python versions.
+    source = random.Random(f"{SEED} {shape.name}")  # noqa: S311 - not security-relevant
     lengths = list(shape.lengths)
     source.shuffle(lengths)
     return Workload(shape.name, shape.title, tuple(_text(length, vocabulary, source) for length in lengths))

@@ -1,8 +1,8 @@
-"""The contenders: one module each, run by `bench.worker` in the environment that has what the module imports.
+"""The contenders: one module each, run by `bench.worker` in the module's own Python environment.
 
-A module has `load(task)`, which returns a `Contender`; `PACKAGES`, whose versions the report names; and, where its
-model must be converted first, `prepare(task)`, which is called once, in a process of its own, and keeps the result
-under `task.cache`.
+A module defines `load(task)`, which returns a `Contender`; `PACKAGES`, the packages whose versions are reported; and,
+if the model must be converted first, `prepare(task)`, which runs once in a separate process and stores its output under
+`task.cache`.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Task:
-    """What to load and how: it travels to the worker as JSON, so all fields are plain.
+    """What to load and how; sent to the worker as JSON, so all fields are JSON types.
 
-    `precision` is the contender's; `source` is the folder of the original weights; `cache` keeps conversions;
-    `batch_tokens` is the server's own limit of a batch; `device` is cpu or cuda, for those that know both.
+    `precision` is the contender's; `source` is the folder of the original weights; `cache` is the folder for converted
+    models; `batch_tokens` is the server's batch limit; `device` is cpu or cuda.
     """
 
     model: str
@@ -36,12 +36,12 @@ class Task:
 
 
 class Contender(Protocol):
-    """A model that is ready to compute."""
+    """A loaded model."""
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Return unit vectors [len(sequences), dimension] of token ids, special tokens included. Blocking."""
+        """Return unit vectors [len(sequences), dimension] for token ids, special tokens included. Blocking."""
         ...
 
     def notes(self) -> dict[str, Any]:
-        """What the report should say of how it runs, such as a precision that the library chose."""
+        """Return run-time details for the report, such as a precision that the library chose."""
         ...

@@ -1,4 +1,4 @@
-"""CTranslate2 in int8: one call with all texts, which it computes without padding."""
+"""CTranslate2 in int8: one call with all texts, computed without padding."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,19 +17,19 @@ _FOLDER = "ctranslate2-{}"
 
 
 class Ctranslate2Model:
-    """An encoder; pooling and normalisation in numpy."""
+    """A CTranslate2 encoder; pooling and normalisation in numpy."""
 
     def __init__(self, encoder: ctranslate2.Encoder, pooling: str) -> None:
         self._encoder = encoder
         self._pooling = pooling
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Compute unit vectors of one batch."""
+        """Return unit vectors for one batch."""
         hidden = self._encoder.forward_batch([list(sequence) for sequence in sequences]).last_hidden_state
         return pool(np.array(hidden), pad(sequences)[1], self._pooling)
 
     def notes(self) -> dict[str, Any]:
-        """What it computes in."""
+        """Return the compute type."""
         return {"compute_type": self._encoder.compute_type}
 
 
@@ -38,7 +38,7 @@ def prepare(task: Task) -> None:
     folder = Path(task.cache) / _FOLDER.format(task.precision)
     if not folder.is_dir():
         with cached.folder(folder) as staged:
-            # The converter wants to make its folder itself.
+            # The converter refuses an existing output folder.
             TransformersConverter(task.source).convert(str(staged / "model"), quantization=task.precision)
 
 

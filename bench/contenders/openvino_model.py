@@ -1,4 +1,4 @@
-"""OpenVINO on optimum's export: int8 by NNCF's post-training quantization, or the fp32 graph in bf16."""
+"""OpenVINO on optimum's export: int8 from NNCF's post-training quantization, or the fp32 graph run in bf16."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ from build import texts
 PACKAGES = ("openvino", "nncf")
 _EXPORT = "plain-fp32/model.onnx"
 _INT8 = "openvino-int8"
-# NNCF's own default number of calibration samples.
+# NNCF's default.
 _CALIBRATION_TEXTS = 300
 _CALIBRATION_TOKENS = 512
 
 
 class OpenvinoModel:
-    """A compiled model on one padded batch; pooling and normalisation in numpy."""
+    """A compiled model; pooling and normalisation in numpy."""
 
     def __init__(self, model: openvino.CompiledModel, pooling: str) -> None:
         self._model = model
@@ -31,18 +31,18 @@ class OpenvinoModel:
         self._request = model.create_infer_request()
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Compute unit vectors of one padded batch."""
+        """Return unit vectors for one padded batch."""
         inputs = _inputs(self._model, sequences)
         hidden = self._request.infer(inputs, share_inputs=True, share_outputs=True)[0]
         return pool(hidden, inputs["attention_mask"], self._pooling)
 
     def notes(self) -> dict[str, Any]:
-        """What the library decided to compute in, where the graph does not say int8."""
+        """Return the inference precision that OpenVINO chose."""
         return {"inference_precision": str(self._model.get_property("INFERENCE_PRECISION_HINT"))}
 
 
 def prepare(task: Task) -> None:
-    """Quantize with NNCF, calibrated on the project's texts; nothing to do for bf16."""
+    """Quantize to int8 with NNCF, calibrated on the project's texts; do nothing for bf16."""
     folder = Path(task.cache) / _INT8
     if task.precision != "int8" or folder.is_dir():
         return
@@ -62,7 +62,7 @@ def prepare(task: Task) -> None:
 
 
 def load(task: Task) -> OpenvinoModel:
-    """Compile for the CPU, tuned for one caller at a time."""
+    """Compile for the CPU, optimized for latency."""
     int8 = task.precision == "int8"
     settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": task.threads, "PERFORMANCE_HINT": "LATENCY"}
     settings |= {} if int8 else {"INFERENCE_PRECISION_HINT": task.precision}

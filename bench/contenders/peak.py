@@ -1,4 +1,4 @@
-"""The machine's own limit: one large matrix product in ONNX Runtime, in fp32, fp16 or uint8 times int8."""
+"""The machine's peak: one large matrix product in ONNX Runtime, in fp32, fp16 or uint8 times int8."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from server.inference.device import PROVIDERS, DeviceName, detect
 PACKAGES = ("onnxruntime",)
 ROWS, INNER, COLUMNS = 1024, 1024, 4096
 OPERATIONS = 2 * ROWS * INNER * COLUMNS
-# A GPU is filled by more.
+# Large enough to saturate a GPU.
 LARGE = 8192
 _SEED = 1
 
@@ -22,25 +22,25 @@ Shape = tuple[int, int, int]
 
 
 class Peak:
-    """One matrix product; what it is asked to embed plays no part."""
+    """One matrix product, whatever the input."""
 
     def __init__(self, multiply: Callable[[], None], shape: Shape) -> None:
         self._multiply = multiply
         self._shape = shape
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Multiply once. Returns no vectors, [len(sequences), 0]."""
+        """Multiply once; return an empty array [len(sequences), 0]."""
         self._multiply()
         return np.empty((len(sequences), 0), np.float32)
 
     def notes(self) -> dict[str, Any]:
-        """What is multiplied, and the additions and multiplications of it."""
+        """Return the shape of the product and its number of additions and multiplications."""
         rows, inner, columns = self._shape
         return {"rows": rows, "inner": inner, "columns": columns, "operations": 2 * rows * inner * columns}
 
 
 def load(task: Task) -> Peak:
-    """Make the graph of `task.precision` (fp32, fp16 or int8) on `task.device` with random numbers in it."""
+    """Load a product of random matrices in `task.precision` (fp32, fp16 or int8) on `task.device`."""
     shape = (LARGE, LARGE, LARGE) if task.device == "cuda" else (ROWS, INNER, COLUMNS)
     operator, left, right = _factors(task.precision, shape)
     graph = onnx_bytes.product(operator, left.dtype, right)
@@ -65,7 +65,7 @@ def _factors(precision: str, shape: Shape) -> tuple[str, NDArray[np.generic], ND
 
 
 def _bound(session: Any, left: NDArray[np.generic]) -> Callable[[], None]:  # noqa: ANN401 - onnxruntime is untyped
-    """The product with its input and its result on the GPU: nothing is copied while it is timed."""
+    """Bind input and output on the GPU, so that no copies are timed."""
     binding = session.io_binding()
     binding.bind_ortvalue_input("left", onnxruntime.OrtValue.ortvalue_from_numpy(left, "cuda", 0))
     binding.bind_output("out", "cuda", 0)

@@ -1,4 +1,4 @@
-"""ONNX Runtime as most projects use it: optimum's export, one padded batch, fp32 or stock dynamic int8."""
+"""ONNX Runtime as commonly used: optimum's export on one padded batch, in fp32 or stock dynamic int8."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ PACKAGES = ("onnxruntime",)
 
 
 class PlainExport:
-    """A session on the plain graph; pooling and normalisation in numpy."""
+    """A session on the exported graph; pooling and normalisation in numpy."""
 
     def __init__(self, session: onnxruntime.InferenceSession, pooling: str) -> None:
         self._session = session
@@ -22,19 +22,19 @@ class PlainExport:
         self._inputs = [node.name for node in session.get_inputs()]
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Compute unit vectors of one padded batch."""
+        """Return unit vectors for one padded batch."""
         ids, mask = pad(sequences)
         known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         hidden = self._session.run(None, {name: known[name] for name in self._inputs})[0]
         return pool(np.asarray(hidden), mask, self._pooling)
 
     def notes(self) -> dict[str, Any]:
-        """Nothing beyond the versions."""
+        """Return no details."""
         return {}
 
 
 def load(task: Task) -> PlainExport:
-    """Open what `bench.source` exported."""
+    """Load the export made by `bench.source`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = task.threads
     options.log_severity_level = 3

@@ -1,4 +1,4 @@
-"""PyTorch in sentence-transformers' own pipeline: batches sorted by length, each padded to its longest."""
+"""PyTorch through sentence-transformers: batches sorted by length, each padded to its longest text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from bench.contenders import Task, Vectors
 from bench.contenders.padding import pad
 
 PACKAGES = ("torch", "sentence-transformers")
-# sentence-transformers' default batch size; a GPU is given what serves it better.
+# 32 is sentence-transformers' default; a GPU needs larger batches.
 BATCH = {"cpu": 32, "cuda": 128}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchModel:
-    """The source model itself, from token ids to sentence embeddings."""
+    """The source model, from token ids to sentence embeddings."""
 
     def __init__(self, model: SentenceTransformer, dimension: int, device: str) -> None:
         self._model = model
@@ -25,7 +25,7 @@ class TorchModel:
         self._dimension = dimension
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Compute the model's vectors, longest texts first, as `SentenceTransformer.encode` does after tokenizing."""
+        """Return the vectors, computed longest text first, as `SentenceTransformer.encode` does after tokenizing."""
         order = sorted(range(len(sequences)), key=lambda place: -len(sequences[place]))
         vectors = np.empty((len(sequences), self._dimension), np.float32)
         for start in range(0, len(order), BATCH[self._device]):
@@ -42,7 +42,7 @@ class TorchModel:
             return self._model(features)["sentence_embedding"].float().cpu().numpy()
 
     def notes(self) -> dict[str, Any]:
-        """How attention is computed."""
+        """Return the attention implementation and the batch size."""
         return {
             "attention": self._model[0].auto_model.config._attn_implementation,
             "batch": BATCH[self._device],

@@ -1,4 +1,4 @@
-"""A variant of ours, opened and run as the server does it."""
+"""One of our variants, loaded and run as in the server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,30 +14,30 @@ PACKAGES = ("onnxruntime",)
 
 
 class VariantContender:
-    """The server's own engine on one built file."""
+    """The server's engine on one built variant."""
 
     def __init__(self, engine: OnnxEngine) -> None:
         self._engine = engine
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Compute unit vectors; the engine divides the call into runs itself."""
+        """Return unit vectors; the engine splits the call into runs."""
         return self._engine.embed(sequences)
 
     def notes(self) -> dict[str, Any]:
-        """On a GPU, how many nodes the CPU computes for it, and what the server would print of its use."""
+        """Return, on a GPU, the number of nodes placed on the CPU and the engine's report."""
         told = list(self._engine.report())
         return {"nodes_on_cpu": self._engine.nodes_on_cpu, "report": told} if told else {}
 
 
 def load(task: Task) -> VariantContender:
-    """Check the hashes and open the session.
+    """Verify the hashes and open the session.
 
     Raises:
-        StartError: the variant is not built, or a file is not what the manifest says.
+        StartError: the variant is not built, or a file does not match the manifest.
     """
     device = cast(DeviceName, task.device)
     if device == "cuda":
-        detect("cuda", None)  # finds NVIDIA's libraries, or says what is missing
+        detect("cuda", None)  # loads NVIDIA's libraries, or raises with what is missing
     precision = cast(Precision, task.precision)
     artifact = open_artifact(Path(task.models_dir), task.model, precision, cuda=device == "cuda")
     resources = Resources(device, task.threads, task.batch_tokens, artifact.variant.packed)

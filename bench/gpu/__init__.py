@@ -1,4 +1,4 @@
-"""`python -m bench gpu`: one variant on one device beside the matrix rate, torch, the CPU's fp32, and over HTTP.
+"""`python -m bench gpu`: measure one variant on a GPU against peak, torch and fp32 on CPU, and over HTTP.
 
-Made for a GPU. It runs on the CPU too, on any model, where its figures say nothing but that it works.
+It also runs on the CPU, as a functional check; the figures are then not meaningful.
 """

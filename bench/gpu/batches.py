@@ -1,4 +1,4 @@
-"""What a GPU is given to compute, and how much of it is useful."""
+"""Batches for the GPU benchmark, and their useful operations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from bench import limit, workloads
 from bench.workloads import Shape, Vocabulary, Workload
 
-# Texts of each batch: enough to fill a GPU, or to show on a CPU that all of this works.
+# Texts per batch: enough to saturate a GPU; few on the CPU, which only checks that the benchmark works.
 TEXTS = {"cuda": 128, "cpu": 4}
-# The mean length of mixed texts, as a share of the longest: most are short, some are as long as can be.
+# Mean length of mixed texts as a share of the longest.
 MEAN = 0.25
 
 
 def make(vocabulary: Vocabulary, longest: int, device: str) -> list[Workload]:
-    """Batches of 128 tokens, of 512, and of mixed length; no text is longer than the model reads."""
+    """Return batches of 128 tokens, 512 tokens and mixed length, within the model's maximum."""
     texts = TEXTS[device]
     medium, long = min(128, longest), min(512, longest)
     total = max(round(MEAN * long), workloads.SHORTEST) * 2 * texts
@@ -27,9 +27,9 @@ def make(vocabulary: Vocabulary, longest: int, device: str) -> list[Workload]:
 
 
 def operations(workload: Workload, config: Mapping[str, Any]) -> int:
-    """Useful additions and multiplications: the linear layers' for each token, attention's for each pair of a text's.
+    """Return useful additions and multiplications: linear layers per token, attention per pair of a text's tokens.
 
-    Padding does not count, whoever computes it; nor does what the last layer computes for no one.
+    Padding does not count, even where a contender computes it.
     """
     pairs = sum(len(sequence) ** 2 for sequence in workload.sequences)
     return workload.tokens * limit.operations_per_token(config) + pairs * limit.operations_per_pair(config)

@@ -1,4 +1,4 @@
-"""`python -m bench.gpu.instant`: the server with an engine that takes no time, so that all else shows."""
+"""`python -m bench.gpu.instant`: the server with a no-op engine, to measure everything else."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _MOST_TEXTS = 4096
 
 
 class InstantEngine:
-    """Answers with random unit vectors of the model's dimension, always the same for the same place in a batch."""
+    """Returns precomputed random unit vectors of the model's dimension, one per position in the batch."""
 
     nodes_on_cpu = 0
 
@@ -26,19 +26,19 @@ class InstantEngine:
         self._vectors: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def report(self) -> Iterator[str]:
-        """Nothing is used."""
+        """Report nothing."""
         return iter(())
 
     def embed(self, sequences: Sequence[Tokens]) -> Vectors:
-        """Return vectors of shape [len(sequences), dimension]."""
+        """Return unit vectors [len(sequences), dimension]."""
         return self._vectors[np.arange(len(sequences)) % _MOST_TEXTS]
 
 
 def main() -> int:
-    """Serve."""
+    """Run the server with the no-op engine."""
     settings: dict[str, Any] = vars(startup)
     settings["OnnxEngine"] = InstantEngine
-    return serve([], {**os.environ, "STREAMS": "1"})  # as a GPU has
+    return serve([], {**os.environ, "STREAMS": "1"})  # as on a GPU
 
 
 if __name__ == "__main__":

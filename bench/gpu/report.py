@@ -1,4 +1,4 @@
-"""What was found, and how it is shown: verdicts, tables, JSON and a chart."""
+"""Results of the GPU benchmark as verdicts, tables, JSON and a chart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +17,7 @@ from bench.table import ABSENT, Table, number
 from bench.workloads import Workload
 
 OURS, PEAK, TORCH = "ours", "matrix product", "torch"
-# What is asked on a GPU, at BGE-large's size.
+# Targets for a GPU and a model of BGE-large's size.
 LEAST_COSINE, SHARE, TIMES_TORCH, HTTP_SHARE, READY_S = 0.9999, 0.45, 2.0, 0.85, 15.0
 _SHARED = ("long", "mixed")
 _TERA, _MS, _MICRO = 1e-12, 1e3, 1e6
@@ -25,7 +25,7 @@ _TERA, _MS, _MICRO = 1e-12, 1e3, 1e6
 
 @dataclass(frozen=True)
 class Served:
-    """One load on the server, and the bare engine's tokens a second on the same texts."""
+    """One load on the server, and the bare engine's tokens/s on the same texts."""
 
     name: str
     run: Run
@@ -33,13 +33,13 @@ class Served:
 
     @property
     def share(self) -> float:
-        """The server's tokens a second over the engine's."""
+        """The server's tokens/s as a share of the engine's."""
         return self.run.loads[0].tokens_per_s / self.engine
 
 
 @dataclass
 class GpuReport:
-    """Everything measured. `turns` has the seconds of each run, by contender and batch."""
+    """All measurements. `turns` has the seconds of each run, by contender and batch."""
 
     subject: Subject
     host: dict[str, object]
@@ -57,70 +57,70 @@ class GpuReport:
     ceiling: list[Served] = field(default_factory=list)
 
     def heading(self) -> str:
-        """What was measured, and on what."""
+        """Name the model, the device and the host."""
         name = f"{self.subject.manifest.name}, {self.precision} on {self.device}"
         told = "\n".join(self.notes.get(OURS, {}).get("report", []))
         return "\n".join(filter(None, [name, host.line(self.host, self.subject.threads), told]))
 
     def speed(self, name: str, load: Workload) -> Spread | None:
-        """Useful tokens a second."""
+        """Return tokens a second, without padding."""
         turns = self.turns.get(name, {}).get(load.name)
         return rate(turns, load.tokens) if turns else None
 
     def flops(self, load: Workload) -> float | None:
-        """Our useful operations a second; None where the model's configuration is not known."""
+        """Return our useful operations a second; None if the model's configuration is unknown."""
         turns = self.turns[OURS].get(load.name)
         return rate(turns, batches.operations(load, self.config)).median if turns and self.config else None
 
     def matrix_rate(self, load: Workload) -> float | None:
-        """Operations a second of the large product that took turns with this batch."""
+        """Return the large matrix product's operations a second, from the rounds of this batch."""
         turns = self.turns.get(PEAK, {}).get(load.name)
         return rate(turns, self.notes[PEAK]["operations"]).median if turns else None
 
     def share(self, load: Workload) -> float | None:
-        """Our useful operations over the matrix product's."""
+        """Return our useful operations a second as a share of the matrix product's."""
         ours, limit = self.flops(load), self.matrix_rate(load)
         return ours / limit if ours and limit else None
 
     def times_torch(self, load: Workload) -> float | None:
-        """How many times as fast as torch, round by round."""
+        """Return the speed-up over torch: the median of per-round ratios."""
         torch = self.turns.get(TORCH, {}).get(load.name)
         return speedup(self.turns[OURS][load.name], torch) if torch else None
 
     def verdicts(self) -> list[Verdict]:
-        """What a GPU is asked for and what was found; what could not be measured is not met."""
+        """Compare the results with the targets; a missing measurement fails its target."""
         by_name = {load.name: load for load in self.loads}
         on_cpu = self.notes.get(OURS, {}).get("nodes_on_cpu", 0)
         least = self.fidelity.least if self.fidelity else 0.0
-        found = [
+        judged = [
             Verdict("no node on the CPU", str(on_cpu), on_cpu == 0),
             Verdict(f"cosine to fp32 on CPU at least {LEAST_COSINE}", f"{least:.6f}", least >= LEAST_COSINE),
         ]
         for name in _SHARED:
             share = self.share(by_name[name]) or 0.0
             asked = f"at least {percent(SHARE, 0)} of the matrix rate, {by_name[name].title}"
-            found.append(Verdict(asked, percent(share), share >= SHARE))
+            judged.append(Verdict(asked, percent(share), share >= SHARE))
         times = self.times_torch(by_name["mixed"]) or 0.0
-        found.append(Verdict(f"at least {TIMES_TORCH:g} times torch, mixed", f"{times:.2f}", times >= TIMES_TORCH))
+        judged.append(Verdict(f"at least {TIMES_TORCH:g} times torch, mixed", f"{times:.2f}", times >= TIMES_TORCH))
         if self.served:
             best = max(served.share for served in self.served[:2])
             asked = f"over HTTP at least {percent(HTTP_SHARE, 0)} of the engine, {self.served[0].name}"
-            found.append(Verdict(asked, percent(best), best >= HTTP_SHARE))
+            judged.append(Verdict(asked, percent(best), best >= HTTP_SHARE))
         ready = Verdict(f"ready within {READY_S:g} s", f"{self.ready_s:.1f} s", 0 < self.ready_s <= READY_S)
-        return [*found, ready]
+        return [*judged, ready]
 
     def sound(self) -> bool:
-        """Whether the device computes the right thing and all of it: what holds on any device, however fast."""
+        """Return whether the results are correct and computed entirely on the device, regardless of speed."""
         return all(verdict.met for verdict in self.verdicts()[:2])
 
     def tables(self) -> list[Table]:
-        """The figures."""
+        """Return the figures as tables."""
         heading = f"Over HTTP, mixed texts; ready {self.ready_s:.1f} s after the start"
         alone = "HTTP alone: the same loads on a server whose engine takes no time"
         return [self._speeds(), _http(heading, self.served), _http(alone, self.ceiling), self._judged()]
 
     def chart(self) -> str:
-        """Draw tokens a second, ours beside torch's."""
+        """Draw our and torch's tokens a second as SVG bars."""
         rows = [
             Bar(f"{name}, {load.name}", speed, ours=name == OURS)
             for load in self.loads
@@ -130,7 +130,7 @@ class GpuReport:
         return chart.bars(f"{self.subject.manifest.name}, {self.precision} on {self.device}", "tokens/s", rows)
 
     def json(self) -> dict[str, object]:
-        """All figures, raw ones included."""
+        """Return all figures, raw samples included."""
         return {
             **self.subject.json(),
             "host": self.host,
@@ -148,9 +148,9 @@ class GpuReport:
         }
 
     def _figures(self, load: Workload) -> dict[str, object]:
-        raw = {name: turns[load.name] for name, turns in self.turns.items() if load.name in turns}
+        samples = {name: turns[load.name] for name, turns in self.turns.items() if load.name in turns}
         known = {"operations_per_s": self.flops(load), "matrix_rate": self.matrix_rate(load), "share": self.share(load)}
-        return {**known, "times_torch": self.times_torch(load), "raw_seconds": raw}
+        return {**known, "times_torch": self.times_torch(load), "raw_seconds": samples}
 
     def _speeds(self) -> Table:
         header = (

@@ -1,4 +1,4 @@
-"""The measurement: engine, torch and matrix product in turns, fidelity to fp32 on CPU, then the server over HTTP."""
+"""Run the GPU benchmark: speed of engine, torch and peak; fidelity to fp32 on CPU; the server over HTTP."""
 
 import statistics
 import sys
@@ -29,9 +29,9 @@ from server.batching.calibration import MOST_TOKENS
 
 REFERENCE = "fp32 on CPU"
 BATCH = 32
-# Texts of the corpus that the bare engine is given at once, to set the server's rate against.
+# Texts in the bare engine's single call, the baseline for the server's rate.
 CORPUS = 1024
-# What a GPU's server would choose for itself: batches and a queue that never are the limit.
+# As large as a server on a GPU chooses, so that neither batches nor the queue are the bottleneck.
 _ROOM = {"MAX_BATCH_TOKENS": "65536", "MAX_QUEUE_TOKENS": "4000000"}
 _PREPARE_TIMEOUT_S = 300.0
 _MOST_TURNS_S = 20.0
@@ -41,7 +41,7 @@ Tasks = dict[str, tuple[Entry, Task]]
 
 @dataclass(frozen=True)
 class GpuPlan:
-    """What to measure: the device, the precision there, the turns of each, and the seconds of each load."""
+    """Device, precision, number of rounds, and seconds of each load."""
 
     device: str
     precision: str
@@ -51,10 +51,10 @@ class GpuPlan:
 
 
 def run(subject: Subject, plan: GpuPlan, sample: list[str]) -> GpuReport:
-    """Measure all of it; what fails beside our own engine is left out with a word.
+    """Run all measurements; a peer that fails is listed in `skipped`.
 
     Raises:
-        WorkerError: our own engine, or the server, fails.
+        WorkerError: our engine or the server failed.
     """
     origin, skipped = _origin(subject, plan)
     loads = batches.make(subject.vocabulary, subject.manifest.max_tokens, plan.device)
@@ -70,7 +70,7 @@ def run(subject: Subject, plan: GpuPlan, sample: list[str]) -> GpuReport:
 
 
 def _origin(subject: Subject, plan: GpuPlan) -> tuple[dict[str, Any], dict[str, str]]:
-    """The weights for torch and the configuration that operations are counted by."""
+    """Return the source's folder and configuration, or the reason why there is none."""
     entry = Entry("source", "build", "bench.origin", "fp32")
     try:
         if missing := catalog.missing(entry):
@@ -83,19 +83,19 @@ def _origin(subject: Subject, plan: GpuPlan) -> tuple[dict[str, Any], dict[str, 
 
 
 def _tasks(subject: Subject, plan: GpuPlan, origin: dict[str, Any]) -> Tasks:
-    """Who is measured, in the order of turns, and what each loads."""
+    """Return each contender's entry and task, in turn order."""
     half = "fp16" if plan.device == "cuda" else "fp32"
     tokens = max(MOST_TOKENS["cuda"], subject.batch_tokens) if plan.device == "cuda" else subject.batch_tokens
     there = replace(subject.task(plan.precision), device=plan.device, batch_tokens=tokens)
-    found = {
+    tasks = {
         OURS: (Entry(OURS, "runtime", "bench.contenders.variant", plan.precision, ours=True), there),
         REFERENCE: (Entry(REFERENCE, "runtime", "bench.contenders.variant", "fp32"), subject.task("fp32")),
         PEAK: (Entry(PEAK, "runtime", "bench.contenders.peak", half), replace(there, precision=half)),
     }
     if origin:
         entry = Entry(TORCH, "build", "bench.contenders.torch_model", half)
-        found[TORCH] = (entry, replace(there, precision=half, source=str(origin["folder"])))
-    return found
+        tasks[TORCH] = (entry, replace(there, precision=half, source=str(origin["folder"])))
+    return tasks
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _started(subject: Subject, tasks: Tasks) -> Iterator[Field]:
     with ExitStack() as stack:
         workers = {}
         for name, (entry, _) in tasks.items():
-            # The runtime's environment is the one this runs in: a machine with a GPU has a runtime of its own.
+            # Use the current interpreter as runtime: a GPU machine has its own runtime environment.
             ours = entry.environment == "runtime"
             program = ("bench.worker", entry.module)
             made = Worker(name, Path(sys.executable), program, {}) if ours else catalog.start(entry, subject.threads)
@@ -125,8 +125,8 @@ def _load(contestants: Field, tasks: Tasks, report: GpuReport) -> None:
 def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], report: GpuReport) -> None:
     sequences = subject.encode(sample)
     with progress.step(f"fidelity, {len(sequences)} texts"):
-        found = {name: embed(contestants, name, sequences, "fidelity") for name in (OURS, REFERENCE)}
-    ours, reference = found[OURS], found[REFERENCE]
+        embedded = {name: embed(contestants, name, sequences, "fidelity") for name in (OURS, REFERENCE)}
+    ours, reference = embedded[OURS], embedded[REFERENCE]
     if ours is None or reference is None:
         raise WorkerError(contestants.dropped.get(OURS) or contestants.dropped[REFERENCE])
     report.fidelity = fidelity.compare(ours, reference)
@@ -146,7 +146,7 @@ def _measure_speed(contestants: Field, loads: list[Workload], plan: GpuPlan, rep
 
 
 def _serve(subject: Subject, plan: GpuPlan, contestants: Field, report: GpuReport) -> None:
-    """Start the server, time that, and put batches and single texts on it; then the same without an engine."""
+    """Time the server's start, load it with batches and single texts, and repeat that with a no-op engine."""
     pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0, 0.0)
     stage = Stage(subject, plan.precision, pace)
     texts = [stage.corpora[MIXED].text(number) for number in range(CORPUS if plan.device == "cuda" else BATCH)]
@@ -183,13 +183,13 @@ def _loads(
 
 
 def _engine_rate(contestants: Field, sequences: list[list[int]], plan: GpuPlan) -> float:
-    """Tokens a second of the bare engine on the texts that the clients send."""
+    """Return the bare engine's tokens a second on the clients' texts."""
     answer = contestants.runners[OURS].ask("run", rounds.TIMEOUT_S, sequences=sequences, seconds=plan.seconds, most=50)
     return sum(map(len, sequences)) / statistics.median(map(float, answer["seconds"]))
 
 
 def _clients(plan: GpuPlan, texts: int) -> int:
-    """Enough that a batch always waits: a GPU takes hundreds of texts at once."""
+    """Return enough clients that a batch is always queued: a GPU computes hundreds of texts at once."""
     return (CLIENTS if texts > 1 else 16 * CLIENTS) if plan.device == "cuda" else 4
 
 

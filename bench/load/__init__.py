@@ -1,5 +1,5 @@
-"""The load harness: what a running server holds, measured from outside over HTTP.
+"""The load-test harness: drives a running server over HTTP.
 
-A server, a client and, where it is compared, the bare engine live in processes of their own. They share one machine,
-so every report states what each of them took of it.
+The server, the client and, for comparison, the bare engine run in separate processes on one machine, so reports state
+the CPU that each of them used.
 """

@@ -1,4 +1,4 @@
-"""As much of an HTTP/1.1 answer as a load needs: its status, a few headers, and where it ends."""
+"""A minimal HTTP/1.1 response parser: status, a few headers, and message length."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ _RETRY = re.compile(rb"\r\nretry-after: *\d+\r")
 
 
 class AnswerError(Exception):
-    """These bytes are no answer that this parser reads."""
+    """An invalid or unsupported response."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedAnswer:
-    """What is kept of an answer; `tokens` is what `x-compute-tokens` says, 0 where it is missing."""
+    """A parsed response; `tokens` is the value of `x-compute-tokens`, or 0."""
 
     status: int
     tokens: int
@@ -24,12 +24,12 @@ class ReceivedAnswer:
 
     @property
     def good(self) -> bool:
-        """Whether it holds what was asked for."""
+        """Whether the status is 200."""
         return self.status == 200
 
 
 class Parser:
-    """Reads the answers of one connection, one at a time; bodies are counted, never kept."""
+    """Parses one connection's responses, one at a time; bodies are counted and discarded."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -37,10 +37,10 @@ class Parser:
         self._left = 0
 
     def feed(self, data: bytes) -> ReceivedAnswer | None:
-        """Take some bytes; return the answer that they complete, if they do.
+        """Feed bytes; return the response if it is complete.
 
         Raises:
-            AnswerError: not HTTP/1.1, no Content-Length, an endless head, or more bytes than were announced.
+            AnswerError: not HTTP/1.1, no Content-Length, head too long, or more bytes than Content-Length.
         """
         if self._answer is None:
             self._head += data

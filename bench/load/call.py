@@ -1,4 +1,4 @@
-"""One request: its bytes, and when it was planned and sent."""
+"""One request: its bytes, scheduled time and send time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a service wants to be asked: the path, the JSON before and after the texts, and what the body is said to be.
+    """A service's request format: path, JSON before and after the texts, and media type.
 
-    Without a `media` the request is a GET and has no body.
+    With an empty `media` the request is a GET without a body.
     """
 
     path: str
@@ -21,16 +21,16 @@ class Dialect:
 
 ONE = Dialect("/embed", '{"text":"', '"}')
 MANY = Dialect("/embed", '{"texts":["', '"]}')
-# As long as ONE, and refused by its headers alone, as a request is for which the queue has no room.
+# As long as ONE, and rejected on its headers alone, like a request when the queue is full.
 REFUSED = Dialect("/embed", '{"text":"', '"}', "text/plain")
 HEALTH = Dialect("/health", "", "", "")
 
 
 @dataclass(slots=True)
 class Call:
-    """A request under way. Times in seconds of the event loop's clock; `sent` is 0 until it left.
+    """A request in flight. Times in seconds on the event loop's clock; `sent` is 0 until it is sent.
 
-    Its caller waits for `patience_s` (0: for ever), and where it `leaves` then hangs up.
+    `patience_s` is the caller's timeout (0: none); if `leaves`, the caller then disconnects.
     """
 
     request: bytes
@@ -41,17 +41,17 @@ class Call:
     leaves: bool = False
 
     def in_time(self, now: float) -> bool:
-        """Whether its caller still waits."""
+        """Return whether the caller's timeout has not expired."""
         return not self.patience_s or now - self.planned < self.patience_s
 
 
 def request(dialect: Dialect, texts: Sequence[str], patience_s: float = 0.0) -> bytes:
-    """Return a whole request, which says how long its caller waits (0: nothing); JSON would escape nothing of texts."""
+    """Return a whole request; a non-zero `patience_s` is sent as its timeout. Texts must need no JSON escapes."""
     return post(dialect, texts, patience_s) if dialect.media else get(dialect.path)
 
 
 def post(dialect: Dialect, texts: Sequence[str], patience_s: float = 0.0) -> bytes:
-    """Return a whole request with a body, as `request` does."""
+    """Return a POST request, as `request` does."""
     patience = f"x-request-timeout-ms: {round(1000 * patience_s)}\r\n" if patience_s else ""
     body = dialect.before + '","'.join(texts) + dialect.after
     return (
@@ -61,5 +61,5 @@ def post(dialect: Dialect, texts: Sequence[str], patience_s: float = 0.0) -> byt
 
 
 def get(path: str) -> bytes:
-    """Return a request without a body."""
+    """Return a GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode("ascii")

@@ -1,4 +1,4 @@
-"""The client as the harness sees it: loads in, figures out."""
+"""Run loads in a client process and collect their figures."""
 
 import sys
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ _SLACK_S = 60.0
 
 @dataclass(frozen=True)
 class Run:
-    """The figures of each load, and what client and service took meanwhile, from the first request to the last answer.
+    """The figures of each load, and the CPU seconds of client and service from first request to last response.
 
-    CPU in seconds; `loop_cpu_s` is the part of the service's that its event loop's thread took.
-    `idle` counts silent connections that were held to the end.
+    `loop_cpu_s` is the share of the service's event-loop thread in `service_cpu_s`. `idle` counts the idle connections
+    that were still open at the end.
     """
 
     loads: list[Figures]
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def texts(self) -> int:
-        """Good answers' texts, from the first to the last."""
+        """Texts in all successful responses, warm-up included."""
         return sum(figures.answered_texts for figures in self.loads)
 
 
@@ -52,7 +52,7 @@ class Caller:
             raise
 
     def run(self, service: LoadedService, *loads: LoadScenario, idle: int = 0) -> Run:
-        """Put loads on a service, all at once, beside `idle` silent connections.
+        """Run loads on a service concurrently, with `idle` idle connections open.
 
         Raises:
             WorkerError: the client or the service failed.

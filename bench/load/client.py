@@ -1,7 +1,7 @@
-"""`python -m bench.load.client`: put loads on a service, as the parent asks; see `bench.conversation`.
+"""`python -m bench.load.client`: the load generator process; see `bench.conversation`.
 
-It shares the machine with what it measures, so it does as little as it can: requests are joined from prepared pieces,
-answers are counted, not read.
+It competes for CPU with the service, so it does little work: requests are joined from prepared parts, response bodies
+are counted and not parsed.
 """
 
 import asyncio
@@ -22,32 +22,32 @@ from bench.load.load import LoadScenario
 
 
 class Client:
-    """The texts it knows, and how many of each corpus it has sent."""
+    """Request handlers; keeps an iterator over each corpus's texts."""
 
     def __init__(self) -> None:
         self._texts: dict[str, Iterator[str]] = {}
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Answer]]:
-        """What the parent can ask."""
+        """Operations by name."""
         return {"learn": self.learn, "run": self.run}
 
     def learn(self, corpora: dict[str, Any]) -> Answer:
-        """Remember texts by the name of their corpus; each is sent once."""
+        """Register corpora by name; each text is sent once."""
         for name, plain in corpora.items():
             self._texts[name] = _texts(msgspec.convert(plain, Corpus))
         return {}
 
     def run(self, port: int, loads: list[dict[str, Any]], idle: int) -> Answer:
-        """Put all loads on the service at once, beside `idle` silent connections.
+        """Run all loads concurrently, with `idle` idle connections open.
 
-        The answer has the figures of each load, the seconds of CPU this process took, the seconds it lasted, and how
-        many of the silent connections were open at the end.
+        Returns the figures of each load, this process's CPU seconds, the elapsed seconds, and how many idle connections
+        were open at the end.
         """
         started, used = time.monotonic(), time.process_time()
         figures, held = uvloop.run(self._run(port, msgspec.convert(loads, list[LoadScenario]), idle))
         return {
-            "loads": [asdict(found) for found in figures],
+            "loads": [asdict(one) for one in figures],
             "cpu_s": time.process_time() - used,
             "seconds": time.monotonic() - started,
             "idle": held,

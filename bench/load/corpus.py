@@ -1,40 +1,40 @@
-"""Texts for the load: of mixed length, all different, and cheap enough to make while others are measured."""
+"""Distinct texts of mixed length for load tests, cheap enough to generate during the measurement."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 SEED = 21
-# All texts of a corpus begin with two words that count them, so they differ up to the square of this.
+# Each text starts with two words that encode its number, so there are this many squared distinct texts.
 MOST_WORDS = 2048
-# How many endings are prepared; texts share them and differ in their beginnings.
+# Number of prepared endings, which texts reuse.
 TAILS = 1024
 _COUNTING = 2
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Words of one token each, in plain letters, and the endings of texts, each with its leading space."""
+    """One-token words of ASCII letters, and endings of texts, each with a leading space."""
 
     words: tuple[str, ...]
     tails: tuple[str, ...]
 
     def text(self, number: int) -> str:
-        """Return one text; the first `len(words) ** 2` of them are all different."""
+        """Return text `number`; the first `len(words) ** 2` are distinct."""
         first, second = divmod(number, len(self.words))
         return f"{self.words[first % len(self.words)]} {self.words[second]}{self.tails[number % len(self.tails)]}"
 
 
 def make(words: Sequence[str], lengths: Sequence[int], affixes: int, seed: int = SEED) -> Corpus:
-    """Make texts whose tokens, special ones included, number as `lengths`, again and again in shuffled order.
+    """Return a corpus whose texts have the token counts `lengths`, repeated in shuffled order.
 
     Args:
-        words: what texts are made of, one token each.
-        lengths: tokens of a text; one that two words and the special tokens exceed is exceeded.
-        affixes: special tokens around a text.
-        seed: the same seed gives the same texts.
+        words: vocabulary, one token each.
+        lengths: token counts, special tokens included; texts have at least two words whatever the length.
+        affixes: number of special tokens around a text.
+        seed: seed of the random generator.
     """
-    source = random.Random(seed)  # noqa: S311 - no secret hangs on it
+    source = random.Random(seed)  # noqa: S311 - not security-relevant
     tails: list[str] = []
     while len(tails) < TAILS:
         block = list(lengths)

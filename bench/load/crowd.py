@@ -1,4 +1,4 @@
-"""Connections that were used once and then stay open and silent."""
+"""Hold idle keep-alive connections open."""
 
 import asyncio
 
@@ -19,9 +19,9 @@ class Crowd:
         self._answers: dict[Link, asyncio.Future[None]] = {}
 
     async def gather(self, count: int) -> None:
-        """Open `count` connections, each of which asks GET /health once; fewer where the service or the system ends it.
+        """Open up to `count` connections; those that fail are skipped.
 
-        A server may close a connection that never asked anything, so each asks once.
+        Each sends GET /health once, because servers may close connections that never sent a request.
         """
         async with asyncio.timeout(_TIMEOUT_S):
             for start in range(0, count, _WAVE):
@@ -30,20 +30,20 @@ class Crowd:
 
     @property
     def open(self) -> int:
-        """How many are still connected."""
+        """Number of open connections."""
         return sum(link.open for link in self._links)
 
     def close(self) -> None:
-        """End them all."""
+        """Close all connections."""
         for link in self._links:
             link.close()
 
     def answered(self, link: Link, _call: Call, _answer: ReceivedAnswer) -> None:
-        """One has had its answer and falls silent."""
+        """Mark a connection's only request as answered."""
         self._answers.pop(link).set_result(None)
 
     def lost(self, link: Link, call: Call | None) -> None:
-        """One is gone."""
+        """Fail the pending request of a closed connection."""
         if call is not None:
             self._answers.pop(link).set_exception(ConnectionError("no answer"))
 

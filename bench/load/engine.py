@@ -1,4 +1,4 @@
-"""`python -m bench.load.engine`: the bare engine on token ids, as the parent asks; see `bench.conversation`."""
+"""`python -m bench.load.engine`: run the bare engine on token ids; see `bench.conversation`."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,17 +12,17 @@ from bench.conversation import Answer, converse
 
 
 class Bare:
-    """Our engine without a server around it."""
+    """Request handlers around the engine without a server."""
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Answer]]:
-        """What the parent can ask."""
+        """Operations by name."""
         return {"load": self.load, "run": self.run}
 
     def load(self, task: dict[str, Any], batches: list[list[list[int]]], streams: int) -> Answer:
-        """Open the model and remember the batches, each a list of texts as token ids, and how many run at once.
+        """Load the model; keep the batches (lists of token-id sequences) and the number of concurrent streams.
 
-        The answer has the seconds that opening took.
+        Returns the seconds that loading took.
         """
         asked, started = Task(**task), time.perf_counter()
         self._engine = variant.load(replace(asked, threads=asked.threads // streams))
@@ -31,9 +31,9 @@ class Bare:
         return {"seconds": time.perf_counter() - started}
 
     def run(self, seconds: float, warm_s: float) -> Answer:
-        """Compute the batches again and again, first unmeasured, then measured for at least `seconds`.
+        """Compute the batches repeatedly: `warm_s` of warm-up, then at least `seconds` measured.
 
-        The answer has texts, tokens, and the seconds of wall time and of CPU that they took.
+        Returns texts, tokens, and seconds of wall and CPU time.
         """
         self._compute(warm_s)
         used, started = time.process_time(), time.perf_counter()
@@ -50,7 +50,7 @@ class Bare:
         return texts, tokens
 
     def _stream(self, batches: Iterator[list[list[int]]], end: float) -> tuple[int, int]:
-        """Compute one batch after another, whichever no other stream has taken."""
+        """Compute batches from the shared iterator until `end`."""
         texts = tokens = 0
         while time.perf_counter() < end:
             batch = next(batches)

@@ -1,6 +1,6 @@
-"""The service that a team writes in an afternoon: FastAPI around sentence-transformers. In the peers' environment.
+"""A minimal baseline service: FastAPI around sentence-transformers. Runs in the peers' environment.
 
-Run it with uvicorn: `MODEL=FOLDER THREADS=2 uvicorn bench.load.fastapi_service:app`.
+Start it with `MODEL=FOLDER THREADS=2 uvicorn bench.load.fastapi_service:app`.
 """
 
 import os
@@ -16,7 +16,7 @@ app = FastAPI()
 
 
 def embed(text: Annotated[str, Body(embed=True)]) -> dict[str, list[float]]:
-    """Answer one text with its vector; FastAPI calls this on one of its threads."""
+    """Return the vector of one text; FastAPI runs this in its thread pool."""
     return {"embedding": model.encode(text, normalize_embeddings=True).tolist()}
 
 

@@ -1,16 +1,16 @@
-"""What one load measured. Times in seconds, rates a second."""
+"""Figures of one load. Times in seconds, rates per second."""
 
 import math
 from dataclasses import dataclass
 
 OK = "200"
-# How a server may refuse when it has too much to do; the statuses are the contract's.
+# Statuses that the API contract allows for rejections under overload.
 REFUSALS = ("429", "503")
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of durations, counted from when a request was planned, and the longest."""
+    """Percentiles and maximum of latency, measured from the scheduled time of a request."""
 
     p50: float
     p95: float
@@ -23,7 +23,7 @@ NOTHING = Latency(0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answers with one status; `retry_after` counts those that say when to come again."""
+    """Responses with one status; `retry_after` counts those with a Retry-After header."""
 
     count: int
     retry_after: int
@@ -32,14 +32,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Figures:
-    """One load's window of `seconds`.
+    """One load's measurement window of `seconds`.
 
-    `planned`, `unsent`, `unanswered`, `broken` and `outcomes` are of requests planned in the window: how many there
-    were, how many the client had no connection or no time for, how many got no answer in time, how many lost their
-    connection. Texts and tokens a second are of good answers that arrived in the window, whenever they were planned.
-    `answered_texts` counts the good answers' texts from the warm-up to the end. `late_p99` is how far the client
-    itself was behind its plan. `gone` counts callers that hung up; answers that came later than their callers wait are
-    in no rate.
+    `planned`, `unsent`, `unanswered`, `broken`, `gone` and `outcomes` count requests scheduled in the window: all of
+    them; those the client could not send for lack of a connection or of time; those without a response by the end;
+    those whose connection failed; those whose caller timed out and disconnected; those with a response, by status.
+    `texts_per_s` and `tokens_per_s` count successful responses received in the window, except those after the
+    caller's timeout. `answered_texts` counts texts in successful responses, warm-up included. `late_p99` is the
+    client's own delay in sending.
     """
 
     seconds: float
@@ -57,26 +57,26 @@ class Figures:
 
     @property
     def latency(self) -> Latency:
-        """Of the good answers."""
+        """Latency of successful responses."""
         good = self.outcomes.get(OK)
         return good.latency if good else NOTHING
 
     @property
     def good(self) -> int:
-        """How many of the planned requests got what they asked for."""
+        """Number of scheduled requests with a successful response."""
         return self.outcomes[OK].count if OK in self.outcomes else 0
 
     def times_p99(self, base: "Figures") -> float:
-        """The 99th percentile of the good answers over that of `base`; endless where either had none."""
+        """Return the ratio of p99 latencies to `base`'s; infinite if either has no successful response."""
         return self.latency.p99 / base.latency.p99 if self.good and base.good else math.inf
 
     @property
     def faults(self) -> int:
-        """Requests that were sent and got neither a good answer nor a refusal."""
-        strange = sum(found.count for status, found in self.outcomes.items() if status not in (OK, *REFUSALS))
+        """Requests sent that got neither a successful response nor a rejection."""
+        strange = sum(outcome.count for status, outcome in self.outcomes.items() if status not in (OK, *REFUSALS))
         return strange + self.unanswered + self.broken
 
     @property
     def refused(self) -> list[Outcome]:
-        """The refusals, by status."""
+        """Rejections by status."""
         return [self.outcomes[status] for status in REFUSALS if status in self.outcomes]

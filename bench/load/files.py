@@ -1,14 +1,14 @@
-"""How many files, and so connections, a process may open."""
+"""The limit on open files, and thus connections, per process."""
 
 import resource
 
 
 def hard_limit() -> int:
-    """The most that this process and its children can ask for."""
+    """Return the hard limit."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def raise_limit() -> None:
-    """Ask for the most."""
+    """Raise the soft limit to the hard limit."""
     hard = hard_limit()
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""What a scenario found: verdicts, tables, raw figures."""
+"""A scenario's results: verdicts, tables, raw figures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ _MS = 1e3
 
 @dataclass
 class Finding:
-    """All that one scenario measured; `latencies` are for the chart, `skipped` says who was left out."""
+    """Results of one scenario; `latencies` are for the chart, `skipped` has the services left out and why."""
 
     verdicts: list[Verdict]
     tables: list[Table]
@@ -22,23 +22,23 @@ class Finding:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """Every figure."""
+        """Return all figures."""
         return {"verdicts": [asdict(verdict) for verdict in self.verdicts], "skipped": self.skipped, **self.raw}
 
 
 def answers(title: str, loads: Mapping[str, Figures]) -> Table:
-    """Lay out what became of each load's requests: a row for each status, and one for each way of getting none."""
+    """Tabulate each load's requests: a row per status, and one per kind of failure."""
     header = ("load", "outcome", "requests", "p50 ms", "p95 ms", "p99 ms", "max ms", "texts/s", "tokens/s")
     return Table(title, header, [row for name, figures in loads.items() for row in _rows(name, figures)])
 
 
 def _rows(name: str, figures: Figures) -> list[list[str]]:
     rows = []
-    for status, found in figures.outcomes.items():
-        times = found.latency
+    for status, outcome in figures.outcomes.items():
+        times = outcome.latency
         rates = (figures.texts_per_s, figures.tokens_per_s or None) if status == OK else (None, None)
         cells = [number(value * _MS, 1) for value in (times.p50, times.p95, times.p99, times.most)]
-        rows.append([name, status, number(found.count), *cells, *(number(rate) for rate in rates)])
+        rows.append([name, status, number(outcome.count), *cells, *(number(rate) for rate in rates)])
     ended = {"unsent": figures.unsent, "no answer": figures.unanswered, "broken": figures.broken}
     rows += [[name, word, number(count), *[number(None)] * 6] for word, count in ended.items() if count]
     return rows

@@ -1,15 +1,15 @@
-"""Percentiles of any number of durations in a fixed amount of memory."""
+"""Percentiles of a stream of durations in constant memory."""
 
 import math
 
-# Each bucket is half a percent wider than the one before: percentiles are that exact.
+# Bucket bounds grow by 0.5 %, which is the relative error of percentiles.
 _STEP = math.log(1.005)
 _LEAST_S, _MOST_S = 1e-5, 3600.0
 _BUCKETS = math.ceil(math.log(_MOST_S / _LEAST_S) / _STEP) + 1
 
 
 class Histogram:
-    """Durations from 10 µs to an hour; what lies outside counts as the nearest of these."""
+    """Log-scaled histogram of durations from 10 µs to one hour; values outside are clamped."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -24,7 +24,7 @@ class Histogram:
         self.most = max(self.most, seconds)
 
     def percentile(self, share: float) -> float:
-        """Return the duration that `share` of all do not exceed (nearest rank), within half a percent; 0 of none."""
+        """Return the nearest-rank percentile for `share`, within 0.5 %; 0 if empty."""
         rank = max(1, math.ceil(share * self.count))
         seen = 0
         for place, count in enumerate(self._counts):

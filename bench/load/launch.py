@@ -1,4 +1,4 @@
-"""`python -m bench.load.launch COMMAND ...`: become a service that ends with its parent and may open many files."""
+"""`python -m bench.load.launch COMMAND ...`: run a service that dies with its parent, with a raised file limit."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from bench.load.files import raise_limit
 
 
 def main() -> None:
-    """Replace this process by the command. Linux keeps both settings across that."""
+    """Exec the command. Linux preserves both settings across exec."""
     die_with_parent()
     raise_limit()
     os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the command is the harness's own

@@ -1,4 +1,4 @@
-"""One keep-alive connection with at most one request under way."""
+"""A keep-alive connection with at most one request in flight."""
 
 import asyncio
 from typing import Protocol, cast
@@ -8,19 +8,19 @@ from bench.load.call import HOST, Call
 
 
 class Owner(Protocol):
-    """Who is told what becomes of a link."""
+    """Receives a link's events."""
 
     def answered(self, link: "Link", call: Call, answer: ReceivedAnswer) -> None:
-        """An answer is complete; the link is free."""
+        """Handle a complete response; the link is free."""
         ...
 
     def lost(self, link: "Link", call: Call | None) -> None:
-        """The connection ended, and with it the request that was under way, if there was one."""
+        """Handle a closed connection and the request that was in flight, if any."""
         ...
 
 
 class Link(asyncio.Protocol):
-    """Sends a request, reads its answer, tells its owner."""
+    """Sends requests, parses responses, notifies the owner."""
 
     def __init__(self, owner: Owner) -> None:
         self.open = False
@@ -32,7 +32,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     def ask(self, call: Call) -> None:
-        """Send; the link must be free."""
+        """Send a request; the link must be free."""
         self._call = call
         call.sent = self._loop.time()
         self._transport.write(call.request)
@@ -40,16 +40,16 @@ class Link(asyncio.Protocol):
             self._leaving = self._loop.call_at(call.planned + call.patience_s, self.close)
 
     def close(self) -> None:
-        """End the connection at once."""
+        """Abort the connection."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is open."""
+        """Mark the link as open."""
         self._transport = cast(asyncio.WriteTransport, transport)
         self.open = True
 
     def data_received(self, data: bytes) -> None:
-        """Part of an answer arrives."""
+        """Parse response bytes; notify the owner of a complete response."""
         try:
             answer = self._parser.feed(data)
         except AnswerError:
@@ -65,7 +65,7 @@ class Link(asyncio.Protocol):
         self._owner.answered(self, call, answer)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """The connection ended."""
+        """Notify the owner."""
         self.open = False
         self._owner.lost(self, self._end())
 
@@ -77,10 +77,10 @@ class Link(asyncio.Protocol):
 
 
 async def connect(port: int, owner: Owner) -> Link:
-    """Open a link to a service on this machine.
+    """Connect to a service on this machine.
 
     Raises:
-        OSError: nobody listens there, or there are no more file descriptors.
+        OSError: connection refused, or out of file descriptors.
     """
     _, link = await asyncio.get_running_loop().create_connection(lambda: Link(owner), HOST, port)
     return link

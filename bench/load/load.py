@@ -1,4 +1,4 @@
-"""The two kinds of load: arrivals that wait for nobody, and clients that wait for their answers."""
+"""Open-loop and closed-loop load generators."""
 
 import asyncio
 import random
@@ -11,23 +11,23 @@ from bench.load.figures import Figures
 from bench.load.pool import Pool
 from bench.load.tally import Tally
 
-# An arrival that the client itself is this late for is not sent any more.
+# If the client falls this far behind schedule, it drops the request as unsent.
 LATE_S = 1.0
-# A client that was refused or lost its connection pauses, or it would do nothing but ask.
+# Closed-loop clients back off after a failure, so that they do not retry in a tight loop.
 _PAUSE_S = 0.05
 _POLL_S = 0.01
-# uvloop's timers count in milliseconds: for what is nearer than one it would spin, on a core that the server needs.
+# uvloop's timers have millisecond resolution; for shorter delays it would busy-wait on a core that the server needs.
 _TICK_S = 0.001
 
 
 @dataclass(frozen=True)
 class LoadScenario:
-    """What one load asks, and for how long.
+    """What one load sends, and for how long.
 
-    `corpus` names the texts, of which `texts` go into one request. Either `rate` (requests a second, Poisson by
-    `seed`, the open loop) or `clients` (the closed loop) is set. It begins after `delay_s`, is counted after `warm_s`
-    more, and lasts `seconds` from there; answers are awaited for `drain_s` more. `connections` bounds the open loop's.
-    Callers wait for `patience_s` (0: for ever), which they have `announced` or else hang up.
+    `corpus` names the texts; each request has `texts` of them. Set either `rate` (open loop: requests a second, Poisson
+    arrivals with `seed`) or `clients` (closed loop). The load starts after `delay_s`, warms up for `warm_s`, is
+    measured for `seconds`, and then waits up to `drain_s` for responses. `connections` limits the open loop's.
+    `patience_s` is the callers' timeout (0: none): `announced` in a header, or else callers disconnect.
     """
 
     corpus: str
@@ -46,8 +46,8 @@ class LoadScenario:
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
-    """Yield the seconds at which requests fall due: a Poisson process of `rate` a second, the same for one seed."""
-    source = random.Random(seed)  # noqa: S311 - no secret hangs on it
+    """Yield the arrival times, in seconds, of a Poisson process of `rate` a second; deterministic for a seed."""
+    source = random.Random(seed)  # noqa: S311 - not security-relevant
     due = source.expovariate(rate)
     while due < seconds:
         yield due
@@ -55,13 +55,13 @@ def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
 
 
 async def run(load: LoadScenario, port: int, next_text: Callable[[], str]) -> Figures:
-    """Put one load on a service, once its delay has passed, and count what becomes of it."""
+    """Run one load on a service after its delay and return its figures."""
     await asyncio.sleep(load.delay_s)
     return await (OpenLoop if load.rate else ClosedLoop)(load, port, next_text).run()
 
 
 class _Loop:
-    """What both kinds share: the window, the pool and the tally."""
+    """Common part of both loops: window, connection pool and tally."""
 
     def __init__(self, load: LoadScenario, port: int, next_text: Callable[[], str]) -> None:
         self._load, self._next_text = load, next_text
@@ -73,7 +73,7 @@ class _Loop:
         self._under_way = 0
 
     async def run(self) -> Figures:
-        """Begin, wait for the end and for the answers, and sum up."""
+        """Start, wait for the end of the window, drain, and return the figures."""
         try:
             self._begin()
             await asyncio.sleep(self._end - self._clock())
@@ -108,7 +108,7 @@ class _Loop:
 
 
 class OpenLoop(_Loop):
-    """Requests leave when they are planned, whatever became of those before; late ones are sent at once."""
+    """Sends requests on schedule, independent of earlier responses; overdue ones at once."""
 
     def _begin(self) -> None:
         load = self._load
@@ -128,7 +128,7 @@ class OpenLoop(_Loop):
 
 
 class ClosedLoop(_Loop):
-    """Each client sends its next request when the answer to its last is there."""
+    """Each client sends its next request after the response to its last."""
 
     def _begin(self) -> None:
         for _ in range(self._load.clients):

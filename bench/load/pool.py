@@ -1,4 +1,4 @@
-"""A bounded number of links, opened when they are needed and used again."""
+"""A bounded connection pool."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from bench.load.answer import ReceivedAnswer
 from bench.load.call import Call
 from bench.load.link import Link, connect
 
-# Services close connections that idle for a minute or so; a request must not meet that moment.
+# Do not reuse a connection idle for longer: the service may be closing it.
 _STALE_S = 4.0
 
 Done = Callable[[Call, ReceivedAnswer | None], None]
 
 
 class Pool:
-    """Sends requests; `done` gets each of them back with its answer, or with None where the connection failed."""
+    """Sends requests; calls `done` with each request and its response, or None if the connection failed."""
 
     def __init__(self, port: int, most: int, done: Done) -> None:
         self.highest = 0
@@ -25,7 +25,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()
 
     def send(self, call: Call) -> bool:
-        """Send on a free link or a new one; False where there may be no more."""
+        """Send on a free or new link; return False if the pool is exhausted."""
         if link := self._fresh():
             link.ask(call)
             return True
@@ -39,7 +39,7 @@ class Pool:
         return True
 
     async def close(self) -> None:
-        """End all connections; what is under way is never reported."""
+        """Close all connections; requests in flight are not reported."""
         self._done = lambda _call, _answer: None
         for opening in tuple(self._opening):
             opening.cancel()
@@ -50,12 +50,12 @@ class Pool:
             await asyncio.sleep(0.001)
 
     def answered(self, link: Link, call: Call, answer: ReceivedAnswer) -> None:
-        """A link is free again."""
+        """Return the link to the pool and report the response."""
         self._free.append(link)
         self._done(call, answer)
 
     def lost(self, link: Link, call: Call | None) -> None:
-        """A link is gone."""
+        """Remove the link; report its request, if any, as failed."""
         self._links.discard(link)
         if call is None:
             if link in self._free:
@@ -64,7 +64,7 @@ class Pool:
             self._done(call, None)
 
     def _fresh(self) -> Link | None:
-        """The link used last; one that idled for long is closed, and with it all that idled longer."""
+        """Return the most recently used link; if it is stale, close all free links."""
         if not self._free:
             return None
         link = self._free.pop()

@@ -1,4 +1,4 @@
-"""`python -m bench load`: run the scenarios, one after the other, and gather what they found."""
+"""`python -m bench load`: run the scenarios in sequence and collect their findings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +32,7 @@ _MS = 1e3
 
 @dataclass
 class Loaded:
-    """What each scenario found, and a word on what could not be measured."""
+    """Each scenario's finding, and the reason for each one that failed."""
 
     stage: Stage
     host: dict[str, object]
@@ -40,13 +40,13 @@ class Loaded:
     skipped: dict[str, str]
 
     def heading(self) -> str:
-        """What was measured, and on what."""
+        """Name the model, the precision and the host."""
         subject = self.stage.subject
         line = host.line(self.host, subject.threads)
         return f"{subject.manifest.name} {self.stage.precision} on {line}; client and server share it"
 
     def tables(self) -> list[Table]:
-        """The figures of each scenario, and the verdicts on all."""
+        """Return each scenario's tables and a table of all verdicts."""
         named = [
             Table(f"{name}: {table.title}", table.header, table.rows)
             for name, finding in self.findings.items()
@@ -55,7 +55,7 @@ class Loaded:
         return [*named, self._verdicts()]
 
     def json(self) -> dict[str, Any]:
-        """Every figure, raw ones included."""
+        """Return all figures, raw samples included."""
         return {
             "kind": "load",
             **self.stage.subject.json(),
@@ -67,7 +67,7 @@ class Loaded:
         }
 
     def chart(self) -> str:
-        """Latency of good answers in each scenario as SVG: bars to the median, lines to the 99th percentile."""
+        """Draw each scenario's latency of successful responses as SVG: bars to p50, lines to p99."""
         rows = [
             Bar(f"{name}, {load}".removesuffix(", "), Spread(times.p50, times.p50, times.p99).scaled(_MS), True)
             for name, finding in self.findings.items()
@@ -87,10 +87,10 @@ class Loaded:
 
 
 def run(stage: Stage, names: Sequence[str]) -> Loaded:
-    """Run the named scenarios; one that fails is left out with a word, and the others go on.
+    """Run the named scenarios; one that fails is listed in `skipped`, and the others continue.
 
     Raises:
-        KeyError: there is no such scenario.
+        KeyError: no scenario has that name.
     """
     described = host.describe()
     findings: dict[str, Finding] = {}

@@ -1,4 +1,4 @@
-"""A running service, ours or a peer's: started, waited for, watched, and stopped in every case."""
+"""Start a service, ours or a peer's, wait until it is ready, monitor and stop it."""
 
 import http.client
 import os
@@ -31,7 +31,7 @@ _COMPUTED_TOKENS = "embedding_useful_tokens_total"
 
 @dataclass(frozen=True)
 class Offer:
-    """How to start a service and how to ask it. `{port}` in the command and the variables stands for its port."""
+    """How to start and query a service. `{port}` in the command and the environment is replaced by its port."""
 
     name: str
     command: Sequence[str]
@@ -40,21 +40,21 @@ class Offer:
 
 
 class LoadedService:
-    """A service on a port of this machine. A context manager.
+    """A service on a local port. A context manager.
 
-    `ready_s` is how long its first good answer took, and `early` how many other answers came before.
+    `ready_s` is the time to the first successful response, `early` the number of other responses before it.
     """
 
     def __init__(self, offer: Offer) -> None:
-        """Start it and wait until it answers a text.
+        """Start the service and wait until it embeds a text.
 
         Raises:
-            WorkerError: it cannot be started, ends, or does not answer in time.
+            WorkerError: the service cannot be started, exits, or is not ready in time.
         """
         self.name, self.dialect = offer.name, offer.dialect
         self.port = _free_port()
         self.ready_s, self.early = 0.0, 0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the service
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the service
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.load.launch", *(self._filled(part) for part in offer.command)],
             cwd=ROOT,
@@ -71,10 +71,10 @@ class LoadedService:
             raise
 
     def usage(self) -> ProcessUsage:
-        """What it has taken so far.
+        """Return the resources used so far.
 
         Raises:
-            WorkerError: it has ended.
+            WorkerError: the service has exited.
         """
         if self._process.poll() is not None:
             raise WorkerError(f"{self.name}: {self._epitaph()}")
@@ -82,14 +82,14 @@ class LoadedService:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id."""
         return self._process.pid
 
     def info(self) -> dict[str, Any]:
-        """What GET /info says.
+        """Return the response of GET /info.
 
         Raises:
-            WorkerError: it says nothing, or no JSON.
+            WorkerError: the request failed, or the response is not JSON.
         """
         try:
             return msgspec.json.decode(self._ask("GET", "/info")[1], type=dict[str, Any])
@@ -97,15 +97,15 @@ class LoadedService:
             raise WorkerError(f"{self.name}: GET /info failed: {error}") from None
 
     def computed_tokens(self) -> float:
-        """Tokens that were computed, by GET /metrics; 0 where it does not tell."""
+        """Return the number of tokens computed, from GET /metrics; 0 if not available."""
         with suppress(OSError, http.client.HTTPException):
             told = self._ask("GET", "/metrics")[1].decode("utf-8", "replace")
-            if found := re.search(rf"^{_COMPUTED_TOKENS}(?:\{{[^}}]*\}})? (\S+)$", told, re.MULTILINE):
-                return float(found[1])
+            if counter := re.search(rf"^{_COMPUTED_TOKENS}(?:\{{[^}}]*\}})? (\S+)$", told, re.MULTILINE):
+                return float(counter[1])
         return 0.0
 
     def close(self) -> None:
-        """Stop it as an orchestrator would, and then for certain."""
+        """Send SIGTERM, then SIGKILL to the process group after a grace period."""
         if self._process.poll() is None:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):

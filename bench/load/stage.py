@@ -1,4 +1,4 @@
-"""What every scenario is given: the model, the texts, the times, and how to start a server."""
+"""Context of a scenario: model, texts, durations, and how to start a server."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from bench.rounds import LOAD_TIMEOUT_S
 from bench.subject import Subject
 
 MIXED, SHORT_QUERIES, LONG, PAGES = "mixed", "short", "long", "pages"
-# Lengths of texts; where the model reads less, it is asked less.
+# Text lengths, truncated to the model's maximum.
 _LENGTHS = {
     MIXED: next(shape.lengths for shape in workloads.SHAPES if shape.name == "64-mixed"),
     SHORT_QUERIES: next(shape.lengths for shape in workloads.SHAPES if shape.name == "8-queries"),
@@ -27,17 +27,17 @@ _LENGTHS = {
     PAGES: (200,),
 }
 CLIENTS = 32
-# What the bare engine computes again and again: so many texts at once, so many times.
+# The bare engine cycles through BATCHES batches of BATCH texts.
 BATCH, BATCHES = 32, 32
 
 
 @dataclass(frozen=True)
 class LoadPace:
-    """How long to measure: rounds of `seconds`, each after `warm_s`; the long scenarios have their own times.
+    """How long to measure: rounds of `seconds`, each after `warm_s`; long scenarios have their own durations.
 
-    `idle` is how many silent connections are held, `queue_tokens` how long the server's queue is under overload
-    (0: its own choice): counting begins when it is full, which takes a slow model a minute. Impatient callers wait for
-    each of `patience_s`, and ask for each of `overloads` times what is computed.
+    `idle` is the number of idle connections. `queue_tokens` is the server's queue limit under overload (0: its
+    default); measurement starts once the queue is full, which takes a slow model a minute. Callers with a timeout are
+    measured with each of `patience_s`, at each of `overloads` times the capacity.
     """
 
     rounds: int
@@ -52,7 +52,7 @@ class LoadPace:
     overloads: tuple[float, ...] = (1.5, 2.0, 4.0, 10.0)
 
 
-# The times of scenarios that last for minutes.
+# Durations of the scenarios that run for minutes.
 LONG_ONES = ("overload_s", "soak_s", "steady_s")
 FULL = LoadPace(rounds=5, seconds=15.0, warm_s=2.0, overload_s=300.0, soak_s=600.0, steady_s=300.0)
 SHORT = LoadPace(
@@ -70,7 +70,7 @@ SHORT = LoadPace(
 
 @dataclass(frozen=True)
 class Stage:
-    """A built model in one precision, and the pace. `source` is the folder of the original weights, or empty."""
+    """A built model in one precision, and the durations. `source` is the folder of the original weights, or empty."""
 
     subject: Subject
     precision: str
@@ -79,7 +79,7 @@ class Stage:
 
     @cached_property
     def corpora(self) -> dict[str, Corpus]:
-        """The texts, by name."""
+        """The corpora by name."""
         words = self.subject.words(MOST_WORDS)
         vocabulary, longest = self.subject.vocabulary, self.subject.manifest.max_tokens
         affixes = len(vocabulary.prefix) + len(vocabulary.suffix)
@@ -89,11 +89,11 @@ class Stage:
         }
 
     def caller(self) -> Caller:
-        """Start a client that knows all texts."""
+        """Start a client process with all corpora."""
         return Caller(self.corpora)
 
     def offer(self) -> Offer:
-        """Our own server, in the runtime's environment. Other settings are taken from this process's environment."""
+        """Return how to start our server; settings not listed come from this process's environment."""
         settings = {
             "MODEL": self.subject.manifest.name,
             "MODELS_DIR": str(self.subject.models_dir),
@@ -108,20 +108,20 @@ class Stage:
         return Offer("server", (sys.executable, "-m", "server"), settings)
 
     def serve(self, **settings: str) -> LoadedService:
-        """Start our server, with these settings too.
+        """Start our server with additional settings.
 
         Raises:
-            WorkerError: it does not start.
+            WorkerError: the server does not start.
         """
         offer = self.offer()
         return LoadedService(replace(offer, environment={**offer.environment, **settings}))
 
     @contextmanager
     def engine(self, streams: int) -> Iterator[tuple[Worker, float]]:
-        """Open the bare engine as a server of so many streams has it; yield it with the seconds that this took.
+        """Load the bare engine with `streams` streams, as in the server; yield it and its load time in seconds.
 
         Raises:
-            WorkerError: it cannot be opened.
+            WorkerError: the engine cannot be loaded.
         """
         sequences = self.subject.encode([self.corpora[MIXED].text(number) for number in range(BATCH * BATCHES)])
         batches = [sequences[start : start + BATCH] for start in range(0, len(sequences), BATCH)]
@@ -131,10 +131,10 @@ class Stage:
             yield worker, opened["seconds"]
 
     def capacity(self, caller: Caller, service: LoadedService, *beside: LoadScenario) -> Run:
-        """Measure what a service answers when it always has something to do, on mixed texts, beside other loads.
+        """Measure a service's capacity on mixed texts with a saturating closed loop, concurrent with other loads.
 
         Raises:
-            WorkerError: it answered nothing.
+            WorkerError: no request succeeded.
         """
         load = LoadScenario(MIXED, self.pace.seconds, self.pace.warm_s, clients=2 * CLIENTS, dialect=service.dialect)
         run = caller.run(service, load, *beside)
@@ -143,10 +143,10 @@ class Stage:
         return run
 
     def rate(self, caller: Caller, service: LoadedService, scenario: str, share: float) -> float:
-        """Measure the capacity for a scenario; returns a share of it, in mixed texts a second.
+        """Measure the capacity for a scenario; return a share of it, in mixed texts a second.
 
         Raises:
-            WorkerError: the service answered nothing.
+            WorkerError: no request succeeded.
         """
         with progress.step(f"{scenario}: capacity"):
             return share * self.capacity(caller, service).loads[0].texts_per_s

@@ -1,4 +1,4 @@
-"""Counting what becomes of the requests of one load."""
+"""Count the outcomes of one load's requests."""
 
 from dataclasses import dataclass, field
 
@@ -10,14 +10,14 @@ from bench.load.histogram import Histogram
 
 @dataclass
 class _Kind:
-    """The answers with one status."""
+    """Responses with one status."""
 
     retry_after: int = 0
     seconds: Histogram = field(default_factory=Histogram)
 
 
 class Tally:
-    """Figures in the making, for a window from `begin` to `end` on the event loop's clock."""
+    """Accumulates figures for the window from `begin` to `end` on the event loop's clock."""
 
     def __init__(self, begin: float, end: float) -> None:
         self.unsent = self.broken = self.gone = self.planned = self.settled = self.connections = 0
@@ -27,22 +27,22 @@ class Tally:
         self._answered_texts = self._window_texts = self._window_tokens = 0
 
     def plan(self, call: Call) -> None:
-        """A request falls due."""
+        """Count a scheduled request."""
         self.planned += self._counts(call)
 
     def miss(self, call: Call) -> None:
-        """The client could not send it."""
+        """Count a request that the client could not send."""
         self.unsent += self._counts(call)
 
     def lose(self, call: Call, now: float) -> None:
-        """Its connection ended, or could not be opened."""
+        """Count a request whose connection failed, or whose caller disconnected."""
         if call.leaves and not call.in_time(now):
             self.gone += self._counts(call)
         else:
             self.broken += self._counts(call)
 
     def answer(self, call: Call, answer: ReceivedAnswer, now: float) -> None:
-        """Its answer is complete."""
+        """Count a response."""
         if answer.good and call.in_time(now):
             self._answered_texts += call.texts
             if self._begin <= now < self._end:
@@ -56,7 +56,7 @@ class Tally:
             self._late.add(call.sent - call.planned)
 
     def figures(self) -> Figures:
-        """Sum up; what is still under way counts as unanswered."""
+        """Return the figures; requests in flight count as unanswered."""
         seconds = self._end - self._begin
         return Figures(
             seconds=seconds,

@@ -1,4 +1,4 @@
-"""What a process takes of the machine: CPU, memory, open files."""
+"""Resource usage of a process: CPU, memory, open files."""
 
 import statistics
 import threading
@@ -15,7 +15,7 @@ _LEAST_INTERVAL_S = 0.2
 
 @dataclass(frozen=True)
 class ProcessUsage:
-    """CPU in seconds since the start, of all threads and of the first one, where the event loop lives; bytes; files."""
+    """CPU seconds of all threads and of the main thread, which runs the event loop; resident bytes; open files."""
 
     cpu_s: float
     loop_cpu_s: float
@@ -25,17 +25,17 @@ class ProcessUsage:
 
 @dataclass
 class Track:
-    """Resident bytes and open files of a process, sampled while something ran."""
+    """Samples of a process's resident bytes and open files."""
 
     resident: list[int] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
 
 
 def measure(pid: int) -> ProcessUsage:
-    """Ask the system about a process.
+    """Return a process's resource usage.
 
     Raises:
-        psutil.Error: it is gone.
+        psutil.Error: the process has exited.
     """
     process = psutil.Process(pid)
     with process.oneshot():
@@ -47,7 +47,7 @@ def measure(pid: int) -> ProcessUsage:
 
 @contextmanager
 def watch(pid: int, delay_s: float, seconds: float) -> Iterator[Track]:
-    """Sample a process beside the block, from `delay_s` on, for the `seconds` that the block is expected to take."""
+    """Sample a process during the block, after `delay_s`; `seconds`, the expected duration, sets the interval."""
     track, stop = Track(), threading.Event()
     interval = max(_LEAST_INTERVAL_S, seconds / MOST_SAMPLES)
     sampler = threading.Thread(target=_sample, args=(pid, track, stop, delay_s, interval), daemon=True)
@@ -60,7 +60,7 @@ def watch(pid: int, delay_s: float, seconds: float) -> Iterator[Track]:
 
 
 def growth(samples: Sequence[float]) -> float:
-    """The median of the last third over that of the first, less one; 0 where there are fewer than three samples."""
+    """Return the relative growth of the median from the first third to the last; 0 for fewer than three samples."""
     third = len(samples) // 3
     if not third:
         return 0.0
@@ -71,9 +71,9 @@ def _sample(pid: int, track: Track, stop: threading.Event, delay_s: float, inter
     due = time.monotonic() + delay_s
     while not stop.wait(max(0.0, due - time.monotonic())) and len(track.resident) < MOST_SAMPLES:
         try:
-            found = measure(pid)
+            current = measure(pid)
         except psutil.Error:
             return
-        track.resident.append(found.resident)
-        track.files.append(found.files)
+        track.resident.append(current.resident)
+        track.files.append(current.files)
         due += interval_s

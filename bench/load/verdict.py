@@ -1,4 +1,4 @@
-"""Whether what was found is what was asked for."""
+"""Compare results with targets."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from bench.load import usage
 from bench.load.figures import OK, REFUSALS, Figures
 from bench.table import mega
 
-# Memory that a server may gain between the first third of the time and the last.
+# Allowed memory growth from the first third of the run to the last: a share, and bytes.
 FLAT, FLAT_BYTES = 0.02, 50_000_000
 _MS = 1e3
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was asked, what was found, and whether that is enough."""
+    """The target, the result, and whether the target is met."""
 
     asked: str
     found: str
@@ -22,7 +22,7 @@ class Verdict:
 
 
 def flat_memory(resident: Sequence[int]) -> Verdict:
-    """Decide on a process's memory, sampled in bytes while it did the same all the time."""
+    """Judge memory growth from samples, in bytes, under constant load."""
     growth = usage.growth(resident)
     gained = growth * resident[0] if resident else 0.0
     asked = f"memory grows by at most {percent(FLAT, 0)} and {mega(FLAT_BYTES)} MB"
@@ -30,7 +30,7 @@ def flat_memory(resident: Sequence[int]) -> Verdict:
 
 
 def all_answered(loads: Iterable[Figures]) -> Verdict:
-    """Decide on the requests that got no good answer, for whatever reason."""
+    """Judge whether every request got a successful response."""
     planned = bad = 0
     for figures in loads:
         planned += figures.planned
@@ -39,7 +39,7 @@ def all_answered(loads: Iterable[Figures]) -> Verdict:
 
 
 def refused_well(flooded: Figures) -> Verdict:
-    """Decide on the answers to more than can be answered."""
+    """Judge the responses under overload."""
     silent = sum(refusal.count - refusal.retry_after for refusal in flooded.refused)
     return Verdict(
         f"nothing but {OK} and {' or '.join(REFUSALS)} with Retry-After",
@@ -49,10 +49,10 @@ def refused_well(flooded: Figures) -> Verdict:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Write a share."""
+    """Format a share as a percentage."""
     return f"{share * 100:.{digits}f} %"
 
 
 def milliseconds(seconds: float) -> str:
-    """Write a short duration."""
+    """Format seconds as milliseconds."""
     return f"{seconds * _MS:,.1f} ms"

@@ -1,1 +1,1 @@
-"""The scenarios: one module each, with `run(stage)`, which measures, and `judge(...)`, which decides and is pure."""
+"""The scenarios: one module each, with `run(stage)`, which measures, and `judge(...)`, a pure function."""

@@ -1,4 +1,4 @@
-"""A load alone and beside another, in turns: how much longer its slowest hundredth takes there."""
+"""Compare a load's p99 latency alone and beside another load, in interleaved rounds."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 from bench.load.figures import Figures
 from bench.load.verdict import milliseconds
 
-# Of what the server answers to mixed texts: far from busy, yet enough requests for a 99th percentile.
+# Share of the capacity on mixed texts: a low load, but with enough requests for a p99.
 SHARE = 0.1
 LEAST_RATE = 2.0
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A round of the load alone, and one beside the other."""
+    """One round of the load alone and one beside the other load."""
 
     alone: Figures
     beside: Figures
 
     @property
     def times(self) -> float:
-        """How many times as long the slowest hundredth takes."""
+        """The ratio of p99 latencies."""
         return self.beside.times_p99(self.alone)
 
 
 def times(pairs: Sequence[Pair]) -> float:
-    """The median of the rounds."""
+    """Return the median ratio of the rounds."""
     return statistics.median(pair.times for pair in pairs)
 
 
 def said(pairs: Sequence[Pair]) -> str:
-    """The times that were set against each other, and of how few requests the percentiles are."""
+    """Format the median p99 latencies and the smallest number of requests in a round."""
     alone, beside = (
         statistics.median(figures.latency.p99 for figures in side)
         for side in ([pair.alone for pair in pairs], [pair.beside for pair in pairs])

@@ -1,4 +1,4 @@
-"""Short queries beside one caller who sends as much as it can: they must not wait for it."""
+"""Fairness: latency of short queries while one bulk client saturates the server."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,17 +18,17 @@ BULK_TEXTS = 256
 
 @dataclass(frozen=True)
 class BulkPair(beside.Pair):
-    """A round of the short queries alone, and one beside the bulk caller."""
+    """One round of short queries alone and one beside the bulk client."""
 
     bulk: Figures
 
     def loads(self) -> dict[str, Figures]:
-        """The loads by their names in the table."""
+        """Return the loads by their names in the table."""
         return {"alone": self.alone, "beside bulk": self.beside, "bulk": self.bulk}
 
 
 def run(stage: Stage) -> Finding:
-    """Let the queries run alone and beside the bulk caller in turns."""
+    """Alternate rounds of queries alone and queries beside the bulk client."""
     pace = stage.pace
     pairs: list[BulkPair] = []
     with stage.serve() as service, stage.caller() as caller:
@@ -41,13 +41,13 @@ def run(stage: Stage) -> Finding:
                 pairs.append(BulkPair(alone, *caller.run(service, queries, big).loads))
     last = pairs[-1].loads()
     title = f"{rate:,.0f} short queries a second, and requests of {BULK_TEXTS} texts of 100 tokens; last round"
-    raw = {"rate": rate, "rounds": [asdict(pair) | {"times": pair.times} for pair in pairs]}
+    data = {"rate": rate, "rounds": [asdict(pair) | {"times": pair.times} for pair in pairs]}
     latencies = {"alone": pairs[-1].alone.latency, "beside": pairs[-1].beside.latency}
-    return Finding(judge(pairs), [answers(title, last)], raw, latencies)
+    return Finding(judge(pairs), [answers(title, last)], data, latencies)
 
 
 def judge(pairs: Sequence[BulkPair]) -> list[Verdict]:
-    """Decide by the median of the rounds."""
+    """Judge the median of the rounds."""
     times = beside.times(pairs)
     said = f"{times:.1f} times ({beside.said(pairs)})"
     return [

@@ -1,4 +1,4 @@
-"""Ten times the usual load for five seconds: soon afterwards nobody notices that it was there."""
+"""Recovery from a burst: ten times the usual load for five seconds, then the usual load again."""
 
 from dataclasses import asdict, dataclass
 
@@ -11,13 +11,13 @@ from bench.load.verdict import Verdict, all_answered, milliseconds, refused_well
 
 SHARE = 0.7
 FACTOR, BURST_S, BACK_S = 10.0, 5.0, 10.0
-# Of the usual 99th percentile, which differs by itself from one short time to the next.
+# Allowed ratio of p99 after the burst to before; p99 varies between short windows anyway.
 MOST_TIMES = 1.5
 
 
 @dataclass(frozen=True)
 class BurstMeasured:
-    """The usual load before the burst, the burst, and the usual load again, `BACK_S` after the burst's end."""
+    """The usual load before the burst, the burst, and the usual load from `BACK_S` after its end."""
 
     before: Figures
     burst: Figures
@@ -25,19 +25,19 @@ class BurstMeasured:
 
 
 def run(stage: Stage) -> Finding:
-    """Put the usual load, the burst and the usual load again on a server, with nothing between."""
+    """Run the usual load, the burst and the usual load again on one server."""
     with stage.serve() as service, stage.caller() as caller:
         rate = stage.rate(caller, service, "burst", SHARE)
         with progress.step(f"burst: {FACTOR:g} times {rate:,.0f} requests a second for {BURST_S:g} s"):
-            found = BurstMeasured(*caller.run(service, *plan(rate, stage.pace.seconds, stage.pace.warm_s)).loads)
-    loads = {"before": found.before, "burst": found.burst, "after": found.after}
+            measured = BurstMeasured(*caller.run(service, *plan(rate, stage.pace.seconds, stage.pace.warm_s)).loads)
+    loads = {"before": measured.before, "burst": measured.burst, "after": measured.after}
     title = f"{rate:,.0f} requests/s, {FACTOR:g} times as many for {BURST_S:g} s, and {BACK_S:g} s later"
-    raw = {"rate": rate, **asdict(found)}
-    return Finding(judge(found), [answers(title, loads)], raw, {name: load.latency for name, load in loads.items()})
+    data = {"rate": rate, **asdict(measured)}
+    return Finding(judge(measured), [answers(title, loads)], data, {name: load.latency for name, load in loads.items()})
 
 
 def plan(rate: float, seconds: float, warm_s: float) -> list[LoadScenario]:
-    """Plan the three loads one after the other, `seconds` each but for the burst, which is short."""
+    """Schedule the three loads in sequence: `seconds` each, except the burst."""
     end = warm_s + seconds
     return [
         LoadScenario(MIXED, seconds, warm_s, rate=rate),
@@ -46,15 +46,15 @@ def plan(rate: float, seconds: float, warm_s: float) -> list[LoadScenario]:
     ]
 
 
-def judge(found: BurstMeasured) -> list[Verdict]:
-    """Decide on the usual load's latency after the burst, and on how the burst was answered."""
-    times = found.after.times_p99(found.before)
+def judge(measured: BurstMeasured) -> list[Verdict]:
+    """Judge the usual load's p99 after the burst, and the responses during the burst."""
+    times = measured.after.times_p99(measured.before)
     said = (
-        f"{times:.2f} times ({milliseconds(found.before.latency.p99)} before, "
-        f"{milliseconds(found.after.latency.p99)} after)"
+        f"{times:.2f} times ({milliseconds(measured.before.latency.p99)} before, "
+        f"{milliseconds(measured.after.latency.p99)} after)"
     )
     return [
         Verdict(f"{BACK_S:g} s later p99 at most {MOST_TIMES:g} times that before", said, times <= MOST_TIMES),
-        all_answered((found.before, found.after)),
-        refused_well(found.burst),
+        all_answered((measured.before, measured.after)),
+        refused_well(measured.burst),
     ]

@@ -1,4 +1,4 @@
-"""Thousands of open connections that say nothing: the others must not notice."""
+"""Effect of thousands of idle connections on the latency of others."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,17 +15,17 @@ from bench.load.verdict import Verdict, all_answered, milliseconds, percent
 
 MOST_SLOWER = 0.10
 HEALTH_S = 0.100
-# A second.
+# Requests a second.
 PROBES = 20.0
-# Files that client and server need for themselves and for the load.
+# File descriptors reserved for everything but the idle connections.
 _OTHER_FILES = 512
 
 
 @dataclass(frozen=True)
 class IdlePair(beside.Pair):
-    """A round without the silent connections, and one with them; how many of them were held to its end.
+    """One round without idle connections and one with `held` of them, counted at its end.
 
-    `health` is of probes beside them.
+    `health` has the figures of the health probes in the second.
     """
 
     health: Figures
@@ -33,12 +33,12 @@ class IdlePair(beside.Pair):
 
     @property
     def slower(self) -> float:
-        """By what share the slowest hundredth takes longer."""
+        """The relative increase of p99."""
         return self.times - 1.0
 
 
 def run(stage: Stage) -> Finding:
-    """Let the load run without and with silent connections in turns."""
+    """Alternate rounds without and with idle connections."""
     pace = stage.pace
     wanted = pace.idle
     can = max(0, min(wanted, files.hard_limit() - _OTHER_FILES))
@@ -54,14 +54,14 @@ def run(stage: Stage) -> Finding:
             crowded_load, health = crowded.loads
             pairs.append(IdlePair(alone, crowded_load, health, crowded.idle))
     last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
-    raw = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
+    data = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
     title = f"{rate:,.0f} mixed texts a second; last round"
     latencies = {"alone": pairs[-1].alone.latency, "beside": pairs[-1].beside.latency}
-    return Finding(judge(pairs, wanted, files.hard_limit()), [answers(title, last)], raw, latencies)
+    return Finding(judge(pairs, wanted, files.hard_limit()), [answers(title, last)], data, latencies)
 
 
 def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdict]:
-    """Decide by the median of the rounds, and on whether the connections were held."""
+    """Judge the median of the rounds, the probes, and the number of connections held."""
     slower = beside.times(pairs) - 1.0
     held = min(pair.held for pair in pairs)
     short = "" if held >= wanted else f"; a process here may open {hard_limit:,} files"

@@ -1,4 +1,4 @@
-"""More than can be computed, from callers who do not wait for long: what is delivered while they still do."""
+"""Overload from callers with a timeout: throughput delivered before it expires."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,15 +16,15 @@ from bench.table import Table, number
 
 LEAST = 0.9
 TEXTS = 16
-# Callers that wait for their answers, enough to keep the server at work.
+# Closed-loop clients that saturate the server, to measure its capacity.
 _CLIENTS = 8
-# Patience is learned, and a queue fills, within so many times of it; answers are awaited for as long.
+# Warm-up and drain in multiples of the timeout: time for the server to estimate timeouts and for the queue to fill.
 _WARM = 3.0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A load of `times` what the server computes; tokens a second, `computed` from the first request to the last."""
+    """A load of `times` the capacity. `computed` is the server's tokens a second from the first request to the last."""
 
     times: float
     patience_s: float
@@ -35,12 +35,12 @@ class Trial:
 
     @property
     def callers(self) -> tuple[float, bool]:
-        """What sort of callers it was."""
+        """The callers' timeout and whether it is announced."""
         return self.patience_s, self.announced
 
 
 def run(stage: Stage) -> Finding:
-    """Measure the capacity with callers who wait, then ask for that and for more with callers who do not."""
+    """Measure the capacity without timeouts, then run loads at and above it with timeouts."""
     trials: list[Trial] = []
     with stage.serve() as service, stage.caller() as caller:
         with progress.step("impatient: capacity"):
@@ -58,7 +58,7 @@ def run(stage: Stage) -> Finding:
 
 
 def judge(trials: Sequence[Trial]) -> list[Verdict]:
-    """Decide by what is delivered to the same callers when they ask for no more than the capacity."""
+    """Judge throughput against that of the same callers at capacity."""
     base = {trial.callers: trial.figures.tokens_per_s for trial in trials if trial.times == 1}
     shares = [
         (trial.figures.tokens_per_s / base[trial.callers] if base[trial.callers] else 0.0, trial)
@@ -99,9 +99,9 @@ def _load(stage: Stage, rate: float, patience_s: float, *, announced: bool) -> L
 
 def _try(caller: Caller, service: LoadedService, load: LoadScenario, times: float) -> Trial:
     before = service.computed_tokens()
-    found = caller.run(service, load)
+    measured = caller.run(service, load)
     computed = (service.computed_tokens() - before) / (load.warm_s + load.seconds)
-    return Trial(times, load.patience_s, load.announced, load.rate, computed, found.loads[0])
+    return Trial(times, load.patience_s, load.announced, load.rate, computed, measured.loads[0])
 
 
 def _wrong(figures: Figures) -> int:

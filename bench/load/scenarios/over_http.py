@@ -1,4 +1,4 @@
-"""What HTTP costs: closed-loop clients with one text a request, beside the bare engine on the same texts."""
+"""Overhead of HTTP: closed-loop clients with one text per request, against the bare engine on the same texts."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from bench.rounds import TIMEOUT_S
 from bench.spread import spread
 from bench.table import Table, number
 
-# What is asked of a large model, where inference is all, and of one whose texts take about a millisecond each.
+# Targets for a large model, where inference dominates, and for a small one at about a millisecond per text.
 LARGE_DIMENSION, LARGE_SHARE, SMALL_SHARE = 1024, 0.95, 0.80
 
 
 @dataclass(frozen=True)
 class EngineRound:
-    """One round of the bare engine: what it computed, in seconds of wall time and of CPU."""
+    """One round of the bare engine: texts, tokens, and seconds of wall and CPU time."""
 
     texts: int
     tokens: int
@@ -31,30 +31,30 @@ class EngineRound:
 
     @property
     def tokens_per_s(self) -> float:
-        """Its speed."""
+        """Tokens a second."""
         return self.tokens / self.seconds
 
 
 @dataclass(frozen=True)
 class HttpPair:
-    """The engine's round, and the server's that followed it."""
+    """A round of the engine and the server's round after it."""
 
     engine: EngineRound
     served: Run
 
     @property
     def http(self) -> Figures:
-        """What the clients saw."""
+        """The clients' figures."""
         return self.served.loads[0]
 
     @property
     def share(self) -> float:
-        """The server's tokens a second over the engine's."""
+        """The server's tokens/s as a share of the engine's."""
         return self.http.tokens_per_s / self.engine.tokens_per_s
 
 
 def run(stage: Stage) -> Finding:
-    """Let engine and server take turns."""
+    """Alternate rounds of engine and server."""
     pace = stage.pace
     load = LoadScenario(MIXED, pace.seconds, pace.warm_s, clients=CLIENTS)
     pairs: list[HttpPair] = []
@@ -72,7 +72,7 @@ def run(stage: Stage) -> Finding:
 
 
 def judge(pairs: Sequence[HttpPair], asked: float) -> list[Verdict]:
-    """Decide by the median of the rounds' shares."""
+    """Judge the median share of the rounds."""
     share = statistics.median(pair.share for pair in pairs)
     return [
         Verdict(f"at least {percent(asked, 0)} of the engine's tokens/s", percent(share), share >= asked),
@@ -81,7 +81,7 @@ def judge(pairs: Sequence[HttpPair], asked: float) -> list[Verdict]:
 
 
 def cores(pairs: Sequence[HttpPair]) -> dict[str, tuple[float, float]]:
-    """Who kept how many cores busy, and how many microseconds of CPU each good answer took of them."""
+    """Return, for each process, the cores in use and the CPU microseconds per text answered."""
 
     def middle(cpu_s: Sequence[float], wall_s: Sequence[float], texts: Sequence[int]) -> tuple[float, float]:
         busy = statistics.median(used / wall for used, wall in zip(cpu_s, wall_s, strict=True))
@@ -106,8 +106,8 @@ def _speeds(pairs: Sequence[HttpPair]) -> Table:
         ("engine", [p.engine.tokens_per_s for p in pairs], [p.engine.texts / p.engine.seconds for p in pairs]),
         ("http", [p.http.tokens_per_s for p in pairs], [p.http.texts_per_s for p in pairs]),
     ):
-        found = spread(tokens)
-        rows.append([name, *map(number, (found.median, found.low, found.high, statistics.median(texts)))])
+        rates = spread(tokens)
+        rows.append([name, *map(number, (rates.median, rates.low, rates.high, statistics.median(texts)))])
     header = ("", "tokens/s, median", "least", "greatest", "texts/s, median")
     return Table(
         f"The engine in batches of {BATCH} and the server over HTTP, {len(pairs)} rounds in turns", header, rows

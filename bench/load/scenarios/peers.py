@@ -1,4 +1,4 @@
-"""The same clients on our server and on others: one text a request, rounds in turns."""
+"""Compare our server with others: closed-loop clients, one text per request, interleaved rounds."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -25,26 +25,26 @@ Rounds = dict[str, list[Run]]
 
 
 def run(stage: Stage) -> Finding:
-    """Start everyone who can be started, all idle but the one whose round it is."""
+    """Start all available services and measure them in turns; the others are idle meanwhile."""
     skipped: dict[str, str] = {}
     with ExitStack() as stack:
         services = _started(stage, stack, skipped)
         rounds = _measured(stage, stack.enter_context(stage.caller()), services)
     last = {name: runs[-1].loads[0] for name, runs in rounds.items()}
     title = f"{CLIENTS} clients, one text a request, last of {stage.pace.rounds} rounds"
-    raw = {"rounds": {name: [asdict(run) for run in runs] for name, runs in rounds.items()}}
+    data = {"rounds": {name: [asdict(run) for run in runs] for name, runs in rounds.items()}}
     latencies = {name: figures.latency for name, figures in last.items()}
-    return Finding(judge(rounds), [_speeds(rounds), answers(title, last)], raw, latencies, skipped)
+    return Finding(judge(rounds), [_speeds(rounds), answers(title, last)], data, latencies, skipped)
 
 
 def judge(rounds: Mapping[str, Sequence[Run]]) -> list[Verdict]:
-    """Decide by the median over the rounds of how many times as many texts a second we answer."""
+    """Judge the median speed-up over each peer."""
     verdicts = [_against(name, times) for name, times in ratios(rounds).items()]
     return [*verdicts, all_answered(run.loads[0] for run in rounds[OURS])]
 
 
 def ratios(rounds: Mapping[str, Sequence[Run]]) -> dict[str, float | None]:
-    """Our texts a second over each peer's, the median of the rounds; None where a round was too short for the peer."""
+    """Return our median speed-up in texts/s over each peer; None if a peer answered nothing in some round."""
     return {name: _ratio(rounds[OURS], runs) for name, runs in rounds.items() if name != OURS}
 
 
@@ -56,12 +56,12 @@ def _ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float | None:
 
 
 def _against(name: str, times: float | None) -> Verdict:
-    found = "nothing answered in one of the rounds: measure longer ones" if times is None else f"{times:.1f} times"
-    return Verdict(f"at least {TIMES:g} times as many texts/s as {name}", found, times is not None and times >= TIMES)
+    answer = "nothing answered in one of the rounds: measure longer ones" if times is None else f"{times:.1f} times"
+    return Verdict(f"at least {TIMES:g} times as many texts/s as {name}", answer, times is not None and times >= TIMES)
 
 
 def offers(stage: Stage, folder: str) -> list[Offer]:
-    """How the peers are started on the original weights in `folder`, with as many threads as ours."""
+    """Return how to start the peers on the original weights in `folder`, with our number of threads."""
     programs = catalog.PYTHONS["peers"].parent
     threads = str(stage.subject.threads)
     quiet = {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -117,9 +117,9 @@ def _speeds(rounds: Mapping[str, Sequence[Run]]) -> Table:
     times = ratios(rounds)
     rows = []
     for name, runs in rounds.items():
-        found = spread([run.loads[0].texts_per_s for run in runs])
+        rates = spread([run.loads[0].texts_per_s for run in runs])
         cpu = statistics.median(run.service_cpu_s / max(1, run.texts) for run in runs)
-        figures = (number(value) for value in (found.median, found.low, found.high))
+        figures = (number(value) for value in (rates.median, rates.low, rates.high))
         rows.append([name, *figures, number(cpu * 1e3, 2), number(times.get(name), 1)])
     header = ("service", "texts/s, median", "least", "greatest", "CPU ms a text", "ours is times as fast")
     return Table(f"{CLIENTS} clients, {len(rounds[OURS])} rounds in turns", header, rows)

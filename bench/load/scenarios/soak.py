@@ -1,4 +1,4 @@
-"""Half of what the server can do, for long: nothing may pile up."""
+"""Soak test at half the capacity: memory and file descriptors must not leak."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -15,15 +15,14 @@ from bench.load.verdict import Verdict, all_answered, flat_memory
 from bench.table import Table, mega, number
 
 SHARE = 0.5
-# Until the allocator has seen every shape of batch: of the time, and seconds at most.
+# Warm-up until the allocator has seen every batch shape: share of the run, and its maximum.
 _WARM, _MOST_WARM_S = 0.2, 3600.0
 _CLOSE_S = 1.0
 
 
 @dataclass(frozen=True)
 class SoakMeasured:
-    """The load, the samples after the warm-up, and the open files before it and after, while nobody was
-    connected."""
+    """The load, the samples after the warm-up, and the open files before and after, without connections."""
 
     load: Figures
     track: Track
@@ -32,7 +31,7 @@ class SoakMeasured:
 
 
 def run(stage: Stage) -> Finding:
-    """Keep the load up and watch the server."""
+    """Run the load and sample the server."""
     seconds = stage.pace.soak_s
     with stage.serve() as service, stage.caller() as caller:
         rate = stage.rate(caller, service, "soak", SHARE)
@@ -41,33 +40,33 @@ def run(stage: Stage) -> Finding:
         load = LoadScenario(MIXED, seconds - warm_s, warm_s, rate=rate)
         with progress.step(f"soak: {seconds / 60:g} minutes"), usage.watch(service.pid, load.warm_s, seconds) as track:
             figures = caller.run(service, load).loads[0]
-        found = SoakMeasured(figures, track, files_before, _files(service))
+        measured = SoakMeasured(figures, track, files_before, _files(service))
     title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"
-    tables = [answers(title, {"soak": figures}), _resources(found)]
-    return Finding(judge(found), tables, asdict(found) | {"rate": rate}, {"": figures.latency})
+    tables = [answers(title, {"soak": figures}), _resources(measured)]
+    return Finding(judge(measured), tables, asdict(measured) | {"rate": rate}, {"": figures.latency})
 
 
-def judge(found: SoakMeasured) -> list[Verdict]:
-    """Decide on memory, open files and answers."""
+def judge(measured: SoakMeasured) -> list[Verdict]:
+    """Judge memory, open files and responses."""
     return [
-        flat_memory(found.track.resident),
+        flat_memory(measured.track.resident),
         Verdict(
             "as many open files at the end as at the beginning, without connections",
-            f"{found.files_before} then, {found.files_after} now",
-            found.files_after <= found.files_before,
+            f"{measured.files_before} then, {measured.files_after} now",
+            measured.files_after <= measured.files_before,
         ),
-        all_answered([found.load]),
+        all_answered([measured.load]),
     ]
 
 
 def _files(service: LoadedService) -> int:
-    """Open files of a server once it has seen that its connections are closed."""
+    """Return the server's open files after it had time to close its connections."""
     time.sleep(_CLOSE_S)
     return service.usage().files
 
 
-def _resources(found: SoakMeasured) -> Table:
-    resident, files = found.track.resident or [0], found.track.files or [0]
+def _resources(measured: SoakMeasured) -> Table:
+    resident, files = measured.track.resident or [0], measured.track.files or [0]
     row = ["server", mega(resident[0]), mega(max(resident)), mega(resident[-1]), number(max(files))]
     header = ("", "MB at first", "MB at most", "MB at last", "files at most")
     return Table("Memory and open files after the warm-up", header, [row])
