@@ -1,8 +1,8 @@
-"""The build stage: weights in, ONNX variants and a manifest out. Runs in `.venv-build`; the server never imports it."""
+"""The build stage: turn source weights into ONNX variants and a manifest. Never imported by the server."""
 
 import os
 
-import server as _server  # noqa: F401 - sets what ONNX Runtime must find when it is imported
+import server as _server  # noqa: F401 - sets environment variables that ONNX Runtime reads on import
 
-# The Hub client reports which libraries fetch a model, unless told not to.
+# Turn off the Hub client's telemetry.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,4 +1,4 @@
-"""What a graph must keep of the source's vectors to be served, and what is told of one that does not."""
+"""Minimum fidelity for a variant to be served, and diagnosis of an fp32 graph that misses it."""
 
 from dataclasses import dataclass
 
@@ -8,36 +8,36 @@ from numpy.typing import NDArray
 from server.model.manifest import Fidelity, Precision
 
 FP32 = 0.99999
-"""The least cosine of fp32 to the source, over every text and prompt: below it something was read otherwise."""
+"""Minimum cosine of fp32 to the source for every text and prompt; below it, a setting was misread."""
 
-# Rounding alone stays far above these: fp16 above 0.9999, int8 above a mean of 0.99, also where a CPU without VNNI or
-# AMX saturates. Below them a graph overflows, or its weights are none that this precision can hold.
+# Rounding alone stays far above these: fp16 above 0.9999, int8 above a mean of 0.99, even on a CPU without VNNI or AMX,
+# which saturates. Below them, activations overflow or the precision cannot represent the weights.
 _FP16 = 0.999
 _INT8 = 0.95
 
 
 @dataclass(frozen=True)
 class Case:
-    """One text as it was sent: with the prompt of a name before it, and whether its token ids are the source's."""
+    """One text, the name of its prompt, and whether the served token ids equal the source's."""
 
     text: str
     prompt_name: str | None
     same_ids: bool
 
 
-def shortfall(precision: Precision, found: Fidelity) -> str:
-    """What keeps a variant of `precision` from being served, or ''."""
+def shortfall(precision: Precision, measured: Fidelity) -> str:
+    """Return why a variant's fidelity is too low to serve, or ''."""
     if precision == "fp32":
-        return _below("least cosine to the source", found.to_source.min, FP32)
+        return _below("least cosine to the source", measured.to_source.min, FP32)
     if precision == "fp16":
-        return _below("least cosine to fp32", found.to_fp32.min, _FP16)
-    return _below("mean cosine to fp32", found.to_fp32.mean, _INT8)
+        return _below("least cosine to fp32", measured.to_fp32.min, _FP16)
+    return _below("mean cosine to fp32", measured.to_fp32.mean, _INT8)
 
 
 def departure(cases: list[Case], cosines: NDArray[np.float64]) -> str:
-    """Where fp32 departs from the source most and the setting that is likely to be behind it, or ''.
+    """Return the case where fp32 differs most from the source, with the likely cause, or ''.
 
-    `cosines` are of fp32's vectors to the source's, one for each case.
+    `cosines` compares fp32's vectors with the source's, one value per case.
     """
     low = cosines < FP32
     if not low.any():

@@ -1,4 +1,4 @@
-"""Where figures and pictures are written: over an earlier one, never over anything else, and never through a link."""
+"""Write figures and charts, overwriting only earlier output of the same kind and never following links."""
 
 import json
 import os
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from server.migrate.ownership import owned_files
 
-# What all pictures of this project have in common, and few others: see `svg.root`.
+# Length of the prefix that identifies this project's SVG files: see `svg.root`.
 ALIKE = 60
 
 
 class OutputError(Exception):
-    """What is under the name is no earlier output."""
+    """The path exists and is not earlier output."""
 
 
 def write(path: Path, text: str) -> None:
-    """Write a picture (SVG) or a JSON object to `path`, whole or not at all, and make its folder where it lacks.
+    """Write an SVG or a JSON object to `path` atomically, creating its folder if needed.
 
     Raises:
-        OutputError: something is there that is no earlier output of the same kind; it is left alone.
+        OutputError: the path exists and is not earlier output of the same kind; it is not changed.
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

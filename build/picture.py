@@ -17,11 +17,11 @@ import onnx
 
 from build import output, svg
 
-# A block of a layer, outermost first; what a node's path begins with decides.
+# Blocks of a layer, by path prefix; the first match applies.
 _PARALLEL = ("attention/self/query", "attention/self/key", "attention/self/value")
 _PARTS = (*_PARALLEL, "attention/self", "attention/output", "intermediate", "output")
 _LAYER = re.compile(r"/encoder/layer\.(\d+)/(.+)")
-# How a shape is changed is no work that a reader looks for.
+# Data movement and shape operators, left out of the node counts.
 _PLUMBING = {"Cast", "Concat", "Constant", "Identity", "Reshape", "Shape", "Size", "Slice", "Squeeze", "Transpose"}
 _PLUMBING |= {"Unsqueeze"}
 _ABOUT = {
@@ -42,7 +42,7 @@ _TOP, _LEFT, _RIGHT, _HIGH, _GAP, _BETWEEN = 60, 60, 730, 34, 14, 8
 
 @dataclass
 class Block:
-    """Nodes that belong together: their place in the model, how many of which kind, and how many parameters."""
+    """The nodes of one module: layer, counts by operator, and parameters."""
 
     name: str
     layer: int | None = None
@@ -53,12 +53,12 @@ class Block:
 
     @property
     def title(self) -> str:
-        """What stands in the box, on the left."""
+        """The box's title."""
         return self.name if self.layer is None else f"layer.{self.layer}/{self.name}"
 
     @property
     def work(self) -> str:
-        """Its nodes in words, the most frequent first."""
+        """The most frequent operators with their counts."""
         named = [(kind, count) for kind, count in self.kinds.items() if kind not in _PLUMBING]
         ordered = sorted(named, key=lambda one: (-one[1], one[0]))
         return ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in ordered[:5])
@@ -66,7 +66,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Outline:
-    """A graph as a reader sees it: what goes in, blocks in order, what comes out."""
+    """A graph's inputs, blocks in order, and output."""
 
     name: str
     inputs: str
@@ -75,26 +75,26 @@ class Outline:
 
     @property
     def parameters(self) -> int:
-        """All of them."""
+        """Total number of parameters."""
         return sum(block.parameters * block.times for block in self.blocks)
 
 
 def outline(model: onnx.ModelProto, name: str) -> Outline:
-    """Gather the nodes of a graph into blocks; layers that are alike become one that is there several times."""
+    """Group the nodes of a graph into blocks; identical layers become one repeated block."""
     graph = model.graph
     floats = (one for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT and one.dims)
     sizes = {one.name: math.prod(one.dims) for one in floats}
-    found: dict[tuple[int | None, str], Block] = {}
+    by_place: dict[tuple[int | None, str], Block] = {}
     for node in graph.node:
-        layer, part = _place(node.name, restoring=any(block.name == "normalize" for block in found.values()))
+        layer, part = _place(node.name, restoring=any(block.name == "normalize" for block in by_place.values()))
         if not part:
             continue
-        block = found.setdefault((layer, part), Block(part, layer, about=_ABOUT.get(part, "")))
+        block = by_place.setdefault((layer, part), Block(part, layer, about=_ABOUT.get(part, "")))
         block.kinds.update(_kinds(node))
         block.parameters += sum(sizes.pop(used, 0) for used in node.input)
-    # Nodes stand in an order that computes, which mixes what leads up to the layers.
+    # Topological order interleaves the blocks before the layers.
     ordered = sorted(
-        found.values(), key=lambda block: _BEFORE.index(block.name) if block.name in _BEFORE else len(_BEFORE)
+        by_place.values(), key=lambda block: _BEFORE.index(block.name) if block.name in _BEFORE else len(_BEFORE)
     )
     names = " and ".join(one.name for one in graph.input)
     return Outline(name, f"{names}: {_type(graph.input[0])}", _typed(graph.output[0]), tuple(_folded(ordered)))
@@ -110,7 +110,7 @@ def _place(name: str, *, restoring: bool) -> tuple[int | None, str]:
 
 
 def _kinds(node: onnx.NodeProto) -> Iterator[str]:
-    """The kinds of a node, or of the nodes within it, with what decides over them."""
+    """Yield the operator types of a node and of the nodes in its subgraphs."""
     inner = [one for attribute in node.attribute for one in attribute.g.node]
     yield node.op_type
     for one in inner:
@@ -129,7 +129,7 @@ def _type(value: onnx.ValueInfoProto) -> str:
 
 
 def _folded(blocks: Sequence[Block]) -> list[Block]:
-    """Write out the first layer, and the last where it differs; those between are one block."""
+    """Keep the first layer, and the last if it differs; fold the identical ones into one block."""
     by_layer: dict[int, list[Block]] = {}
     for block in blocks:
         if block.layer is not None:
@@ -153,26 +153,26 @@ def _content(layer: Sequence[Block]) -> list[tuple[str, Counter[str], int]]:
     return [(block.name, block.kinds, block.parameters) for block in layer]
 
 
-def draw(found: Outline) -> str:
-    """Draw an outline from top to bottom; a dashed frame holds what belongs to one layer."""
-    rows = list(_rows(found.blocks))
-    title = f"{found.name}: {found.parameters:,} parameters"
+def draw(outlined: Outline) -> str:
+    """Draw an outline from top to bottom, with a dashed frame around each layer."""
+    rows = list(_rows(outlined.blocks))
+    title = f"{outlined.name}: {outlined.parameters:,} parameters"
     height = _row_top(len(rows) + 1) + _HIGH
     picture = svg.root(height, title, "the modules of the graph: kinds of nodes, and parameters")
-    _end(picture, 0, found.inputs)
+    _end(picture, 0, outlined.inputs)
     for place, row in enumerate(rows, start=1):
         width = (_RIGHT - _LEFT - _BETWEEN * (len(row) - 1)) / len(row)
         for column, block in enumerate(row):
             _box(picture, _LEFT + column * (width + _BETWEEN), _row_top(place), width, block)
         _arrow(picture, _row_top(place) - _GAP)
     _arrow(picture, _row_top(len(rows) + 1) - _GAP)
-    _end(picture, len(rows) + 1, found.output)
+    _end(picture, len(rows) + 1, outlined.output)
     _frames(picture, rows)
     return svg.finish(picture)
 
 
 def _rows(blocks: Sequence[Block]) -> Iterator[list[Block]]:
-    """What is computed side by side stands side by side: query, key and value."""
+    """Yield rows of blocks; query, key and value share a row."""
     row: list[Block] = []
     for block in blocks:
         if row and not (block.name in _PARALLEL and row[0].name in _PARALLEL and block.layer == row[0].layer):
@@ -213,7 +213,7 @@ def _arrow(picture: ET.Element, top: float) -> None:
 
 
 def _frames(picture: ET.Element, rows: Sequence[Sequence[Block]]) -> None:
-    """Frame each layer that is written out, and draw the two ways around: what came in is added again."""
+    """Frame each layer and draw its two residual connections."""
     for layer in sorted({row[0].layer for row in rows if row[0].layer is not None}):
         places = [place for place, row in enumerate(rows, start=1) if row[0].layer == layer]
         high = _row_top(places[-1]) + _HIGH - _row_top(places[0]) + 12

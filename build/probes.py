@@ -1,11 +1,11 @@
-"""Texts that show a setting which was read otherwise than by the source: case, accents, special tokens, length."""
+"""Probe texts that reveal misread settings: case, accents, special tokens, truncation."""
 
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-# Upper case, accents in one character and in two, letters whose lower case is odd, scripts without spaces, characters
-# that normalizers remove, rewrite or split at, white space in every place.
+# Upper case, composed and decomposed accents, irregular lower-casing, scripts without spaces, characters that
+# normalizers remove, rewrite or split at, and white space in all positions.
 _FIXED = (
     "THE CAT SAT ON THE MAT",
     "Paris in SPRING, McDonald's and eBay",
@@ -31,13 +31,13 @@ _FIXED = (
     "?",
 )
 _TOKENS_TOGETHER = 8
-# Of a tokenizer with more added tokens than that, the first are as good as the rest.
+# A sample of the added tokens is enough.
 _MOST_TOKENS = 256
 _LONG = ("The cat sat on the mat. ", "Élan VITAL und Größe 42! ")
 
 
 def probes(tokenizer: Tokenizer, max_tokens: int) -> list[str]:
-    """The texts for one tokenizer: the fixed ones, its added tokens among words, and two that must be cut."""
+    """Return the probes for a tokenizer: fixed texts, its added tokens between words, and two that are truncated."""
     added = [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]
     return [*_FIXED, *_with_tokens(added[:_MOST_TOKENS]), *(_long(part, max_tokens) for part in _LONG)]
 
@@ -52,6 +52,6 @@ def _with_tokens(names: Sequence[str]) -> list[str]:
 
 
 def _long(part: str, max_tokens: int) -> str:
-    """A text of more than `max_tokens` tokens, by its words, whose end is unlike its beginning."""
+    """Return a text of more than `max_tokens` words whose end differs from its beginning."""
     words = len(part.split())
     return part * (max_tokens // words + 2) + "AN END UNLIKE THE REST"

@@ -1,4 +1,4 @@
-"""What a build shows while it runs: a bar on a terminal, plain lines elsewhere, and each step's cost."""
+"""Report a build's progress: bars on a terminal, plain lines elsewhere, and each step's time and memory."""
 
 import resource
 import sys
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 
 def say(line: str) -> None:
-    """Print one line at once, also into a pipe."""
+    """Print one line and flush."""
     print(line, flush=True)
 
 
 def on_terminal() -> bool:
-    """Whether someone watches: bars are drawn on a terminal only."""
+    """Return whether standard error is a terminal; bars are drawn only there."""
     return sys.stderr.isatty()
 
 
 def track(items: Sequence[T], label: str) -> Iterator[T]:
-    """Go through `items` showing how far it is: a bar on a terminal, a line each quarter where there is none."""
+    """Iterate over `items` with a progress bar on a terminal, or a line at each quarter elsewhere."""
     if on_terminal():
         yield from tqdm(items, desc=f"  {label}", leave=False)
         return
@@ -37,7 +37,7 @@ def track(items: Sequence[T], label: str) -> Iterator[T]:
 
 @contextmanager
 def step(label: str) -> Iterator[None]:
-    """Announce a step, then print the seconds it took and the process's peak memory during it."""
+    """Announce a step, then print its duration and peak memory."""
     say(f"{label} …")
     _reset_peak()
     start = time.monotonic()
@@ -46,7 +46,7 @@ def step(label: str) -> Iterator[None]:
 
 
 def peak_bytes() -> int:
-    """Peak resident memory since the last reset, in bytes (since the process began, where there is no reset)."""
+    """Return peak resident bytes since the last reset, or since process start where reset is not supported."""
     try:
         status = Path("/proc/self/status").read_text("ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
@@ -55,7 +55,7 @@ def peak_bytes() -> int:
 
 
 def _reset_peak() -> None:
-    # Linux: writing 5 resets VmHWM (proc(5)), so that each step shows its own peak.
+    # Linux: writing 5 resets VmHWM (proc(5)), so that each step reports its own peak.
     try:
         Path("/proc/self/clear_refs").write_text("5", "ascii")
     except OSError:

@@ -1,4 +1,4 @@
-"""The source model as sentence-transformers runs it: its tokenizer, and the vectors that a build is held to."""
+"""The source model run by sentence-transformers: its tokenizer, and reference vectors for the build."""
 
 import json
 import warnings
@@ -20,28 +20,27 @@ from build.sentence import Sentence, positions
 from build.sources.snapshot import Snapshot
 
 Vectors = NDArray[np.float32]
-# Enough that torch, which reads all weights for each call, does not spend its time on that; few enough that memory
-# stays near the weights'.
+# Large enough to amortize reading the weights in each call, small enough that activations add little memory.
 _BATCH = 8
 _SLICE = 64
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Texts as a caller sends them, with the prompt of a name before each (None: no prompt is asked for)."""
+    """Texts to embed with a named prompt (None: no prompt requested)."""
 
     prompt_name: str | None
     texts: list[str]
 
 
 class Reference:
-    """A source folder, loaded by sentence-transformers in fp32 on the CPU; its own reading of every settings file."""
+    """A source folder loaded by sentence-transformers in fp32 on the CPU."""
 
     def __init__(self, snapshot: Snapshot, sentence: Sentence) -> None:
         """Load the model.
 
         Raises:
-            BuildError: sentence-transformers cannot, or makes no fast tokenizer of the folder.
+            BuildError: sentence-transformers cannot load it, or has no fast tokenizer for it.
         """
         self._sentence = sentence
         self._model = _load(snapshot)
@@ -49,18 +48,18 @@ class Reference:
             raise BuildError(f"{snapshot.id} has no tokenizer.json, and none can be made from its other files")
         table = positions(snapshot.json("config.json"))
         if table is not None and (self._model.max_seq_length or 0) > table:
-            self._model.max_seq_length = table  # It would fail on texts that are longer.
+            self._model.max_seq_length = table  # longer texts would fail
 
     @property
     def rows(self) -> int:
-        """Rows of the table of word embeddings: ids from 0 to one less can be embedded."""
+        """Number of rows in the word embedding table, one per token id."""
         return int(self._model[0].auto_model.get_input_embeddings().weight.shape[0])
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that all settings make together, without padding and truncation, which the server does.
+        """Return the effective tokenizer, without padding and truncation, which the server applies.
 
         Raises:
-            BuildError: it gives ids that the model has no embedding for.
+            BuildError: some token ids have no embedding.
         """
         made = json.loads(self._model.tokenizer.backend_tokenizer.to_str())
         made["normalizer"] = _without_repetition(made["normalizer"])
@@ -71,7 +70,7 @@ class Reference:
         return loaded
 
     def vectors(self, asked: Asked) -> Vectors:
-        """Vectors `[text, dimension]`, as its `encode` gives them.
+        """Return vectors `[text, dimension]` from the model's `encode`.
 
         Raises:
             BuildError: it fails on one of the texts.
@@ -82,20 +81,20 @@ class Reference:
         return np.concatenate(parts).astype(np.float32)
 
     def ids(self, text: str, prompt: str) -> list[int]:
-        """Token ids of a text with `prompt` before it, cut to the model's length."""
-        found: list[int] = self._model.tokenizer(prompt + text, truncation="longest_first")["input_ids"]
-        return found
+        """Return the token ids of `prompt + text`, truncated to the model's maximum."""
+        token_ids: list[int] = self._model.tokenizer(prompt + text, truncation="longest_first")["input_ids"]
+        return token_ids
 
     def _encode(self, texts: list[str], prompt_name: str | None) -> Vectors:
         prompt = {"prompt_name": prompt_name}
-        if prompt_name in self._sentence.from_card:  # The folder itself does not have it.
+        if prompt_name in self._sentence.from_card:  # not in the model's own files
             prompt = {"prompt": self._sentence.prompts[prompt_name or ""]}
         with _quietly():
             try:
-                found: Vectors = self._model.encode(texts, batch_size=_BATCH, show_progress_bar=False, **prompt)
-            except Exception as error:  # what fails in there is of any kind
+                vectors: Vectors = self._model.encode(texts, batch_size=_BATCH, show_progress_bar=False, **prompt)
+            except Exception as error:  # the library raises any type
                 raise BuildError(f"sentence-transformers fails on the texts of the build: {reason(error)}") from error
-        return found
+        return vectors
 
     def _check_ids(self, loaded: Tokenizer) -> None:
         rows = self.rows
@@ -110,7 +109,7 @@ class Reference:
 
 
 def reason(error: BaseException) -> str:
-    """The kind of an error of a library, and the first line of what it says."""
+    """Return the type of an error and the first line of its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}{': ' + lines[0][:300] if lines else ''}"
 
@@ -125,7 +124,7 @@ def _load(snapshot: Snapshot) -> SentenceTransformer:
                 trust_remote_code=False,
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
-        except Exception as error:  # what fails in there is of any kind
+        except Exception as error:  # the library raises any type
             _check_tokenizer(snapshot)
             raise BuildError(
                 f"sentence-transformers cannot load {snapshot.id}, so there are no vectors to hold a build to: "
@@ -136,7 +135,7 @@ def _load(snapshot: Snapshot) -> SentenceTransformer:
 def _check_tokenizer(snapshot: Snapshot) -> None:
     try:
         AutoTokenizer.from_pretrained(snapshot.folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # what fails in there is of any kind
+    except Exception as error:  # the library raises any type
         raise BuildError(
             f"no tokenizer can be made of tokenizer.json and the files beside it in {snapshot.folder}: {reason(error)}"
         ) from error
@@ -144,7 +143,7 @@ def _check_tokenizer(snapshot: Snapshot) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep what these libraries warn of from the user, who cannot act on it."""
+    """Suppress library warnings, which the user cannot act on."""
     transformers.utils.logging.set_verbosity_error()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -152,7 +151,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _without_repetition(normalizer: object) -> object:
-    """BERT's own lower-casing makes lower-casing before it do nothing: the same for every character there is."""
+    """Drop a Lowercase normalizer before BERT's, which lower-cases every character identically."""
     match normalizer:
         case {
             "type": "Sequence",

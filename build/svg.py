@@ -1,7 +1,4 @@
-"""The pieces that pictures are made of: SVG, written with the standard library.
-
-Light and dark come from the reader's own setting.
-"""
+"""Build SVG documents with the standard library; colours follow the reader's light or dark theme."""
 
 from xml.etree import ElementTree as ET
 
@@ -29,7 +26,7 @@ svg { background: #fff; font: 13px system-ui, sans-serif; fill: #1f2328; }
 
 
 def root(height: float, title: str, subtitle: str) -> ET.Element:
-    """Begin a picture with what stands on top of it."""
+    """Create an SVG document with title and subtitle."""
     size = {"width": str(WIDTH), "height": f"{height:g}", "viewBox": f"0 0 {WIDTH} {height:g}"}
     made = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **size})
     ET.SubElement(made, "title").text = title
@@ -40,7 +37,7 @@ def root(height: float, title: str, subtitle: str) -> ET.Element:
 
 
 def add(parent: ET.Element, tag: str, **attributes: object) -> ET.Element:
-    """Add an element; numbers get one decimal."""
+    """Add an element; floats are written with one decimal."""
     plain = {name: f"{value:.1f}" if isinstance(value, float) else str(value) for name, value in attributes.items()}
     return ET.SubElement(parent, tag, plain)
 
@@ -51,11 +48,11 @@ def line(parent: ET.Element, start: tuple[float, float], end: tuple[float, float
 
 
 def text(parent: ET.Element, x: float, y: float, words: str, kind: str, anchor: str = "start") -> None:
-    """Write words from `x` on, or up to it or around it (`anchor`)."""
+    """Add text at `x`; `anchor` is start, middle or end."""
     add(parent, "text", x=x, y=y, **{"class": kind, "text-anchor": anchor}).text = words
 
 
 def finish(made: ET.Element) -> str:
-    """Return the picture as a file's text."""
+    """Serialize the document."""
     ET.indent(made)
     return ET.tostring(made, encoding="unicode") + "\n"

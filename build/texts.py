@@ -1,4 +1,4 @@
-"""The texts that fidelity is measured on and int8 calibrated on: the project's own, or the user's."""
+"""Read the texts for fidelity measurement and int8 calibration: the project's or the user's."""
 
 import hashlib
 import json
@@ -9,37 +9,37 @@ from pathlib import Path
 from build.errors import BuildError
 
 OWN = Path(__file__).parent / "data" / "fidelity.jsonl"
-# Others than those that fidelity is measured on: else static int8 would be judged on what it was fitted to.
+# Disjoint from the fidelity texts: static int8 must not be evaluated on its calibration data.
 CALIBRATION = OWN.with_name("calibration.jsonl")
 _FEWEST = 50
 
 
 @dataclass(frozen=True)
 class Texts:
-    """A list of texts and the SHA-256 of the file they were read from."""
+    """Texts and the SHA-256 of their file."""
 
     items: list[str]
     sha256: str
 
 
 def read(path: Path = OWN) -> Texts:
-    """Read a `.jsonl` file (an object with `text`, or a string, on each line) or a file of plain lines.
+    """Read a `.jsonl` file (one object with `text`, or one string, per line) or a file of plain lines.
 
     Raises:
-        BuildError: unreadable, malformed, or fewer than 50 texts (a 1st percentile of fewer means nothing).
+        BuildError: unreadable, malformed, or fewer than 50 texts, too few for a 1st percentile.
     """
     try:
-        raw = path.read_bytes()
-        items = list(_texts(path, raw.decode("utf-8")))
+        data = path.read_bytes()
+        items = list(_texts(path, data.decode("utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError(f"the texts cannot be read: {error}") from error
     if len(items) < _FEWEST:
         raise BuildError(f"{path} holds {len(items)} texts; at least {_FEWEST} are needed to measure or calibrate on")
-    return Texts(items, hashlib.sha256(raw).hexdigest())
+    return Texts(items, hashlib.sha256(data).hexdigest())
 
 
 def _texts(path: Path, content: str) -> Iterator[str]:
-    # Not splitlines(): a text may hold U+2028 and other separators that JSON leaves as they are.
+    # Not splitlines(): JSON strings may contain U+2028 and other line separators.
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue

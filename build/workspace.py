@@ -1,6 +1,6 @@
-"""Where a build works: a lock, a scratch folder and a staging folder inside `models/`, cleaned up whatever happens.
+"""A build's lock, scratch folder and staging folder inside `models/`, removed on exit.
 
-Nothing that a running server may read is touched before every new file is complete and on disk.
+Files that a running server may read are replaced only after all new files are complete and flushed to disk.
 """
 
 import fcntl
@@ -18,16 +18,17 @@ from server.model.staging import MARKER, PREFIX, commit_staged, flush, is_commit
 
 @dataclass(frozen=True)
 class Workspace:
-    """Folders of one build: `scratch` for what is thrown away, `staged` for what is kept."""
+    """Folders of one build: `scratch` for temporary files, `staged` for the model's new files."""
 
     models_dir: Path
     scratch: Path
     staged: Path
 
     def commit(self) -> None:
-        """Flush what is staged to disk and move it into the models folder; the earlier build's other files are removed.
+        """Flush the staged files to disk, move them into the models folder, and remove obsolete files.
 
-        Killed before this, the old models serve on; killed during it, whoever comes next ends it.
+        A build killed before this leaves the old model in place; one killed during it is completed by the next build
+        or server start.
         """
         name = self.staged.name.removeprefix(PREFIX)
         claim.check_files(self.models_dir, name)
@@ -45,10 +46,10 @@ class Workspace:
 
 @contextmanager
 def open_workspace(models_dir: Path, name: str) -> Iterator[Workspace]:
-    """Hold the models folder for one build.
+    """Lock the models folder for one build.
 
     Raises:
-        BuildError: another build runs, or the folder cannot be written.
+        BuildError: another build is running, or the folder is not writable.
     """
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
@@ -61,10 +62,10 @@ def open_workspace(models_dir: Path, name: str) -> Iterator[Workspace]:
             try:
                 yield space
             finally:
-                # A build killed before this leaves them behind; the next one clears them above.
+                # If the build is killed before this, the next one removes the folders above.
                 with suppress(OSError):
                     claim.remove(space.scratch)
-                # Once committed, the staged files are the model: half of them may be in place already.
+                # Once committed, the staged files are the model: some may already have been moved.
                 if not is_committed(space.staged):
                     with suppress(OSError):
                         claim.remove(space.staged)

@@ -1,8 +1,8 @@
-"""Graph passes: each rewrites the exported graph in one way, says what it needs and proves that it did it.
+"""Graph passes: rewrites of the exported graph with preconditions and postconditions.
 
-`requires` and `ensures` are onnx_ir's own hooks: it calls them before and after every pass. A graph of another shape
-is an `UnsupportedGraphError`; any other exception is a defect of a pass and ends the build, for what is shipped without
-that pass would be slower, and its manifest would name another reason.
+onnx_ir calls `requires` before and `ensures` after every pass. `UnsupportedGraphError` means that the graph's structure
+is not supported. Any other exception is a bug in a pass and aborts the build: a model built without that pass would be
+slower, and its manifest would give a wrong reason.
 """
 
 from collections.abc import Sequence
@@ -13,42 +13,42 @@ from build.errors import BuildError
 
 
 class UnsupportedGraphError(BuildError, ir.passes.PreconditionError):  # type: ignore[misc]
-    """The graph of this architecture is not of the shape that a pass needs."""
+    """The graph of this architecture does not have the structure that a pass needs."""
 
 
 class GraphPass(ir.passes.InPlacePass):  # type: ignore[misc]
-    """Base of every pass. `name` is what the manifest and the build report call it."""
+    """Base class of passes. `name` appears in the manifest and the build report."""
 
     name: str = ""
 
     def requires(self, model: ir.Model) -> None:
-        """Check what the pass needs; the model stays as it is.
+        """Check preconditions without changing the model.
 
         Raises:
-            UnsupportedGraphError: the exported graph has another shape.
-            PreconditionError: a pass that belongs before this one did not run, or this one ran already.
+            UnsupportedGraphError: the exported graph has another structure.
+            PreconditionError: a required earlier pass did not run, or this one already ran.
         """
 
     def rewrite(self, model: ir.Model) -> int:
-        """Rewrite `model` in place and return how many places were changed.
+        """Rewrite `model` in place and return the number of changes.
 
         Raises:
-            UnsupportedGraphError: it takes the rewriting itself to see that the exported graph has another shape.
+            UnsupportedGraphError: an unsupported structure that only the rewrite detects.
         """
         raise NotImplementedError
 
     def ensures(self, model: ir.Model) -> None:
-        """Check what the pass promises of the rewritten model.
+        """Check postconditions on the rewritten model.
 
         Raises:
-            PostconditionError: the pass has a defect.
+            PostconditionError: the pass has a bug.
         """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass.
 
         Raises:
-            PostconditionError: the graph is as the pass requires it, and nothing was rewritten.
+            PostconditionError: the preconditions held, but nothing was rewritten.
         """
         if not self.rewrite(model):
             raise ir.passes.PostconditionError("it found nothing to rewrite")
@@ -58,10 +58,10 @@ class GraphPass(ir.passes.InPlacePass):  # type: ignore[misc]
 def apply(model: ir.Model, passes: Sequence[GraphPass]) -> list[str]:
     """Run `passes` in order on `model`, in place, and return their names.
 
-    Whatever is raised names the pass and those that ran before it.
+    Exceptions name the failed pass and those before it.
 
     Raises:
-        UnsupportedGraphError: a pass does not know a graph of this shape; the model may be half rewritten.
+        UnsupportedGraphError: a pass does not support this graph; the model may be partly rewritten.
     """
     done: list[str] = []
     for graph_pass in passes:

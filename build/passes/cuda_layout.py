@@ -1,7 +1,7 @@
-"""Where each real token lies, as ONNX Runtime's packed attention on CUDA asks for it.
+"""Token layout tables for ONNX Runtime's packed attention on CUDA.
 
-Every table comes from the mask's numbers, by operators that have CUDA kernels. What is computed from a shape ONNX
-Runtime puts on the CPU; here a shape is only ever the target of a Reshape, which is read there on every device.
+All tables are computed from the mask with operators that have CUDA kernels. ONNX Runtime places computation on shapes
+on the CPU, so shapes are used only as targets of Reshape, which reads them on the CPU anyway.
 """
 
 from functools import cached_property
@@ -16,13 +16,13 @@ from build.passes.layout import Layout
 
 
 class CudaLayout(Layout):
-    """The tables of packed attention, in int32; those that no node reads are dropped when the packing is done."""
+    """The int32 tables of packed attention; unused ones are removed after packing."""
 
     def pack(self, padded: ir.Value) -> ir.Value:
-        """`[batch, sequence]` as `[total]`; positions that are the same in every text, by each token's column.
+        """Pack `[batch, sequence]` into `[total]`; positions shared by all texts are looked up by column.
 
         Raises:
-            UnsupportedGraphError: it depends on the input's shape otherwise than by being cut to its length.
+            UnsupportedGraphError: the value depends on the input's shape other than by slicing to its length.
         """
         if value_inputs(padded):
             return self._real(padded)
@@ -37,7 +37,7 @@ class CudaLayout(Layout):
 
     @cached_property
     def offsets(self) -> ir.Value:
-        """`[batch, sequence]`: the places in the padded input of all real tokens, then those of the padding."""
+        """`[batch, sequence]`: flat indices into the padded input, real tokens first, then padding."""
         scope = self.scope
         padding = scope.op("Equal", self._flat_mask, scope.constant("none", np.array(0, np.int64)))
         places = scope.op("Concat", self._real_places, scope.op("NonZero", padding), axis=1)
@@ -45,12 +45,12 @@ class CudaLayout(Layout):
 
     @cached_property
     def bounds(self) -> ir.Value:
-        """`[batch + 1]`: the packed row of each text's first token, and the number of all."""
+        """`[batch + 1]`: cumulative sequence lengths, starting with 0."""
         scope = self.scope
         return scope.op("Cast", scope.op("Concat", scope.ints(0), self.ends, axis=0), to=ir.DataType.INT32)
 
     def owners(self) -> ir.Value:
-        """`[total]`: the packed row of the first token of the text that each token belongs to."""
+        """`[total]`: for each token, the packed row of its text's first token."""
         scope = self.scope
         column = scope.op("Unsqueeze", self.starts, scope.ints(1))
         return self._real(scope.op("Mul", column, self.mask))
@@ -79,7 +79,7 @@ class CudaLayout(Layout):
 
 
 def _row(positions: ir.Value) -> NDArray[np.int64] | None:
-    """The constant `[1, longest]` that these positions are the beginning of; None where they are something else."""
+    """Return the constant table `[1, longest]` that these positions are a prefix of; None otherwise."""
     node = positions.producer()
     if node is not None and node.op_type == "Expand":  # to every text
         return _row(node.inputs[0])

@@ -1,8 +1,8 @@
-"""Take the key's and the value's bias out of attention: neither has to be added to every token.
+"""Remove the key and value biases of attention.
 
-A bias on the keys adds the same number to all of a query's scores, which softmax takes away again. A bias on the
-values comes out of attention as it went in, since a query's weights sum to 1: the layer behind can add it, multiplied
-by its own weight.
+The key bias adds the same constant to all scores of a query, and softmax is shift-invariant. The value bias passes
+through attention unchanged, because the weights of a query sum to 1; multiplied by the output projection's weight, it
+is folded into that layer's bias.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _KEY, _VALUE = 1, 2
 
 @dataclass(frozen=True)
 class _Bias:
-    """The Add of a bias `[out]`, which nothing else reads, to a product with a weight `[in, out]`."""
+    """The Add of an unshared bias `[out]` to a product with a weight `[in, out]`."""
 
     add: ir.Node
     product: ir.Value
@@ -28,7 +28,7 @@ class _Bias:
     vector: ir.Value
 
     def drop(self) -> None:
-        """Let the readers take the product as it is."""
+        """Remove the Add; its consumers read the product."""
         graph = self.add.graph
         self.add.outputs[0].replace_all_uses_with(self.product)
         graph.remove(self.add, safe=True)
@@ -37,12 +37,12 @@ class _Bias:
 
 
 class FoldAttentionBiasesPass(GraphPass):
-    """Needs attention fused, and linear layers with a bias that it alone reads before it and behind it."""
+    """Requires fused attention between linear layers with unshared biases."""
 
     name = "fold-attention-biases"
 
     def requires(self, model: ir.Model) -> None:
-        """Attention is fused, and somewhere it has both biases."""
+        """Check that attention is fused and that at least one node has the biases."""
         attentions = [node for node in model.graph if node.op_type == OPERATOR]
         if not attentions:
             raise ir.passes.PreconditionError("no attention is fused")
@@ -50,24 +50,24 @@ class FoldAttentionBiasesPass(GraphPass):
             raise UnsupportedGraphError("no attention has a bias of its own on keys and on values and one behind it")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Fold at every attention; its query keeps its bias."""
-        found = [biases for node in model.graph if (biases := _biases(node)) is not None]
-        for key, value, behind in found:
+        """Fold the biases of every attention; the query keeps its bias."""
+        foldable = [biases for node in model.graph if (biases := _biases(node)) is not None]
+        for key, value, behind in foldable:
             moved = _double(value.vector) @ _double(behind.weight)
             _replace(behind.vector, (_double(behind.vector) + moved).astype(np.float32))
             key.drop()
             value.drop()
-        return len(found)
+        return len(foldable)
 
     def ensures(self, model: ir.Model) -> None:
-        """No such bias is left."""
+        """Check that no foldable bias is left."""
         for node in model.graph:
             if _biases(node) is not None:
                 raise ir.passes.PostconditionError(f"{node.name!r} still has its biases")
 
 
 def _biases(attention: ir.Node) -> tuple[_Bias, _Bias, _Bias] | None:
-    """The key's, the value's, and the one behind attention; None where one of them is missing or shared."""
+    """Return the key, value and output projection biases; None if one is missing or shared."""
     if attention.op_type != OPERATOR:
         return None
     key, value = (_bias(attention.inputs[index], attention) for index in (_KEY, _VALUE))
@@ -76,7 +76,7 @@ def _biases(attention: ir.Node) -> tuple[_Bias, _Bias, _Bias] | None:
 
 
 def _bias(value: ir.Value | None, reader: ir.Node | None = None) -> _Bias | None:
-    """The bias that makes this value, `x @ weight + bias` with the terms in either order, for one `reader` if given."""
+    """Match `x @ weight + bias`, in either order, read only by `reader` if given."""
     add = value.producer() if value is not None else None
     if add is None or add.op_type != "Add" or (reader is not None and only_consumer(value) is not reader):
         return None
@@ -90,7 +90,7 @@ def _bias(value: ir.Value | None, reader: ir.Node | None = None) -> _Bias | None
 
 
 def _bias_behind(attention: ir.Node) -> _Bias | None:
-    """The bias of the linear layer that alone reads attention's result."""
+    """Return the bias of the linear layer that is the only consumer of attention."""
     product = only_consumer(attention.outputs[0])
     add = only_consumer(product.outputs[0]) if product is not None and matrix(product) is not None else None
     return _bias(add.outputs[0]) if add is not None else None

@@ -1,4 +1,4 @@
-"""Take `token_type_ids` out of the graph: a single text has type 0 everywhere, so its embedding is a constant."""
+"""Remove the input `token_type_ids`: a single text has type 0 throughout, so its type embedding is constant."""
 
 import onnx_ir as ir
 
@@ -9,17 +9,17 @@ INPUT = "token_type_ids"
 
 
 def needed(model: ir.Model) -> bool:
-    """Whether the graph asks for token types at all (RoBERTa's and DistilBERT's exports do not)."""
+    """Return whether the graph has token types as an input (RoBERTa's and DistilBERT's exports do not)."""
     return any(value.name == INPUT for value in model.graph.inputs)
 
 
 class FoldTokenTypesPass(GraphPass):
-    """Replace the lookup of token types by row 0 of its table, which broadcasts over batch and sequence."""
+    """Replace the token type lookup with row 0 of its table, which broadcasts over batch and sequence."""
 
     name = "fold-token-types"
 
     def requires(self, model: ir.Model) -> None:
-        """The graph asks for token types, and only looks them up."""
+        """Check that token types are an input and used only for lookups."""
         for node in graph_input(model.graph, INPUT).consumers():
             if node.op_type != "Gather" or node.inputs[0] is None or node.inputs[0].const_value is None:
                 raise UnsupportedGraphError(
@@ -27,7 +27,7 @@ class FoldTokenTypesPass(GraphPass):
                 )
 
     def rewrite(self, model: ir.Model) -> int:
-        """Fold every lookup by `token_type_ids` and drop that input."""
+        """Fold every lookup by `token_type_ids` and remove the input."""
         graph = model.graph
         types = graph_input(graph, INPUT)
         lookups = list(types.consumers())
@@ -37,7 +37,7 @@ class FoldTokenTypesPass(GraphPass):
         return len(lookups)
 
     def ensures(self, model: ir.Model) -> None:
-        """The graph asks for token types no more."""
+        """Check that the input is gone."""
         if needed(model):
             raise ir.passes.PostconditionError(f"the graph still has the input {INPUT!r}")
 

@@ -1,7 +1,7 @@
-"""Fuse the exporter's attention, a dozen nodes of reshapes and products, into one `MultiHeadAttention`.
+"""Fuse the exporter's attention subgraph into one `MultiHeadAttention`.
 
-That operator applies the scale 1/sqrt(head size) itself and takes the mask as it is, `[batch, sequence]`,
-where the export builds a `[batch, 1, sequence, sequence]` table of -3.4e38.
+The operator applies the scale 1/sqrt(head size) itself and takes the mask as `[batch, sequence]`, whereas the export
+expands it to `[batch, 1, sequence, sequence]` with -3.4e38 at masked positions.
 """
 
 import math
@@ -29,16 +29,16 @@ MASK = "attention_mask"
 
 
 class FuseAttentionPass(GraphPass):
-    """Replace each attention core by one operator; the projections around it stay."""
+    """Replace each attention core with one operator; the projections are kept."""
 
     name = "fuse-attention"
 
     def requires(self, model: ir.Model) -> None:
-        """The graph takes a mask."""
+        """Check that the mask is an input."""
         graph_input(model.graph, MASK)
 
     def rewrite(self, model: ir.Model) -> int:
-        """Fuse every core found; the mask must come from `attention_mask` alone."""
+        """Fuse every attention core whose mask depends only on `attention_mask`."""
         _untie(model.graph)
         scope = Scope(model.graph, "/attention_mask")
         mask = scope.op("Cast", graph_input(model.graph, MASK), to=ir.DataType.INT32)
@@ -52,21 +52,21 @@ class FuseAttentionPass(GraphPass):
         return count
 
     def ensures(self, model: ir.Model) -> None:
-        """No attention is left in parts."""
+        """Check that no unfused attention is left."""
         for node in model.graph:
             if _is_core(node):
                 raise ir.passes.PostconditionError(f"the attention of {node.name!r} was not fused")
 
 
 class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
-    """What the two ways of writing attention share."""
+    """Common part of the two rewrite rules."""
 
     def __init__(self, mask: ir.Value) -> None:
         super().__init__()
         self._mask = mask
 
     def fits(self, mask: ir.Value, heads: ir.Value, bias: ir.Value | None = None, **_: Any) -> bool:
-        """Whether the mask is made of `attention_mask` alone, a bias of no input, and the heads are known."""
+        """Return whether the mask depends only on `attention_mask`, the bias on no input, and the heads are known."""
         return value_inputs(mask) == {MASK} and (bias is None or not value_inputs(bias)) and _heads(heads) is not None
 
     def rewrite(
@@ -79,7 +79,7 @@ class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
         bias: ir.Value | None = None,
         **_: Any,
     ) -> ir.Value:
-        """The fused operator."""
+        """Return the fused operator."""
         inputs = [query, key, value, None, self._mask, bias]
         while inputs[-1] is None:
             inputs.pop()
@@ -87,7 +87,7 @@ class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
 
 
 class _ScaledInputs(_Attention):
-    """torch's scaled_dot_product_attention: both factors times the fourth root of 1/head size."""
+    """torch's scaled_dot_product_attention: both operands are scaled by the fourth root of 1/head size."""
 
     def pattern(
         self,
@@ -104,7 +104,7 @@ class _ScaledInputs(_Attention):
         last: ir.Value,
         one: ir.Value,
     ) -> ir.Value:
-        """BERT, RoBERTa, XLM-RoBERTa and DistilBERT of transformers 4.57."""
+        """Match BERT, RoBERTa, XLM-RoBERTa and DistilBERT as of transformers 4.57."""
         left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
         right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
         values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
@@ -115,12 +115,12 @@ class _ScaledInputs(_Attention):
         return op.Reshape(op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3]), joined)
 
     def check(self, context: object, first: ir.Value, one: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
-        """Also: the size that scales is the last axis's."""
+        """Check also that the scale is computed from the last axis."""
         return scalar(first) == -1 and scalar(one) == 1 and self.fits(**bound)
 
 
 class _ScaledScores(_Attention):
-    """MPNet: the product divided by sqrt(head size), with a bias by relative position."""
+    """MPNet: scores divided by sqrt(head size), with a relative position bias."""
 
     def pattern(
         self,
@@ -140,7 +140,7 @@ class _ScaledScores(_Attention):
         other_axis: ir.Value,
         width: ir.Value,
     ) -> ir.Value:
-        """MPNet of transformers 4.57, which reads the shape to join the heads to from the product itself."""
+        """Match MPNet as of transformers 4.57, which takes the output shape from the product."""
         left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
         right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
         values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
@@ -152,16 +152,16 @@ class _ScaledScores(_Attention):
         return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
 
     def check(self, context: object, root: ir.Value, heads: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
-        """Also: the divisor is the square root of the head size."""
+        """Check also that the divisor is the square root of the head size."""
         shape, divisor = _dimensions(heads), scalar(root)
         exact = shape is not None and divisor is not None and math.isclose(divisor, math.sqrt(shape[1]), rel_tol=1e-6)
         return exact and self.fits(heads=heads, **bound)
 
 
 def _untie(graph: ir.Graph) -> None:
-    """Give each module back the tensor that the exporter shares among all that are equal, through Identity nodes.
+    """Undo the exporter's deduplication of equal tensors through Identity nodes.
 
-    They hide that a value is constant, and a later pass must be able to change one module's numbers alone.
+    Identity hides that a value is constant, and later passes must be able to change one module's weights separately.
     """
     for node in list(graph):
         tensor = node.inputs[0].const_value if node.op_type == "Identity" and node.inputs[0] is not None else None
@@ -175,7 +175,7 @@ def _untie(graph: ir.Graph) -> None:
 
 
 def _dimensions(shape: ir.Value) -> tuple[int, int] | None:
-    """Number and size of the heads from the target of the reshape `[batch, sequence, heads, size]`."""
+    """Return number and size of heads from the Reshape target `[batch, sequence, heads, size]`."""
     producer = shape.producer()
     if producer is None or producer.op_type != "Concat" or len(producer.inputs) != 4:
         return None
@@ -189,13 +189,13 @@ def _heads(shape: ir.Value) -> int | None:
 
 
 def _is_core(node: ir.Node) -> bool:
-    """Whether the node makes the weights by which attention adds up the values."""
+    """Return whether the node is the Softmax of an attention."""
     reader = only_consumer(node.outputs[0]) if node.op_type == "Softmax" else None
     return reader is not None and reader.op_type == "MatMul"
 
 
 def _name(graph: ir.Graph) -> None:
-    """Name the fused nodes by the module whose projections they read."""
+    """Name the fused nodes after the module of their projections."""
     for node in graph:
         if node.op_type == OPERATOR:
             node.name = f"{module(*node.inputs[:2])}/{OPERATOR}"

@@ -1,4 +1,4 @@
-"""Fuse the exporter's five nodes of Gelu into ORT's one, which is exact: 0.5 · x · (1 + erf(x / sqrt 2))."""
+"""Fuse the exporter's five Gelu nodes into ORT's exact Gelu: 0.5 · x · (1 + erf(x / sqrt 2))."""
 
 import math
 from typing import Any
@@ -12,15 +12,15 @@ from build.passes.graph import MICROSOFT, module, require_opset
 
 
 class FuseGeluPass(GraphPass):
-    """Replace Div, Erf, Add, Mul, Mul by `Gelu`.
+    """Replace Div, Erf, Add, Mul, Mul with `Gelu`.
 
-    Not BiasGelu, which would take the bias before it as well: on CPU it takes twice as long as the two apart.
+    BiasGelu would include the preceding bias, but on CPU it takes twice as long as Add and Gelu.
     """
 
     name = "fuse-gelu"
 
     def rewrite(self, model: ir.Model) -> int:
-        """Fuse every Gelu in the graph."""
+        """Fuse every Gelu."""
         count: int = RewriteRuleSet([RewriteRule(_pattern, _fused)]).apply_to_model(model)
         if not count:
             raise UnsupportedGraphError("the graph has no Gelu in the exporter's five nodes")
@@ -32,7 +32,7 @@ class FuseGeluPass(GraphPass):
         return count
 
     def ensures(self, model: ir.Model) -> None:
-        """No Gelu is left in parts."""
+        """Check that no unfused Gelu is left."""
         for node in model.graph:
             if node.op_type == "Erf":
                 raise ir.passes.PostconditionError(f"{node.name!r} was not fused")

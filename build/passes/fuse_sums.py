@@ -1,7 +1,7 @@
-"""Fuse what lies between the matrix products for CUDA: a bias and a residual sum into the operator that reads them.
+"""Fuse bias and residual additions into the following operator, for CUDA.
 
-Each saves reading and writing every token's row once more. ONNX Runtime would do it too, but only where it can infer
-shapes, which it cannot behind packed attention. On CPU these operators are slower than what they replace.
+Each fusion saves one read and write of the activations. ONNX Runtime's own fusions need shape inference, which fails
+after packed attention. On CPU the fused operators are slower.
 """
 
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ _TWO = 2
 
 
 class FuseSumsPass(GraphPass):
-    """Needs packed rows: both sides of a residual sum have one shape, and a constant in it is a bias."""
+    """Requires packed rows: residual operands have equal shapes, and a constant vector is a bias."""
 
     name = "fuse-sums"
 
     def requires(self, model: ir.Model) -> None:
-        """There is such a sum."""
+        """Check that there is a sum to fuse."""
         if all(_sum(node) is None for node in model.graph):
             raise UnsupportedGraphError("no normalisation reads a residual sum, and no Gelu a bias")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Replace LayerNormalization of a sum, and Gelu of a sum with a bias; returns how many."""
+        """Replace LayerNormalization of a sum and Gelu of a biased value; return the number of fusions."""
         graph = model.graph
         count = sum(_fuse(graph, node) for node in list(graph))
         graph.sort()
@@ -35,7 +35,7 @@ class FuseSumsPass(GraphPass):
         return count
 
     def ensures(self, model: ir.Model) -> None:
-        """No such sum is left apart."""
+        """Check that no such sum is left."""
         for node in model.graph:
             if _sum(node) is not None:
                 raise ir.passes.PostconditionError(f"the sum that {node.name!r} reads was not fused")
@@ -43,7 +43,7 @@ class FuseSumsPass(GraphPass):
 
 @dataclass
 class _Sum:
-    """What a tree of Adds adds up, and the Adds themselves, which nothing else reads."""
+    """The operands of a tree of Adds, and the Adds, which have no other consumers."""
 
     rows: list[ir.Value] = field(default_factory=list)
     biases: list[ir.Value] = field(default_factory=list)
@@ -51,48 +51,48 @@ class _Sum:
 
 
 def _sum(node: ir.Node) -> _Sum | None:
-    """The sum that the node reads and one operator can compute with it."""
+    """Return the node's input sum if one operator can compute both; else None."""
     if node.op_type not in {"LayerNormalization", "Gelu"}:
         return None
-    found = _Sum()
-    _collect(node.inputs[0], found)
-    biased = len(found.rows) == len(found.biases) == 1
-    return found if (biased if node.op_type == "Gelu" else _is_residual(node, found)) else None
+    terms = _Sum()
+    _collect(node.inputs[0], terms)
+    biased = len(terms.rows) == len(terms.biases) == 1
+    return terms if (biased if node.op_type == "Gelu" else _is_residual(node, terms)) else None
 
 
 def _fuse(graph: ir.Graph, node: ir.Node) -> bool:
-    found = _sum(node)
-    if found is None:
+    terms = _sum(node)
+    if terms is None:
         return False
     scope = Scope(graph, folder(node))
     if node.op_type == "Gelu":
-        fused = scope.op(BIAS_GELU, found.rows[0], found.biases[0], domain=MICROSOFT)
+        fused = scope.op(BIAS_GELU, terms.rows[0], terms.biases[0], domain=MICROSOFT)
     else:
         epsilon = node.attributes.get_float("epsilon", 1e-5)
-        inputs = (*found.rows, *node.inputs[1:], *found.biases)
+        inputs = (*terms.rows, *node.inputs[1:], *terms.biases)
         fused = scope.op(SKIP_NORM, *inputs, domain=MICROSOFT, epsilon=epsilon)
     fused.type = node.outputs[0].type
     node.outputs[0].replace_all_uses_with(fused)
-    for done in (node, *found.adds):
+    for done in (node, *terms.adds):
         graph.remove(done, safe=True)
     return True
 
 
-def _is_residual(node: ir.Node, found: _Sum) -> bool:
-    """Whether it normalises the last axis of two rows' sum, with at most one bias, by a scale and a shift."""
+def _is_residual(node: ir.Node, terms: _Sum) -> bool:
+    """Return whether it normalises the last axis of two rows and at most one bias, with scale and shift."""
     last = node.attributes.get_int("axis", -1) == -1
-    return last and len(found.rows) == _TWO and len(found.biases) <= 1 and len(node.inputs) == _TWO + 1
+    return last and len(terms.rows) == _TWO and len(terms.biases) <= 1 and len(node.inputs) == _TWO + 1
 
 
-def _collect(value: ir.Value | None, found: _Sum) -> None:
-    """Go down the Adds that have one reader; a constant vector is a bias, whatever else is a row for each token."""
+def _collect(value: ir.Value | None, terms: _Sum) -> None:
+    """Descend through Adds with one consumer; constant vectors are biases, all other operands are rows."""
     if value is None:
         return
     node = value.producer()
     if node is not None and node.op_type == "Add" and only_consumer(value) is not None:
-        found.adds.append(node)
+        terms.adds.append(node)
         for source in node.inputs:
-            _collect(source, found)
+            _collect(source, terms)
         return
     constant = array(value)
-    (found.rows if constant is None or constant.ndim != 1 else found.biases).append(value)
+    (terms.rows if constant is None or constant.ndim != 1 else terms.biases).append(value)

@@ -1,4 +1,4 @@
-"""Reading and writing graphs: what the passes share to walk values and to add nodes that carry a module path."""
+"""Helpers for passes: inspect values, and add nodes named by module path."""
 
 from pathlib import PurePosixPath
 
@@ -13,7 +13,7 @@ MICROSOFT = "com.microsoft"
 
 
 class Scope:
-    """Adds nodes under one module path: `Scope(graph, "/packing").op("Gather", …)` makes `/packing/Gather`."""
+    """Adds nodes under a module path: `Scope(graph, "/packing").op("Gather", …)` adds `/packing/Gather`."""
 
     def __init__(self, graph: ir.Graph, path: str) -> None:
         self.graph = graph
@@ -23,7 +23,7 @@ class Scope:
         self._constants = graph.initializers
 
     def op(self, op_type: str, *inputs: ir.Value | None, domain: str = "", **attributes: object) -> ir.Value:
-        """Append a node with one output; the caller sorts the graph when it is done."""
+        """Append a node with one output; the caller must sort the graph afterwards."""
         name = self._name(op_type)
         output = ir.Value(name=f"{name}_output_0")
         return self._tape.op(op_type, inputs, attributes=attributes, domain=domain, name=name, output=output)
@@ -35,18 +35,18 @@ class Scope:
         return list(self._tape.op_multi_out(op_type, inputs, attributes=attributes, outputs=outputs, name=name))
 
     def constant(self, name: str, array: NDArray[np.generic]) -> ir.Value:
-        """The constant of this name under the path: made once, shared after that."""
+        """Return the constant of this name under the path, creating it on first use."""
         full = f"{self.path.strip('/').replace('/', '.')}.{name}"
         if full in self._constants:
             return self._constants[full]
         return self._tape.initializer(ir.tensor(array, name=full))
 
     def ints(self, *values: int) -> ir.Value:
-        """A constant int64 vector."""
+        """Return a constant int64 vector."""
         return self.constant("_".join(map(str, values)), np.array(values, np.int64))
 
     def weight(self, name: str, array: NDArray[np.generic]) -> ir.Value:
-        """A constant with a module's own name, `encoder.layer.0.output.dense.weight`."""
+        """Add a constant with a module's full name, `encoder.layer.0.output.dense.weight`."""
         return self._tape.initializer(ir.tensor(np.ascontiguousarray(array), name=name))
 
     def _name(self, op_type: str) -> str:
@@ -59,51 +59,51 @@ class Scope:
 
 
 def array(value: ir.Value | None) -> NDArray[np.generic] | None:
-    """The numbers of a constant, whether initializer or Constant node; None for anything computed."""
+    """Return the content of an initializer or Constant node; None for computed values."""
     tensor = ir.convenience.get_const_tensor(value) if value is not None else None
     return None if tensor is None else np.asarray(tensor.numpy())
 
 
 def numbers(value: ir.Value | None) -> NDArray[np.generic]:
-    """The numbers of a constant.
+    """Return the content of a constant.
 
     Raises:
         BuildError: the value is computed.
     """
-    found = array(value)
-    if found is None:
+    data = array(value)
+    if data is None:
         raise BuildError(f"{value.name if value is not None else None!r} is not a constant")
-    return found
+    return data
 
 
 def is_constant(value: ir.Value) -> bool:
-    """Whether the value is an initializer or a Constant node's, without reading its numbers."""
+    """Return whether the value is an initializer or a Constant node's, without loading it."""
     producer = value.producer()
     return value.const_value is not None or (producer is not None and producer.op_type == "Constant")
 
 
 def scalar(value: ir.Value | None) -> float | None:
-    """The number in a constant of one element."""
+    """Return the element of a one-element constant; None otherwise."""
     numbers = array(value)
     return float(numbers.reshape(-1)[0]) if numbers is not None and numbers.size == 1 else None
 
 
 def matrix(node: ir.Node) -> ir.Value | None:
-    """The weight `[in, out]` of a linear layer's MatMul; None when the node is something else."""
+    """Return the weight `[in, out]` of a linear layer's MatMul; None for other nodes."""
     weight = node.inputs[1] if node.op_type == "MatMul" else None
     shape = weight.shape if weight is not None and weight.const_value is not None else None
     return weight if shape is not None and len(shape) == 2 else None
 
 
 def only_consumer(value: ir.Value) -> ir.Node | None:
-    """The one node that reads the value, None when there are several or none."""
+    """Return the value's only consumer; None if there are several or none, or the value is an output."""
     consumers = value.consumers()
     return consumers[0] if len(consumers) == 1 and not value.is_graph_output() else None
 
 
 def value_inputs(value: ir.Value) -> set[str]:
-    """The graph inputs whose numbers, and not merely their shape, decide this value."""
-    found: set[str] = set()
+    """Return the graph inputs that this value depends on by content, not only by shape."""
+    names: set[str] = set()
     seen: set[ir.Value] = set()
     pending = [value]
     while pending:
@@ -115,17 +115,17 @@ def value_inputs(value: ir.Value) -> set[str]:
         if producer is not None and producer.op_type != "Shape":
             pending += [source for source in producer.inputs if source is not None]
         elif current.is_graph_input():
-            found.add(current.name or "")
-    return found
+            names.add(current.name or "")
+    return names
 
 
 def folder(node: ir.Node) -> str:
-    """The module path that a node's name starts with: `/encoder/layer.0/output/dense` of `…/dense/MatMul`."""
+    """Return the module path in a node's name: `/encoder/layer.0/output/dense` for `…/dense/MatMul`."""
     return (node.name or "").rpartition("/")[0]
 
 
 def module(*values: ir.Value) -> str:
-    """The module path that the producers of these values share: `/encoder/layer.0/attention/self`."""
+    """Return the common module path of the values' producers: `/encoder/layer.0/attention/self`."""
     folders = [PurePosixPath(folder(producer)) for value in values if (producer := value.producer()) is not None]
     if not folders:
         return ""
@@ -134,7 +134,7 @@ def module(*values: ir.Value) -> str:
 
 
 def graph_input(graph: ir.Graph, name: str) -> ir.Value:
-    """The input of this name.
+    """Return the graph input of this name.
 
     Raises:
         UnsupportedGraphError: the graph has no such input.
@@ -146,7 +146,7 @@ def graph_input(graph: ir.Graph, name: str) -> ir.Value:
 
 
 def pooled(graph: ir.Graph) -> ir.Value:
-    """The sentence's vector before its normalisation, `[batch, hidden]`.
+    """Return the sentence vector before normalisation, `[batch, hidden]`.
 
     Raises:
         PreconditionError: the graph does not end in a normalisation.
@@ -158,10 +158,10 @@ def pooled(graph: ir.Graph) -> ir.Value:
 
 
 def is_first_row(node: ir.Node) -> bool:
-    """Whether the node takes the first token of each text, `[batch, sequence, hidden]` at sequence 0."""
+    """Return whether the node selects each text's first token: `[batch, sequence, hidden]` at sequence 0."""
     return node.op_type == "Gather" and node.attributes.get_int("axis", 0) == 1 and scalar(node.inputs[1]) == 0
 
 
 def require_opset(model: ir.Model, domain: str, version: int = 1) -> None:
-    """Declare a domain of operators that the graph now uses."""
+    """Declare an operator domain that the graph uses."""
     model.opset_imports.setdefault(domain, version)

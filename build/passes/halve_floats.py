@@ -1,7 +1,7 @@
-"""fp16: every float32 tensor of the encoder becomes float16, inputs and outputs of the graph stay as they are.
+"""fp16: convert the encoder's float32 tensors to float16; the graph's inputs and outputs keep their types.
 
-Written here rather than taken from ONNX Runtime's converter because that one copies the whole model several times
-(10 GB at BGE-large size); this pass converts one tensor after the other.
+ONNX Runtime's converter is not used because it copies the whole model several times (10 GB at BGE-large size); this
+pass converts one tensor at a time.
 """
 
 import numpy as np
@@ -9,24 +9,24 @@ import onnx_ir as ir
 
 from build.passes import GraphPass
 
-# A sum over the sequence, and the squares under a norm, can leave fp16's range (65,504): they stay in fp32.
-# LayerNormalization may go to fp16 because it accumulates in fp32 by its definition (ONNX, attribute stash_type).
+# Sums over the sequence and squares in a norm can exceed fp16's range (65,504), so these nodes stay in fp32.
+# LayerNormalization is safe in fp16: ONNX defines it to accumulate in fp32 (attribute stash_type).
 KEPT_FP32 = ("/pooling/", "/normalize/")
 _LARGEST = float(np.finfo(np.float16).max)
 
 
 class HalveFloatsPass(GraphPass):
-    """Convert constants, casts and weights to float16, and cast back to float32 where the kept nodes begin."""
+    """Convert constants, casts and weights to float16, and cast to float32 before the nodes kept in fp32."""
 
     name = "float16"
 
     def requires(self, model: ir.Model) -> None:
-        """There is a weight in fp32."""
+        """Check that there is an fp32 weight."""
         if not _wide(model.graph):
             raise ir.passes.PreconditionError("the graph has no weight in fp32")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Convert every node but those under KEPT_FP32; returns the number of tensors and casts converted."""
+        """Convert all nodes except those under KEPT_FP32; return the number of tensors and casts converted."""
         graph, wide = model.graph, _wide(model.graph)
         kept, halved = _parted(graph)
         for value in wide:
@@ -38,7 +38,7 @@ class HalveFloatsPass(GraphPass):
         return changed
 
     def ensures(self, model: ir.Model) -> None:
-        """No weight is left in fp32, and what the graph gives still is."""
+        """Check that no fp32 weight is left and that the outputs are fp32."""
         for value in _wide(model.graph):
             raise ir.passes.PostconditionError(f"{value.name!r} is still in fp32")
         for value in model.graph.outputs:
@@ -47,14 +47,14 @@ class HalveFloatsPass(GraphPass):
 
 
 def _parted(graph: ir.Graph) -> tuple[list[ir.Node], list[ir.Node]]:
-    """The nodes that stay in fp32, and all others."""
+    """Return the nodes that stay in fp32, and all others."""
     nodes = list(graph)
     kept = [node for node in nodes if (node.name or "").startswith(KEPT_FP32)]
     return kept, [node for node in nodes if not (node.name or "").startswith(KEPT_FP32)]
 
 
 def _wide(graph: ir.Graph) -> list[ir.Value]:
-    """The constants in fp32 that no kept node reads."""
+    """Return the fp32 constants that no kept node reads."""
     exempt = {value for node in _parted(graph)[0] for value in node.inputs if value is not None}
     return [
         value
@@ -64,13 +64,13 @@ def _wide(graph: ir.Graph) -> list[ir.Value]:
 
 
 def _halved(tensor: ir.TensorProtocol) -> ir.Tensor:
-    # The mask's "minus infinity" is float32's lowest number: it becomes fp16's lowest, still finite.
+    # The mask uses float32's lowest value as minus infinity: clip it to fp16's lowest, so that it stays finite.
     bounded = np.clip(tensor.numpy(), -_LARGEST, _LARGEST)
     return ir.Tensor(bounded.astype(np.float16), name=tensor.name)
 
 
 def _halve_attributes(node: ir.Node) -> int:
-    """Convert what a node makes itself: Constant and ConstantOfShape values, casts to float32."""
+    """Convert a node's own values: Constant and ConstantOfShape tensors, casts to float32."""
     changed = 0
     for name, attribute in list(node.attributes.items()):
         if attribute.type == ir.AttributeType.TENSOR and attribute.value.dtype == ir.DataType.FLOAT:
@@ -83,7 +83,7 @@ def _halve_attributes(node: ir.Node) -> int:
 
 
 def _forget_types(nodes: list[ir.Node]) -> None:
-    """Drop float32 annotations that are no longer true; whoever reads the file infers them again."""
+    """Update float32 type annotations of converted outputs."""
     for node in nodes:
         for value in node.outputs:
             if value.dtype == ir.DataType.FLOAT:
@@ -91,7 +91,7 @@ def _forget_types(nodes: list[ir.Node]) -> None:
 
 
 def _cast_back(graph: ir.Graph, kept: list[ir.Node], halved: set[ir.Node]) -> None:
-    """Put one cast to float32 behind each float16 value that a kept node reads."""
+    """Insert one cast to float32 after each float16 value that a kept node reads."""
     casts: dict[ir.Value, ir.Value] = {}
     for node in kept:
         for index, value in enumerate(node.inputs):

@@ -1,6 +1,6 @@
-"""Where each real token lies: the integer tables that the padding-free graph computes once from the mask.
+"""Token layout: integer tables that the padding-free graph computes once from the mask.
 
-Names of shapes: `batch` texts, `total` real tokens, `groups` runs of neighbouring texts of one length.
+Dimensions: `batch` texts, `total` real tokens, `groups` runs of consecutive texts of equal length.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ _END = np.iinfo(np.int64).max
 
 
 class Layout:
-    """The tables, as values of the graph; each is made when it is first asked for."""
+    """The tables as graph values."""
 
     def __init__(self, graph: ir.Graph, mask: ir.Value) -> None:
         self.scope = scope = Scope(graph, "/packing")
         self.mask = mask
-        """`[batch, sequence]`: ones, then zeros."""
+        """`[batch, sequence]`: ones followed by zeros."""
         self.sizes = scope.op("Shape", mask)
         """`[2]`: batch and sequence of the padded input."""
         self._places = scope.op("NonZero", mask)
@@ -30,24 +30,24 @@ class Layout:
         self.starts = scope.op("Sub", self.ends, self.lengths)
         """`[batch]`: the packed row of each text's first token."""
         self.first = scope.constant("first", np.array(0, np.int64))
-        """Scalar 0: the place of the first text, or the first group."""
+        """Scalar 0: the index of the first text or group."""
         self._shapes: dict[int, ir.Value] = {}
         self._groups: Groups | None = None
 
     @property
     def groups(self) -> "Groups":
-        """The runs of neighbouring texts of one length."""
+        """The runs of consecutive texts of equal length; created on first use."""
         if self._groups is None:
             self._groups = Groups(self)
         return self._groups
 
     def pack(self, padded: ir.Value) -> ir.Value:
-        """`[batch, sequence]`, or what broadcasts to it, as `[total]`: the real tokens alone."""
+        """Pack `[batch, sequence]`, or a value that broadcasts to it, into `[total]`: real tokens only."""
         full = self.scope.op("Expand", padded, self.sizes)
         return self.scope.op("GatherND", full, self.coordinates)
 
     def texts(self) -> ir.Value:
-        """`[total]`: which text each token belongs to."""
+        """`[total]`: the index of each token's text."""
         return self.scope.op("Gather", self._places, self.scope.constant("axis", np.array(0, np.int64)))
 
     def shape(self, width: int) -> ir.Value:
@@ -60,27 +60,27 @@ class Layout:
 
 
 class Groups:
-    """The runs, each a range of texts and a range of packed rows; columns, so that a row of them is a vector `[1]`."""
+    """The runs as ranges of texts and of packed rows; tables are columns, so that each row is a vector `[1]`."""
 
     def __init__(self, layout: Layout) -> None:
         self._scope = scope = layout.scope
         lengths = layout.lengths
-        # A text opens a group when it is not as long as the one before it; no text is 0 tokens long.
+        # A text starts a group if its length differs from the previous one's; no text has length 0.
         before = scope.op("Concat", scope.ints(0), scope.op("Slice", lengths, scope.ints(0), scope.ints(-1)), axis=0)
         opens = scope.op("Not", scope.op("Equal", lengths, before))
         first = scope.op("Squeeze", scope.op("NonZero", opens), scope.ints(0))
         self.count = scope.op("Size", first)
-        """Scalar: how many there are."""
+        """Scalar: the number of groups."""
         self.single = scope.op("Equal", self.count, scope.constant("one", np.array(1, np.int64)))
-        """Scalar: whether all texts are of one length."""
+        """Scalar: whether all texts have one length."""
         self.lengths = self._column(scope.op("Gather", lengths, first))
-        """`[groups, 1]`: tokens of each text of the group."""
+        """`[groups, 1]`: tokens in each text of the group."""
         texts = scope.op("Shape", lengths)
         rows = scope.op("Shape", layout.coordinates, start=0, end=1)
         self.texts = self._range(first, texts)
-        """Two of `[groups, 1]`: first text, and the one after the last."""
+        """Two of `[groups, 1]`: first text, and last text plus one."""
         self.rows = self._range(scope.op("Gather", layout.starts, first), rows)
-        """Two of `[groups, 1]`: first packed row, and the one after the last."""
+        """Two of `[groups, 1]`: first packed row, and last row plus one."""
 
     def _range(self, first: ir.Value, total: ir.Value) -> tuple[ir.Value, ir.Value]:
         scope = self._scope

@@ -1,7 +1,7 @@
-"""Give the linear layers' weights the names they have in the source model.
+"""Restore the source model's names of linear layers' weights.
 
-The exporter transposes them and names the copy `onnx::MatMul_740`; the node that reads it carries the module
-path, which is what someone who opens the file in Netron wants to read.
+The exporter transposes them and names the copies `onnx::MatMul_740`. The consuming node's name has the module path,
+which is more readable, for example in Netron.
 """
 
 import onnx_ir as ir
@@ -15,39 +15,39 @@ class NameWeightsPass(GraphPass):
     name = "name-weights"
 
     def requires(self, model: ir.Model) -> None:
-        """A weight has no name of its own."""
+        """Check that there is an anonymous weight."""
         if not needed(model):
             raise ir.passes.PreconditionError("every weight has a name already")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Rename in place; tables that already have a module's name are left alone."""
+        """Rename anonymous weights in place."""
         anonymous = _anonymous(model.graph)
         for path, weight in anonymous.items():
             weight.name = path
         return len(anonymous)
 
     def ensures(self, model: ir.Model) -> None:
-        """Every weight has its name."""
+        """Check that no anonymous weight is left."""
         if needed(model):
             raise ir.passes.PostconditionError(f"{next(iter(_anonymous(model.graph)))!r} was not named")
 
 
 def needed(model: ir.Model) -> bool:
-    """Whether there is a weight to name (not where the exporter had nothing to transpose)."""
+    """Return whether there is an anonymous weight (there is none if the exporter transposed nothing)."""
     return bool(_anonymous(model.graph))
 
 
 def _anonymous(graph: ir.Graph) -> dict[str, ir.Value]:
-    """The weights to rename, by the free names that they shall have."""
-    found: dict[str, ir.Value] = {}
+    """Return the weights to rename, by new name."""
+    by_name: dict[str, ir.Value] = {}
     for node in graph:
         weight = node.inputs[1] if node.op_type == "MatMul" else None
         if weight is None or weight.const_value is None or "::" not in (weight.name or ""):
             continue
         path = _module_path(node.name or "")
-        if path and path not in graph.initializers and weight not in found.values():
-            found.setdefault(path, weight)
-    return found
+        if path and path not in graph.initializers and weight not in by_name.values():
+            by_name.setdefault(path, weight)
+    return by_name
 
 
 def _module_path(node_name: str) -> str:

@@ -1,4 +1,4 @@
-"""Put the texts in order of length inside the graph, so that texts of one length stand side by side."""
+"""Sort texts by length inside the graph, so that texts of equal length are adjacent."""
 
 import onnx_ir as ir
 
@@ -11,21 +11,21 @@ _PATH = "/sorting"
 
 
 class SortTextsPass(GraphPass):
-    """Sort the inputs by length, and put the vectors back in the caller's order.
+    """Sort the inputs by length and restore the caller's order in the output.
 
-    The attention of a padding-free graph takes neighbours of one length in one go; sorted, it goes round as many
-    times as there are different lengths, not as often as there are texts.
+    Padding-free attention computes adjacent texts of equal length together; with sorted texts its loop runs once per
+    distinct length instead of up to once per text.
     """
 
     name = "sort-texts"
 
     def requires(self, model: ir.Model) -> None:
-        """The graph takes ids and their mask."""
+        """Check that ids and mask are inputs."""
         for name in (_IDS, MASK):
             graph_input(model.graph, name)
 
     def rewrite(self, model: ir.Model) -> int:
-        """Sort every input of the graph; they all have the texts on their first axis."""
+        """Sort all inputs along their first axis, the batch."""
         graph = model.graph
         scope = Scope(graph, _PATH)
         readers = {name: graph_input(graph, name).uses() for name in (_IDS, MASK)}
@@ -43,7 +43,7 @@ class SortTextsPass(GraphPass):
         return len(readers)
 
     def ensures(self, model: ir.Model) -> None:
-        """Nothing but the sorting reads an input."""
+        """Check that only the sorting nodes read the inputs."""
         for value in model.graph.inputs:
             for node in value.consumers():
                 if folder(node) != _PATH:
@@ -51,6 +51,6 @@ class SortTextsPass(GraphPass):
 
 
 def _order(scope: Scope, keys: ir.Value) -> ir.Value:
-    """`[batch]`: the positions of the keys `[batch]`, smallest first."""
+    """Return the ascending argsort of the keys, both `[batch]`."""
     every = scope.op("Shape", keys)
     return scope.ops(2, "TopK", keys, every, largest=0)[1]

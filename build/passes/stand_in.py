@@ -1,7 +1,7 @@
-"""A CUDA graph made runnable on CPU, to measure how faithful it is where there is no GPU. Never shipped.
+"""Make a CUDA graph runnable on CPU, to measure its fidelity without a GPU. Never shipped.
 
-Only `PackedMultiHeadAttention` has no CPU kernel; it is computed over a padded view instead, which is made from the
-same two tables that the kernels read. All else stays as it is.
+Only `PackedMultiHeadAttention` lacks a CPU kernel; it is replaced by attention over a padded view, built from the same
+two tables that the CUDA kernel reads.
 """
 
 import numpy as np
@@ -13,17 +13,17 @@ from build.passes.graph import MICROSOFT, Scope, folder
 
 
 class StandInPass(GraphPass):
-    """Replace every packed attention by its definition in operators that the CPU has."""
+    """Replace every packed attention with equivalent operators that have CPU kernels."""
 
     name = "stand-in"
 
     def requires(self, model: ir.Model) -> None:
-        """The graph is one for CUDA."""
+        """Check that the graph has packed attention."""
         if not _packed(model.graph):
             raise ir.passes.PreconditionError("the graph has no packed attention")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Replace them all; the vectors stay the same within rounding."""
+        """Replace every packed attention; results are equal within rounding."""
         packed = _packed(model.graph)
         for node in packed:
             _replace(model.graph, node)
@@ -31,7 +31,7 @@ class StandInPass(GraphPass):
         return len(packed)
 
     def ensures(self, model: ir.Model) -> None:
-        """A CPU can run the graph."""
+        """Check that no packed attention is left."""
         for node in _packed(model.graph):
             raise ir.passes.PostconditionError(f"{node.name!r} was not replaced")
 
@@ -58,7 +58,7 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _places(scope: Scope, packed: ir.Value, offsets: ir.Value) -> ir.Value:
-    """`[total, 1]`: where each packed row lies in the padded input."""
+    """`[total, 1]`: the flat index of each packed row in the padded input."""
     flat = scope.op("Cast", scope.op("Reshape", offsets, scope.ints(-1)), to=ir.DataType.INT64)
     total = scope.op("Shape", packed, start=0, end=1)
     return scope.op("Unsqueeze", scope.op("Slice", flat, scope.ints(0), total), scope.ints(1))
@@ -69,7 +69,7 @@ def _size(scope: Scope, offsets: ir.Value) -> ir.Value:
 
 
 def _mask(scope: Scope, bounds: ir.Value, offsets: ir.Value) -> ir.Value:
-    """`[batch, sequence]`, int32: ones, then zeros, from where each text begins and ends."""
+    """`[batch, sequence]`, int32: the mask, from the cumulative lengths `bounds`."""
     ends = scope.op("Slice", bounds, scope.ints(1), scope.constant("end", np.array([2**62])))
     lengths = scope.op("Sub", ends, scope.op("Slice", bounds, scope.ints(0), scope.ints(-1)))
     sequence = scope.op("Squeeze", scope.op("Shape", offsets, start=1, end=2))

@@ -1,7 +1,7 @@
-"""Compute the last layer only for the token that CLS pooling reads.
+"""Compute the last layer only for the [CLS] token that pooling reads.
 
-Its keys and values still come from every token; its query, its output projection and its feed-forward network,
-ten twelfths of the layer's work, shrink from a row per token to a row per text.
+Keys and values still need every token. The query, the output projection and the feed-forward network, ten twelfths of
+the layer's work, shrink from one row per token to one per text.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _PER_TOKEN = {"Add", "MatMul", "LayerNormalization", "Gelu"}
 
 @dataclass(frozen=True)
 class _LastLayer:
-    """What of the last layer works token by token: the query's projection, and all from attention to the output."""
+    """The last layer's token-wise nodes: the query projection, and `nodes` from attention to the output."""
 
     attention: ir.Node
     query: ir.Node
@@ -25,14 +25,14 @@ class _LastLayer:
 
     @property
     def entering(self) -> ir.Value:
-        """What the layer before hands over."""
+        """The layer's input."""
         return self.query.inputs[0]
 
 
 class TrimLastLayerPass(GraphPass):
-    """Move CLS pooling's choice of the first token from the end of the last layer to its start.
+    """Move CLS pooling's selection of the first token from the end of the last layer to its start.
 
-    With `every_query` it moves only to behind attention, for kernels that take as many queries as keys.
+    With `every_query` it moves to just after attention, for kernels that need as many queries as keys.
     """
 
     name = "trim-last-layer"
@@ -42,11 +42,11 @@ class TrimLastLayerPass(GraphPass):
         self._every_query = every_query
 
     def requires(self, model: ir.Model) -> None:
-        """Pooling is CLS, attention is fused and its three projections are apart."""
+        """Check for CLS pooling and fused attention with separate projections."""
         _last_layer(model.graph)
 
     def rewrite(self, model: ir.Model) -> int:
-        """Choose the first token before the nodes of the last layer."""
+        """Select the first token before the nodes of the last layer."""
         graph, last = model.graph, _last_layer(model.graph)
         scope = Scope(graph, "/pooling")
         if self._every_query:
@@ -58,7 +58,7 @@ class TrimLastLayerPass(GraphPass):
         return 1
 
     def ensures(self, model: ir.Model) -> None:
-        """The last layer reads first tokens: its query, or where it keeps every query, what is behind attention."""
+        """Check that the query, or with `every_query` the consumers of attention, read first tokens only."""
         last = _attentions(model.graph)[-1]
         entering = _projection(last.inputs[0]).inputs[0]
         chosen = last.outputs[0].consumers() if self._every_query else [entering.producer()]
@@ -82,7 +82,7 @@ def _last_layer(graph: ir.Graph) -> _LastLayer:
 
 
 def _take_first(scope: Scope, nodes: list[ir.Node], values: list[ir.Value]) -> None:
-    """Let the nodes read the first token's row of these values, and forget that they had a row per token."""
+    """Make the nodes read only the first token of these values, and clear their outdated shapes."""
     firsts = {value: scope.op("Gather", value, scope.ints(0), axis=1) for value in values}
     for node in nodes:
         for index, value in enumerate(node.inputs):
@@ -93,7 +93,7 @@ def _take_first(scope: Scope, nodes: list[ir.Node], values: list[ir.Value]) -> N
 
 
 def _projection(value: ir.Value | None) -> ir.Node:
-    """The MatMul of a linear layer, from the value after its bias."""
+    """Return the MatMul of a linear layer, given the output of its bias."""
     producer = value.producer() if value is not None else None
     sources = [source.producer() for source in producer.inputs if source is not None] if producer is not None else []
     for node in sources:
@@ -103,23 +103,23 @@ def _projection(value: ir.Value | None) -> ir.Node:
 
 
 def _layer(hidden: ir.Value | None, entries: set[ir.Value]) -> list[ir.Node]:
-    """The nodes between the layer's attention and its output, all of which work token by token."""
-    found: list[ir.Node] = []
+    """Return the nodes between attention and the layer's output, all token-wise."""
+    members: list[ir.Node] = []
     pending = [hidden]
     while pending:
         value = pending.pop()
         node = value.producer() if value is not None and value not in entries else None
-        if node is None or node in found:
+        if node is None or node in members:
             continue
         if node.op_type not in _PER_TOKEN:
             raise UnsupportedGraphError(f"the last layer holds {node.op_type} {node.name!r}, which may mix tokens")
-        found.append(node)
+        members.append(node)
         pending += node.inputs
-    return found
+    return members
 
 
 def _trim_bias(attention: ir.Node, scope: Scope) -> None:
-    """Keep the first query's row of a bias by relative position, `[1, heads, sequence, sequence]`."""
+    """Slice the first query's row from a relative position bias, `[1, heads, sequence, sequence]`."""
     bias = attention.inputs[5] if len(attention.inputs) > 5 else None
     if bias is not None:
         attention.replace_input_with(5, scope.op("Slice", bias, scope.ints(0), scope.ints(1), scope.ints(2)))

@@ -1,6 +1,6 @@
 """int8 variants of a packed fp32 graph.
 
-Both rewrite the model in place, weight by weight (no second copy of it is ever held), and return it.
+Both recipes rewrite the model in place, one weight at a time, without a second copy, and return it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,23 +18,23 @@ from build.quantize.weights import FULL, REDUCED
 __all__ = ["Batch", "Ranges", "calibrate", "dynamic_int8", "static_int8"]
 
 _ALPHA = 0.7
-"""How far smoothing evens out the activations at the weights' expense (docs/quantization.md has the sweep)."""
+"""SmoothQuant migration strength (docs/quantization.md has the sweep)."""
 _ATTENTION_ALPHA = 0.6
 _MARGIN = 1.1
-"""Room beyond the calibrated range: a value cut off costs far more than a slightly larger step."""
+"""Margin on the calibrated range: clipping costs far more accuracy than a slightly larger step."""
 
 
 def dynamic_int8(
     model: ir.Model, calibration: Iterable[Batch] | Ranges | None = None, *, reduce_range: bool = False
 ) -> ir.Model:
-    """Linear layers in int8 with a scale per token, found while the graph runs; batch-invariant.
+    """Quantize linear layers to int8 with a scale per token, computed at run time; batch-invariant.
 
-    `calibration` is optional: batches of token ids, or what `calibrate` found on them. With it the channels are
-    smoothed and outliers kept in fp32, which takes away three quarters of the loss. `reduce_range` rounds weights to
-    7 bits, for x86 processors without VNNI or AMX, where sums of products of 8-bit factors overflow 16 bits.
+    `calibration` is optional: batches of token ids, or ranges from `calibrate`. It enables smoothing, and outlier
+    channels kept in fp32, which together remove three quarters of the loss. `reduce_range` rounds weights to 7 bits,
+    for x86 processors without VNNI or AMX, where sums of 8-bit products overflow 16 bits.
 
     Raises:
-        BuildError: there is no text in the calibration, or the graph has no linear layers.
+        BuildError: the calibration is empty, or the graph has no linear layers.
     """
     graph = model.graph
     ranges = _prepare(graph, _ranges(model, calibration)) if calibration is not None else {}
@@ -45,19 +45,19 @@ def dynamic_int8(
 
 
 def static_int8(model: ir.Model, calibration: Iterable[Batch] | Ranges, *, reduce_range: bool = False) -> ir.Model:
-    """Linear layers in int8 with scales found on calibration texts; nothing is measured at run time.
+    """Quantize linear layers to int8 with scales fixed by calibration.
 
-    `calibration` is batches of token ids, or what `calibrate` found on them; `reduce_range` as in `dynamic_int8`.
+    `calibration` is batches of token ids, or ranges from `calibrate`; `reduce_range` as in `dynamic_int8`.
 
     Raises:
-        BuildError: there is no text in the calibration, or the graph has no linear layers.
+        BuildError: the calibration is empty, or the graph has no linear layers.
     """
     graph = model.graph
     ranges = _prepare(graph, _ranges(model, calibration))
     for layers in siblings(graph):
-        found = ranges[layers[0].name]
-        divisor = _divisor(layers, found)
-        grid = static.grid(found if divisor is None else found.divided(divisor), _MARGIN)
+        span = ranges[layers[0].name]
+        divisor = _divisor(layers, span)
+        grid = static.grid(span if divisor is None else span.divided(divisor), _MARGIN)
         static.rewrite(graph, layers, divisor, grid, _limit(reduce_range))
     return _finish(model)
 
@@ -71,7 +71,7 @@ def _limit(reduce_range: bool) -> int:
 
 
 def _prepare(graph: ir.Graph, ranges: Ranges) -> Ranges:
-    """Rewrite the fp32 graph, exactly, into one that is easier to round; the ranges of its layers."""
+    """Rewrite the fp32 graph into an equivalent one that quantizes better; return its layers' ranges."""
     left = dict(split_outliers(graph, ranges))
     for layer in linears(graph):
         if layer.reads_attention:
@@ -81,15 +81,15 @@ def _prepare(graph: ir.Graph, ranges: Ranges) -> Ranges:
     return left
 
 
-def _divisor(layers: list[Linear], found: Range) -> Floats | None:
-    """The smoothing of the channels that the layers read, which the graph has to apply.
+def _divisor(layers: list[Linear], span: Range) -> Floats | None:
+    """Return the smoothing divisor that the graph must apply to the layers' input.
 
-    None before a layer that reads attention, whose smoothing lies in the values' projection, and after Gelu, the
-    widest tensor of all, where splitting off the outliers does better than smoothing and costs less.
+    None after attention, where smoothing is folded into the value projection, and after Gelu, the widest tensor, where
+    splitting off outliers is more accurate than smoothing and cheaper.
     """
     if layers[0].reads_attention or layers[0].reads_gelu:
         return None
-    return factors(layers, found, _ALPHA)
+    return factors(layers, span, _ALPHA)
 
 
 def _finish(model: ir.Model) -> ir.Model:

@@ -1,4 +1,4 @@
-"""The range of every number that a linear layer reads, over real texts run through the fp32 graph."""
+"""Calibration: the input range of every linear layer, over real texts run through the fp32 graph."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,27 +19,27 @@ Batch = tuple[Tokens, Tokens]
 
 @dataclass(frozen=True)
 class Range:
-    """Smallest and largest value of each channel, `[in]`."""
+    """Minimum and maximum of each channel, `[in]`."""
 
     low: Floats
     high: Floats
 
     @property
     def largest(self) -> Floats:
-        """Largest absolute value of each channel."""
+        """Maximum absolute value of each channel."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
     def divided(self, divisor: Floats) -> "Range":
-        """The range after each channel is divided by its own number, `[in]`."""
+        """Return the range after dividing each channel by `divisor`, `[in]`."""
         return Range(self.low / divisor, self.high / divisor)
 
 
 Ranges = Mapping[str, Range]
-"""By the name of the layer that reads the channels."""
+"""Input ranges by layer name."""
 
 
 def calibrate(model: ir.Model, batches: Iterable[Batch]) -> Ranges:
-    """Run the packed fp32 graph over token ids and note what each linear layer reads.
+    """Run the packed fp32 graph on batches of token ids and record each linear layer's input range.
 
     Raises:
         BuildError: no batch was given, or a value is not finite.
@@ -53,8 +53,8 @@ def calibrate(model: ir.Model, batches: Iterable[Batch]) -> Ranges:
     finally:
         graph.outputs[:] = outputs
         graph.remove([node for node in graph if node not in before], safe=True)
-    found = _ranges(session, len(groups), batches)
-    return {layer.name: read for layers, read in zip(groups, found, strict=True) for layer in layers}
+    ranges = _ranges(session, len(groups), batches)
+    return {layer.name: read for layers, read in zip(groups, ranges, strict=True) for layer in layers}
 
 
 def _extremes(graph: ir.Graph, layer: Linear) -> list[ir.Value]:
@@ -68,13 +68,13 @@ def _extremes(graph: ir.Graph, layer: Linear) -> list[ir.Value]:
 
 
 def _ranges(session: ort.InferenceSession, count: int, batches: Iterable[Batch]) -> list[Range]:
-    found: list[Floats] | None = None
+    extremes: list[Floats] | None = None
     for ids, mask in batches:
         now = session.run(None, {"input_ids": ids, "attention_mask": mask})
-        pairs = zip(found or now, now, strict=True)
-        found = [(np.maximum if index % 2 else np.minimum)(*pair) for index, pair in enumerate(pairs)]
-    if found is None:
+        pairs = zip(extremes or now, now, strict=True)
+        extremes = [(np.maximum if index % 2 else np.minimum)(*pair) for index, pair in enumerate(pairs)]
+    if extremes is None:
         raise BuildError("there is no text to calibrate on")
-    if not all(np.isfinite(numbers).all() for numbers in found):
+    if not all(np.isfinite(numbers).all() for numbers in extremes):
         raise BuildError("the fp32 graph gives numbers that are not finite on the calibration texts")
-    return [Range(*found[2 * index : 2 * index + 2]) for index in range(count)]
+    return [Range(*extremes[2 * index : 2 * index + 2]) for index in range(count)]

@@ -1,7 +1,7 @@
-"""Dynamic int8: every row of every activation is rounded with a scale of its own, found while the graph runs.
+"""Dynamic int8: every activation row is quantized with its own scale, computed at run time.
 
-A token's numbers then depend on that token alone, so that a text's vector does not depend on its neighbours in the
-batch; a scale for the whole tensor (ONNX Runtime's `quantize_dynamic`) makes it depend on them.
+Quantization of a token then depends on that token only, so results are batch-invariant. With one scale for the whole
+tensor, as in ONNX Runtime's `quantize_dynamic`, a vector depends on the other texts in its batch.
 """
 
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from build.quantize.linear import Floats, Linear
 from build.quantize.weights import Int8Weight, quantize
 
 _FLOOR = np.float32(0.5)
-"""Below Gelu's smallest value, -0.17: low enough for rows up to 254 times as large, too little to waste range."""
+"""Magnitude of the range below zero, which covers Gelu's minimum, -0.17, and allows maxima up to 254 times as large."""
 _CENTRE = 128
 
 
 class _Rows(NamedTuple):
-    """What layers read, rounded: `(values - zero) * scale`, or `values * scale - 0.5` after Gelu."""
+    """Quantized layer input: `(values - zero) * scale`, or `values * scale - 0.5` after Gelu."""
 
     values: ir.Value
     scale: ir.Value
@@ -28,9 +28,9 @@ class _Rows(NamedTuple):
 
 
 def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, limit: int) -> None:
-    """Replace the products of layers that read the same value by their int8 form; the Add of a bias stays.
+    """Replace the products of layers with the same input by int8 products; the Add of a bias stays.
 
-    The left factor is uint8 and the right one int8: int8 on both sides runs 15 times slower in ORT 1.32.
+    Activations are uint8 and weights int8: int8 for both is 15 times slower in ORT 1.32.
     """
     source = layers[0].source
     scope = Scope(graph, module(*(layer.product.outputs[0] for layer in layers)))
@@ -51,7 +51,7 @@ def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats, limit:
 
 
 def _around_zero(scope: Scope, source: ir.Value) -> _Rows:
-    """Rows as uint8 around 128."""
+    """Quantize rows symmetrically to uint8 with zero point 128."""
     shared = Scope(scope.graph, "/int8")
     last = shared.ints(-1)
     high = scope.op("ReduceMax", source, last, keepdims=1)
@@ -67,10 +67,10 @@ def _around_zero(scope: Scope, source: ir.Value) -> _Rows:
 
 
 def _above_floor(scope: Scope, source: ir.Value) -> _Rows:
-    """Rows of values after Gelu, which use nearly all of uint8: the integer 0 stands for -0.5.
+    """Quantize rows after Gelu with the integer 0 standing for -0.5, which uses nearly all of uint8.
 
-    The row's scale is chosen so that the floor is a whole number of steps: then each product is too large by the
-    same half of the weight's column sum, whatever the row, and the bias can take that off beforehand.
+    The scale of a row is chosen so that the floor is a whole number of steps. Each product is then too large by half
+    the weight's column sum, the same for all rows, which the bias subtracts in advance.
     """
     shared = Scope(scope.graph, "/int8")
     floor = shared.constant("floor", np.array(_FLOOR, np.float32))

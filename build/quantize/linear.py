@@ -1,4 +1,4 @@
-"""The linear layers of a packed graph: what the int8 recipes rewrite, one by one."""
+"""The linear layers of a packed graph, which the int8 recipes rewrite."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from build.passes.graph import array, folder, matrix, numbers, only_consumer
 Floats = NDArray[np.float32]
 
 KEPT = ".outliers.weight"
-"""Ending of the names of the weights that stay in fp32."""
+"""Name suffix of weights that stay in fp32."""
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear layer, `source @ weight + bias`: a MatMul and the Add behind it, which keys and values have not."""
+    """A linear layer, `source @ weight + bias`: a MatMul and its Add, which keys and values lack."""
 
     product: ir.Node
     sum: ir.Node | None
 
     @property
     def source(self) -> ir.Value:
-        """What the layer reads, `[rows, in]`."""
+        """The layer's input, `[rows, in]`."""
         return self.product.inputs[0]
 
     @property
     def output(self) -> ir.Value:
-        """What the layer gives, `[rows, out]`."""
+        """The layer's output, `[rows, out]`."""
         return self.product.outputs[0] if self.sum is None else self.sum.outputs[0]
 
     @property
@@ -45,13 +45,13 @@ class Linear:
 
     @property
     def reads_gelu(self) -> bool:
-        """Whether the layer reads a Gelu's output, which is never below -0.17."""
+        """Whether the input is a Gelu's output, which is at least -0.17."""
         producer = self.source.producer()
         return producer is not None and producer.op_type == "Gelu"
 
     @property
     def reads_attention(self) -> bool:
-        """Whether the layer reads attention's result, which is linear in the values' projection."""
+        """Whether the input is attention's output, which is linear in the value projection."""
         rows = self.source.producer()
         choice = rows.inputs[0].producer() if rows is not None and rows.op_type == "Reshape" else None
         return choice is not None and choice.op_type == "If"
@@ -61,12 +61,12 @@ class Linear:
         return _floats(self.product.inputs[1])
 
     def smoothed(self, divisor: Floats | None) -> Floats:
-        """The weight for a source whose channels are divided by `divisor`, `[in]`, beforehand."""
+        """Return the weight for an input whose channels were divided by `divisor`, `[in]`."""
         return self.weight() if divisor is None else self.weight() * divisor[:, None]
 
     @property
     def bias_value(self) -> ir.Value | None:
-        """The bias `[out]` as a value of the graph."""
+        """The bias `[out]` as a graph value; None without bias."""
         if self.sum is None:
             return None
         return self.sum.inputs[0 if self.sum.inputs[1] is self.product.outputs[0] else 1]
@@ -80,11 +80,11 @@ class Linear:
         return _floats(self._own_bias())
 
     def set_weight(self, weight: Floats) -> None:
-        """Replace the weight's numbers."""
+        """Replace the weight's content."""
         _replace(self.product.inputs[1], weight)
 
     def set_bias(self, bias: Floats) -> None:
-        """Replace the bias's numbers.
+        """Replace the bias's content.
 
         Raises:
             BuildError: the layer has none.
@@ -97,7 +97,7 @@ class Linear:
         return self.bias_value
 
     def detach(self) -> ir.Value:
-        """Take the product and its weight out of the graph; the product's value, which others still read."""
+        """Remove the product and its weight from the graph; return the product's value, which still has consumers."""
         weight, result, graph = self.product.inputs[1], self.product.outputs[0], self.product.graph
         self.product.replace_input_with(1, None)
         self.product.replace_input_with(0, None)
@@ -107,34 +107,34 @@ class Linear:
 
 
 def linears(graph: ir.Graph) -> Iterator[Linear]:
-    """The layers to quantize, in order.
+    """Yield the layers to quantize, in order.
 
     Raises:
-        BuildError: a weight that layers share, or no layer at all.
+        BuildError: layers share a weight, or there are no layers.
     """
-    found = 0
+    count = 0
     for node in list(graph):
         weight = matrix(node)
         if weight is None or (weight.name or "").endswith(KEPT):
             continue
         if len(weight.uses()) > 1:
             raise BuildError(f"{weight.name!r} is the weight of several layers, which could not be changed apart")
-        found += 1
+        count += 1
         yield Linear(node, _sum(node))
-    if not found:
+    if not count:
         raise BuildError("the graph has no linear layers to quantize")
 
 
 def siblings(graph: ir.Graph) -> Iterator[list[Linear]]:
-    """The layers to quantize, in order, those together that read the same value and can share its rounding.
+    """Yield the layers to quantize in groups with the same input, which share its quantization.
 
     Raises:
-        BuildError: as `linears`.
+        BuildError: as for `linears`.
     """
-    found: dict[ir.Value, list[Linear]] = {}
+    by_source: dict[ir.Value, list[Linear]] = {}
     for layer in linears(graph):
-        found.setdefault(layer.source, []).append(layer)
-    yield from found.values()
+        by_source.setdefault(layer.source, []).append(layer)
+    yield from by_source.values()
 
 
 def _sum(product: ir.Node) -> ir.Node | None:

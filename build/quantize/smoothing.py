@@ -1,4 +1,4 @@
-"""Exact rewritings of the fp32 graph that make what the int8 layers read easier to round."""
+"""Equivalent rewrites of the fp32 graph that reduce int8 quantization error."""
 
 import numpy as np
 import onnx_ir as ir
@@ -11,22 +11,22 @@ _SMALLEST = np.float32(1e-4)
 _OUTLIERS = 32
 
 
-def factors(layers: list[Linear], found: Range, alpha: float) -> Floats:
-    """By how much to divide each channel `[in]` that the layers read, and to multiply the rows of their weights by.
+def factors(layers: list[Linear], span: Range, alpha: float) -> Floats:
+    """Return the divisor of each input channel `[in]`, which also multiplies the rows of the weights.
 
-    SmoothQuant (Xiao et al. 2022), equation 4: `alpha` 1 gives every channel the same range, 0 every row of the weight.
+    SmoothQuant (Xiao et al. 2022), equation 4: `alpha` 1 equalizes the channels' ranges, 0 those of the weight's rows.
     """
     weights = np.maximum(np.max([np.abs(layer.weight()).max(axis=1) for layer in layers], axis=0), _SMALLEST)
-    channels = np.maximum(found.largest, _SMALLEST)
-    raw = channels**alpha / weights ** (1 - alpha)
-    return np.asarray(raw / np.exp(np.log(raw).mean()), np.float32)
+    channels = np.maximum(span.largest, _SMALLEST)
+    ratios = channels**alpha / weights ** (1 - alpha)
+    return np.asarray(ratios / np.exp(np.log(ratios).mean()), np.float32)
 
 
 def split_outliers(graph: ir.Graph, ranges: Ranges) -> Ranges:
-    """Move the few feed-forward neurons of the largest output into a small fp32 product of their own.
+    """Move the feed-forward neurons with the largest outputs into a small separate fp32 product.
 
-    A handful of neurons reaches 4 to 15 times what the others do; left among them they set the scale that all are
-    rounded with. Returns the ranges of what is left.
+    A few neurons reach 4 to 15 times the values of the others and would determine the common scale. Returns the ranges
+    of the remaining channels.
     """
     left = dict(ranges)
     for layer in linears(graph):
@@ -38,15 +38,15 @@ def split_outliers(graph: ir.Graph, ranges: Ranges) -> Ranges:
 
 
 def _up_projection(graph: ir.Graph, down: Linear) -> Linear | None:
-    """The layer before the Gelu that this layer reads, when nothing else reads either."""
+    """Return the layer before this layer's Gelu, if neither has other consumers."""
     if not down.reads_gelu or only_consumer(down.source) is None:
         return None
     raised = down.source.producer().inputs[0]
     return next((layer for layer in linears(graph) if layer.output is raised and only_consumer(raised)), None)
 
 
-def _split(graph: ir.Graph, up: Linear, down: Linear, found: Range) -> Range:
-    order = np.argsort(-found.largest, kind="stable")
+def _split(graph: ir.Graph, up: Linear, down: Linear, span: Range) -> Range:
+    order = np.argsort(-span.largest, kind="stable")
     count = min(_OUTLIERS, order.size // _OUTLIERS)
     few, rest = np.sort(order[:count]), np.sort(order[count:])
     into, out, bias = up.weight(), down.weight(), up.bias()
@@ -61,11 +61,11 @@ def _split(graph: ir.Graph, up: Linear, down: Linear, found: Range) -> Range:
     up.set_weight(into[:, rest])
     up.set_bias(bias[rest])
     down.set_weight(out[rest])
-    return Range(found.low[rest], found.high[rest])
+    return Range(span.low[rest], span.high[rest])
 
 
 def fold_into_values(graph: ir.Graph, layer: Linear, divisor: Floats) -> None:
-    """Divide what attention gives by `divisor` for free: by dividing the columns of the values' projection."""
+    """Divide attention's output by `divisor` at no run-time cost: scale the columns of the value projection."""
     values = _values_projection(graph, layer)
     values.set_weight(values.weight() / divisor)
     if values.sum is not None:
@@ -74,7 +74,7 @@ def fold_into_values(graph: ir.Graph, layer: Linear, divisor: Floats) -> None:
 
 
 def _values_projection(graph: ir.Graph, layer: Linear) -> Linear:
-    """The linear layer that makes the values which this layer's attention mixes."""
+    """Return the value projection of the attention that this layer reads."""
     choice = layer.source.producer().inputs[0].producer()
     whole = choice.attributes["then_branch"].as_graph()
     value = whole.outputs[0].producer().inputs[2]

@@ -1,7 +1,7 @@
-"""Static int8: what a layer reads is rounded with scales found at build time, on calibration texts.
+"""Static int8: layer inputs are quantized with scales from calibration at build time.
 
-Nothing is measured while the graph runs, and the product, its scales and its bias are one operator. What lies
-outside the calibrated range is cut off at its ends, hence the margin.
+No ranges are computed at run time, and product, scales and bias are one operator. Values outside the calibrated range
+are clipped, hence the margin.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from build.quantize.weights import Int8Weight, quantize
 
 @dataclass(frozen=True)
 class Grid:
-    """The integer `q` in 0…255 stands for `(q - zero) * step`."""
+    """Quantization parameters: the integer `q` in 0…255 stands for `(q - zero) * step`."""
 
     step: np.float32
     zero: np.uint8
 
 
-def grid(found: Range, margin: float) -> Grid:
-    """The grid that covers every channel's range, `margin` times; 0 is always in it."""
-    low = min(float(found.low.min()), 0.0) * margin
-    high = max(float(found.high.max()), 0.0) * margin
+def grid(span: Range, margin: float) -> Grid:
+    """Return the grid that covers the range of all channels, scaled by `margin`, and 0."""
+    low = min(float(span.low.min()), 0.0) * margin
+    high = max(float(span.high.max()), 0.0) * margin
     step = max((high - low) / 255, 1e-12)
     return Grid(np.float32(step), np.uint8(np.rint(-low / step)))
 
 
 class _Rows(NamedTuple):
-    """What layers read, rounded: `(values - zero) * step`."""
+    """Quantized layer input: `(values - zero) * step`."""
 
     values: ir.Value
     step: ir.Value
@@ -41,7 +41,7 @@ class _Rows(NamedTuple):
 
 
 def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, places: Grid, limit: int) -> None:
-    """Replace layers that read the same value, products and biases, by their int8 form."""
+    """Replace layers with the same input, products and biases, by int8 operators."""
     scope = Scope(graph, module(*(layer.product.outputs[0] for layer in layers)))
     rows = _rounded(scope, layers[0].source, divisor, places)
     for layer in layers:
@@ -49,9 +49,9 @@ def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, place
 
 
 def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Grid) -> _Rows:
-    """A channel's own scale is applied by Mul, and QuantizeLinear given one number.
+    """Quantize the input: apply per-channel scales with Mul, and call QuantizeLinear with a scalar scale.
 
-    With a scale per channel that operator runs 100 times slower in ORT 1.32.
+    With per-channel scales QuantizeLinear is 100 times slower in ORT 1.32.
     """
     step = scope.constant("input_scale", np.array(places.step, np.float32))
     zero = scope.constant("input_zero", np.array(places.zero, np.uint8))

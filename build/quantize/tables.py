@@ -1,4 +1,4 @@
-"""Embedding tables as int8 rows with a scale each: a quarter of the memory, and no row depends on another."""
+"""Quantize embedding tables to int8 with a scale per row, for a quarter of the memory."""
 
 import numpy as np
 import onnx_ir as ir
@@ -7,16 +7,16 @@ from build.passes.graph import Scope, folder, is_constant, numbers
 from build.quantize.weights import quantize
 
 _LARGE = 1 << 20
-"""Elements from which on a table is worth it; position tables stay in fp32."""
+"""Minimum number of elements to quantize a table; position tables are smaller and stay in fp32."""
 
 
 def quantize_tables(graph: ir.Graph) -> int:
-    """Round every large table that tokens are looked up in; how many there were."""
-    found = [node for node in graph if _is_large_lookup(node)]
-    for node in found:
+    """Quantize every large embedding table; return their number."""
+    lookups = [node for node in graph if _is_large_lookup(node)]
+    for node in lookups:
         _rewrite(graph, node)
     graph.sort()
-    return len(found)
+    return len(lookups)
 
 
 def _is_large_lookup(node: ir.Node) -> bool:

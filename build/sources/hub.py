@@ -12,7 +12,7 @@ from build.errors import BuildError
 from build.progress import on_terminal, say
 from build.sources.snapshot import ALLOWED, Snapshot, inventory
 
-# Revisions that this project was written against; another one is a word on the command line away (--revision).
+# Revisions that this project was tested with; --revision overrides them.
 PINNED = {
     "BAAI/bge-large-en-v1.5": "d4aa6901d3a41ba39fb536a557fa166f842b0e09",
     "BAAI/bge-base-en-v1.5": "a5beb1e3e68b9ab74eb54cfd186867f64f240e1a",
@@ -21,19 +21,19 @@ _SECONDS = 15.0
 
 
 def hub_id(model: str) -> str | None:
-    """The Hub id that `model` names: `owner/name` as it is, or the bare name of a pinned model; None otherwise."""
+    """Return the Hub id for `owner/name` or the bare name of a pinned model; None for anything else."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", model):
         return model
     return next((pinned for pinned in PINNED if pinned.endswith(f"/{model}")), None)
 
 
 def fetch(model: str, cache: Path, revision: str | None = None) -> Snapshot:
-    """Download `model` at `revision` (its pinned one, else the newest, recorded by its commit).
+    """Download `model` at `revision`; the default is its pinned revision, else the newest commit.
 
-    A download that was cut off goes on where it stopped. Only safetensors, json and txt files are fetched.
+    Interrupted downloads resume. Only safetensors, json and txt files are fetched.
 
     Raises:
-        BuildError: Hub out of reach, no such model or revision, no safetensors.
+        BuildError: Hub unreachable, no such model or revision, or no safetensors.
     """
     folder = cache / model.replace("/", "--")
     try:
@@ -45,7 +45,7 @@ def fetch(model: str, cache: Path, revision: str | None = None) -> Snapshot:
             revision=info.sha,
             local_dir=folder,
             allow_patterns=[f"*{suffix}" for suffix in ALLOWED],
-            # Exports for other engines that some repositories carry beside the weights.
+            # Some repositories include exports for other engines.
             ignore_patterns=["onnx/*", "openvino/*"],
         )
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:

