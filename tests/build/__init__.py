@@ -1,1 +1,1 @@
-"""Whole builds of tiny models, and what happens when they are fed rubbish or killed. Runs in `.venv-build`."""
+"""Full builds of tiny models, with invalid input and with the process killed. Runs in `.venv-build`."""

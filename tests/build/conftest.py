@@ -1,4 +1,4 @@
-"""Whole builds in a process of their own, as a user runs them."""
+"""Full builds in a separate process, as a user runs them."""
 
 import os
 import subprocess
@@ -18,24 +18,24 @@ Refused = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT with CLS pooling, as a folder on disk."""
+    """Create a tiny BERT with CLS pooling in a folder."""
     return tiny.snapshot(tmp_path_factory.mktemp("source") / "tiny")
 
 
 def command(*arguments: str | Path) -> list[str]:
-    """The command line of one build."""
+    """Return the command line of one build."""
     return [sys.executable, "-m", "build", *map(str, arguments)]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The caller's environment without the settings that a build reads."""
+    """Return this environment without the variables that a build reads."""
     kept = {name: value for name, value in os.environ.items() if name not in ("MODEL", "MODELS_DIR", "HF_ENDPOINT")}
     return kept | more
 
 
 @pytest.fixture
 def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run a build that must be refused, in this process; returns what it says on the error stream."""
+    """Run a build that must fail, in this process; return its standard error."""
 
     def run(*arguments: str | Path) -> str:
         places = ("--models-dir", tmp_path / "models", "--cache", tmp_path / "cache")
@@ -48,7 +48,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    """Run one build into `tmp_path/models` and wait for it."""
+    """Run builds into `tmp_path/models` and wait for them."""
 
     def run(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         places = ("--models-dir", tmp_path / "models", "--cache", tmp_path / "cache")

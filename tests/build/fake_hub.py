@@ -1,4 +1,4 @@
-"""A local server that speaks as much of the Hub's protocol as a download needs, and drops connections when told to."""
+"""A local server with the part of the Hub's protocol that downloads need; drops connections on request."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class FakeHub:
-    """One model `owner/tiny`; `drop_after` cuts the first download of the weights after so many bytes."""
+    """Serves one model, `owner/tiny`; `drop_after` aborts the first download of the weights after that many bytes."""
 
     folder: Path
     drop_after: int = 0
@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
     hub: FakeHub
 
     def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
+        """Do not log."""
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
@@ -69,12 +69,12 @@ class _Handler(BaseHTTPRequestHandler):
         names = [path.relative_to(self.hub.folder).as_posix() for path in self.hub.folder.rglob("*") if path.is_file()]
         siblings = [{"rfilename": name} for name in sorted(names)]
         answer = {"id": "owner/tiny", "sha": COMMIT, "siblings": siblings, "cardData": {"license": "mit"}}
-        raw = json.dumps(answer).encode()
+        payload = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
+        self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
-        self.wfile.write(raw)
+        self.wfile.write(payload)
 
     def _file(self, name: str, body: bool) -> None:
         path = self.hub.folder / name

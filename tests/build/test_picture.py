@@ -1,4 +1,4 @@
-"""The picture of the graph: what it counts, and that the one in the documents is of the graph that is built today."""
+"""The graph's picture: its counts, and that the one in the documents is current."""
 
 import math
 import re
@@ -22,22 +22,22 @@ def model() -> onnx.ModelProto:
 
 @pytest.fixture(scope="module")
 def full() -> picture.Outline:
-    """BGE-large's size, read once."""
+    """Load the full-size graph once."""
     return picture.outline(onnx.load(MODELS / f"{FULL}.onnx"), FULL)
 
 
 def test_minilm_is_pooled_by_mean_and_its_layers_are_alike(model: onnx.ModelProto) -> None:
-    found = picture.outline(model, MINILM)
-    assert [block.name for block in found.blocks if block.layer is None] == [
+    outlined = picture.outline(model, MINILM)
+    assert [block.name for block in outlined.blocks if block.layer is None] == [
         *("sorting", "packing", "embeddings", "layer.1 … layer.5", "pooling", "normalize", "restoring"),
     ]
-    assert {block.layer for block in found.blocks} == {None, 0}
+    assert {block.layer for block in outlined.blocks} == {None, 0}
     weights = [one for one in model.graph.initializer if one.data_type == onnx.TensorProto.FLOAT and one.dims]
-    assert found.parameters == sum(math.prod(one.dims) for one in weights)
+    assert outlined.parameters == sum(math.prod(one.dims) for one in weights)
 
 
 def test_bge_large_has_the_size_that_the_documents_tell(full: picture.Outline) -> None:
-    # 24 layers, hidden 1024, feed-forward 4096; without the pooler, the second token type and the biases that cancel.
+    # 24 layers, hidden 1024, feed-forward 4096; without pooler, second token type and folded biases.
     layer = 4 * 1024 * 1024 + 2 * 1024 * 4096 + 4096 + 4 * 1024 + 3 * 1024
     assert full.parameters == (30522 + 512 + 1 + 2) * 1024 + 24 * layer
     assert f"{full.parameters / 1e6:.0f} M" in (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -53,7 +53,7 @@ def test_the_documents_show_the_graph_that_is_built(full: picture.Outline) -> No
 
 def test_every_word_is_within_the_picture(tmp_path: Path) -> None:
     assert picture.main([str(MODELS / f"{MINILM}.onnx"), str(tmp_path / "minilm.svg")]) == 0
-    drawn = ET.parse(tmp_path / "minilm.svg").getroot()  # noqa: S314 - made here
+    drawn = ET.parse(tmp_path / "minilm.svg").getroot()  # noqa: S314 - trusted
     width, height = float(drawn.attrib["width"]), float(drawn.attrib["height"])
     texts = [one for one in drawn.iter() if one.tag.endswith("text")]
     assert len(texts) > 20

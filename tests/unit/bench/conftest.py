@@ -1,4 +1,4 @@
-"""A built model that takes milliseconds, and workers on a fake contender."""
+"""A built model that runs in milliseconds, and workers with a fake contender."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ FAKE = "tests.unit.bench.fake"
 
 @pytest.fixture
 def models_dir(tmp_path: Path) -> Path:
-    """A folder with one built model whose every token has a direction."""
+    """Create a folder with one built model in which every token has a distinct direction."""
     folder = tmp_path / "models"
     folder.mkdir()
     tiny.write_model(folder)
@@ -43,7 +43,7 @@ def task(subject: Subject) -> dict[str, Any]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Worker]]:
-    """Start workers that end with the test."""
+    """Start workers that are closed after the test."""
     with ExitStack() as stack:
 
         def started(name: str = "fake", module: str = FAKE) -> Worker:
@@ -53,5 +53,5 @@ def start() -> Iterator[Callable[..., Worker]]:
 
 
 def drawn(svg: str) -> ET.Element:
-    """The root of a picture, which must be well-formed XML."""
-    return ET.fromstring(svg)  # noqa: S314 - drawn by ourselves
+    """Parse an SVG, which must be well-formed."""
+    return ET.fromstring(svg)  # noqa: S314 - trusted

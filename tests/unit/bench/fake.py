@@ -1,4 +1,4 @@
-"""A contender for tests: it counts tokens, and fails in every way a real one can. Run by a real worker process."""
+"""A fake contender for real worker processes: counts tokens, and fails on request."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ import numpy as np
 from bench.contenders import Task, Vectors
 
 PACKAGES = ("numpy",)
-# Token ids that make it fail.
+# Token ids that trigger failures.
 RAISE, DIE, END, HANG = 101, 102, 103, 104
 
 
 class Fake:
-    """Answers [length, first id] for each text."""
+    """Returns [length, first id] for each text."""
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
         command = sequences[0][0]

@@ -1,4 +1,4 @@
-"""The plan's arithmetic, and the command from end to end."""
+"""The plan's arithmetic, and the command end to end."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ RACED = {"kind": "run", "contenders": {"int8": {"workloads": {"16-mixed": {"toke
 
 
 def test_servers_by_hand() -> None:
-    # 40 texts of 128 tokens are 5,120 tokens/s; a server at 70 % of 1,000 gives 700: 7.3, so 8 and one to spare.
+    # 40 texts of 128 tokens are 5,120 tokens/s; 70 % of 1,000 is 700 a server: 7.3, so 8 and one spare.
     assert servers(Traffic(40, 128, 0.7, 1), 1000) == 9
     assert servers(Traffic(0.001, 1, 0.7, 0), 1000) == 1
     assert servers(Traffic(7, 100, 0.7, 0), 1000) == 1

@@ -17,9 +17,9 @@ def unit(rows: int, columns: int = 16) -> fidelity.Rows:
 
 def test_a_variant_equals_itself() -> None:
     vectors = unit(40)
-    found = fidelity.compare(vectors, vectors)
-    assert found.overlap == 1.0
-    assert found.least == pytest.approx(1) == found.mean
+    result = fidelity.compare(vectors, vectors)
+    assert result.overlap == 1.0
+    assert result.least == pytest.approx(1) == result.mean
 
 
 def test_cosine_is_row_wise_and_ignores_length() -> None:
@@ -44,7 +44,7 @@ def test_neighbours_are_those_of_a_full_sort_without_the_text_itself() -> None:
     [
         ([1, 2, 3, 4], [10, 20, 30, 400], 1.0),
         ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
-        # Ties share their mean rank: ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
+        # Ties get their mean rank: 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
         ([1, 2, 2, 3], [1, 2, 3, 4], 0.9486833),
     ],
 )

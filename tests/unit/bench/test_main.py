@@ -1,4 +1,4 @@
-"""The commands from end to end on a model of a few kilobytes, with real workers. No timing is asserted."""
+"""The commands end to end on a tiny model, with real workers. No timings are asserted."""
 
 import json
 from pathlib import Path

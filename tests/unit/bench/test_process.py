@@ -1,4 +1,4 @@
-"""The protocol against real worker processes that hold a fake contender."""
+"""The worker protocol, with real processes and a fake contender."""
 
 import base64
 import os

@@ -26,7 +26,7 @@ def ranking(subject: Subject) -> Ranking:
 
 
 def test_the_share_is_the_models_operations_over_the_machines(ranking: Ranking) -> None:
-    # 6 tokens/s, each as much work as one large product, of which the machine does 2,000 a second at its best.
+    # 6 tokens/s, each worth one large product, against a peak of 2,000 products a second.
     assert ranking.share(ranking.standings["int8"], WORKLOADS[0]) == pytest.approx(6 / 2000)
     assert ranking.share(ranking.standings["torch-fp32"], WORKLOADS[0]) == pytest.approx(1.5 / 1000)
 

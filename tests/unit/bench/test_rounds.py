@@ -8,7 +8,7 @@ WORKLOAD = Workload("1x2", "1 text of 2 tokens", ((5, 6),))
 
 
 class Runner:
-    """Takes the seconds it is told to, and writes down when it was asked."""
+    """Returns preset seconds and records the order of requests."""
 
     def __init__(self, name: str, diary: list[str], seconds: float = 1.0, fails_at: int = -1) -> None:
         self.name, self.diary, self.seconds, self.fails_at = name, diary, seconds, fails_at

@@ -23,7 +23,7 @@ def test_a_rate_is_the_amount_over_each_turns_median() -> None:
 
 
 def test_a_speedup_is_taken_round_by_round() -> None:
-    # The machine was three times slower in the second round, for both.
+    # The machine was three times slower in the second round, for both contenders.
     assert speedup([[1.0], [3.0]], [[2.0], [6.0]]) == 2.0
 
 

@@ -13,7 +13,7 @@ GPU = Choice("cuda", "a GPU", "fp16", "the default", 2**30)
 
 @pytest.fixture
 def with_cuda(models_dir: Path) -> Subject:
-    """A model that has a graph for CUDA too."""
+    """Return a model that also has a graph for CUDA."""
     fields = tiny.describe(models_dir, tiny.NAME)
     variants: dict[str, dict[str, object]] = fields["variants"]  # type: ignore[assignment]
     own = variants["fp32"] | {"device": "cuda"}

@@ -8,7 +8,7 @@ from tests.unit.bench.conftest import FAKE
 
 
 class Clock:
-    """Runs that take the seconds they are told to, without taking any."""
+    """Simulates runs of preset durations."""
 
     def __init__(self, seconds: list[float]) -> None:
         self.left = seconds

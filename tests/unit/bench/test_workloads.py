@@ -71,9 +71,9 @@ def test_lengths_that_cannot_be_are_refused(total: int) -> None:
 def test_the_vocabulary_is_read_without_its_special_tokens(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     tiny.write_tokenizer(path)
-    found = read_vocabulary(path)
-    assert (found.prefix, found.suffix) == ((tiny.CLS,), (tiny.SEP,))
-    assert set(found.ordinary) == set(range(len(tiny.WORDS))) - {tiny.CLS, tiny.SEP}
+    vocabulary = read_vocabulary(path)
+    assert (vocabulary.prefix, vocabulary.suffix) == ((tiny.CLS,), (tiny.SEP,))
+    assert set(vocabulary.ordinary) == set(range(len(tiny.WORDS))) - {tiny.CLS, tiny.SEP}
 
 
 def test_words_are_plain_and_of_one_token_and_the_same_each_time(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Exported tiny models, made once for all tests of the passes."""
+"""Exports of tiny models, created once per session."""
 
 from collections.abc import Callable
 from functools import cache
@@ -19,7 +19,7 @@ Run = Callable[[ir.Model, list[list[int]]], NDArray[np.float32]]
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The path of optimum's raw export of a tiny model of an architecture."""
+    """Return a function that gives the path of optimum's export of a tiny model, by architecture."""
 
     @cache
     def make(architecture: str) -> Path:
@@ -33,7 +33,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """Run a graph on token sequences, padded to the longest, with ORT's own optimizations off."""
+    """Run a graph on padded token sequences with ORT's optimizations disabled."""
 
     def run(model: ir.Model, sequences: list[list[int]]) -> NDArray[np.float32]:
         options = ort.SessionOptions()

@@ -1,4 +1,4 @@
-"""Attention by groups of one length, against softmax(q k / sqrt d) v text by text."""
+"""Attention by groups of equal length, against softmax(q k / sqrt d) v for each text."""
 
 from itertools import pairwise
 
@@ -36,10 +36,10 @@ def test_each_text_attends_to_itself_alone(exported: Exported, run: Run, lengths
     folder = "/encoder/layer.0/attention/self"
     parts = ("query/Add", "key/MatMul", "value/MatMul")
     projected = [part(exported("bert"), run, f"{folder}/{name}", lengths) for name in parts]
-    found = part(exported("bert"), run, f"{folder}/Reshape", lengths)
+    attended = part(exported("bert"), run, f"{folder}/Reshape", lengths)
     bounds = np.cumsum([0, *sorted(lengths)])
     expected = [attention(*(rows[start:end] for rows in projected)) for start, end in pairwise(bounds)]
-    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
+    np.testing.assert_allclose(attended, np.concatenate(expected), atol=1e-5)
 
 
 def test_texts_of_one_length_are_neither_cut_nor_joined(exported: Exported) -> None:

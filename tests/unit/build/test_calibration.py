@@ -1,4 +1,4 @@
-"""Calibration sees what the linear layers read, and leaves the graph as it was."""
+"""Calibration records the linear layers' input ranges and does not change the graph."""
 
 import numpy as np
 import onnx_ir as ir
@@ -14,23 +14,23 @@ LENGTHS = [5, 1, 12]
 
 
 def test_ranges_are_those_of_the_layers_inputs(exported: Exported, run: Run) -> None:
-    found = calibrate(packed(exported("bert")), batches(LENGTHS))
+    ranges = calibrate(packed(exported("bert")), batches(LENGTHS))
     model = packed(exported("bert"))
     layer = next(layer for layer in linears(model.graph) if layer.name == "encoder.layer.1.output.dense")
     layer.source.type = ir.TensorType(ir.DataType.FLOAT)
     model.graph.outputs[:] = [layer.source]
     ((ids, mask),) = batches(LENGTHS)
     rows = run(model, [row[: kept.sum()].tolist() for row, kept in zip(ids, mask, strict=True)])
-    np.testing.assert_allclose(found[layer.name].high, rows.max(axis=0), atol=1e-5)
-    np.testing.assert_allclose(found[layer.name].low, rows.min(axis=0), atol=1e-5)
+    np.testing.assert_allclose(ranges[layer.name].high, rows.max(axis=0), atol=1e-5)
+    np.testing.assert_allclose(ranges[layer.name].low, rows.min(axis=0), atol=1e-5)
 
 
 def test_ranges_grow_with_the_texts(exported: Exported) -> None:
     model = packed(exported("bert"))
     few, more = calibrate(model, batches(LENGTHS)), calibrate(model, batches(LENGTHS, [30, 30]))
-    for name, found in few.items():
-        assert (more[name].high >= found.high).all()
-        assert (more[name].low <= found.low).all()
+    for name, span in few.items():
+        assert (more[name].high >= span.high).all()
+        assert (more[name].low <= span.low).all()
 
 
 def test_the_graph_is_left_as_it_was(exported: Exported) -> None:
@@ -50,6 +50,6 @@ def test_must_not_pass_on_numbers_that_are_not_finite(exported: Exported) -> Non
 
 
 def test_range() -> None:
-    found = Range(np.array([-3, 0], np.float32), np.array([1, 4], np.float32))
-    assert found.largest.tolist() == [3, 4]
-    assert found.divided(np.array([3, 2], np.float32)).low.tolist() == [-1, 0]
+    span = Range(np.array([-3, 0], np.float32), np.array([1, 4], np.float32))
+    assert span.largest.tolist() == [3, 4]
+    assert span.divided(np.array([3, 2], np.float32)).low.tolist() == [-1, 0]

@@ -1,4 +1,4 @@
-"""The tables that the packed attention's kernels read."""
+"""The tables for packed attention's kernels."""
 
 import numpy as np
 import onnx_ir as ir
@@ -7,12 +7,12 @@ import pytest
 
 from build.passes.cuda_layout import CudaLayout
 
-# Texts of 1, 2 and 4 tokens, as the schema of RemovePadding explains its own tables.
+# Texts of 1, 2 and 4 tokens: the example in the schema of RemovePadding.
 MASK = [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
 
 
 def tables(mask: list[list[int]]) -> dict[str, list[object]]:
-    """Every table for this mask."""
+    """Return all tables for a mask."""
     given = ir.Value(name="mask", shape=ir.Shape(["b", "s"]), type=ir.TensorType(ir.DataType.INT64))
     graph = ir.Graph([given], [], nodes=[], name="tables", opset_imports={"": 18})
     layout = CudaLayout(graph, given)
@@ -23,8 +23,8 @@ def tables(mask: list[list[int]]) -> dict[str, list[object]]:
         graph.outputs.append(value)
     graph.sort()
     session = ort.InferenceSession(ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString())
-    found = session.run(None, {"mask": np.array(mask)})
-    return {name: values.tolist() for name, values in zip(made, found, strict=True)}
+    outputs = session.run(None, {"mask": np.array(mask)})
+    return {name: values.tolist() for name, values in zip(made, outputs, strict=True)}
 
 
 def test_real_tokens_come_first_then_the_padding() -> None:

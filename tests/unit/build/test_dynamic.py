@@ -1,4 +1,4 @@
-"""Dynamic int8: a scale for each row, found while the graph runs."""
+"""Dynamic int8: a scale per row, computed at run time."""
 
 import numpy as np
 import onnx_ir as ir
@@ -27,14 +27,14 @@ def test_feed_forward_uses_the_whole_unsigned_range(exported: Exported) -> None:
 
 
 def test_rows_that_hardly_fit_are_not_cut_off(exported: Exported, run: Run) -> None:
-    # Gelu of up to about 100: a scale per row must follow it.
+    # Gelu outputs up to about 100, which the scale per row must cover.
     graphs = [packed(exported("bert")) for _ in range(2)]
     for model in graphs:
         weight = model.graph.initializers["encoder.layer.0.intermediate.dense.weight"]
         weight.const_value = ir.tensor(weight.const_value.numpy() * 30, name=weight.name)
     quantized = dynamic_int8(graphs[1], reduce_range=INT8_SATURATES)
-    expected, found = run(graphs[0], texts(9, 4)), run(quantized, texts(9, 4))
-    assert (expected * found).sum(axis=1).min() > 0.98
+    expected, actual = run(graphs[0], texts(9, 4)), run(quantized, texts(9, 4))
+    assert (expected * actual).sum(axis=1).min() > 0.98
 
 
 def test_smoothing_is_kept_per_channel(exported: Exported) -> None:

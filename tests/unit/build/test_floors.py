@@ -1,4 +1,4 @@
-"""What is not served, and what is said to be behind it."""
+"""Fidelity floors, and the diagnosis of a graph below them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Token types leave the graph's interface without changing a number."""
+"""Removing token types from the inputs does not change results."""
 
 from collections.abc import Callable
 from pathlib import Path

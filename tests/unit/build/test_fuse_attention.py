@@ -1,4 +1,4 @@
-"""Attention as one operator: its structure, its numbers, and the masks and scales it must leave alone."""
+"""Fusing attention: structure, results, and masks and scales that must not match."""
 
 import numpy as np
 import onnx_ir as ir
@@ -14,9 +14,9 @@ from tests.unit.build.graphs import ARCHITECTURES, Exported, count, plain, texts
 def test_structure_and_numbers(exported: Exported, run: Run, architecture: str) -> None:
     before, after = plain(exported(architecture)), plain(exported(architecture))
     assert apply(after, [FuseAttentionPass()]) == ["fuse-attention"]
-    found = count(after.graph)
-    assert found["MultiHeadAttention"] == 2
-    assert not found["Softmax"]
+    counts = count(after.graph)
+    assert counts["MultiHeadAttention"] == 2
+    assert not counts["Softmax"]
     sequences = texts(5, 1, 12, 7)
     np.testing.assert_allclose(run(after, sequences), run(before, sequences), atol=1e-6)
 
@@ -29,7 +29,7 @@ def test_nodes_are_named_by_their_module(exported: Exported) -> None:
 
 
 def test_tied_tensors_become_each_modules_own(exported: Exported) -> None:
-    # Biases of a fresh model are all zeros: the exporter stores one and hands it to the others through Identity.
+    # A new model's biases are all zero, so the exporter stores one and shares it through Identity.
     model = plain(exported("bert"))
     assert count(model.graph)["Identity"]
     apply(model, [FuseAttentionPass()])

@@ -1,4 +1,4 @@
-"""Gelu as one operator, exact to the last bits of float32."""
+"""Fusing Gelu: exact to float32 rounding."""
 
 import numpy as np
 import onnx_ir as ir
@@ -14,9 +14,9 @@ from tests.unit.build.graphs import ARCHITECTURES, Exported, count, plain, texts
 def test_structure_and_numbers(exported: Exported, run: Run, architecture: str) -> None:
     before, after = plain(exported(architecture)), plain(exported(architecture))
     assert apply(after, [FuseGeluPass()]) == ["fuse-gelu"]
-    found = count(after.graph)
-    assert found["Gelu"] == 2
-    assert not found["Erf"]
+    counts = count(after.graph)
+    assert counts["Gelu"] == 2
+    assert not counts["Erf"]
     np.testing.assert_allclose(run(after, texts(5, 1, 12)), run(before, texts(5, 1, 12)), atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""What the passes share to read and write graphs."""
+"""The passes' graph helpers."""
 
 import numpy as np
 import onnx_ir as ir

@@ -1,4 +1,4 @@
-"""The integer tables of packing, against their definition in numpy."""
+"""The integer tables of packing, against numpy."""
 
 import numpy as np
 import onnx_ir as ir

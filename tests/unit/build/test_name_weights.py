@@ -1,4 +1,4 @@
-"""Weights carry their module's path, so that the file reads as the model in Netron."""
+"""Weights are named after their modules, as shown in Netron."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -20,7 +20,7 @@ def test_an_earlier_output_is_replaced_and_a_folder_made(tmp_path: Path) -> None
     for number in range(2):
         write(path, json.dumps({"machine": number}))
     assert json.loads(path.read_bytes()) == {"machine": 1}
-    assert [found.name for found in path.parent.iterdir()] == ["out.json"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["out.json"]
 
 
 @pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to])

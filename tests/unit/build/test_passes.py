@@ -1,4 +1,4 @@
-"""The pass base: an unknown graph is told apart from a pass that fails, and both name what ran before."""
+"""The base class: unsupported graphs and failing passes raise different errors, which name the passes before."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from build.passes import GraphPass, UnsupportedGraphError, apply
 
 
 class Rename(GraphPass):
-    """Renames the graph `times` times."""
+    """Renames the graph and reports `times` changes."""
 
     def __init__(self, name: str, times: int = 1) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Rename(GraphPass):
 
 
 class Named(Rename):
-    """Needs a graph of some name, and promises another."""
+    """Requires one graph name and ensures another."""
 
     def requires(self, model: ir.Model) -> None:
         if model.graph.name != "first":
@@ -35,7 +35,7 @@ class Named(Rename):
 
 
 class Broken(Rename):
-    """Stumbles over its own mistake."""
+    """Raises an unexpected error."""
 
     def rewrite(self, model: ir.Model) -> int:
         raise KeyError(model.graph.name)

@@ -1,4 +1,4 @@
-"""A build that would die half-way is refused before it starts."""
+"""A build that cannot finish is rejected before it starts."""
 
 import shutil
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_free_memory_is_what_the_container_leaves(tmp_path: Path) -> None:
 
 def snapshot(root: Path, weight_bytes: int) -> Snapshot:
     with (root / "model.safetensors").open("wb") as stream:
-        stream.truncate(weight_bytes)  # Sparse: it takes no disk.
+        stream.truncate(weight_bytes)  # sparse
     return Snapshot(root, "folder", "m", "r", "mit", {"model.safetensors": ""})
 
 

@@ -1,4 +1,4 @@
-"""The texts that show a setting which was read otherwise than by the source."""
+"""Probe texts that reveal misread settings."""
 
 import unicodedata
 

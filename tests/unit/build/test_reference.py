@@ -1,4 +1,4 @@
-"""The source as sentence-transformers runs it, and the tokenizer that is made of all its settings."""
+"""The source model in sentence-transformers, and its effective tokenizer."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def reference(path: Path, **transformer: object) -> Reference:
 
 
 def test_lower_casing_before_bert_s_own_is_left_out(tmp_path: Path) -> None:
-    """So that the tokenizer stays one that the server knows how to cut long texts for."""
+    """The server can split long texts only for known normalizers."""
     made = reference(tmp_path / "tiny", do_lower_case=True).tokenizer()
     assert json.loads(made.to_str())["normalizer"]["type"] == "BertNormalizer"
 
@@ -37,10 +37,10 @@ def test_which_changes_no_character(strip_accents: bool | None) -> None:
 
 
 def test_a_text_longer_than_the_positions_is_cut_to_them(tmp_path: Path) -> None:
-    """Settings may say more than the table has rows for, where sentence-transformers fails."""
-    found = reference(tmp_path / "tiny", max_seq_length=512)
-    assert len(found.ids("cat " * 200, "")) == 66
-    assert found.vectors(Asked(None, ["cat " * 200])).shape == (1, 32)
+    """Settings may allow more tokens than there are positions, on which sentence-transformers fails."""
+    loaded = reference(tmp_path / "tiny", max_seq_length=512)
+    assert len(loaded.ids("cat " * 200, "")) == 66
+    assert loaded.vectors(Asked(None, ["cat " * 200])).shape == (1, 32)
 
 
 def test_weights_of_another_shape_are_refused_in_a_line(tmp_path: Path) -> None:

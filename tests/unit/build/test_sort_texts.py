@@ -1,4 +1,4 @@
-"""Sorting inside the graph: neighbours of one length, and vectors in the caller's order."""
+"""Sorting inside the graph: texts of equal length adjacent, vectors in the caller's order."""
 
 import numpy as np
 import pytest

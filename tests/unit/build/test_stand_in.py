@@ -1,4 +1,4 @@
-"""The CPU stand-in reads both tables of packed attention, so that a wrong one shows in the numbers."""
+"""The CPU stand-in uses both tables of packed attention, so that errors in either change the results."""
 
 import numpy as np
 import onnx_ir as ir
@@ -15,8 +15,8 @@ _OFFSETS, _BOUNDS = 4, 5
 def test_structure(exported: Exported) -> None:
     model = for_cuda(exported("bert"))
     assert apply(model, [StandInPass()]) == ["stand-in"]
-    found = count(model.graph)
-    assert (found["PackedMultiHeadAttention"], found["MultiHeadAttention"]) == (0, 2)
+    counts = count(model.graph)
+    assert (counts["PackedMultiHeadAttention"], counts["MultiHeadAttention"]) == (0, 2)
 
 
 @pytest.mark.parametrize("table", [_OFFSETS, _BOUNDS], ids=["offsets", "bounds"])
@@ -27,7 +27,7 @@ def test_a_wrong_table_shows(exported: Exported, run: Run, table: int) -> None:
             right = node.inputs[table]
             break
     readers = list(right.uses())
-    # Offsets of 0 put every token in one place; bounds turned round leave no text a token.
+    # Offsets of 0 put every token in one place; reversed bounds leave every text empty.
     wrong = ir.node("Mul", [right, _zero(model)]) if table == _OFFSETS else ir.node("Neg", [right])
     wrong.name = "/wrong"
     for node, index in readers:

@@ -1,4 +1,4 @@
-"""Static int8: scalar scales from calibration, product and bias in one operator."""
+"""Static int8: scalar scales from calibration; product and bias in one operator."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,10 @@ from tests.unit.build.graphs import CALIBRATION, Exported, count, packed
 
 
 def test_nothing_is_measured_at_run_time(exported: Exported) -> None:
-    found = count(static_int8(packed(exported("bert")), CALIBRATION).graph)
-    assert found["QuantizeLinear"] == 8
-    assert found["MatMulIntegerToFloat"] == 12
-    assert not found["ReduceMax"] + found["ReduceMin"]
+    counts = count(static_int8(packed(exported("bert")), CALIBRATION).graph)
+    assert counts["QuantizeLinear"] == 8
+    assert counts["MatMulIntegerToFloat"] == 12
+    assert not counts["ReduceMax"] + counts["ReduceMin"]
 
 
 def test_scales_are_scalars_and_the_bias_is_inside(exported: Exported) -> None:
@@ -28,10 +28,10 @@ def test_scales_are_scalars_and_the_bias_is_inside(exported: Exported) -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (-0.17, 8.0), (0.5, 2.0), (-4.0, -1.0)])
 def test_grid_covers_the_range_and_zero(low: float, high: float) -> None:
-    found = grid(Range(np.array([low], np.float32), np.array([high], np.float32)), 1.1)
-    ends = (np.array([0, 255]) - float(found.zero)) * found.step
-    assert ends[0] <= min(low, 0) + found.step
-    assert ends[1] >= max(high, 0) - found.step
+    covering = grid(Range(np.array([low], np.float32), np.array([high], np.float32)), 1.1)
+    ends = (np.array([0, 255]) - float(covering.zero)) * covering.step
+    assert ends[0] <= min(low, 0) + covering.step
+    assert ends[1] >= max(high, 0) - covering.step
 
 
 def test_grid_of_a_channel_that_is_always_zero() -> None:

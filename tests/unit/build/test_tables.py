@@ -1,4 +1,4 @@
-"""Embedding rows as int8: large tables only, a scale for each row."""
+"""int8 embedding tables: large ones only, with a scale per row."""
 
 import numpy as np
 import onnx_ir as ir
@@ -36,8 +36,8 @@ def test_rows_are_near_and_no_row_costs_another() -> None:
     expected = rows_of(model)
     assert quantize_tables(model.graph) == 1
     assert model.graph.initializers["embeddings.weight"].dtype == ir.DataType.INT8
-    found = rows_of(model)
-    for row, near in zip(expected, found, strict=True):
+    rows = rows_of(model)
+    for row, near in zip(expected, rows, strict=True):
         assert np.abs(row - near).max() <= np.abs(row).max() / 127 / 2 * 1.001
 
 

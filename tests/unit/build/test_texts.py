@@ -1,4 +1,4 @@
-"""The fidelity texts: the project's own, and what a user may hand in instead."""
+"""The fidelity texts: the project's and the user's."""
 
 import json
 from pathlib import Path

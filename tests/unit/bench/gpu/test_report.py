@@ -1,4 +1,4 @@
-"""What is asked of a GPU, decided from figures that are made up."""
+"""Verdicts of the GPU benchmark on synthetic figures."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from bench.gpu.report import OURS, PEAK, TORCH, GpuReport
 from bench.subject import Subject
 
 BGE = {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096}
-# A GPU of 500 Tera operations a second; its product of 8192³ takes 2.2 ms.
+# A GPU of 500 TFLOP/s: the product of 8192³ takes 2.2 ms.
 LIMIT = 5e14
 PRODUCT = 2 * 8192**3
 
 
 @pytest.fixture
 def report(subject: Subject) -> GpuReport:
-    """Half the limit on every batch, three times torch, the right vectors, all on the GPU."""
+    """Return a report: half the peak on every batch, three times torch, correct vectors, all nodes on the GPU."""
     loads = batches.make(subject.vocabulary, 512, "cuda")
     made = GpuReport(subject, {}, "cuda", "fp16", loads, BGE, {}, ContenderFidelity(1.0, 0.99995, 1.0), ready_s=9.0)
     made.notes = {OURS: {"nodes_on_cpu": 0, "report": ["graph nodes: 300"]}, PEAK: {"operations": PRODUCT}}

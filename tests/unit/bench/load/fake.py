@@ -1,4 +1,4 @@
-"""A service on a real socket that answers as it is told to, in the test's own event loop."""
+"""A scripted service on a real socket, in the test's event loop."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Fake:
-    """Answers each request with `answer(body)`; None hangs up, a number of seconds below 1 is a delay before 200."""
+    """Responds with the status `answer(body)`; None disconnects, a number below 1 delays a 200 by that many seconds."""
 
     answer: Callable[[str], int | float | None] = lambda _body: 200
     port: int = 0
@@ -20,7 +20,7 @@ class Fake:
     at_once: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Serve one connection."""
         self.connections += 1
         self.open += 1
         try:
@@ -55,7 +55,7 @@ class Fake:
 
 @asynccontextmanager
 async def serving(answer: Callable[[str], int | float | None] = lambda _body: 200) -> AsyncIterator[Fake]:
-    """Serve until the block ends; by then the clients must have gone."""
+    """Serve during the block; clients must have disconnected by its end."""
     fake = Fake(answer)
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     fake.port = server.sockets[0].getsockname()[1]

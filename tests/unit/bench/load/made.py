@@ -1,4 +1,4 @@
-"""Figures as a load would have measured them."""
+"""Synthetic figures of a load."""
 
 from bench.load.caller import Run
 from bench.load.figures import Figures, Latency, Outcome
@@ -11,10 +11,10 @@ def latency(p99: float) -> Latency:
 def figures(
     texts_per_s: float = 100.0, p99: float = 0.1, *, refused: dict[str, Outcome] | None = None, **changes: int
 ) -> Figures:
-    """Ten seconds in which every request was answered, but for what `refused` and `changes` say."""
+    """Return figures of ten seconds in which every request succeeded, apart from `refused` and `changes`."""
     good = round(10 * texts_per_s)
     outcomes = {"200": Outcome(good, 0, latency(p99)), **(refused or {})}
-    counts = {"planned": sum(found.count for found in outcomes.values()), "unsent": 0, "unanswered": 0, "broken": 0}
+    counts = {"planned": sum(outcome.count for outcome in outcomes.values()), "unsent": 0, "unanswered": 0, "broken": 0}
     return Figures(
         seconds=10.0,
         **counts | changes,

@@ -1,4 +1,4 @@
-"""A server for tests: `python small_server.py PORT [refuse | busy | bare | deaf]`."""
+"""A minimal server for tests: `python small_server.py PORT [refuse | busy | bare | deaf]`."""
 
 import json
 import os
@@ -13,22 +13,22 @@ METRICS = "# TYPE x counter\nembedding_padded_tokens_total 4.0\nembedding_useful
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers what it knows."""
+    """Handles requests by mode."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer /info and /metrics."""
+        """Respond to /info and /metrics."""
         known = {} if WAY == "bare" else {"/info": json.dumps(INFO), "/metrics": METRICS}
         self._say(200 if self.path in known else 404, known.get(self.path, "nothing"))
 
     def do_POST(self) -> None:
-        """Answer anything."""
+        """Respond to any path."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self._say(503 if WAY == "busy" else 200, "{}")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
     def _say(self, status: int, body: str) -> None:
         self.send_response(status)

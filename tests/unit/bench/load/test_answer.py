@@ -13,16 +13,16 @@ REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\ncontent-length: 
 @pytest.mark.parametrize("size", [1, 2, 7, 40, len(GOOD)])
 def test_an_answer_is_read_in_pieces_of_any_size(size: int) -> None:
     parser = Parser()
-    for _ in range(2):  # the connection is kept
-        found = [parser.feed(GOOD[start : start + size]) for start in range(0, len(GOOD), size)]
-        assert found[:-1] == [None] * (len(found) - 1)
-        assert found[-1] == ReceivedAnswer(200, 17, retry_after=False)
+    for _ in range(2):  # twice on one connection
+        answers = [parser.feed(GOOD[start : start + size]) for start in range(0, len(GOOD), size)]
+        assert answers[:-1] == [None] * (len(answers) - 1)
+        assert answers[-1] == ReceivedAnswer(200, 17, retry_after=False)
 
 
 def test_a_refusal_says_when_to_come_again() -> None:
-    found = Parser().feed(REFUSED)
-    assert found == ReceivedAnswer(429, 0, retry_after=True)
-    assert not found.good
+    answer = Parser().feed(REFUSED)
+    assert answer == ReceivedAnswer(429, 0, retry_after=True)
+    assert not answer.good
 
 
 def test_an_answer_without_a_body_ends_with_its_head() -> None:

@@ -6,7 +6,7 @@ from bench.load.call import MANY, ONE, get, post
 
 
 def read(request: bytes) -> tuple[h11.Request, bytes]:
-    """What a server that is not ours makes of it."""
+    """Parse a request with another HTTP implementation."""
     server = h11.Connection(h11.SERVER)
     server.receive_data(request)
     asked = server.next_event()

@@ -27,7 +27,7 @@ def test_loads_run_beside_each_other_and_cpu_is_told() -> None:
     assert few.good == few.planned < many.planned == many.good
     assert run.texts == few.good + many.good
     assert run.client_cpu_s > 0
-    # The system counts in ticks, and one may fall between the two readings at either end.
+    # CPU time is counted in ticks, so each reading may be off by one.
     assert run.service_cpu_s >= run.loop_cpu_s - 2 / os.sysconf("SC_CLK_TCK")
     assert run.loop_cpu_s >= 0
     assert run.idle == 0

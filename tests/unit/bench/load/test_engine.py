@@ -11,20 +11,20 @@ BATCHES = [[[1, 5, 2], [1, 6, 7, 2]], [[1, 5, 2]]]
 def test_the_engine_computes_its_batches_over_and_over(task: dict[str, Any]) -> None:
     engine = Bare()
     engine.load(task, BATCHES, streams=1)
-    found = engine.run(seconds=0.1, warm_s=0.0)
-    assert found["seconds"] >= 0.1
-    assert found["cpu_s"] > 0
-    pairs, odd = divmod(found["texts"], 3)
+    measured = engine.run(seconds=0.1, warm_s=0.0)
+    assert measured["seconds"] >= 0.1
+    assert measured["cpu_s"] > 0
+    pairs, odd = divmod(measured["texts"], 3)
     assert odd in (0, 2)
-    assert found["tokens"] == 10 * pairs + (7 if odd else 0)
+    assert measured["tokens"] == 10 * pairs + (7 if odd else 0)
 
 
 def test_streams_compute_what_no_other_has_taken(task: dict[str, Any]) -> None:
     engine = Bare()
     engine.load(task | {"threads": 2}, BATCHES, streams=2)
-    found = engine.run(seconds=0.1, warm_s=0.0)
-    pairs, odd = divmod(found["texts"], 3)
-    assert found["tokens"] == 10 * pairs + {0: 0, 2: 7}[odd]
+    measured = engine.run(seconds=0.1, warm_s=0.0)
+    pairs, odd = divmod(measured["texts"], 3)
+    assert measured["tokens"] == 10 * pairs + {0: 0, 2: 7}[odd]
 
 
 def test_a_model_that_is_not_there_is_an_error(task: dict[str, Any]) -> None:

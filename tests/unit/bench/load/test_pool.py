@@ -10,7 +10,7 @@ from tests.unit.bench.load.fake import serving
 
 
 async def test_a_link_that_idled_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service closes idle connections, and a request must not be lost to that."""
+    """A service may close idle connections, which must not fail a request."""
     ended: list[ReceivedAnswer | None] = []
 
     async def ask(connections: Pool) -> None:

@@ -1,4 +1,4 @@
-"""Scenarios from end to end on a model of a few kilobytes, with real servers and clients. No rate is asserted."""
+"""Scenarios end to end on a tiny model, with real servers and clients. No rates are asserted."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.unit.server import tiny
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> list[str]:
-    """The command line of a run of seconds."""
+    """Return the command line of a short run."""
     pace = replace(stage.SHORT, rounds=1, seconds=0.4, warm_s=0.1, overload_s=0.5, soak_s=1.0, steady_s=0.5, idle=20)
     monkeypatch.setattr(burst, "BURST_S", 0.3)
     monkeypatch.setattr(burst, "BACK_S", 0.2)
@@ -32,15 +32,15 @@ def test_scenarios_measure_and_judge(given: list[str], tmp_path: Path, capsys: p
     more += ["--json", str(tmp_path / "load.json"), "--chart", str(tmp_path / "load.svg"), "--markdown"]
     assert main([*given, *more]) == 0
     said = capsys.readouterr().out
-    found = json.loads((tmp_path / "load.json").read_text())
-    assert list(found["scenarios"]) == scenarios
-    for name, finding in found["scenarios"].items():
+    written = json.loads((tmp_path / "load.json").read_text())
+    assert list(written["scenarios"]) == scenarios
+    for name, finding in written["scenarios"].items():
         assert finding["verdicts"]
         for verdict in finding["verdicts"]:
             word = "met" if verdict["met"] else "not met"
             assert f"| {name}: {verdict['asked']} | {verdict['found']} | {word} |" in said
-    assert found["scenarios"]["idle"]["rounds"][0]["held"] == 20
-    assert found["scenarios"]["http"]["rounds"][0]["served"]["loads"][0]["outcomes"].keys() == {"200"}
+    assert written["scenarios"]["idle"]["rounds"][0]["held"] == 20
+    assert written["scenarios"]["http"]["rounds"][0]["served"]["loads"][0]["outcomes"].keys() == {"200"}
     names = [text.text for text in drawn((tmp_path / "load.svg").read_text()).iter() if text.text]
     assert {"http", "steady", "overload", "burst, after", "bulk, alone", "bulk, beside", "idle, beside", "soak"} <= set(
         names

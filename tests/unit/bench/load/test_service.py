@@ -1,4 +1,4 @@
-"""A service's life, with small programs in the place of a server."""
+"""A service's life cycle, with small programs as servers."""
 
 import subprocess
 import sys

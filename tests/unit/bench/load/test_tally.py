@@ -14,9 +14,9 @@ def test_latency_is_counted_from_the_plan_not_from_the_sending() -> None:
     late = call(12.0, sent=12.5)
     tally.plan(late)
     tally.answer(late, ReceivedAnswer(200, 5, retry_after=False), 13.0)
-    found = tally.figures()
-    assert found.latency.p50 == found.latency.most == 1.0
-    assert found.late_p99 == 0.5
+    figures = tally.figures()
+    assert figures.latency.p50 == figures.latency.most == 1.0
+    assert figures.late_p99 == 0.5
 
 
 def test_rates_count_what_arrives_in_the_window_whenever_it_was_planned() -> None:
@@ -25,10 +25,10 @@ def test_rates_count_what_arrives_in_the_window_whenever_it_was_planned() -> Non
         one = call(planned, texts=10)
         tally.plan(one)
         tally.answer(one, ReceivedAnswer(200, 30, retry_after=False), answered)
-    found = tally.figures()
-    assert (found.texts_per_s, found.tokens_per_s, found.answered_texts) == (2.0, 6.0, 40)
-    assert (found.planned, found.good) == (2, 2)
-    assert found.latency.most == 2.0
+    figures = tally.figures()
+    assert (figures.texts_per_s, figures.tokens_per_s, figures.answered_texts) == (2.0, 6.0, 40)
+    assert (figures.planned, figures.good) == (2, 2)
+    assert figures.latency.most == 2.0
 
 
 def test_nothing_planned_is_ever_forgotten() -> None:
@@ -41,12 +41,12 @@ def test_nothing_planned_is_ever_forgotten() -> None:
     tally.answer(odd, ReceivedAnswer(500, 0, retry_after=False), 7.0)
     tally.miss(unsent)
     tally.lose(broken, 7.0)
-    found = tally.figures()
+    figures = tally.figures()
     assert silent not in (answered, refused)
-    assert (found.planned, found.good, found.unsent, found.broken, found.unanswered) == (6, 1, 1, 1, 1)
-    assert found.refused[0].retry_after == 1
-    assert found.faults == 3
-    assert found.tokens_per_s == pytest.approx(0.1)
+    assert (figures.planned, figures.good, figures.unsent, figures.broken, figures.unanswered) == (6, 1, 1, 1, 1)
+    assert figures.refused[0].retry_after == 1
+    assert figures.faults == 3
+    assert figures.tokens_per_s == pytest.approx(0.1)
 
 
 def test_the_warm_up_is_not_counted() -> None:
@@ -56,8 +56,8 @@ def test_the_warm_up_is_not_counted() -> None:
     tally.miss(early)
     tally.plan(lost)
     tally.lose(lost, 9.6)
-    found = tally.figures()
-    assert (found.planned, found.unsent, found.broken, found.faults) == (0, 0, 0, 0)
+    figures = tally.figures()
+    assert (figures.planned, figures.unsent, figures.broken, figures.faults) == (0, 0, 0, 0)
 
 
 def test_an_answer_that_comes_after_its_caller_s_patience_is_in_no_rate() -> None:
@@ -66,8 +66,8 @@ def test_an_answer_that_comes_after_its_caller_s_patience_is_in_no_rate() -> Non
         one = Call(b"", 4, 0.0, 0.1, patience_s=1.5)
         tally.plan(one)
         tally.answer(one, ReceivedAnswer(200, 20, retry_after=False), answered)
-    found = tally.figures()
-    assert (found.good, found.tokens_per_s, found.answered_texts) == (2, 2.0, 4)
+    figures = tally.figures()
+    assert (figures.good, figures.tokens_per_s, figures.answered_texts) == (2, 2.0, 4)
 
 
 def test_callers_who_hang_up_are_told_from_connections_that_break() -> None:
@@ -76,5 +76,5 @@ def test_callers_who_hang_up_are_told_from_connections_that_break() -> None:
         one = Call(b"", 1, 0.0, 0.1, patience_s=1.5, leaves=True)
         tally.plan(one)
         tally.lose(one, lost)
-    found = tally.figures()
-    assert (found.gone, found.broken, found.unanswered) == (1, 1, 0)
+    figures = tally.figures()
+    assert (figures.gone, figures.broken, figures.unanswered) == (1, 1, 0)

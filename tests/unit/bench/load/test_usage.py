@@ -14,7 +14,7 @@ HOLD = "import sys; held = bytearray(100_000_000); print('held', flush=True); sy
 def test_a_process_is_measured() -> None:
     before = measure(os.getpid())
     sum(range(5_000_000))
-    with open(os.devnull, "rb"):  # noqa: PTH123 - a file that is open is what is counted
+    with open(os.devnull, "rb"):  # noqa: PTH123 - the open file is counted
         after = measure(os.getpid())
     assert after.cpu_s > before.cpu_s
     assert after.loop_cpu_s <= after.cpu_s

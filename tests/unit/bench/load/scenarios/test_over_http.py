@@ -5,7 +5,7 @@ from tests.unit.bench.load.made import figures, run
 
 
 def pair(http: float, engine: float = 100.0, lost: int = 0) -> HttpPair:
-    """A round of the server and of the engine, in texts a second, of 40 tokens each."""
+    """Return a round of server and engine, in texts a second of 40 tokens each."""
     return HttpPair(
         EngineRound(int(10 * engine), int(400 * engine), 10.0, 20.0),
         run(figures(http, planned=round(10 * http) + lost, broken=lost)),
@@ -20,7 +20,7 @@ def test_the_median_round_decides() -> None:
 
 
 def test_each_round_is_set_against_its_own_engine() -> None:
-    """A machine that slows down for both has not made HTTP dearer."""
+    """A slow-down of the machine affects both and leaves the share unchanged."""
     assert judge([pair(90, 100), pair(45, 50), pair(180, 200)], 0.9)[0].found == "90.0 %"
 
 
@@ -30,11 +30,11 @@ def test_a_request_without_an_answer_is_told() -> None:
 
 
 def test_cpu_is_shared_out_by_process() -> None:
-    found = cores([pair(50)])
-    assert {name: busy for name, (busy, _) in found.items()} == {
+    shares = cores([pair(50)])
+    assert {name: busy for name, (busy, _) in shares.items()} == {
         "engine alone": 2.0,
         "server, whole": 0.8,
         "server, its event loop": 0.2,
         "client": 0.05,
     }
-    assert [each for _, each in found.values()] == pytest.approx([20_000, 16_000, 4_000, 1_000])
+    assert [each for _, each in shares.values()] == pytest.approx([20_000, 16_000, 4_000, 1_000])

@@ -66,5 +66,5 @@ def test_memory_is_flat() -> None:
 def test_the_flood_is_twice_the_capacity_and_counts_once_the_queue_is_full() -> None:
     load = flood(figures(100), seconds=300, queue=8000)
     assert (load.rate, load.seconds) == (200, 300)
-    # 4,000 tokens a second come too many: the queue is full after 2 seconds.
+    # The excess is 4,000 tokens a second: the queue is full after 2 seconds.
     assert 2.0 < load.warm_s < 6.0

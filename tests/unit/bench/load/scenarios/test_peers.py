@@ -17,9 +17,9 @@ def rounds(**texts_per_s: list[float]) -> dict[str, list[Run]]:
 
 
 def test_each_round_is_set_against_the_same_round() -> None:
-    found = rounds(server=[400, 800, 400], infinity=[50, 100, 40], fastapi=[40, 100, 200])
-    assert ratios(found) == {"infinity": 8.0, "fastapi": 8.0}
-    assert [verdict.met for verdict in judge(found)] == [True, True, True]
+    runs = rounds(server=[400, 800, 400], infinity=[50, 100, 40], fastapi=[40, 100, 200])
+    assert ratios(runs) == {"infinity": 8.0, "fastapi": 8.0}
+    assert [verdict.met for verdict in judge(runs)] == [True, True, True]
 
 
 def test_each_peer_is_judged() -> None:
@@ -50,6 +50,6 @@ def test_without_their_environment_the_peers_are_skipped_with_a_word(
     monkeypatch: pytest.MonkeyPatch, subject: Subject, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(catalog.PYTHONS, "peers", tmp_path / "bin" / "python")
-    found = peers.run(Stage(subject, "fp32", replace(SHORT, rounds=1, seconds=0.3, warm_s=0.1)))
-    assert "make .venv-peers/ready" in found.skipped["peers"]
-    assert found.raw["rounds"].keys() == {"server"}
+    finding = peers.run(Stage(subject, "fp32", replace(SHORT, rounds=1, seconds=0.3, warm_s=0.1)))
+    assert "make .venv-peers/ready" in finding.skipped["peers"]
+    assert finding.raw["rounds"].keys() == {"server"}
