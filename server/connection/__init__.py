@@ -1,1 +1,1 @@
-"""HTTP/1.1 on one connection, with bounds on time, memory and number."""
+"""HTTP/1.1 connections with limits on time, memory and number."""

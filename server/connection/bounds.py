@@ -1,4 +1,4 @@
-"""What holds for every connection of a server."""
+"""The limits and shared state of all connections."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from server.serving_state import ServingState
 from server.settings import Settings
 from server.system.memory import Memory
 
-# On the wire a body may take this many times its bound: chunks have frames, and what was refused is read to its end.
+# Bytes on the wire per byte of body allowed: chunked framing adds some, and a refused body is still read and discarded.
 WIRE_FACTOR = 4
 
 
 class ErrorAnswer(Protocol):
-    """What is said of an error; Starlette's responses are such."""
+    """The response to an error; Starlette's `Response` implements it."""
 
     @property
     def status_code(self) -> int:
-        """The status."""
+        """The HTTP status."""
 
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The fields, names in lower case."""
+        """The header fields, names in lower case."""
 
     @property
     def body(self) -> bytes | memoryview:
@@ -33,10 +33,10 @@ class ErrorAnswer(Protocol):
 
 @dataclass(slots=True)
 class ConnectionBounds:
-    """Bounds in bytes and seconds, and what connections share.
+    """Limits in bytes and seconds, and the objects that connections share.
 
-    `refused` hears of every request that never reaches the application; `answer` says what its caller is told, by the
-    path that was asked for.
+    `refused` is called for every request that never reaches the application; `answer` renders its error for the
+    requested path.
     """
 
     max_header_bytes: int
@@ -62,7 +62,7 @@ class ConnectionBounds:
         refused: Callable[[ServiceError], None],
         answer: Callable[[ServiceError, str], ErrorAnswer],
     ) -> "ConnectionBounds":
-        """Terms by the settings."""
+        """Create the bounds from the settings."""
         max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
         limits = settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s
         return cls(*limits, room, memory, state, refused, answer)

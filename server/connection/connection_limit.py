@@ -1,23 +1,23 @@
-"""Room for connections: so many at most, and when all are there, which of them has to go for the next one. Pure."""
+"""The connection limit, and which connection is closed for a new one when it is reached. Pure."""
 
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-# Connections over the bound: their requests are read, but where no other connection gives way, only probes are served.
+# Connections accepted above the limit. Unless another connection can be closed for them, only probes are served there.
 RESERVE = 32
-# A caller that has just connected needs a moment to send its request, and one that was answered to read the answer.
+# Grace period for a new connection to send its request, and for a closing one to read its answer.
 MOMENT_S = 1.0
 
 
 class Use(Enum):
-    """What a connection is good for, in the order in which they are closed when there is no room."""
+    """The state of a connection, in the order of eviction."""
 
-    CLOSING = "closing"  # answered for the last time; it waits for the caller to close
+    CLOSING = "closing"  # the last answer is sent; waiting for the caller to close
     IDLE = "idle"  # between two requests
-    SILENT = "silent"  # nothing has come yet
-    HEAD = "head"  # a request's headers have begun to come and do not end
-    BUSY = "busy"  # a request is on it: never closed for another
+    SILENT = "silent"  # no byte received yet
+    HEAD = "head"  # a head is incomplete
+    BUSY = "busy"  # a request is being received or served: never evicted
 
 
 CLOSING, IDLE, SILENT, HEAD, BUSY = Use
@@ -28,12 +28,12 @@ class Guest(Protocol):
     """A connection."""
 
     def make_way(self) -> None:
-        """Close now, as its use allows."""
+        """Close to free the slot for another connection."""
         ...
 
 
 class Places:
-    """So many places for connections, and since when each of them has been what it is."""
+    """A fixed number of slots, with the state of the connection in each and the time of its last change."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -42,14 +42,14 @@ class Places:
 
     @property
     def full(self) -> bool:
-        """Whether every place is taken."""
+        """Whether all slots are taken."""
         return len(self._use) >= self._limit
 
     def __contains__(self, guest: Guest) -> bool:
         return guest in self._use
 
     def note(self, guest: Guest, use: Use, now: float) -> None:
-        """Give `guest` a place if it has none, and note what it is used for since `now`."""
+        """Record that `guest` is in state `use` since `now`, giving it a slot if it has none."""
         before = self._use.get(guest)
         if before is not use:
             if before:
@@ -58,12 +58,12 @@ class Places:
             self._since[use][guest] = now
 
     def leave(self, guest: Guest) -> None:
-        """Free the place of `guest`, if it has one."""
+        """Free the slot of `guest`, if it has one."""
         if use := self._use.pop(guest, None):
             del self._since[use][guest]
 
     def find(self, now: float, hurry: bool) -> tuple[Guest, Use] | None:
-        """Return whose place is the least use; in a `hurry`, without leaving it a moment."""
+        """Return the connection to evict, if any, and its state; with `hurry`, ignore grace periods."""
         for use, patience_s in PATIENCE_S.items():
             guest, since = next(iter(self._since[use].items()), (None, now))
             if guest is not None and (hurry or now - since >= patience_s):
@@ -72,17 +72,17 @@ class Places:
 
 
 class ConnectionLimit:
-    """The places of a server: `limit` for everyone, and the reserve for those who come when these are taken."""
+    """The connection slots of a server: `limit` regular ones, and a reserve for when these are taken."""
 
     def __init__(self, limit: int, closed: Callable[[Use], None]) -> None:
-        """`closed` hears of every connection that is closed for another."""
+        """`closed` is called with the state of every evicted connection."""
         self.limit = limit
         self._regular = Places(limit)
         self._reserve = Places(RESERVE)
         self._closed = closed
 
     def enter(self, guest: Guest, now: float) -> bool:
-        """Give a new connection a place, in the reserve where no other is free; tell whether it got one."""
+        """Give a new connection a slot, in the reserve if no regular one is free; return whether it got one."""
         places = self._reserve if self._regular.full else self._regular
         if places.full and not self._make_way(places, now, hurry=True):
             return False
@@ -90,7 +90,7 @@ class ConnectionLimit:
         return True
 
     def settle(self, guest: Guest, now: float) -> bool:
-        """Tell whether any request of this connection may be served: one in the reserve needs a regular place."""
+        """Return whether the connection has a regular slot, moving it there from the reserve if possible."""
         if guest in self._regular:
             return True
         if self._regular.full and not self._make_way(self._regular, now, hurry=False):
@@ -100,20 +100,20 @@ class ConnectionLimit:
         return True
 
     def note(self, guest: Guest, use: Use, now: float) -> None:
-        """Note what a connection is used for from now on, if it has a place."""
+        """Record the new state of a connection, if it has a slot."""
         for places in (self._regular, self._reserve):
             if guest in places:
                 places.note(guest, use, now)
 
     def leave(self, guest: Guest) -> None:
-        """Free the place of a connection that has ended."""
+        """Free the slot of a connection that has ended."""
         self._regular.leave(guest)
         self._reserve.leave(guest)
 
     def _make_way(self, places: Places, now: float, *, hurry: bool) -> bool:
-        if (found := places.find(now, hurry)) is None:
+        if (evicted := places.find(now, hurry)) is None:
             return False
-        guest, use = found
+        guest, use = evicted
         places.leave(guest)
         self._closed(use)
         guest.make_way()

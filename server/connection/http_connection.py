@@ -1,6 +1,6 @@
-"""One connection from the server's side: its place among others, its clock, how it refuses, and how it closes.
+"""One server connection: its slot, its timeouts, how it refuses requests, and how it closes.
 
-A connection has one timer, whose callback finds whatever is overdue; a request only moves the due time.
+Each connection has a single timer, whose callback checks all deadlines; a request only moves the due time.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from server.errors import ServiceError, SlowRequestError, UnavailableError
 from server.system.memory import CONNECTIONS
 from server.system.suspension import missed
 
-# While the server stops: how long the last answer's caller may take to close, and callers to take 64 KiB of an answer.
+# During shutdown: how long to wait for the caller to close after its last answer, and to read 64 KiB of an answer.
 LAST_LINGER_S = 1.0
 LAST_TAKING_S = 5.0
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol within bounds. `transport` is what answers are written to, `_socket` what it stands on."""
+    """uvicorn's protocol with limits. Answers are written to `transport`, which coalesces writes to `_socket`."""
 
     terms: ClassVar[ConnectionBounds]
     transport: CoalescingTransport
@@ -35,7 +35,7 @@ class Connection(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock for the first head, or refuse the connection where there are too many."""
+        """Start the timeout of the first head, or refuse the connection if there are too many."""
         super().connection_made(transport)
         self._socket = transport
         self.transport = CoalescingTransport(transport, self._close)
@@ -55,12 +55,12 @@ class Connection(HttpToolsProtocol):
             self._socket.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock, tell the request that is served, and leave nothing for the garbage collector to find."""
+        """Stop the timers, notify the request being served, and break all reference cycles."""
         if self._timer:
             self._timer.cancel()
         if self._half_closed:
             self._half_closed.stop()
-        if self._running:  # uvicorn tells the request that came last alone.
+        if self._running:  # uvicorn notifies only the latest request.
             self._running.disconnected = not self._running.response_complete
             self._running.message_event.set()
         self.terms.room.leave(self)
@@ -69,43 +69,43 @@ class Connection(HttpToolsProtocol):
         self._closing = True
         super().connection_lost(exc)
         self.pipeline.clear()
-        self.cycle = self._running = self._half_closed = None  # type: ignore[assignment]  # as uvicorn begins
+        self.cycle = self._running = self._half_closed = None  # type: ignore[assignment]  # uvicorn's initial value
         self.transport.detach()
 
     def pause_writing(self) -> None:
-        """Count the answer that the caller is slow to take."""
+        """Add the unread answer to the write backlog."""
         super().pause_writing()
         self.terms.unread.add(self)
 
     def resume_writing(self) -> None:
-        """Nearly all of it is taken."""
+        """Remove the answer from the write backlog; nearly all of it has been read."""
         super().resume_writing()
         self.terms.unread.discard(self)
 
     @property
     def held_bytes(self) -> int:
-        """How much memory the answer holds that the caller is slow to take."""
+        """Bytes of memory held by an answer in the write backlog."""
         return self.transport.written_bytes
 
     def drop(self) -> None:
-        """Close at once, whatever the caller has not taken yet."""
+        """Close at once, discarding unsent data."""
         self._socket.abort()
 
     def make_way(self) -> None:
-        """Close for another connection: no request is on this one, though one may have begun to come."""
+        """Close to free the slot for another connection; at most an incomplete head is lost."""
         if self._progress.awaiting is HEAD and not self._closing:
             self._refuse(SlowRequestError("the headers did not arrive while other connections waited for this one"))
         self.transport.flush()
         self._socket.close()
 
     def shutdown(self) -> None:
-        """Close an idle connection, and a busy one after its answer, without waiting for the caller to read it."""
+        """Close now if idle, else after the current answer, without waiting for the caller to read it."""
         super().shutdown()
         if self._closing:
             self._socket.close()
 
     def hasten(self) -> None:
-        """While the server stops: wait no longer for a body that is not whole, or for an answer that is not taken."""
+        """During shutdown, refuse a request with an incomplete body, and drop a caller that does not read its answer."""
         if self._progress.awaiting is BODY and self._owes():
             self._refuse(UnavailableError("the server stops, and the request is not whole yet; send it again"))
         elif self._taking.stalled(self._socket.get_write_buffer_size(), self.loop.time(), LAST_TAKING_S):
@@ -116,11 +116,11 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _forget_request(self) -> None:
-        """Let go of an answered request: the connection may stay for long, and has its head and a body's first part."""
+        """Drop an answered request: an idle connection would keep its head and part of its body in memory."""
         self._running = None
         self._heads_bytes = 0
         if self._closing:
-            self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
+            self.cycle = None  # type: ignore[assignment]  # uvicorn's initial value
         else:
             self.cycle.body, self.cycle.scope = bytearray(), None  # type: ignore[assignment]
         if self._closing or self._progress.awaiting is not HEAD:
@@ -128,7 +128,7 @@ class Connection(HttpToolsProtocol):
             self.url, self.headers = b"", []
 
     def _watch_caller(self) -> None:
-        """Find out whether the caller, who sends no more, has hung up."""
+        """Start checking whether the caller, which sent FIN, has hung up."""
         running = self._running
         self._half_closed = HalfClosed(self._socket, self.drop)
         if running and running.scope["http_version"] != "1.1":
@@ -158,7 +158,7 @@ class Connection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, error: ServiceError) -> None:
-        """Answer `error` after the answers that are owed, then close; nothing more is parsed."""
+        """Answer `error` after all pending answers, then close; nothing more is parsed."""
         if self._refusal or self._closing:
             return
         self._refusal = error
@@ -170,7 +170,7 @@ class Connection(HttpToolsProtocol):
             self._say(error)
 
     def _give_up_last(self, error: ServiceError) -> None:
-        """Give up the request whose body will never be whole: its answer is `error`, unless another has begun."""
+        """Abandon the request whose body will stay incomplete; answer it with `error` unless its answer has begun."""
         if self.pipeline:
             self.pipeline.popleft()
         elif self.cycle.response_complete:
@@ -191,11 +191,11 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _close(self) -> None:
-        """Close once the caller can have read the last answer: bytes that meet a closed socket would destroy it."""
+        """Linger, then close: bytes that arrive at a closed socket cause a reset, which can destroy the last answer."""
         if self._closing:
             return
         self._closing = True
-        self.pipeline.clear()  # Nothing will be answered any more.
+        self.pipeline.clear()  # they will not be answered
         self._forget_request()
         if self._ended or (self._progress.awaiting is REQUEST and not self._refusal):
             self._socket.close()

@@ -1,9 +1,8 @@
-"""HTTP/1.1 on one connection, with the bounds that uvicorn leaves out.
+"""HTTP/1.1 on one connection, with the limits that uvicorn lacks.
 
-uvicorn reads heads of any size for any time, takes any number of connections, and keeps what a caller does not read.
-Here a head has a size and a deadline, connections have a number, an answer that is not taken is dropped, and what is
-not HTTP gets an answer in the error shape. A connection has one timer, whose callback finds whatever is overdue; a
-request only moves the due time.
+uvicorn limits neither the size of a head nor the time to receive it, nor the number of connections, and it buffers
+answers that are not read. Here all of these are limited, and input that is not HTTP gets an error answer of the usual
+shape.
 """
 
 import logging
@@ -22,27 +21,27 @@ from server.system.memory import REQUEST_BYTES, USUAL_HEAD_BYTES
 
 logger = logging.getLogger(__name__)
 
-# Requests that may wait on one connection for the answers before theirs.
+# Pipelined requests that one connection may queue.
 MAX_PIPELINED = 64
 
 
 def bounded(terms: ConnectionBounds) -> type[Connection]:
-    """Make the protocol class that uvicorn is to use under `terms`."""
+    """Return uvicorn's protocol class, bound to `terms`."""
     return type("BoundProtocol", (HttpProtocol,), {"terms": terms})
 
 
 class HttpProtocol(Connection):
-    """A connection on which requests are read."""
+    """A connection that parses requests."""
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, within the bounds on heads and bodies; whatever that raises, the caller is answered."""
+        """Parse `data` within the limits on heads and bodies; any exception is answered with an error."""
         self._progress.take(len(data))
         if not self._closing and not self._refusal:
             try:
                 self._parse(data)
-            except Exception as error:  # noqa: BLE001 - without an answer the caller would wait for nothing
+            except Exception as error:  # noqa: BLE001 - the caller must get an answer
                 self._refuse(self._refusal or _not_http(error))
-            if self._refusal:  # Kept until the caller has gone, it must not keep the frames that it came through.
+            if self._refusal:  # It is kept until the connection ends; its traceback must not keep frames alive.
                 errors.alone(self._refusal)
         if self._progress.awaiting is not REQUEST or self._closing:
             self._count()
@@ -50,10 +49,10 @@ class HttpProtocol(Connection):
         self._note_use()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer what can no longer become a request, and whoever still reads; True keeps the connection open."""
+        """Refuse an incomplete request; return True to keep the connection open while answers are pending."""
         self.transport.flush()
         if self._closing or self._ended:
-            return not self._closing  # Reading that was paused and goes on comes to the end again.
+            return not self._closing  # called again when paused reading resumes
         self._ended = True
         if self._progress.awaiting is HEAD or (self._progress.awaiting is BODY and self._owes()):
             self._refuse(MalformedError("the connection was closed before the request was whole"))
@@ -63,37 +62,37 @@ class HttpProtocol(Connection):
         return True
 
     def on_message_begin(self) -> None:
-        """Start the clock for a head; the first one's runs since the connection was accepted."""
+        """Start the timeout of a head; that of the first began when the connection was accepted."""
         super().on_message_begin()
         self._progress.begin_head(self.loop.time())
 
     def on_headers_complete(self) -> None:
-        """Start the request, unless its head breaks a rule or a bound; one in the reserve may only be a probe."""
+        """Start the request, unless its head is invalid or too large; in the reserve only probes are served."""
         self._check_head()
         settled = self.terms.room.settle(self, self.loop.time())
         if not settled and not self._head().is_probe:
             self._stop(self._no_room())
         if self.parser.should_upgrade():
-            return  # The parser would skip the body; `_parse` lets it read the request again.
+            return  # The parser would skip the body; `_parse` feeds it the request again without the upgrade.
         self.url = request_head.with_path(self.url)
-        # HTTP/1.0 knows no interim response: its caller would take it for the answer (RFC 9110, 10.1.1).
+        # HTTP/1.0 has no interim responses: the caller would mistake it for the answer (RFC 9110, 10.1.1).
         self.expect_100_continue = self.expect_100_continue and self.parser.get_http_version() != OLDEST
         before = self.cycle
         try:
             super().on_headers_complete()
         except Exception:
-            self.cycle = before  # It has begun nothing, and the answers before it are still owed.
+            self.cycle = before  # It was not started, and earlier answers are still pending.
             raise
         self._progress.end_head()
         self._heads_bytes += self._head().memory
         if self._head().method == b"POST":
             self._heads_bytes += REQUEST_BYTES
-        self.headers = []  # for trailers, which nothing reads
+        self.headers = []  # later fields are trailers, which are ignored
         if self.terms.state.told_to_stop or not settled:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """Note that the next byte belongs to another request."""
+        """End the body; the next byte belongs to another request."""
         if self._progress.awaiting is HEAD:
             return
         super().on_message_complete()
@@ -103,10 +102,10 @@ class HttpProtocol(Connection):
             self._progress.answer(self.loop.time())
 
     def on_response_complete(self) -> None:
-        """Go on with the requests that wait, and after the last one with the refusal, or with waiting for another."""
+        """Start the next pipelined request; after the last, send a pending refusal, close, or await another request."""
         last = not self.pipeline
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # There is one clock here.
+        self._unset_keepalive_if_required()  # the connection's own timer replaces uvicorn's
         if not last or self.transport.is_closing():
             return
         self._forget_request()
@@ -116,7 +115,7 @@ class HttpProtocol(Connection):
         elif self._ended:
             self.transport.close()
         elif self._progress.awaiting is BODY and self.expect_100_continue:
-            # Told no, the caller may send the body or leave it out: what comes next cannot be known.
+            # Without 100 Continue the caller may send the body or not, so the next bytes are ambiguous.
             self.transport.close()
         else:
             self._progress.answer(self.loop.time())
@@ -137,12 +136,12 @@ class HttpProtocol(Connection):
         return Head(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
 
     def _stop(self, error: ServiceError) -> NoReturn:
-        """End parsing from within a callback; the parser turns this into its own error."""
+        """Abort parsing from within a callback; the parser wraps the exception in its own."""
         self._refuse(error)
         raise error
 
     def _count(self) -> None:
-        """Hold the request that is on the wire to its bound; the chunk that it began in is not counted."""
+        """Check the size of the request being received; the chunk in which it began is not counted."""
         self._progress.count()
         if self._closing:
             if self._progress.received > self.terms.max_wire_bytes:
@@ -154,13 +153,13 @@ class HttpProtocol(Connection):
             self._refuse(TooLargeError("the body's chunks or trailers take too much beside it (MAX_BODY_BYTES)"))
 
     def _hold(self) -> None:
-        """Hold room in memory for heads, and for bodies that came ahead of their turn; refuse where there is none.
+        """Claim memory for heads and for pipelined bodies; refuse the request if there is none.
 
-        The body whose turn it is is counted by whom it is handed to.
+        The body of the request being served is counted by the application.
         """
         heads = self._heads_bytes
         if self._progress.awaiting is HEAD:
-            # The parser keeps a field until it is whole, and does not say how much there is of it.
+            # The parser buffers an incomplete field without exposing its size.
             partly = min(self._progress.seen, self.terms.max_header_bytes)
             heads += max(self._head().memory, partly)
         try:
@@ -172,11 +171,11 @@ class HttpProtocol(Connection):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            again = self._head().without_upgrade(self.parser.should_keep_alive()) + data[upgrade.args[0] :]
-            self._progress.take(len(again))
+            replay = self._head().without_upgrade(self.parser.should_keep_alive()) + data[upgrade.args[0] :]
+            self._progress.take(len(replay))
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self._parse(again)
+            self._parse(replay)
 
 
 def _not_http(error: Exception) -> MalformedError:

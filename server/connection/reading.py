@@ -1,4 +1,4 @@
-"""When a connection is read: not while much that was sent ahead waits for its turn."""
+"""Read flow control that limits how much pipelined data is buffered."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,22 +8,23 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 class Reading(FlowControl):
-    """uvicorn's flow control, which reads on whenever an application asks for more of its own request.
+    """uvicorn's flow control, with a limit on pipelined bodies.
 
-    One that waits for its caller to hang up asks too, and so whatever is sent ahead would be taken into memory.
+    uvicorn resumes reading whenever an application receives. One that waits for a disconnect does so too, and pipelined
+    requests would be buffered without limit.
     """
 
     def __init__(self, transport: asyncio.Transport, ahead: Collection[tuple[RequestResponseCycle, object]]) -> None:
-        """`ahead` holds the requests that wait for their turn, as it is at any time."""
+        """`ahead` is a live view of the pipelined requests."""
         super().__init__(transport)
         self._ahead = ahead
 
     @property
     def ahead_bytes(self) -> int:
-        """How much has come of the bodies whose turn has not."""
+        """Buffered body bytes of pipelined requests."""
         return sum(len(cycle.body) for cycle, _ in self._ahead)
 
     def resume_reading(self) -> None:
-        """Read on, unless so much waits as uvicorn takes of one body before it is asked for."""
+        """Resume reading, unless pipelined bodies exceed uvicorn's high-water mark for one body."""
         if self.ahead_bytes <= HIGH_WATER_LIMIT:
             super().resume_reading()

@@ -1,4 +1,4 @@
-"""What a request's head must be before anything acts on it: the rules that the parser leaves to the server. Pure."""
+"""Validation of request heads: the rules of HTTP that the parser leaves to the server. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ OLDEST, NEWEST = "1.0", "1.1"
 HOST = re.compile(rb"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9]{0,5})?")
 WHITESPACE = b" \t"
 
-# An orchestrator's probes: what they ask for is answered when nothing else is.
+# Probes of an orchestrator, answered even when no other request is.
 PROBES = frozenset({b"/health", b"/ready"})
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
-# What a field takes in memory beside its name and its value.
+# Memory overhead of a field, beside its name and value.
 FIELD_BYTES = 150
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -46,18 +46,18 @@ class Head(NamedTuple):
 
     @property
     def memory(self) -> int:
-        """Bytes that it takes in memory."""
+        """Bytes of memory that the head takes."""
         return self.size + FIELD_BYTES * len(self.fields)
 
     @property
     def is_probe(self) -> bool:
-        """Whether an orchestrator asks how the server is."""
+        """Whether this is a liveness or readiness probe."""
         return self.method in (b"GET", b"HEAD") and self.target.partition(b"?")[0] in PROBES
 
     def without_upgrade(self, keep_alive: bool) -> bytes:
-        """Return the head, to be parsed, as if it asked for no other protocol (RFC 9110, 7.8: servers may ignore it).
+        """Serialize the head without its Upgrade, which servers may ignore (RFC 9110, 7.8).
 
-        Java's HttpClient and `curl --http2` ask for h2c with whatever they post.
+        Java's HttpClient and `curl --http2` ask for h2c with every POST.
         """
         lines = [b"%b %b HTTP/%b" % (self.method, self.target, self.version.encode())]
         lines += [b"%b: %b" % field for field in self.fields if field[0] not in HOP_BY_HOP]
@@ -67,10 +67,10 @@ class Head(NamedTuple):
 
 
 def check(head: Head) -> None:
-    """Refuse a head that breaks a rule.
+    """Validate a head.
 
     Raises:
-        ServiceError: it does; the message says which rule.
+        ServiceError: it breaks a rule, which the message names.
     """
     if len(head.fields) > MAX_HEADER_FIELDS:
         raise HeadTooLargeError(f"{len(head.fields)} header fields, the limit is {MAX_HEADER_FIELDS}")
@@ -81,8 +81,8 @@ def check(head: Head) -> None:
 
 
 def values(fields: Fields, name: bytes) -> list[bytes]:
-    """Return what every field called `name` holds, without the whitespace around it."""
-    return [value.strip(WHITESPACE) for found, value in fields if found == name]
+    """Return the values of all fields called `name`, without surrounding whitespace."""
+    return [value.strip(WHITESPACE) for key, value in fields if key == name]
 
 
 def check_version(version: str) -> None:
@@ -100,7 +100,7 @@ def check_version(version: str) -> None:
 
 
 def check_target(method: bytes, target: bytes) -> None:
-    """Accept a path, `*`, or an absolute address, whose path may be empty (RFC 9112, 3.2).
+    """Accept a path, `*`, or an absolute URI, whose path may be empty (RFC 9112, 3.2).
 
     Raises:
         MalformedError: it is none of them.
@@ -114,7 +114,7 @@ def check_target(method: bytes, target: bytes) -> None:
 
 
 def with_path(target: bytes) -> bytes:
-    """Return an absolute address with the path `/` where it has none (RFC 9112, 3.2.1); others as they are."""
+    """Return an absolute URI without a path with the path `/` (RFC 9112, 3.2.1); others unchanged."""
     if target.startswith((b"/", b"*")) or httptools.parse_url(target).path is not None:
         return target
     address, mark, query = target.partition(b"?")
@@ -122,7 +122,7 @@ def with_path(target: bytes) -> bytes:
 
 
 def check_host(version: str, hosts: Sequence[bytes]) -> None:
-    """Accept one valid Host, which HTTP/1.0 may leave out (RFC 9112, 3.2).
+    """Accept exactly one valid Host; HTTP/1.0 may omit it (RFC 9112, 3.2).
 
     Raises:
         MalformedError: it is missing, there are several, or it is not a host.
@@ -136,11 +136,11 @@ def check_host(version: str, hosts: Sequence[bytes]) -> None:
 
 
 def check_codings(version: str, given: Sequence[bytes]) -> None:
-    """Accept no transfer coding but `chunked` (RFC 9112, 6.1 and 6.3). The parser refuses what does not end in it.
+    """Accept only the transfer coding `chunked` (RFC 9112, 6.1 and 6.3). The parser refuses lists that end otherwise.
 
     Raises:
-        MalformedError: it is given twice, or in HTTP/1.0, which does not know it.
-        UnsupportedCodingError: another one comes before it.
+        MalformedError: it is applied twice, or the request is HTTP/1.0, which has no transfer codings.
+        UnsupportedCodingError: another coding comes before it.
     """
     if not given:
         return
@@ -154,7 +154,7 @@ def check_codings(version: str, given: Sequence[bytes]) -> None:
 
 
 def too_large(head: Head, limit: int) -> ServiceError:
-    """The refusal of a head of more than `limit` bytes, which names its target where that alone is too long."""
+    """Return the error for a head of more than `limit` bytes; it names the target if that alone is too long."""
     said = f"the limit is {limit} bytes (MAX_HEADER_BYTES)"
     if len(head.target) > limit:
         return UriTooLongError(f"the address is too long; with the headers {said}")

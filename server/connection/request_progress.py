@@ -1,11 +1,11 @@
-"""How much of a request has arrived on one connection, and when the rest is due. Pure: fed with sizes and a clock."""
+"""How much of a request one connection has received, and when the rest is due. Pure: sizes and times are passed in."""
 
 import math
 from enum import Enum
 
 
 class Awaiting(Enum):
-    """Which part of a request comes next on the wire."""
+    """The part of a request that is expected next."""
 
     REQUEST = "request"
     HEAD = "head"
@@ -16,10 +16,10 @@ REQUEST, HEAD, BODY = Awaiting
 
 
 class RequestProgress:
-    """The request that is being received, each in turn. Sizes are in bytes, times in seconds on one clock."""
+    """Progress of the request being received. Sizes are in bytes, times in seconds of one clock."""
 
     def __init__(self, receive_timeout_s: float, keep_alive_s: float, now: float) -> None:
-        """Await the first head, whose clock runs since the connection was accepted."""
+        """Expect the first head; its timeout starts when the connection is accepted."""
         self.awaiting = REQUEST
         self.due = now + receive_timeout_s
         self.received = 0
@@ -31,25 +31,25 @@ class RequestProgress:
 
     @property
     def seen(self) -> int:
-        """Bytes that have arrived since the chunk in which the head began, that chunk included; once it is counted."""
+        """Bytes received from the start of the chunk in which the head began, as of the last `count`."""
         return self._first_chunk + self.received
 
     @property
     def arriving(self) -> int:
-        """Bytes of which the request on the wire can be made, the chunk that is being parsed included."""
+        """Upper bound on the bytes of the request being received, the chunk being parsed included."""
         return self.received + self._chunk
 
     def take(self, size: int) -> None:
-        """Begin to parse a chunk of `size` bytes."""
+        """Start parsing a chunk of `size` bytes."""
         self._chunk = size
 
     def count(self) -> None:
-        """Count the parsed chunk, unless the request began in it: what of it belongs to the request is not known."""
+        """Count the parsed chunk, unless the request began within it: its share of the chunk is unknown."""
         self.received += 0 if self._begun_in_this_chunk else self._chunk
         self._begun_in_this_chunk = False
 
     def begin_head(self, now: float) -> None:
-        """A head has begun, and has the receive timeout from now on; the first one's runs already."""
+        """Start a head and its receive timeout; that of the first head is already running."""
         self.awaiting = HEAD
         self._begun_in_this_chunk = True
         self._first_chunk, self.received = self._chunk, 0
@@ -57,42 +57,42 @@ class RequestProgress:
             self.due = now + self._receive_timeout_s
 
     def end_head(self) -> None:
-        """The head is whole; for its body, whoever reads that has a clock of its own."""
+        """End the head; the body's timeout is kept by its reader."""
         self.awaiting = BODY
         self.due = math.inf
         self._any_head = True
 
     def end_body(self) -> None:
-        """The next byte belongs to another request."""
+        """End the body; the next byte belongs to another request."""
         self.awaiting = REQUEST
 
     def answer(self, now: float) -> None:
-        """All that was asked is answered: await another request, or the rest of a body that nobody reads any more."""
+        """Record that all requests are answered: expect another, or the rest of a body that is discarded."""
         if self.awaiting is not HEAD:
             idle = self.awaiting is REQUEST
             self.due = now + (self._keep_alive_s if idle else self._receive_timeout_s)
 
     def await_nothing(self) -> None:
-        """The caller owes nothing."""
+        """Clear the deadline."""
         self.due = math.inf
 
     def linger(self, seconds: float, now: float) -> None:
-        """The last answer is written: count anew what still comes, for so long at most."""
+        """Allow `seconds` for the caller to close after the last answer, and count what it still sends from 0."""
         self.received = 0
         self.due = now + seconds
 
     def excuse(self, now: float) -> None:
-        """The caller is not late: its bytes were not read. Its time begins again."""
+        """Restart the timeout: reading was paused, so the caller is not late."""
         self.due = now + self._receive_timeout_s
 
     def forgive(self, seconds: float) -> None:
-        """Leave out of account `seconds` in which this process did not run."""
+        """Extend the deadline by `seconds` in which this process was suspended."""
         self.due += seconds
 
     def next_look(self, now: float) -> float:
-        """When to look for what is overdue.
+        """Return when to check the deadline next.
 
-        No due time is set nearer than two turns, but for the one of lingering, so none passes between two looks.
+        Except when lingering, a deadline is set at least two intervals ahead, so it never passes between two checks.
         """
         turn = min(self._receive_timeout_s, self._keep_alive_s) / 2
         return min(self.due, now + turn)

@@ -1,14 +1,14 @@
-"""Writing to a connection: what belongs together leaves together, and what is written last reaches the caller."""
+"""A transport that coalesces writes, and hands closing over to the connection."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class CoalescingTransport(asyncio.Transport):
-    """A socket's transport, as far as answering needs it; how it closes is the connection's matter.
+    """The write side of a socket's transport; the connection decides how to close.
 
-    uvicorn writes an answer's head and its body apart, and uvloop sends each at once: two packets, for each of which
-    the caller is woken. What is written in one turn of the event loop leaves together here.
+    uvicorn writes the head and body of an answer separately, and uvloop sends each at once: two packets, each of which
+    wakes the caller. Here all writes of one event loop iteration are sent together.
     """
 
     def __init__(self, socket: asyncio.Transport, close: Callable[[], None]) -> None:
@@ -21,7 +21,7 @@ class CoalescingTransport(asyncio.Transport):
         self.written_bytes = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data` after what was written before; `written_bytes` is the length of what left last."""
+        """Buffer `data` until the end of the event loop iteration; `written_bytes` is the size of the last flush."""
         if not self._unsent:
             self._loop.call_soon(self.flush)
         self._unsent.append(data)
@@ -31,23 +31,23 @@ class CoalescingTransport(asyncio.Transport):
         return self._closing or self._socket.is_closing()
 
     def close(self) -> None:
-        """Write no more, and close once the caller can have read the rest."""
+        """Flush, refuse further writes, and have the connection close."""
         self.flush()
         self._closing = True
         self._close()
 
     def detach(self) -> None:
-        """Forget the connection, which is lost: the two refer to each other."""
+        """Drop the reference to the lost connection, which refers to this transport."""
         self._closing, self._close = True, _nothing
 
     def flush(self) -> None:
-        """Send now what this turn's end would have sent."""
+        """Send buffered data now."""
         unsent, self._unsent = self._unsent, []
-        # In the same turn the connection may have been lost or dropped.
+        # The connection may have been lost or dropped since the write.
         if unsent and not self._socket.is_closing():
             self.written_bytes = sum(map(len, unsent))
             self._socket.writelines(unsent)
 
 
 def _nothing() -> None:
-    """Close nothing: all is closed."""
+    """Do nothing: the connection is already closed."""

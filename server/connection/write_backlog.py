@@ -1,32 +1,31 @@
-"""Answers that their callers have not taken yet: so many bytes at most, whatever the number of connections."""
+"""A limit on the memory held by unread answers, over all connections."""
 
 from typing import Protocol
 
 from server.system.memory import ANSWERS, Memory
 
-# Of what requests may hold in memory.
+# The backlog's share of the memory for requests.
 SHARE = 0.25
 
 
 class Owing(Protocol):
-    """A connection with an answer that waits to be taken."""
+    """A connection with an unread answer."""
 
     @property
     def held_bytes(self) -> int:
-        """How much memory it holds: all of it until the last byte is taken."""
+        """Bytes of memory held: the whole answer until its last byte is read."""
         ...
 
     def drop(self) -> None:
-        """Close at once; the answer is lost."""
+        """Close at once, discarding the answer."""
         ...
 
 
 class WriteBacklog:
-    """Connections that owe an answer too large for the system's buffers, in the order in which they began to wait.
+    """Connections whose unread answer exceeds the kernel's buffers, oldest first.
 
-    When they hold more than their share of `memory`, those that have waited longest are dropped, the newest never: a
-    caller that reads gets an answer of any size, and callers that do not read use up no more than the share and one
-    answer.
+    Above their share of `memory`, the oldest are dropped, but never the newest: a caller that reads gets an answer of
+    any size, and callers that do not read hold at most the share and one answer.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -35,7 +34,7 @@ class WriteBacklog:
         self._owing: dict[Owing, None] = {}
 
     def add(self, newest: Owing) -> None:
-        """Count a connection from now on, and drop others for it where there is no room."""
+        """Add a connection, dropping the oldest others while over the limit."""
         self._owing.pop(newest, None)
         excess = sum(owing.held_bytes for owing in self._owing) + newest.held_bytes - self._limit
         while excess > 0 and self._owing:
@@ -47,7 +46,7 @@ class WriteBacklog:
         self._count()
 
     def discard(self, owing: Owing) -> None:
-        """Count a connection no longer: its answer is taken, or it has ended."""
+        """Remove a connection whose answer has been read, or that has ended."""
         if owing in self._owing:
             del self._owing[owing]
             self._count()
