@@ -1,9 +1,9 @@
-"""The runtime: token ids in, unit vectors out, over HTTP. Holds no torch, transformers, onnx or optimum."""
+"""The runtime: text embeddings over HTTP. Never imports torch, transformers, onnx or optimum."""
 
 import os
 
 __version__ = "0.1.0"
 
-# ONNX Runtime's wheels report use to their makers unless this is set before they are first imported (Privacy.md in
-# the wheel); calling disable_telemetry_events() later is too late. This service sends nothing to anyone.
+# ONNX Runtime's wheels send telemetry unless this is set before their first import (Privacy.md in the wheel); calling
+# disable_telemetry_events() afterwards is too late.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

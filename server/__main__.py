@@ -1,4 +1,4 @@
-"""`python -m server`: the command line, and the exit status."""
+"""`python -m server`: the command line."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from server.telemetry import logs
 
 
 def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Run the server until it is told to stop; return the exit status."""
+    """Run the server until a signal stops it; return the exit status."""
     secret.remember_given(environ, arguments)
     _parse(arguments)
     process.hold_standard_streams()

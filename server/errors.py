@@ -1,4 +1,4 @@
-"""Every failure the server answers with, and the only file that knows an HTTP status.
+"""The errors that the server answers with; the only module that knows HTTP statuses.
 
     ServiceError
     ├── CallerError     the request must change before it can succeed
@@ -6,7 +6,7 @@
     │   ├── UnauthorizedError 401       ├── MediaTypeError 415
     │   ├── NotFoundError 404           ├── InvalidError 422
     │   ├── UnknownModelError 404       ├── HeadTooLargeError 431
-    │   ├── MethodNotAllowedError 405   ├── ClientGoneError 499 (nobody is left to read it)
+    │   ├── MethodNotAllowedError 405   ├── ClientGoneError 499 (never sent)
     │   ├── SlowRequestError 408        ├── UnsupportedCodingError 501
     │   └── ForbiddenError 403          └── UnsupportedVersionError 505
     └── OurError        the same request may succeed later
@@ -16,7 +16,7 @@
             ├── GpuMemoryError
             └── DeviceLostError (ends the process)
 
-Apart stand `StartError`, which ends the process before it serves, and the statuses of a process that had to end.
+`StartError` is separate: it ends the process before it serves. The exit statuses of the process are here, too.
 """
 
 from collections.abc import Mapping
@@ -25,32 +25,32 @@ from typing import ClassVar, Literal
 START_REFUSED = 3
 INFERENCE_DIED = 4
 
-# Why a request is too much: no room for it, its deadline, or the time for which callers wait of late.
+# Why a request is refused: no queue space, its deadline, or the estimated patience of callers.
 Cause = Literal["room", "deadline", "patience"]
 
 
 class StartError(Exception):
-    """The server cannot start; the message holds one line per problem and says what to do."""
+    """The server cannot start; the message has one line per problem and says how to fix it."""
 
 
 class ServiceError(Exception):
     """The server failed; its log says why, under the answer's x-request-id.
 
-    Of every error `str(error)` is what the caller reads, so it never quotes their text.
+    `str(error)` is sent to the caller, so it never quotes the text of a request.
     """
 
     status: ClassVar[int] = 500
     error_type: ClassVar[str] = "internal"
 
     def __init__(self, message: str, *, headers: Mapping[str, str] | None = None, param: str | None = None) -> None:
-        """`param` names the field at fault where one is known, as OpenAI's API calls it."""
+        """`param` is the name of the invalid field, if known, in OpenAI's sense."""
         super().__init__(message)
         self.headers = dict(headers or {})
         self.param = param
 
 
 class CallerError(ServiceError):
-    """The caller's fault: the same request fails again."""
+    """The caller's fault: the same request will fail again."""
 
 
 class MalformedError(CallerError):
@@ -95,7 +95,7 @@ class UnknownModelError(CallerError):
 
 
 class MethodNotAllowedError(CallerError):
-    """The route exists, not with this method."""
+    """The route does not support this method."""
 
     status = 405
     error_type = "method_not_allowed"
@@ -119,7 +119,7 @@ class TooLargeError(CallerError):
 
 
 class UriTooLongError(CallerError):
-    """The address alone is longer than request line and headers may be."""
+    """The target alone exceeds the limit on request line and headers."""
 
     status = 414
     error_type = "too_large"
@@ -161,14 +161,14 @@ class UnsupportedCodingError(CallerError):
 
 
 class UnsupportedVersionError(CallerError):
-    """A version of HTTP that is not spoken here."""
+    """The HTTP version is not supported."""
 
     status = 505
     error_type = "http_version"
 
 
 class OurError(ServiceError):
-    """Our fault: the same request may succeed later."""
+    """The server's fault: the same request may succeed later."""
 
 
 class OverloadedError(OurError):
@@ -183,19 +183,19 @@ class OverloadedError(OurError):
 
 
 class InferenceError(OurError):
-    """The engine raised, or returned something that is not a set of unit vectors."""
+    """The engine raised, or its output is not unit vectors."""
 
 
 class GraphInputError(InferenceError):
-    """The graph does not take what it was given, such as a token id that it has no embedding for."""
+    """The graph rejects its input, such as a token id without an embedding."""
 
 
 class GpuMemoryError(InferenceError):
-    """The GPU's memory does not hold the batch; a smaller one may fit."""
+    """The batch does not fit into GPU memory; a smaller one may."""
 
 
 class DeviceLostError(InferenceError):
-    """The GPU answers this process no more, whatever it is asked: only a new process can use it."""
+    """The GPU context of this process is lost; only a new process can use the GPU."""
 
 
 class UnavailableError(OurError):
@@ -216,9 +216,10 @@ class DeadlineError(OurError):
 
 
 def alone(error: ServiceError) -> ServiceError:
-    """Return `error` without its traceback and the exceptions behind it: their frames hold the request and its body.
+    """Strip the traceback and chained exceptions off `error`, and return it.
 
-    Where the request in turn holds its error, nothing of it is freed before the garbage collector comes by.
+    Their frames refer to the request and its body. If the request also refers to the error, that cycle would keep both
+    in memory until garbage collection.
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None
     return error

@@ -1,4 +1,4 @@
-"""The life of a running server: reserve the port, start the engine, serve, drain, stop."""
+"""The server's lifecycle: bind the port, start the engine, serve, drain, stop."""
 
 import asyncio
 import logging
@@ -34,19 +34,19 @@ from server.system.memory import Memory
 logger = logging.getLogger("server")
 
 BACKLOG = 2048
-# Longer than the 60 s after which common load balancers drop an idle connection: the side that reuses it closes it.
+# Longer than the idle timeout of common load balancers (60 s), so that the side that reuses connections closes them.
 KEEP_ALIVE_S = 75
-# Told to stop, the server listens on while it answers what it had accepted, so long at most: readiness probes and
-# balancers that have not heard of it yet must find it.
+# On a signal to stop, the listener stays open at most so long while pending requests are answered, for readiness probes
+# and for load balancers that have not been updated yet.
 LISTEN_ON_S = 3
-# From then on callers that are slow to send or to take are looked for so often.
+# After that, slow senders and readers are checked at this interval.
 HASTEN_EVERY_S = 0.5
-# Beside REQUEST_TIMEOUT_S, what stopping may take in all before the process is ended.
+# Added to REQUEST_TIMEOUT_S, how long shutdown may take before the process exits forcibly.
 STOP_MARGIN_S = 8
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which finishes what it accepted when told to stop, and ends whatever else happens."""
+    """uvicorn's server with graceful shutdown: accepted requests are answered, within a hard time limit."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
         service.metrics.watch("embedding_connections", "Open connections.", lambda: len(self.server_state.connections))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to shut down; a second signal ends the process at once."""
+        """Start the shutdown; a second signal ends the process at once."""
         self._service.state.drain()
         process.insist_on_signals()
         seconds = self._service.settings.request_timeout_s + STOP_MARGIN_S
@@ -63,14 +63,14 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGHUP like SIGTERM, too."""
+        """Also handle SIGHUP like SIGTERM."""
         with super().capture_signals():
             process.on_signals(self.handle_exit)
             yield
             process.on_signals(exit_cleanly)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what was accepted before the listener closes, then stop; callers must not keep it waiting."""
+        """Answer accepted requests, then close the listener and stop, without waiting for slow callers."""
         hastening = asyncio.create_task(self._hasten())
         if self.server_state.tasks:
             await asyncio.wait(set(self.server_state.tasks), timeout=LISTEN_ON_S)
@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
-    """Bind the port before the slow work, so that a port in use is refused at once and kept once it is ours.
+    """Bind the port before the slow start, so that a port in use is reported at once and no other process takes it.
 
     Raises:
         StartError: the address cannot be bound.
@@ -106,7 +106,7 @@ def _bind(listener: socket.socket, address: Any) -> socket.socket:  # noqa: ANN4
     try:
         listener.bind(address)
     except OSError:
-        # A port whose last connections still linger can be taken over; one that someone listens on cannot.
+        # With SO_REUSEADDR a port in TIME_WAIT can be bound; one with a listener still cannot.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
@@ -117,17 +117,17 @@ def _bind(listener: socket.socket, address: Any) -> socket.socket:  # noqa: ANN4
 
 
 def serve(loaded: LoadedModel, listener: socket.socket) -> None:
-    """Load the graph, warm it, then listen: whoever can connect gets an answer.
+    """Load and warm up the graph, then listen, so that every connection that is accepted can be served.
 
     Raises:
         StartError: the graph cannot be loaded or does not answer, or the port was lost.
     """
-    # A GPU must not wait for what its thread gives it.
+    # A thread that feeds a GPU keeps its priority: the GPU must not wait for it.
     prepare = process.step_back if loaded.choice.device == "cpu" else None
     engine, warmed = start_engine(loaded, prepare)
     max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     budget = plan_memory(loaded, engine, max_connections)
-    # Accepted connections inherit this, and so a restart may bind the port while they linger.
+    # Accepted connections inherit this, so a restart can bind the port while they are in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.listen(BACKLOG)
@@ -145,7 +145,7 @@ def serve(loaded: LoadedModel, listener: socket.socket) -> None:
 
 
 def plan_memory(loaded: LoadedModel, engine: OnnxEngine, connections: int) -> Budget:
-    """Work out what requests may hold beside the warm server.
+    """Compute how much memory requests may hold beside the warm server.
 
     Raises:
         StartError: the largest request would not fit.
@@ -157,7 +157,7 @@ def plan_memory(loaded: LoadedModel, engine: OnnxEngine, connections: int) -> Bu
 def summary(
     loaded: LoadedModel, engine: OnnxEngine, pace: Pace, budget: Budget, listener: socket.socket
 ) -> Iterator[str]:
-    """Yield the lines that say what runs and why, secrets masked."""
+    """Yield the log lines that state the configuration and its reasons, secrets masked."""
     manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
     yield f"embedding service {__version__}"
     yield f"model {manifest.name} ({manifest.source.id}, revision {manifest.source.revision})"
@@ -205,7 +205,7 @@ def _die(error: BaseException) -> None:
 
 
 def exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
-    """End with status 0 at a signal; a second one ends the process at once."""
-    # Before uvicorn takes over there is nothing to finish; afterwards it raises the signal again once all is done.
+    """Exit with status 0 on a signal; a second one ends the process at once."""
+    # Before uvicorn installs its handlers there is nothing to finish; after shutdown it re-raises the signal.
     process.insist_on_signals()
     raise SystemExit(0)

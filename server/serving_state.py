@@ -1,4 +1,4 @@
-"""Where a server is in its life. Pure.
+"""The server's lifecycle as a state machine. Pure.
 
 starting ──→ ready ⇄ degraded
     └─────────┴────┬────┘
@@ -9,52 +9,52 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """What the server does for its callers."""
+    """A state of the server's lifecycle."""
 
-    STARTING = "starting"  # the model is warm, nothing is served yet
+    STARTING = "starting"  # the model is warm, requests are not served yet
     READY = "ready"  # requests are answered
-    DEGRADED = "degraded"  # requests are taken, but inference fails, hangs or gives other vectors
-    DRAINING = "draining"  # told to stop: requests are answered, on connections that then close
-    STOPPED = "stopped"  # no more is admitted; what was ends
+    DEGRADED = "degraded"  # requests are accepted, but inference fails, hangs or returns wrong vectors
+    DRAINING = "draining"  # stopping: requests are answered, then their connections close
+    STOPPED = "stopped"  # requests are no longer admitted; admitted ones end
 
 
 STARTING, READY, DEGRADED, DRAINING, STOPPED = Phase
 
 
 class ServingState:
-    """One server's phase. What does not lead out of it changes nothing."""
+    """The current phase. Events without a transition from it are ignored."""
 
     def __init__(self) -> None:
         self._phase = STARTING
 
     @property
     def phase(self) -> Phase:
-        """The phase as of the last event."""
+        """The current phase."""
         return self._phase
 
     @property
     def told_to_stop(self) -> bool:
-        """Whether readiness is over for good."""
+        """Whether shutdown has begun."""
         return self._phase in (DRAINING, STOPPED)
 
     def begin(self) -> None:
-        """Serve, unless the server was told to stop while it started."""
+        """Become ready, unless shutdown began during start."""
         self._take({STARTING: READY})
 
     def fail(self) -> None:
-        """Inference was seen to fail."""
+        """Record that inference failed."""
         self._take({READY: DEGRADED})
 
     def recover(self) -> None:
-        """Inference was seen to work."""
+        """Record that inference works."""
         self._take({DEGRADED: READY})
 
     def drain(self) -> None:
-        """The server was told to stop."""
+        """Begin the shutdown: serve on until `stop`."""
         self._take({STARTING: DRAINING, READY: DRAINING, DEGRADED: DRAINING})
 
     def stop(self) -> None:
-        """Nothing more comes, or there is no more time for it."""
+        """Admit no more requests."""
         self._take(dict.fromkeys(Phase, STOPPED))
 
     def _take(self, ways: dict[Phase, Phase]) -> None:

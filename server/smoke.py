@@ -1,6 +1,6 @@
-"""`python -m server.smoke URL`: ask a running server for real vectors and check that they make sense.
+"""`python -m server.smoke URL`: request embeddings from a running server and check that they are plausible.
 
-Standard library and numpy only, so that it runs wherever the server does. API_KEY is read from the environment.
+Uses only the standard library and numpy, so it runs wherever the server does. API_KEY is read from the environment.
 """
 
 import json
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 60
 
-# (anchor, a text near it in meaning, a text far from it that shares words with it)
+# (anchor, a paraphrase, an unrelated text that shares words with the anchor)
 TRIPLES = (
     ("The baker pulls fresh loaves from the oven.", "Warm bread comes out of the stove.", "The oven door is broken."),
     ("She missed the last train home.", "Her final ride back had already left.", "The train museum opens at nine."),
@@ -42,12 +42,12 @@ Vectors = NDArray[np.float64]
 
 
 class SmokeError(Exception):
-    """The server cannot be asked, or did not answer with vectors."""
+    """The server is unreachable, or did not answer with vectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Vectors of one request, its headers and how long it took in seconds."""
+    """The vectors and headers of a response, and its duration in seconds."""
 
     vectors: Vectors
     headers: Mapping[str, str]
@@ -55,7 +55,7 @@ class Reply:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the server at the URL given; return 0 if everything holds."""
+    """Check the server at a URL; return 0 if all checks pass."""
     url = (arguments[0] if arguments else DEFAULT_URL).rstrip("/")
     try:
         failures = list(_report(url))
@@ -69,14 +69,14 @@ def main(arguments: list[str]) -> int:
 
 
 def check_unit(vectors: Vectors) -> Iterator[str]:
-    """Yield what is wrong with vectors that should be finite and of unit length."""
+    """Yield a failure unless all vectors are finite and of unit length."""
     norms = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(norms).all() or (abs(norms - 1) > 1e-3).any():
         yield f"vectors are not of unit length: norms from {norms.min():.4f} to {norms.max():.4f}"
 
 
 def check_triples(vectors: Vectors) -> Iterator[str]:
-    """Yield each triple whose related texts do not rank above its unrelated ones; rows are the flattened triples."""
+    """Yield a failure per triple whose paraphrase does not rank above its unrelated text; rows are flat triples."""
     anchors, near, far = vectors[0::3], vectors[1::3], vectors[2::3]
     related, unrelated = (anchors * near).sum(1), (anchors * far).sum(1)
     print(f"related pairs    {related.mean():.3f} on average, lowest {related.min():.3f}")
@@ -87,7 +87,7 @@ def check_triples(vectors: Vectors) -> Iterator[str]:
 
 
 def check_search(query: Vectors, passages: Vectors) -> Iterator[str]:
-    """Yield a failure unless the first passage alone ranks first for the query."""
+    """Yield a failure unless the first passage ranks strictly first for the query."""
     scores = passages @ query[0]
     print(f"query            {', '.join(f'{score:.3f}' for score in scores)} for its answer and two other passages")
     if scores[0] <= scores[1:].max():
@@ -119,13 +119,13 @@ def _embed(url: str, body: Mapping[str, object]) -> Reply:
     started = time.perf_counter()
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - checked
-            raw, headers = response.read(), response.headers
+            payload, headers = response.read(), response.headers
     except urllib.error.HTTPError as error:
         raise SmokeError(f"{url}/embed answered {error.code}: {error.read(500).decode(errors='replace')}") from None
     except OSError as error:
         raise SmokeError(f"no server answers at {url}: {getattr(error, 'reason', error)}") from None
     try:
-        vectors = np.array(json.loads(raw)["embeddings"], np.float64)
+        vectors = np.array(json.loads(payload)["embeddings"], np.float64)
     except (ValueError, LookupError, TypeError):
         raise SmokeError(f"{url}/embed did not answer with embeddings") from None
     return Reply(vectors, headers, time.perf_counter() - started)

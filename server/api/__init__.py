@@ -1,1 +1,1 @@
-"""The HTTP application: routes, limits before a handler runs, and the document that describes them."""
+"""The HTTP application: routes, the checks before a handler runs, and the OpenAPI document."""

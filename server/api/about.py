@@ -1,4 +1,4 @@
-"""What the server says of itself: the model, its state, its counters and its own documents."""
+"""Handlers for `/info`, probes, metrics and the API documentation."""
 
 import orjson
 from starlette.requests import Request
@@ -35,31 +35,31 @@ async def info(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    """GET /health: the process is alive and inference does not hang."""
+    """GET /health: liveness; fails if inference hangs."""
     service: Service = request.app.state.service
     service.check_alive()
     return Response(orjson.dumps({"status": "alive"}), media_type=JSON)
 
 
 async def ready(request: Request) -> Response:
-    """GET /ready: requests can be answered now."""
+    """GET /ready: readiness to answer requests."""
     service: Service = request.app.state.service
     await service.check_ready()
     return Response(orjson.dumps({"status": "ready"}), media_type=JSON)
 
 
 async def show_metrics(request: Request) -> Response:
-    """GET /metrics: counters for Prometheus."""
+    """GET /metrics: metrics for Prometheus."""
     service: Service = request.app.state.service
     return Response(service.metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 async def show_document(request: Request) -> Response:
-    """GET /openapi.json: every route, for programs."""
+    """GET /openapi.json: the OpenAPI document."""
     return Response(request.app.state.document, media_type=JSON)
 
 
 async def show_docs(request: Request) -> Response:
-    """GET /docs: every route, for people."""
+    """GET /docs: the OpenAPI document as HTML."""
     headers = {"Content-Security-Policy": docs_page.POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(request.app.state.docs, headers=headers, media_type="text/html")

@@ -1,4 +1,4 @@
-"""The ASGI application: the routes, and what stands around them."""
+"""The ASGI application: routes, middleware and lifespan."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from server.system import process
 
 
 def create_app(service: Service) -> Starlette:
-    """Build the ASGI application around a warm service; it closes the service when it shuts down."""
+    """Build the ASGI application for a warm service, which it closes on shutdown."""
     served = [Route(operation.path, handler, methods=[operation.method]) for operation, handler in routes.ROUTES]
     app = Starlette(
         routes=served,
@@ -62,7 +62,7 @@ def _middleware(service: Service, paths: list[str]) -> list[Middleware]:
     guard = Middleware(Guard, settings=settings, check_room=service.check_room, memory=service.memory)
     if not settings.cors_allow_origin:
         return [observe, guard]
-    # Outside the guard: a browser's preflight carries no key, and refusals must be readable by the page.
+    # Outside the guard: a preflight request carries no key, and the page must be able to read refusals.
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_allow_origin,

@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as one page of plain HTML, without scripts and without anything from outside."""
+"""`/docs`: the OpenAPI document as one HTML page without scripts or external resources."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
 )
-"""The Content-Security-Policy that the page is sent with: its own style and nothing else."""
+"""The page's Content-Security-Policy, which allows only its own inline style."""
 
 Schema = Mapping[str, Any]
 LIMITS = {
@@ -40,7 +40,7 @@ LIMITS = {
 
 
 def render(document: Schema) -> bytes:
-    """Write the page that shows an OpenAPI 3.1 document of `server.api.openapi`."""
+    """Render an OpenAPI 3.1 document of `server.api.openapi`."""
     info = document["info"]
     operations = [
         (method, path, operation)
@@ -114,19 +114,19 @@ def _command(path: str, headers: Iterable[str], body: object) -> str:
 
 
 def _parameters(document: Schema, operation: Schema) -> str:
-    found = [_resolve(document, parameter) for parameter in operation["parameters"]]
+    parameters = [_resolve(document, parameter) for parameter in operation["parameters"]]
     rows = (
         (f"<code>{escape(one['name'])}</code>", one["in"], _kind(one["schema"]), _meaning(document, one))
-        for one in found
+        for one in parameters
     )
     return f"<h3>Parameters</h3>{_table(('name', 'in', 'type', 'meaning'), rows)}"
 
 
 def _responses(document: Schema, operation: Schema) -> str:
-    found = ((status, _resolve(document, response)) for status, response in sorted(operation["responses"].items()))
+    responses = ((status, _resolve(document, response)) for status, response in sorted(operation["responses"].items()))
     rows = (
         (status, _prose(response["description"]), _content(response), _header_names(response))
-        for status, response in found
+        for status, response in responses
     )
     return f"<h3>Answers</h3>{_table(('status', 'meaning', 'body', 'headers'), rows)}"
 
@@ -173,10 +173,10 @@ def _rules(schema: Schema) -> str:
 
 
 def _meaning(document: Schema, schema: Schema) -> str:
-    """Return the description of a field, or of what it refers to."""
-    found = [schema, *schema.get("anyOf", ())]
-    said = (_prose(_resolve(document, one).get("description", "")) for one in found)
-    return next(filter(None, said), "")
+    """Return the description of a field, or of the schema it refers to."""
+    candidates = [schema, *schema.get("anyOf", ())]
+    descriptions = (_prose(_resolve(document, one).get("description", "")) for one in candidates)
+    return next(filter(None, descriptions), "")
 
 
 def _prose(text: str) -> str:
@@ -188,7 +188,7 @@ def _text(schema: Schema) -> str:
 
 
 def _kind(schema: Schema) -> str:
-    """Say in a few words what a schema takes; the pattern of visible characters is said by its description."""
+    """Summarize the values that a schema allows, except for its pattern, which its description explains."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f'<a href="#schema-{name}">{escape(name)}</a>'
@@ -208,9 +208,9 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f'<div class="wide"><table><tr>{titles}</tr>{lines}</table></div>'
 
 
-def _resolve(document: Schema, found: Schema) -> Schema:
-    if "$ref" not in found:
-        return found
-    _, _, kind, name = found["$ref"].split("/")
+def _resolve(document: Schema, node: Schema) -> Schema:
+    if "$ref" not in node:
+        return node
+    _, _, kind, name = node["$ref"].split("/")
     resolved: Schema = document["components"][kind][name]
     return resolved

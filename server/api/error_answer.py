@@ -1,4 +1,4 @@
-"""Errors as answers: one shape under OpenAI's paths, another elsewhere; the status and the headers are the error's."""
+"""Renders errors as responses: nested as OpenAI does under its paths, flat elsewhere."""
 
 from typing import Annotated, Literal, TypedDict
 
@@ -36,9 +36,9 @@ class NestedError(TypedDict):
 
 
 def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
-    """Turn Starlette's own 404 and 405 into ours, so that every error has one shape."""
+    """Convert Starlette's 404 and 405 to service errors, so that all errors have the same shape."""
     if error.status_code == MethodNotAllowedError.status:
-        # Starlette joins a set, whose order differs from process to process.
+        # Starlette joins a set, whose order varies between processes.
         allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         return MethodNotAllowedError(f"{path} does not take {method}; it takes {allowed}", headers={"Allow": allowed})
     return NotFoundError(f"there is no {path} here; POST /embed embeds texts, GET /docs shows every route")
@@ -51,11 +51,11 @@ def to_response(error: ServiceError, path: str) -> Response:
 
 
 def flat(error: ServiceError) -> FlatError:
-    """Render an error as every route but OpenAI's answers it."""
+    """Render an error in the flat shape of all routes except OpenAI's."""
     return {"error": str(error), "error_type": error.error_type}
 
 
 def nested(error: ServiceError) -> NestedError:
-    """Render an error as OpenAI's clients read it."""
+    """Render an error in OpenAI's nested shape."""
     family: Family = "invalid_request_error" if isinstance(error, CallerError) else "server_error"
     return {"error": {"message": str(error), "type": family, "param": error.param, "code": error.error_type}}

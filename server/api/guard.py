@@ -1,4 +1,4 @@
-"""What every request passes before a handler sees it: key, origin, headers and size. Pure ASGI."""
+"""Middleware that checks API key, origin, headers, size and admission before a handler runs. Pure ASGI."""
 
 import hmac
 import logging
@@ -30,19 +30,20 @@ REQUEST_TIMEOUT = "x-request-timeout-ms"
 # Probes carry no key.
 OPEN_PATHS = frozenset(path.decode() for path in PROBES)
 MILLISECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,17}")
-# JSON is UTF-8 (RFC 8259, 8.1), and so is ASCII.
+# JSON is UTF-8 (RFC 8259, 8.1), of which ASCII is a subset.
 CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 DEFAULT_PORTS = (":80", ":443")
 JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 
 
 class Guard:
-    """Middleware that refuses what no handler should see, and gives every failure an answer in the error shape."""
+    """Middleware that refuses invalid requests early, and renders every exception as an error response."""
 
     def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[float], None], memory: Memory) -> None:
-        """`check_room` raises where nothing more can be computed before a deadline, in time.monotonic() seconds.
+        """`check_room` raises if no request can finish by a deadline, in time.monotonic() seconds.
 
-        It is asked here since under load most requests end so. Requests hold `memory`.
+        It is called here, before the body is read, because under overload most requests are refused by it. Request
+        bodies are accounted in `memory`.
         """
         self._app = app
         self._check_room = check_room
@@ -53,7 +54,7 @@ class Guard:
         self._keys = [key.encode() for key in settings.api_key.reveal()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or pass other traffic (lifespan) through."""
+        """Handle a request; pass other scopes (lifespan) through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -64,14 +65,14 @@ class Guard:
         try:
             self._check(scope["path"], scope["method"], headers)
             state["deadline"] = started + choose_timeout(headers, self._timeout_s)
-            # Where the caller did not say how long it waits, that is learned from when it came.
+            # Patience is estimated from callers that state no timeout.
             state["since"] = None if REQUEST_TIMEOUT in headers else started
             if scope["method"] == "POST":
                 self._check_room(state["deadline"])
             with self._memory.claim(REQUESTS) as claim:
                 state["claim"] = claim
                 await self._app(scope, limited(receive, self._max_body_bytes, claim), reply)
-        except Exception as error:  # noqa: BLE001 - the last resort: a failure without an answer hangs the caller
+        except Exception as error:  # noqa: BLE001 - without an answer the caller would hang
             await _answer(error, scope, receive, reply)
 
     def _check(self, path: str, method: str, headers: Headers) -> None:
@@ -84,7 +85,7 @@ class Guard:
 
 
 class _Reply:
-    """Remembers whether the response has begun."""
+    """Records whether the response has started."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -97,10 +98,10 @@ class _Reply:
 
 
 def choose_timeout(headers: Headers, limit_s: float) -> float:
-    """Return the seconds that a request may take: `limit_s`, or less where its header asks for that.
+    """Return the request timeout in seconds: `limit_s`, or less if the header says so.
 
     Raises:
-        InvalidError: the header is not one whole number of at least 1.
+        InvalidError: the header is not a single positive integer.
     """
     given = headers.getlist(REQUEST_TIMEOUT)
     if not given:
@@ -111,10 +112,10 @@ def choose_timeout(headers: Headers, limit_s: float) -> float:
 
 
 def check_key(headers: Headers, keys: Iterable[bytes]) -> None:
-    """Compare the bearer key with every key in constant time.
+    """Compare the bearer key with all valid keys in constant time.
 
     Raises:
-        UnauthorizedError: none, more than one, or a wrong one was sent.
+        UnauthorizedError: no key, several keys or a wrong key was sent.
     """
     given = headers.getlist("authorization")
     scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
@@ -125,13 +126,13 @@ def check_key(headers: Headers, keys: Iterable[bytes]) -> None:
 
 
 def check_origin(headers: Headers, allowed: Collection[str]) -> None:
-    """Refuse what a page of another site posts, which a browser sends without asking where the body is called text.
+    """Refuse cross-site POSTs, which a browser sends without a preflight if their content type is text/plain.
 
-    A page of this server's own may post: its browser says so in `Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/),
-    or its Origin is the host that was asked for. Behind a proxy that is `X-Forwarded-Host`, which no page can set.
+    Same-origin pages may post: either `Sec-Fetch-Site` says so (https://www.w3.org/TR/fetch-metadata/), or the Origin
+    matches the Host, or behind a proxy `X-Forwarded-Host`, which no page can set.
 
     Raises:
-        ForbiddenError: an Origin is given that is neither this server's nor in `allowed`.
+        ForbiddenError: the Origin is neither this server's nor in `allowed`.
     """
     origins = headers.getlist("origin")
     if not origins or "*" in allowed or all(origin in allowed for origin in origins):
@@ -144,10 +145,10 @@ def check_origin(headers: Headers, allowed: Collection[str]) -> None:
 
 
 def check_media(headers: Headers) -> None:
-    """Accept a JSON body in UTF-8 that is not compressed. Without a Content-Type the body is taken for JSON.
+    """Accept uncompressed JSON in UTF-8. A body without Content-Type is assumed to be JSON.
 
     Raises:
-        MediaTypeError: the headers say that the body is something else.
+        MediaTypeError: the headers declare something else.
     """
     for given in headers.getlist("content-type"):
         media, *parameters = (part.strip() for part in given.split(";"))
@@ -175,7 +176,7 @@ def _authority(host: str) -> str:
 
 
 def check_length(headers: Headers, limit: int) -> None:
-    """Refuse a body by its Content-Length, before a byte of it is read.
+    """Check Content-Length before the body is read.
 
     Raises:
         TooLargeError: it is longer than `limit` bytes.
@@ -186,7 +187,7 @@ def check_length(headers: Headers, limit: int) -> None:
 
 
 def limited(receive: Receive, limit: int, claim: Claim) -> Receive:
-    """Wrap `receive` so that a body ends at `limit` bytes, or where memory has no room for its `claim`."""
+    """Wrap `receive` to raise if the body exceeds `limit` bytes, or memory has no room for its `claim`."""
     received = 0
 
     async def counted() -> Message:
@@ -208,18 +209,18 @@ async def _answer(error: Exception, scope: Scope, receive: Receive, reply: _Repl
         error = ServiceError("internal error; the log holds more under this answer's x-request-id")
     scope["state"]["error"] = errors.alone(error)
     if reply.begun:
-        raise error from None  # the server then cuts the connection, and the caller sees that the answer is not whole
+        raise error from None  # the server then aborts the connection, so the caller notices the truncated answer
     await to_response(error, scope["path"])(scope, receive, reply)
 
 
 def _log(error: Exception) -> None:
-    # The message is left out: it may quote the user's text.
+    # Without the message, which may quote the user's text.
     frames = "".join(traceback.format_tb(error.__traceback__))
     logger.error("the request failed: %s", type(error).__name__, extra={"traceback": frames})
 
 
 def _too_large(limit: int) -> TooLargeError:
-    # The rest of the body is not read, so the connection cannot be used again.
+    # The rest of the body is not read, so the connection cannot be reused.
     return TooLargeError(f"the body is longer than {limit} bytes (MAX_BODY_BYTES)", headers={"Connection": "close"})
 
 

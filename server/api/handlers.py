@@ -1,4 +1,4 @@
-"""From a request to its answer: its body is read and parsed, computed while its caller is there, and rendered."""
+"""Handlers that read and parse a body, compute until done or the caller disconnects, and render the answer."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ AskedT = TypeVar("AskedT", bound=Asked)
 
 
 def vectors(parse: Callable[[bytes, Asker], AskedT], render: Callable[[AskedT, Result], bytes]) -> Handler:
-    """Return what answers the requests of one dialect with vectors, or with what is made of them."""
+    """Return a handler for a dialect whose answers are vectors or are computed from vectors."""
 
     async def answer(request: Request) -> Response:
         asked, result = await _embed(request, parse)
@@ -45,12 +45,12 @@ def vectors(parse: Callable[[bytes, Asker], AskedT], render: Callable[[AskedT, R
 
 
 async def models(request: Request) -> Response:
-    """GET /v1/models: the model that is served, in OpenAI's dialect."""
+    """GET /v1/models: the model, in OpenAI's format."""
     return Response(orjson.dumps(openai.list_models(request.app.state.model)), media_type=JSON)
 
 
 async def model(request: Request) -> Response:
-    """GET /v1/models/{model}: the same by the model's name or id."""
+    """GET /v1/models/{model}: the model, by its name or id."""
     service: Service = request.app.state.service
     service.asker.check_model(request.path_params["model"])
     return Response(orjson.dumps(request.app.state.model), media_type=JSON)
@@ -66,7 +66,7 @@ async def tokenize(request: Request) -> Response:
 
 
 def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Response:
-    """An answer with vectors, and what its headers tell of the work behind it; times in whole milliseconds."""
+    """Render an answer with headers that report tokens, characters and times in milliseconds."""
     service: Service = request.app.state.service
     with service.metrics.serialize_seconds.time():
         body = render()
@@ -97,7 +97,7 @@ async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> t
 
 @contextmanager
 def _learning(service: Service, since: float | None) -> Iterator[None]:
-    """Learn from a request that came at `since` how long callers wait who do not say so."""
+    """Record how a request received at `since` ended, to estimate the patience of callers that state no timeout."""
     left = False
     try:
         yield
@@ -113,7 +113,7 @@ async def _read_body(request: Request, service: Service) -> bytes:
     timeout_s = service.settings.receive_timeout_s
     try:
         async with receiving(timeout_s):
-            # Not `request.body()`, which would keep it for as long as the request.
+            # Not `request.body()`, which caches the body for the lifetime of the request.
             return b"".join([chunk async for chunk in request.stream()])
     except TimeoutError:
         raise SlowRequestError(f"the body did not arrive within {timeout_s:g} s (RECEIVE_TIMEOUT_S)") from None
@@ -122,7 +122,7 @@ async def _read_body(request: Request, service: Service) -> bytes:
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`, and give it up when the caller hangs up: nobody would read what it computes."""
+    """Await `work`; cancel it if the caller disconnects."""
     working = asyncio.ensure_future(work)
     hanging_up = asyncio.ensure_future(_disconnected(request))
     try:

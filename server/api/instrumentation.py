@@ -1,4 +1,4 @@
-"""What is known, counted and logged of every request, whoever answers it. Pure ASGI."""
+"""Middleware that adds request ids and records metrics, logs and traces of every request. Pure ASGI."""
 
 import logging
 import os
@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
 ACCEPTED_ID = re.compile(r"[\x21-\x7e]{1,128}")
-# https://www.w3.org/TR/trace-context/#traceparent-header: version, trace id, parent id, flags, a later version's more.
+# https://www.w3.org/TR/trace-context/#traceparent-header: version, trace id, parent id, flags, later versions' fields.
 TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 READ = frozenset({REQUEST_ID.encode(), b"traceparent", b"tracestate"})
 OTHER = "other"
-# The server's way of saying no, which is no defect of it. Under load they are many.
+# Load shedding rather than defects; frequent under overload, so their log lines are rate-limited.
 REFUSALS = (OverloadedError, UnavailableError, DeadlineError)
 REFUSALS_LOGGED_EVERY_S = 10.0
 
 
 class Instrumentation:
-    """Outermost middleware: gives a request its id, and counts, logs and traces how it ended."""
+    """Outermost middleware: assigns the request id, and records the outcome in metrics, log and trace."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[str], metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._app = app
@@ -38,7 +38,7 @@ class Instrumentation:
         self._refusals = Sparse(REFUSALS_LOGGED_EVERY_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or pass other traffic (lifespan) through."""
+        """Handle a request; pass other scopes (lifespan) through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -48,7 +48,7 @@ class Instrumentation:
         if span:
             trail.trace_id = span.trace_id
         scope.setdefault("state", {}).update(request_id=trail.request_id, started=trail.started)
-        # Never reset: uvicorn's own line about a request that failed comes after this, in the same task.
+        # Never reset: uvicorn logs a failed request afterwards, in the same task.
         CURRENT.set(trail)
         reply = _ObservedReply(send, trail.request_id)
         try:
@@ -57,10 +57,10 @@ class Instrumentation:
             self._note(scope, reply, trail, span)
 
     def _note(self, scope: Scope, reply: "_ObservedReply", trail: RequestContext, span: TraceSpan | None) -> None:
-        # An answer that was cut off counts as the server's failure, whatever its first line said.
+        # A truncated answer counts as a server error, whatever status it began with.
         code = reply.code if reply.whole else ServiceError.status
         seconds = time.monotonic() - trail.started
-        # Taken out: an error that is raised on has this request's frames, which hold the scope.
+        # Popped to break a cycle: the frames of a re-raised error refer to the scope.
         answer = Answer(scope["method"], self._route(scope), code, seconds, scope["state"].pop("error", None))
         self._metrics.answered(answer.route, code, seconds)
         if answer.error:
@@ -89,7 +89,7 @@ class Instrumentation:
 
 
 class _ObservedReply:
-    """Puts the request id on the response, and remembers its status and whether it was sent to its end."""
+    """Adds the request id to the response, and records its status and whether it was sent completely."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -106,30 +106,30 @@ class _ObservedReply:
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers that name a request or its trace; one sent several times is joined by commas."""
-    found: dict[str, str] = {}
-    for raw, value in headers:
-        if raw in READ:
-            name, text = raw.decode(), value.decode("latin-1")
-            found[name] = f"{found[name]},{text}" if name in found else text
-    return found
+    """Return the headers with the request id and trace context; repeated headers are joined by commas."""
+    selected: dict[str, str] = {}
+    for key, value in headers:
+        if key in READ:
+            name, text = key.decode(), value.decode("latin-1")
+            selected[name] = f"{selected[name]},{text}" if name in selected else text
+    return selected
 
 
 def choose_request_id(headers: Mapping[str, str]) -> str:
-    """Return the caller's request id if it is short and printable, else a new one."""
+    """Return the caller's request id if it is valid, else a random one."""
     given = headers.get(REQUEST_ID, "")
     return given if ACCEPTED_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 def trace_of(headers: Mapping[str, str]) -> str:
-    """Return the trace id of `traceparent`, or nothing where it is not valid: such a header is to be ignored."""
-    found = TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    if not found or (found[1] == "00" and found[3]):
+    """Return the trace id of `traceparent`, or an empty string if the header is missing or invalid."""
+    match = TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    if not match or (match[1] == "00" and match[3]):
         return ""
-    return found[2]
+    return match[2]
 
 
 def _level(answer: Answer) -> int:
-    """A defect is worth a warning; the caller's own mistakes and answers as asked for are not worth a line each."""
+    """Return WARNING for server errors, DEBUG for everything else."""
     ours = answer.code >= ServiceError.status and not isinstance(answer.error, CallerError)
     return logging.WARNING if ours else logging.DEBUG

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of one running server: every route, body, answer, header and error."""
+"""Generates the OpenAPI 3.1 document of a running server."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +28,7 @@ ERROR_HEADERS = {
 
 
 def document(loaded: LoadedModel) -> dict[str, Any]:
-    """Describe the server that `loaded` will be, as OpenAPI 3.1.1 has it."""
+    """Return the OpenAPI 3.1.1 document of a server of `loaded`."""
     manifest, asks_key = loaded.artifact.manifest, bool(loaded.settings.api_key)
     operations = [operation for operation, _ in routes.ROUTES]
     paths: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""One method of one path as the OpenAPI document describes it, and what is served as it describes."""
+"""Description of one API operation, from which its route and its OpenAPI entry are generated."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,12 +34,12 @@ Examples = Mapping[str, object]
 
 
 def ref(name: str) -> Schema:
-    """Refer to the schema `name`."""
+    """Return a reference to the schema `name`."""
     return {"$ref": COMPONENTS + name}
 
 
 def no_examples(_: Manifest) -> Examples:
-    """Show nothing."""
+    """Return no examples."""
     return {}
 
 
@@ -47,10 +47,10 @@ def no_examples(_: Manifest) -> Examples:
 class Operation:
     """One method of one path.
 
-    `path` is a pattern of Starlette's. `body` is the type of the request's; without one the method is GET. Of its
-    fields in `one_of` exactly one is sent. `examples` are bodies for one model. `answer` may refer to `types` by their
-    names. `links` are OpenAPI's, `media` is the answer's type, `vectors` says that headers tell of the work, `open`
-    that no key is asked for.
+    `path` is a Starlette path pattern. `body` is the type of the request body; without one the method is GET. Exactly
+    one of the fields in `one_of` is required. `examples` returns example bodies for a model. `answer` is the schema of
+    the response, which may refer to `types` by name. `links` are OpenAPI links, and `media` is the response's media
+    type. `vectors` adds the headers that report tokens and times; `open` exempts the operation from the API key.
     """
 
     path: str
@@ -70,15 +70,15 @@ class Operation:
 
     @property
     def method(self) -> str:
-        """The HTTP method; where it is GET, HEAD is served too."""
+        """The HTTP method; GET includes HEAD."""
         return "POST" if self.body else "GET"
 
     @property
     def template(self) -> str:
-        """The path as OpenAPI writes it."""
+        """The path in OpenAPI's syntax."""
         return self.path.replace(":path}", "}")
 
     @property
     def openai(self) -> bool:
-        """Whether errors have OpenAI's shape."""
+        """Whether errors are rendered in OpenAI's shape."""
         return self.path.startswith(OPENAI_PATHS)

@@ -1,4 +1,4 @@
-"""Every route: what it is, and what answers it. The application and the OpenAPI document are made from this table."""
+"""The route table, from which the application and the OpenAPI document are generated."""
 
 from server.api import about, handlers
 from server.api.dialects import embed, openai, similarity, tokens

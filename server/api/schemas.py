@@ -1,8 +1,8 @@
-"""JSON Schemas of what the routes take and answer, exact for one running server.
+"""JSON Schemas of request and response bodies, exact for a running server.
 
-msgspec derives them from the types that bodies are read with. What a type cannot know is added here: this server's
-limits, and fields that contradict each other. So a schema calls valid what the server takes and nothing else, except
-for what only the tokenizer can tell: a text with more tokens than `truncate` lets pass.
+msgspec derives them from the types that decode the bodies. This module adds what types cannot express: the server's
+limits, and combinations of fields that exclude each other. A body is valid by its schema if and only if the server
+accepts it, except for texts whose token count exceeds the limit, which only the tokenizer can tell.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ from server.service.embed_request import DIRECTIONS, PROMPTS_OF, TRUNCATIONS, As
 from server.service.loaded_model import LoadedModel
 
 ERRORS = {"FlatError": FlatError, "NestedError": NestedError}
-# What may stand beside a reference.
+# Keywords kept beside a reference.
 ANNOTATIONS = frozenset({"$ref", "description"})
 
 
 def components(loaded: LoadedModel) -> dict[str, Schema]:
-    """Return every schema by its name."""
+    """Return all schemas by name."""
     types = _types()
     made, shapes = msgspec.json.schema_components(types.values(), ref_template=COMPONENTS + "{name}")
     shapes |= {name: schema for name, schema in zip(types, made, strict=True) if name not in shapes}
@@ -41,12 +41,12 @@ def components(loaded: LoadedModel) -> dict[str, Schema]:
 
 
 def _types() -> dict[str, Any]:
-    """Every type whose schema has a name: those with a name of their own, then the others."""
+    """Return the types of all named schemas: classes first, then type aliases."""
     operations = [operation for operation, _ in routes.ROUTES]
     bodies = {operation.body.__name__: operation.body for operation in operations if operation.body}
     answers = {name: kind for operation in operations for name, kind in operation.types.items()}
-    found = bodies | answers | ERRORS
-    return dict(sorted(found.items(), key=lambda named: not isinstance(named[1], type)))
+    types = bodies | answers | ERRORS
+    return dict(sorted(types.items(), key=lambda named: not isinstance(named[1], type)))
 
 
 def _limited(loaded: LoadedModel) -> dict[str, Schema]:
@@ -116,7 +116,7 @@ def _prompt_name(prompts: Mapping[str, str]) -> Schema:
 
 
 def _contradictions(asker: Asker) -> list[tuple[set[str], list[Schema]]]:
-    """Return fields that can contradict each other, and what forbids it."""
+    """Return pairs of fields that can conflict, with the schemas that forbid it."""
     sides = [key for key in TRUNCATIONS if isinstance(key, str)]
     ends = ("truncate", sides), ("truncation_direction", list(DIRECTIONS))
     prompts = ("input_type", list(PROMPTS_OF)), ("prompt_name", sorted(asker.manifest.prompts))
@@ -129,7 +129,7 @@ def _contradictions(asker: Asker) -> list[tuple[set[str], list[Schema]]]:
 def _exclude(
     first: tuple[str, Sequence[str]], second: tuple[str, Sequence[str]], check: Callable[[str, str], object]
 ) -> list[Schema]:
-    """Forbid the pairs of values that `check` refuses."""
+    """Return schemas that forbid the pairs of values refused by `check`."""
     (name, values), (other, others) = first, second
     by_refused: dict[tuple[str, ...], list[str]] = {}
     for value in values:
@@ -151,7 +151,7 @@ def _refused(others: Iterable[str], value: str, check: Callable[[str, str], obje
 
 
 def _tidy(schema: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Let a reference stand for all that it refers to, and leave out defaults: null says no more than `left out`."""
+    """Drop keywords beside references that repeat their target, and defaults of null, which only mean `left out`."""
     if isinstance(schema, list):
         return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""A request's reservation of queue space, from the estimate before tokenization until it is answered. Pure."""
+"""Queue space reserved for a request, first by estimate and after tokenization by its actual size. Pure."""
 
 from dataclasses import dataclass
 

@@ -27,7 +27,7 @@ from server.inference.engine import Ids
 # Hysteresis: fair queueing resumes once the queued large requests need at most this share of the time until the first
 # deadline.
 CALM = 0.5
-# How long a timetable is reused: meanwhile work is computed about as fast as planned, and new requests are appended.
+# How long a timetable is reused. It stays valid for a while: work proceeds about as planned, and requests are appended.
 TIMETABLE_S = 0.05
 # How long large requests are computed in slices after a small one was admitted.
 SLICED_S = 1.0
@@ -108,11 +108,11 @@ class Scheduler:
     def settle(self, permit: Permit, lengths: Iterable[int]) -> None:
         """Replace the estimate by the actual lengths, if the request can still be finished in time.
 
-        Requests still being tokenized do not count against it, since it was admitted before most of them.
+        Requests still being tokenized do not count against it, since most of them were admitted later.
 
         Raises:
-            OverloadedError: the lengths exceed the estimate and there is no room for them, or there is not enough time
-                for them, also because of requests enqueued meanwhile.
+            OverloadedError: the queue has no room for the actual lengths, or the request can no longer be finished in
+                time, possibly because of requests enqueued meanwhile.
             DeadlineError: the request could not be finished in time even on an idle server.
         """
         ask = self.ask(lengths, permit.ask.deadline, permit.ask.since)
@@ -168,7 +168,7 @@ class Scheduler:
         """Drop the queued texts of a request that has ended; return their number."""
         dropped = self._waiting.forget(job.texts) if job.unclaimed else 0
         if not self._waiting.large:
-            self._timetable = None  # else it would keep ended requests and their vectors alive while idle
+            self._timetable = None  # it would keep ended requests and their vectors in memory while idle
         return dropped
 
     def _add(self, job: Job, sequences: Sequence[Ids], due: Iterable[float]) -> None:

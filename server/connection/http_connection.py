@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
             self._socket.close()
 
     def hasten(self) -> None:
-        """During shutdown, refuse a request with an incomplete body, and drop a caller that does not read its answer."""
+        """During shutdown, refuse requests with incomplete bodies, and drop callers that do not read their answers."""
         if self._progress.awaiting is BODY and self._owes():
             self._refuse(UnavailableError("the server stops, and the request is not whole yet; send it again"))
         elif self._taking.stalled(self._socket.get_write_buffer_size(), self.loop.time(), LAST_TAKING_S):

@@ -1,1 +1,1 @@
-"""The request formats, one a file: bytes to a checked request, vectors to bytes. Pure, without HTTP."""
+"""The request formats, one per module: parse bytes to a validated request, render vectors to bytes. Pure, no HTTP."""

@@ -1,4 +1,4 @@
-"""Request bodies: JSON bytes to the typed body of a route."""
+"""Decodes JSON request bodies into typed structs, with limits on memory and time."""
 
 import gc
 import re
@@ -12,47 +12,47 @@ from server.service.memory_budget import PARSED_FACTOR
 
 HIGH, LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
-# How msgspec names the place of a fault: a field that should not or should be there, or the path to a value.
+# How msgspec locates an error: an unexpected or missing field, or the path to a value.
 FIELD = re.compile(r"(?:field |`\$\.)`?([A-Za-z_.]+)")
-# A message may quote a field's name as sent, and that may be megabytes long.
+# A message may quote a field name from the body, which can be megabytes long.
 LONGEST_MESSAGE = 300
-# The event loop reads bodies, so what costs much for each byte has an end: longer bodies are not searched for the place
-# of a lone surrogate, and so many numbers may be written with a point.
+# Bodies are decoded on the event loop, so expensive work is limited: longer bodies are not searched for the position of
+# a lone surrogate, and at most so many numbers may have a decimal point.
 LONGEST_SEARCHED = 262_144
 MOST_POINTS = 65_536
-# What a value takes at most, unless it is a text, and what each but the first of a list begins with.
+# Maximum memory of a decoded value other than a string, and the bytes that can precede a value.
 VALUE_BYTES = 72
 BEGINNINGS = (b",", b"[", b"{")
-# A string, or what is left of one that does not end: every byte is looked at once.
+# A string, or an unterminated rest of one. Possessive, so that matching takes linear time.
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
-# Strings, lists and objects of a body beside its texts.
+# Allowance for strings, lists and objects other than the texts.
 OTHER_VALUES = 64
 
 T = TypeVar("T")
 
 
-def decode(raw: bytes, body: type[T], example: str, most: int) -> T:
-    """Read `raw` as a `body` of at most `most` texts; `example` shows the caller of an empty one what to send.
+def decode(payload: bytes, body: type[T], example: str, most: int) -> T:
+    """Decode `payload` as a `body` of at most `most` texts; the error for an empty payload quotes `example`.
 
     Raises:
         MalformedError: not JSON, or not UTF-8.
-        InvalidError: JSON of another shape; the message names the place.
-        TooLargeError: it would take far more memory than its bytes, and holds more texts than that anyway.
+        InvalidError: JSON of another shape; the message names the location.
+        TooLargeError: it has more texts than `most`, and would take far more memory than its bytes.
     """
-    if not raw.strip():
+    if not payload.strip():
         raise MalformedError(f"the body is empty; send JSON such as {example}")
-    if raw.startswith(b"\xef\xbb\xbf"):
+    if payload.startswith(b"\xef\xbb\xbf"):
         raise MalformedError("the body starts with a byte order mark; send UTF-8 without one")
-    _check_values(raw, most)
+    _check_values(payload, most)
     try:
-        return _decode(raw, body)
+        return _decode(payload, body)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except UnicodeDecodeError:
         raise MalformedError("the body is not valid UTF-8") from None
     except msgspec.DecodeError as error:
-        # Of a string that ends in one, msgspec says that the input was truncated.
-        if len(raw) <= LONGEST_SEARCHED and (lone := LONE_SURROGATE.search(raw)):
+        # For a lone surrogate at the end of a string, msgspec reports truncated input.
+        if len(payload) <= LONGEST_SEARCHED and (lone := LONE_SURROGATE.search(payload)):
             raise InvalidError(f"lone surrogate escape at byte {lone.start()}: not valid Unicode") from None
         reason = _first_lower(str(error).removeprefix("JSON is malformed: "))
         raise MalformedError(f"malformed JSON: {reason}") from None
@@ -60,34 +60,37 @@ def decode(raw: bytes, body: type[T], example: str, most: int) -> T:
         raise MalformedError("malformed JSON: nested too deep") from None
 
 
-def _decode(raw: bytes, body: type[T]) -> T:
-    gc.disable()  # a million small lists on the way to a refusal would be gone through again and again
+def _decode(payload: bytes, body: type[T]) -> T:
+    gc.disable()  # the collector would repeatedly traverse up to millions of small lists
     try:
-        return msgspec.json.decode(raw, type=body)
+        return msgspec.json.decode(payload, type=body)
     except msgspec.ValidationError as error:
         if "got `float`" not in str(error):
             raise
-        # In JSON 64.0 is a whole number, and some languages write them so; msgspec takes it for no `int`.
-        return msgspec.convert(msgspec.json.Decoder(float_hook=_WholeNumbers()).decode(raw), type=body)
+        # Some languages write whole numbers as 64.0, which msgspec does not accept as `int`.
+        return msgspec.convert(msgspec.json.Decoder(float_hook=_WholeNumbers()).decode(payload), type=body)
     finally:
         gc.enable()
 
 
-def _check_values(raw: bytes, most: int) -> None:
-    """Refuse what takes far more memory than its bytes once it is read: empty lists 20 times as much.
+def _check_values(payload: bytes, most: int) -> None:
+    """Refuse bodies that take far more memory when decoded than their bytes, such as empty lists (20 times).
 
-    Only numbers may be many, since there may be many token ids; they take up to ten times as much.
+    Only numbers are unlimited here, since there may be many token ids; they take up to ten times their bytes.
     """
-    if VALUE_BYTES * sum(map(raw.count, BEGINNINGS)) <= PARSED_FACTOR * len(raw) or len(raw) <= LONGEST_SEARCHED:
+    if (
+        VALUE_BYTES * sum(map(payload.count, BEGINNINGS)) <= PARSED_FACTOR * len(payload)
+        or len(payload) <= LONGEST_SEARCHED
+    ):
         return
     texts = lists = objects = 0
     start = end = 0
     while start >= 0 and max(texts, lists, objects) <= most + OTHER_VALUES:
-        start = raw.find(b'"', end)
-        between = end, start if start >= 0 else len(raw)
-        lists += raw.count(b"[", *between)
-        objects += raw.count(b"{", *between)
-        if start >= 0 and (string := STRING.match(raw, start)):
+        start = payload.find(b'"', end)
+        between = end, start if start >= 0 else len(payload)
+        lists += payload.count(b"[", *between)
+        objects += payload.count(b"{", *between)
+        if start >= 0 and (string := STRING.match(payload, start)):
             texts, end = texts + 1, string.end()
     if max(texts, lists) > most + OTHER_VALUES:
         raise TooLargeError(f"more than {most} texts, the limit is {most}; send them in parts", param=PARAM)
@@ -96,7 +99,7 @@ def _check_values(raw: bytes, most: int) -> None:
 
 
 class _WholeNumbers:
-    """Reads 64.0 as 64, so many times."""
+    """Decodes 64.0 as 64, for a limited number of values."""
 
     def __init__(self) -> None:
         self._left = MOST_POINTS
@@ -111,8 +114,8 @@ class _WholeNumbers:
 
 def _invalid(message: str) -> InvalidError:
     shown = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
-    found = FIELD.search(shown)
-    return InvalidError(_first_lower(shown), param=found[1] if found else None)
+    field = FIELD.search(shown)
+    return InvalidError(_first_lower(shown), param=field[1] if field else None)
 
 
 def _first_lower(message: str) -> str:

@@ -1,4 +1,4 @@
-"""`POST /embed`: three shapes under one route; the answer's shape follows the question's key."""
+"""`POST /embed`: three request formats; the format of the answer depends on the request's key."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
@@ -63,13 +63,13 @@ Rows = list[Vector]
 
 @dataclass(frozen=True, slots=True)
 class EmbedQuestion:
-    """What to embed, and what the answer looks like."""
+    """A parsed request and the shape of its answer."""
 
     question: EmbedRequest
     shape: Shape
 
 
-def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
+def parse(payload: bytes, asker: Asker) -> EmbedQuestion:
     """Read the body of an `/embed` request.
 
     Raises:
@@ -77,7 +77,7 @@ def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
         TooLargeError: more texts than one request may hold.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
-    body = decode(raw, EmbedBody, '{"text": "..."}', asker.most_texts)
+    body = decode(payload, EmbedBody, '{"text": "..."}', asker.most_texts)
     inputs, shape = _inputs_of(body, asker)
     question = EmbedRequest(
         inputs=inputs,
@@ -90,7 +90,7 @@ def parse(raw: bytes, asker: Asker) -> EmbedQuestion:
 
 
 def render(asked: EmbedQuestion, result: Result) -> bytes:
-    """Write the answer from the vectors, [texts, dimension]."""
+    """Render the answer from the vectors, [texts, dimension]."""
     rows = cut(result.vectors, asked.question.dimensions, asked.question.normalize)
     answer: object = rows
     if asked.shape == "embedding":
@@ -103,8 +103,8 @@ def render(asked: EmbedQuestion, result: Result) -> bytes:
 def _inputs_of(body: EmbedBody, asker: Asker) -> tuple[Inputs, Shape]:
     given = [(key, value) for key in KEYS if not isinstance(value := getattr(body, key), UnsetType)]
     if len(given) != 1:
-        found = f"got {' and '.join(key for key, _ in given)}" if given else "got none of them"
-        raise InvalidError(f"send exactly one of {', '.join(KEYS)}; {found}")
+        actual = f"got {' and '.join(key for key, _ in given)}" if given else "got none of them"
+        raise InvalidError(f"send exactly one of {', '.join(KEYS)}; {actual}")
     [(key, value)] = given
     plain: Shape = "embedding" if isinstance(value, str) else "embeddings"
     return asker.inputs(as_inputs(value, key), key), "rows" if key == "inputs" else plain

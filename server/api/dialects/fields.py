@@ -1,7 +1,7 @@
-"""What several routes take and answer: types of fields, and what /docs says of them.
+"""Field types shared by several routes, with their descriptions for the OpenAPI document.
 
-Limits of the running server (texts in a request, the model's prompts, its dimension) are not known here. A field
-with one refers to the schema of that name, which `server.api.schemas` makes at start.
+Limits of the running server (texts per request, the model's prompts, its dimension) are not known here. A limited field
+refers to the schema of that name, which `server.api.schemas` generates at start.
 """
 
 from typing import Annotated, cast
@@ -23,7 +23,7 @@ Texts = Annotated[list[Text], _limited("Texts")]
 AnyText = Annotated[str, _limited("AnyText")]
 AnyTexts = Annotated[list[AnyText], _limited("AnyTexts")]
 Sentences = Annotated[list[Text], _limited("Sentences")]
-# Texts or token ids, one or many; the schema says that they are not mixed, `as_inputs` checks it.
+# Texts or token ids, one or many; `as_inputs` checks that they are not mixed, which the type does not express.
 OneOrMany = Annotated[str | list[str | int | list[int]], _limited("Inputs")]
 
 InputType = Annotated[
@@ -59,10 +59,10 @@ Vector = Annotated[list[float], _limited("Vector")]
 
 
 def as_inputs(given: str | list[str | int | list[int]], key: str) -> Inputs:
-    """Return what came under `key` as a list of texts or a list of token id lists.
+    """Normalize the value of `key` to a list of texts or a list of token id lists.
 
     Raises:
-        InvalidError: a mixture of them.
+        InvalidError: it mixes texts and token ids.
     """
     if isinstance(given, str):
         return [given]

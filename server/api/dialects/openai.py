@@ -1,7 +1,4 @@
-"""`POST /v1/embeddings` and `GET /v1/models`, as OpenAI's clients write and read them.
-
-Shapes: OpenAI's API reference, "Embeddings" and "Models".
-"""
+"""`POST /v1/embeddings` and `GET /v1/models` in OpenAI's format (API reference, "Embeddings" and "Models")."""
 
 import binascii
 from dataclasses import dataclass
@@ -101,24 +98,24 @@ class Models(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingsQuestion:
-    """What to embed, and how vectors are written."""
+    """A parsed request and how its vectors are encoded."""
 
     question: EmbedRequest
     base64: bool
     model: str
 
 
-def parse(raw: bytes, asker: Asker) -> EmbeddingsQuestion:
+def parse(payload: bytes, asker: Asker) -> EmbeddingsQuestion:
     """Read the body of a `/v1/embeddings` request.
 
     Raises:
         MalformedError: not JSON, or not UTF-8.
-        UnknownModelError: another model than the one that is served.
+        UnknownModelError: the model is not the one being served.
         TooLargeError: more texts than one request may hold.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
     body = decode(
-        raw,
+        payload,
         EmbeddingsBody,
         f'{{"input": "...", "model": "{asker.manifest.name}"}}',
         asker.most_texts,
@@ -136,12 +133,12 @@ def parse(raw: bytes, asker: Asker) -> EmbeddingsQuestion:
 
 
 def render(asked: EmbeddingsQuestion, result: Result) -> bytes:
-    """Write the answer from the vectors, [inputs, dimension], and the tokens computed for them."""
+    """Render the answer from the vectors, [inputs, dimension], and the token count."""
     rows = cut(result.vectors, asked.question.dimensions, asked.question.normalize)
-    written = map(_base64, rows) if asked.base64 else rows
+    encoded = map(_base64, rows) if asked.base64 else rows
     answer = {
         "object": "list",
-        "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(written)],
+        "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(encoded)],
         "model": asked.model,
         "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
     }
@@ -149,7 +146,7 @@ def render(asked: EmbeddingsQuestion, result: Result) -> bytes:
 
 
 def describe_model(manifest: Manifest, created: int) -> Model:
-    """Return the model's entry in `/v1/models`; `created` in Unix seconds."""
+    """Return the model's entry in `/v1/models`; `created` is in Unix seconds."""
     owner, _, name = manifest.source.id.rpartition("/")
     return {
         "id": manifest.name,
@@ -162,7 +159,7 @@ def describe_model(manifest: Manifest, created: int) -> Model:
 
 
 def list_models(model: Model) -> Models:
-    """Return the list of models: the one."""
+    """Return the list of models, which has one entry."""
     return {"object": "list", "data": [model]}
 
 

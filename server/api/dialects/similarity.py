@@ -1,4 +1,4 @@
-"""`POST /similarity`: how near sentences are to one, as Text Embeddings Inference asks and answers."""
+"""`POST /similarity`: cosines of sentences with a source sentence, in Text Embeddings Inference's format."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -42,21 +42,21 @@ class SimilarityBody(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class SimilarityQuestion:
-    """What to embed: the source sentence first, the others after it."""
+    """A parsed request: the source sentence, followed by the others."""
 
     question: EmbedRequest
 
 
-def parse(raw: bytes, asker: Asker) -> SimilarityQuestion:
+def parse(payload: bytes, asker: Asker) -> SimilarityQuestion:
     """Read the body of a `/similarity` request.
 
     Raises:
         MalformedError: not JSON, or not UTF-8.
-        TooLargeError: more sentences than one request may hold, the source among them.
+        TooLargeError: more sentences than one request may hold, the source included.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
     body = decode(
-        raw,
+        payload,
         SimilarityBody,
         '{"inputs": {"source_sentence": "...", "sentences": ["..."]}}',
         asker.most_texts,
@@ -72,7 +72,7 @@ def parse(raw: bytes, asker: Asker) -> SimilarityQuestion:
 
 
 def render(_asked: SimilarityQuestion, result: Result) -> bytes:
-    """Write each sentence's cosine with the source from the vectors, [1 + sentences, dimension]."""
+    """Render each sentence's cosine with the source from the vectors, [1 + sentences, dimension]."""
     cosines = np.clip(result.vectors[1:] @ result.vectors[0], -1, 1)
     return orjson.dumps(cosines, option=orjson.OPT_SERIALIZE_NUMPY)
 

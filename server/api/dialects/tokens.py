@@ -1,4 +1,4 @@
-"""`POST /tokenize`: the model's tokens, as Text Embeddings Inference asks and answers."""
+"""`POST /tokenize`: the model's tokens, in Text Embeddings Inference's format."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from server.api.operation import BODY_ERRORS, Operation, ref
 from server.model.tokenization import Pieces
 from server.service.embed_request import Asker
 
-# Tokens that are written at once.
+# Tokens serialized per chunk.
 AT_ONCE = 4096
 
 Place = Annotated[
@@ -54,13 +54,13 @@ Tokens = list[list[Token]]
 
 @dataclass(frozen=True, slots=True)
 class TokenizeQuestion:
-    """Texts, prompts before them, and whether to add the special tokens."""
+    """Texts with their prompts prepended, and whether to add special tokens."""
 
     texts: list[str]
     special: bool
 
 
-def parse(raw: bytes, asker: Asker) -> TokenizeQuestion:
+def parse(payload: bytes, asker: Asker) -> TokenizeQuestion:
     """Read the body of a `/tokenize` request.
 
     Raises:
@@ -68,7 +68,7 @@ def parse(raw: bytes, asker: Asker) -> TokenizeQuestion:
         TooLargeError: more texts than one request may hold.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
-    body = decode(raw, TokenizeBody, '{"inputs": "..."}', asker.most_texts)
+    body = decode(payload, TokenizeBody, '{"inputs": "..."}', asker.most_texts)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     asker.check_size(texts, "inputs")
     prompt = asker.prompt(None, body.prompt_name)
@@ -76,7 +76,7 @@ def parse(raw: bytes, asker: Asker) -> TokenizeQuestion:
 
 
 def render(split: Iterable[Pieces]) -> memoryview:
-    """Write the tokens of each text, few at a time into one place: they take many times the room of their JSON."""
+    """Serialize the tokens of each text in chunks: as objects they take many times the memory of their JSON."""
     answer = bytearray(b"[")
     for text, pieces in enumerate(split):
         answer += b",[" if text else b"["
