@@ -1,1 +1,1 @@
-"""The tests: unit/ mirrors the sources, build/ runs whole builds, the others drive a real server."""
+"""Tests: unit/ mirrors the sources, build/ runs whole builds, the others drive a real server."""

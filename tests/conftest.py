@@ -1,4 +1,4 @@
-"""Fixtures that several folders share."""
+"""Fixtures shared by several folders."""
 
 import os
 import random
@@ -11,21 +11,21 @@ import pytest
 from server import secret
 from tests.serving import Served, serve
 
-# A busy machine is no fault of the code.
+# Without a deadline: a busy machine must not fail a test.
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "100"))
 hypothesis.settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("untimed")
 
-# A shell has its background jobs ignore SIGINT, and so do their child processes unless it is caught here.
+# Background jobs of a shell ignore SIGINT, which child processes would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# `make reliability` has every test of a fault run so many times, each with another seed.
+# `make reliability` repeats every fault test so many times, each with a different seed.
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Repeat every test that is collected as often as FAULT_RUNS says."""
+    """Repeat every collected test FAULT_RUNS times."""
     if RUNS > 1:
         metafunc.fixturenames.append("fault_run")
         metafunc.parametrize("fault_run", range(RUNS), scope="session")
@@ -33,8 +33,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """What a test leaves to chance, the same for one FAULT_SEED, test and run."""
-    return random.Random(f"{SEED} {request.node.nodeid}")  # noqa: S311 - no secret hangs on it
+    """A random generator seeded by FAULT_SEED, test and run."""
+    return random.Random(f"{SEED} {request.node.nodeid}")  # noqa: S311 - not used for security
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def no_secrets() -> Iterator[None]:
-    """Forget the secrets of each test, which would be masked in the texts of the next ones."""
+    """Forget the secrets of each test, so that they are not masked in the output of later tests."""
     yield
     secret.forget()
 

@@ -1,4 +1,4 @@
-"""Valid HTTP requests, and what becomes of them when bytes, tokens or whole headers change; repeatable by a seed."""
+"""Seeded mutations of valid HTTP requests: of bytes, tokens and whole headers."""
 
 import random
 from collections.abc import Callable
@@ -8,7 +8,7 @@ CLOSE = b"Connection: close\r\n\r\n"
 
 
 def posted(body: bytes, *headers: bytes, target: bytes = b"/embed", version: bytes = b"1.1") -> bytes:
-    """One request with a body of a stated length."""
+    """Return a POST request with a Content-Length."""
     lines = [b"POST %b HTTP/%b" % (target, version), b"Host: x", b"Content-Length: %d" % len(body), *headers]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
@@ -46,7 +46,7 @@ Mutation = Callable[[random.Random, bytes], bytes]
 
 
 def mutated(chance: random.Random) -> bytes:
-    """A valid request with one to four mutations, one after the other."""
+    """Return a valid request with one to four mutations applied."""
     sent = chance.choice(VALID)
     for _ in range(chance.randint(1, 4)):
         sent = chance.choice(MUTATIONS)(chance, sent)
@@ -101,7 +101,7 @@ def _swap_word(chance: random.Random, sent: bytes) -> bytes:
 
 
 def _on_lines(chance: random.Random, sent: bytes) -> bytes:
-    """Double, remove, move or add a header line."""
+    """Duplicate, delete, move or insert a line."""
     lines = sent.split(b"\r\n")
     at = chance.randrange(len(lines))
     kind = chance.randrange(4)

@@ -1,4 +1,4 @@
-"""A caller that sends bytes as they are, and reads answers as they come."""
+"""A minimal HTTP client that sends raw bytes."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ TIMEOUT_S = 30.0
 
 @dataclass
 class Answer:
-    """One answer as it stood on the wire; header names in lower case."""
+    """A parsed response; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -21,7 +21,7 @@ class Answer:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The body of an error."""
+        """The body as a JSON object."""
         value: dict[str, Any] = json.loads(self.body)
         return value
 
@@ -45,19 +45,19 @@ class Raw:
         self.socket.close()
 
     def send(self, data: bytes) -> None:
-        """Send all of `data`; a server that has closed is no error, as its answer may still be read."""
+        """Send all of `data`; ignore a closed connection, whose answer may still be read."""
         try:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             return
 
     def half_close(self) -> None:
-        """Send no more; answers may still come, also from a server that has closed."""
+        """Shut down the write side; ignore a closed connection."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def answer(self) -> Answer | None:
-        """Read one answer; None where the connection is closed instead."""
+        """Read one answer, or return None if the connection is closed."""
         try:
             line = self._stream.readline()
             if not line:
@@ -78,7 +78,7 @@ class Raw:
         return answers
 
     def closed(self) -> bool:
-        """Wait until the server closes; False where it sends something instead."""
+        """Wait for data or the end of the stream; return whether the server closed."""
         try:
             return not self._stream.read(1)
         except ConnectionResetError:
@@ -86,6 +86,6 @@ class Raw:
 
 
 def post(body: bytes, *headers: str, path: str = "/embed") -> bytes:
-    """One whole request to send."""
+    """Return a complete POST request."""
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

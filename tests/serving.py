@@ -1,4 +1,4 @@
-"""A real server in a process of its own, on a free port, in the runtime's own environment."""
+"""Runs a real server in a subprocess, on a free port, in the runtime environment."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _READY = re.compile(r"listening on \S+ port (\d+)")
 
 @dataclass
 class Served:
-    """A running server: its process, its address, and every line it printed."""
+    """A running server: its process, a client, and the lines it printed."""
 
     process: subprocess.Popen[str]
     client: httpx.Client
@@ -32,43 +32,43 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The base URL."""
         return str(self.client.base_url)
 
     def embed(self, texts: list[str], **options: object) -> list[list[float]]:
-        """Vectors of `texts` through `/embed`."""
+        """Embed `texts` through `/embed`."""
         answer = self.client.post("/embed", json={"texts": texts, **options})
         assert answer.status_code == 200, answer.text
         rows: list[list[float]] = answer.json()["embeddings"]
         return rows
 
     def metrics(self) -> dict[str, float]:
-        """Every series and its value, as it stands in `/metrics`."""
+        """Scrape `/metrics`; return values by series."""
         text = self.client.get("/metrics").text
         return {name: float(value) for name, value in _SAMPLE.findall(text)}
 
     def shows(self, **wanted: float) -> bool:
-        """Wait until these metrics have at least these values, or exactly 0; False where that never comes."""
+        """Wait until metrics reach these values, or drop to 0 where 0 is wanted; return False after 30 s."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            found = self.metrics()
-            if all(found[name] >= value if value else not found[name] for name, value in wanted.items()):
+            series = self.metrics()
+            if all(series[name] >= value if value else not series[name] for name, value in wanted.items()):
                 return True
             time.sleep(0.1)
         return False
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """The environment of a server with these settings and no others."""
+    """Return environment variables with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.isupper() or name in ("PATH", "HOME", "LANG")}
     asked = {name.upper(): str(value) for name, value in settings.items()}
     return kept | {"HOST": "127.0.0.1", "PORT": "0", "MODELS_DIR": str(MODELS), "MODEL": MINILM} | asked
 
 
 def start(*program: str, python: object = None, **settings: object) -> subprocess.Popen[str]:
-    """Start a server, or the Python program given, in the runtime's environment unless `python` is another's.
+    """Start a server, or the given Python program, with `python` or else in the runtime environment.
 
-    Standard error goes where standard output goes.
+    Standard error is redirected to standard output.
     """
     runtime = RUNTIME if RUNTIME.is_file() else Path(sys.executable)
     return subprocess.Popen(
@@ -83,7 +83,7 @@ def start(*program: str, python: object = None, **settings: object) -> subproces
 
 @contextmanager
 def serve(*program: str, python: object = None, **settings: object) -> Iterator[Served]:
-    """Run a server, or the program given, until the block ends, then stop it as an orchestrator would (SIGTERM)."""
+    """Run a server, or the given program, during the block, then stop it with SIGTERM."""
     with start(*program, python=python, **settings) as process:
         served = Served(process, httpx.Client(timeout=120))
         try:
@@ -101,14 +101,14 @@ def serve(*program: str, python: object = None, **settings: object) -> Iterator[
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
 def refused(**settings: object) -> tuple[int, str]:
-    """Start a server that must not start: its exit status and all that it printed."""
+    """Start a server that must refuse to start; return its exit status and output."""
     with start(**settings) as process:
         try:
             said, _ = process.communicate(timeout=60)
@@ -121,8 +121,8 @@ def _wait_for_port(served: Served) -> int:
     assert served.process.stdout is not None
     for line in served.process.stdout:
         served.lines.append(line.rstrip("\n"))
-        if found := _READY.search(line):
-            return int(found[1])
+        if match := _READY.search(line):
+            return int(match[1])
     raise AssertionError("the server did not start:\n" + "\n".join(served.lines))
 
 

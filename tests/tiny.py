@@ -1,4 +1,4 @@
-"""Small random encoders as sentence-transformers snapshots, so that a whole build takes seconds."""
+"""Tiny random encoders as sentence-transformers snapshots, which build in seconds."""
 
 import json
 import string
@@ -14,14 +14,14 @@ WORDS = ["the", "cat", "dog", "sat", "on", "mat", "error", "server", "blue", "ri
 
 
 def tokenizer() -> Tokenizer:
-    """A WordPiece tokenizer over a few words and all ASCII characters."""
+    """Return a WordPiece tokenizer over a few words and all ASCII characters."""
     pieces = [*SPECIAL, *WORDS, *string.printable.strip(), *(f"##{c}" for c in string.ascii_lowercase + string.digits)]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    made.enable_truncation(7)  # Files on the Hub carry such leftovers; the build must drop them.
+    made.enable_truncation(7)  # Tokenizers on the Hub contain such settings, which the build must drop.
     made.enable_padding(length=7)
     return made
 
@@ -52,14 +52,14 @@ def snapshot(folder: Path, architecture: str = "bert", pooling: str = "cls", **c
     AutoModel.from_config(made).save_pretrained(folder)
     tokens.save(str(folder / "tokenizer.json"))
     write_settings(folder, pooling)
-    if architecture == "distilbert":  # It knows no token types, and its tokenizers say so.
+    if architecture == "distilbert":  # It has no token types.
         path = folder / "tokenizer_config.json"
         _write(path, json.loads(path.read_text("utf-8")) | {"model_input_names": ["input_ids", "attention_mask"]})
     return folder
 
 
 def write_settings(folder: Path, pooling: str = "cls", max_tokens: int = 64) -> None:
-    """Write the sentence-transformers files of a model that ends in normalisation."""
+    """Write the sentence-transformers files of a model that normalizes its vectors."""
     kinds = (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"))
     modules = [
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}

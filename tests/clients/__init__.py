@@ -1,1 +1,1 @@
-"""Other people's clients against a real server, and judges of the schema."""
+"""Third-party clients and schema validators against a real server."""

@@ -1,11 +1,11 @@
-"""A server that asks for a key, and nothing else within reach."""
+"""A server with an API key, and no other network access."""
 
 import os
 import socket
 from collections.abc import Iterator
 from typing import Any
 
-# Before any of them is imported: no client reports its use.
+# Before the first import of a client: disable telemetry.
 os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "ANONYMIZED_TELEMETRY": "False"}
 
 import numpy as np
@@ -19,7 +19,7 @@ KEY = "a-key-for-tests"
 
 @pytest.fixture(autouse=True)
 def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that calls anyone but the server fails."""
+    """Fail clients that connect to other machines."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
@@ -31,7 +31,7 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
-    """all-MiniLM-L6-v2 in fp32 behind a key."""
+    """all-MiniLM-L6-v2 in fp32 with an API key."""
     with serve(quantization="fp32", api_key=KEY) as server:
         server.client.headers["authorization"] = f"Bearer {KEY}"
         yield server
@@ -39,7 +39,7 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
-    """Texts of many lengths, more than any client sends at once by default."""
+    """Texts of various lengths, more than any client's default batch size."""
     return [
         f"Text {number} " + "says something about rivers, cats and contracts. " * (number % 7) for number in range(70)
     ]
@@ -47,12 +47,12 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def expected(served: Served, texts: list[str]) -> NDArray[np.float32]:
-    """Their vectors through `/embed`."""
+    """The vectors of `texts` from `/embed`."""
     return np.array(served.embed(texts), np.float32)
 
 
 def same(vectors: object, expected: NDArray[np.float32]) -> None:
-    """Assert that vectors are the expected ones, in order; batches of another size differ in the last bits."""
-    found = np.array(vectors, np.float32)
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    """Assert that vectors equal the expected ones up to rounding, which depends on the batch size."""
+    actual = np.array(vectors, np.float32)
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, atol=1e-5)

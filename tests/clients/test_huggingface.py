@@ -1,4 +1,4 @@
-"""Clients of Text Embeddings Inference: Hugging Face's own, LangChain's, LlamaIndex's."""
+"""Text Embeddings Inference clients of Hugging Face, LangChain and LlamaIndex."""
 
 import asyncio
 
@@ -24,8 +24,8 @@ def test_inference_client(served: Served, texts: list[str], expected: NDArray[np
 def test_inference_client_s_options(served: Served) -> None:
     client = InferenceClient(model=served.url, token=KEY)
     long = "alpha " * 300 + "omega " * 300
-    found = client.feature_extraction(long, normalize=True, truncate=True, truncation_direction="left", dimensions=64)
-    same(found, np.array(served.embed([long], truncate="START", dimensions=64), np.float32))
+    vector = client.feature_extraction(long, normalize=True, truncate=True, truncation_direction="left", dimensions=64)
+    same(vector, np.array(served.embed([long], truncate="START", dimensions=64), np.float32))
 
 
 def test_inference_client_is_told_what_is_wrong(served: Served) -> None:
@@ -43,7 +43,7 @@ def test_async_inference_client(served: Served, texts: list[str], expected: NDAr
 
 
 def test_langchain(served: Served, texts: list[str], expected: NDArray[np.float32]) -> None:
-    # It takes no address any more; its client does.
+    # It no longer accepts a URL, but its client does.
     embeddings = HuggingFaceEndpointEmbeddings(model=f"sentence-transformers/{MINILM}", huggingfacehub_api_token=KEY)
     embeddings.client = InferenceClient(model=served.url, token=KEY)
     same(embeddings.embed_documents(texts), expected)

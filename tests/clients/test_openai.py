@@ -1,4 +1,4 @@
-"""OpenAI's own client, and those of others that are built on it."""
+"""OpenAI's client, and clients built on it."""
 
 import asyncio
 import base64
@@ -123,7 +123,7 @@ def test_a_broken_body_is_a_bad_request(client: openai.OpenAI) -> None:
 
 
 def langchain(served: Served, **options: Any) -> OpenAIEmbeddings:
-    # Otherwise LangChain tokenizes by OpenAI's vocabulary and sends those ids, which no other model can read.
+    # Otherwise LangChain sends token ids of OpenAI's vocabulary, which other models cannot read.
     mine = {"check_embedding_ctx_length": False, "chunk_size": 16}
     return OpenAIEmbeddings(base_url=f"{served.url}/v1", api_key=KEY, model=MINILM, **mine, **options)
 

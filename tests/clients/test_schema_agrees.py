@@ -1,4 +1,4 @@
-"""What a body's schema calls valid is what the server takes, and nothing else."""
+"""A body is valid by its schema if and only if the server accepts it."""
 
 import json
 from collections.abc import Callable
@@ -52,7 +52,7 @@ GONE = object()
 
 
 class Judge:
-    """One server's schemas, and how it takes bodies."""
+    """A server's schemas and parsers."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         schemas = components(loaded)
@@ -64,7 +64,7 @@ class Judge:
         }
 
     def agrees(self, name: str, asked: object, take: Callable[[bytes, Asker], object]) -> None:
-        """Assert that `take` takes what the schema calls valid, and refuses the rest."""
+        """Assert that `take` accepts a body if and only if it is valid by schema `name`."""
         refusal = None
         try:
             taken = take(json.dumps(asked).encode(), self.asker)
@@ -85,13 +85,13 @@ def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def changed(good: Any, *fields: str) -> st.SearchStrategy[Any]:
-    """A valid body with up to three of these fields good, bad, absurd or left out; at times no body."""
+    """Bodies with up to three of these fields replaced or removed; sometimes arbitrary JSON."""
 
     def apply(changes: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in (good | changes).items() if value is not GONE}
 
     few = st.lists(st.sampled_from([*fields, *good, "surprise"]), max_size=3, unique=True)
-    # Good values most of the time: a body with three bad ones tells little.
+    # Mostly good values: a body with three bad ones tests little.
     value = {key: st.one_of(VALUES[key], VALUES[key], VALUES[key], JUNK, st.just(GONE)) for key in VALUES}
     changes = few.flatmap(lambda names: st.fixed_dictionaries({name: value[name] for name in names}))
     body = changes.map(apply)

@@ -1,4 +1,4 @@
-"""schemathesis against a real server: what /openapi.json says is what happens, for good and for bad requests."""
+"""Runs schemathesis against a real server: valid and invalid requests behave as /openapi.json states."""
 
 import os
 import re
@@ -14,11 +14,11 @@ from tests.serving import Served, serve
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 SEED = int(os.environ.get("FAULT_SEED", "1"))
-# Requests that are made up for each route in each phase; `make reliability` asks for more.
+# Generated requests per route and phase; `make reliability` sets more.
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "20"))
-# Beyond the test's own time, for the many.
+# Grows with the number of requests.
 TIMEOUT_S = 280 + 2 * EXAMPLES
-# Small enough for requests at the limits and beyond to be made and answered in no time.
+# Small limits, so that requests at and beyond them are fast.
 LIMITS = {"max_text_chars": 600, "max_client_batch_size": 12}
 
 
@@ -27,7 +27,7 @@ def test_all_checks_pass(tmp_path: Path, record_property: Callable[[str, object]
     with serve(quantization="int8", api_key=KEY, **LIMITS) as served:
         served.client.headers["authorization"] = f"Bearer {KEY}"
         document = served.client.get("/openapi.json")
-        # From a file: the route that a document was loaded from would not be tested.
+        # From a file: schemathesis does not test the route it loads the document from.
         (tmp_path / "openapi.json").write_bytes(document.content)
         done = schemathesis(served, tmp_path)
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
@@ -38,7 +38,7 @@ def test_all_checks_pass(tmp_path: Path, record_property: Callable[[str, object]
 
 
 def schemathesis(served: Served, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run every check in every phase over the document in `folder`; one worker, since its generators share state."""
+    """Run all checks in all phases; with one worker, since the generators share state."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(SETTINGS)]
     command += ["run", "openapi.json", "--url", served.url, "--header", f"Authorization: Bearer {KEY}", "--no-color"]
     command += ["--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing,stateful"]

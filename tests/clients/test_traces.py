@@ -1,4 +1,4 @@
-"""Traces of a real server, as a collector on a real socket receives them."""
+"""Traces of a real server, as received by an OTLP collector."""
 
 import gzip
 import sys
@@ -23,7 +23,7 @@ PASSWORD = "correct-horse"
 
 
 class Collector(ThreadingHTTPServer):
-    """An OTLP/HTTP collector that keeps what it gets."""
+    """An OTLP/HTTP collector that stores what it receives."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Export)
@@ -41,12 +41,12 @@ class Collector(ThreadingHTTPServer):
         return [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
 
     def of_trace(self, trace_id: str) -> dict[str, Span]:
-        """The spans of one trace by name."""
+        """Return the spans of a trace by name."""
         return {span.name: span for span in self.spans() if span.trace_id.hex() == trace_id}
 
 
 class Export(BaseHTTPRequestHandler):
-    """One export request."""
+    """Handles an export request."""
 
     server: Collector
 
@@ -83,7 +83,7 @@ def traced(collector: Collector) -> Iterator[Served]:
 
 
 def until(ready: Callable[[], object]) -> None:
-    """Wait for what takes a moment; the assertion after it says what was missing."""
+    """Poll until `ready` or a timeout; the assertion that follows reports the failure."""
     deadline = time.monotonic() + 20
     while not ready() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -106,10 +106,10 @@ def test_a_request_is_a_span_under_its_caller_s_with_its_stages_below(collector:
     assert spans.keys() == {"POST /embed", "tokenize", "queue", "inference", "serialize"}
     root = spans.pop("POST /embed")
     assert (root.parent_span_id.hex(), root.kind) == (PARENT, 2)
-    found = attributes(root)
-    assert (found["http.request.method"], found["http.route"]) == ("POST", "/embed")
-    assert found["http.response.status_code"] == 200
-    assert "req-1" in str(found["http.response.header.x-request-id"])
+    fields = attributes(root)
+    assert (fields["http.request.method"], fields["http.route"]) == ("POST", "/embed")
+    assert fields["http.response.status_code"] == 200
+    assert "req-1" in str(fields["http.response.header.x-request-id"])
     for stage in spans.values():
         assert stage.parent_span_id == root.span_id
         assert root.start_time_unix_nano <= stage.start_time_unix_nano

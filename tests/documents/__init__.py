@@ -1,1 +1,1 @@
-"""What the documents say: every command in them is run, every link leads somewhere, every name is one of the code's."""
+"""Tests of the documents: commands run, links resolve, and names match the code."""

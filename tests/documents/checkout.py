@@ -1,4 +1,4 @@
-"""A checkout to type the documents' commands into: the sources and environments of this one, folders of its own."""
+"""A temporary checkout to run the documents' commands in, linked to these sources and environments."""
 
 import os
 import re
@@ -14,25 +14,25 @@ import pytest
 
 from tests.serving import MINILM, MODELS, ROOT
 
-# What a command may write into; everything else is a link to this checkout's own.
+# Folders that commands may write to; everything else is a symlink.
 _OWN = {"models", ".git", ".cache"}
 LISTENING = re.compile(r"listening on \S+ port (\d+)")
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """A folder that looks like a fresh checkout whose environments are ready."""
+    """A folder that looks like a fresh checkout with its environments installed."""
 
     folder: Path
 
     def environment(self, **more: str) -> dict[str, str]:
-        """What a user's shell has, on a machine where all-MiniLM-L6-v2 is the model."""
+        """Return the environment of a user's shell, with all-MiniLM-L6-v2 as the model."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         mine = {"MODEL": MINILM, "MODELS_DIR": str(MODELS), "QUANTIZATION": "int8", "HOST": "127.0.0.1", "PORT": "0"}
         return kept | mine | more
 
     def run(self, command: str, **environment: str) -> str:
-        """Type a command, wait for its end, return what it said; anything but success fails the test."""
+        """Run a command that must succeed; return its output."""
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -48,7 +48,7 @@ class Checkout:
 
     @contextmanager
     def serving(self, command: str, **environment: str) -> Iterator[str]:
-        """Type a command that serves; yield the server's address; end it as Ctrl-C does."""
+        """Run a command that serves; yield the server's URL; stop it with SIGINT."""
         with subprocess.Popen(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -66,7 +66,7 @@ class Checkout:
 
 
 def make(folder: Path, environments: Mapping[str, str]) -> Checkout:
-    """Make a checkout in `folder` with environments by name, each one of ours; skip where one is not there."""
+    """Make a checkout in `folder`; `environments` maps its environments to existing ones. Skip if one is missing."""
     for path in ROOT.iterdir():
         if path.name not in _OWN and not path.name.startswith(".venv"):
             (folder / path.name).symlink_to(path)
@@ -79,13 +79,13 @@ def make(folder: Path, environments: Mapping[str, str]) -> Checkout:
 
 
 def add_model(checkout: Checkout) -> None:
-    """Lay the built all-MiniLM-L6-v2 into the checkout, in int8; copied, because the server refuses links."""
+    """Copy the built int8 all-MiniLM-L6-v2 into the checkout; the server refuses symlinks."""
     for name in ("json", "tokenizer.json", "int8.onnx"):
         shutil.copyfile(MODELS / f"{MINILM}.{name}", checkout.folder / "models" / f"{MINILM}.{name}")
 
 
 def _environment(target: Path, origin: Path) -> None:
-    """An environment that is ready, whatever the times of the requirements say: `make` must not touch the real one."""
+    """Link an environment and mark it up to date, so that `make` does not rebuild the real one."""
     target.mkdir()
     for path in origin.iterdir():
         if path.name != "ready":
@@ -98,6 +98,6 @@ def _port(process: subprocess.Popen[str]) -> int:
     said = []
     for line in process.stdout:
         said.append(line)
-        if found := LISTENING.search(line):
-            return int(found[1])
+        if match := LISTENING.search(line):
+            return int(match[1])
     raise AssertionError("it did not serve:\n" + "".join(said))

@@ -1,4 +1,4 @@
-"""Which test runs a command of the documents: the first pattern that fits, each with the file that has the test."""
+"""Maps the documents' commands to the tests that run them, by the first matching pattern."""
 
 import re
 
@@ -25,11 +25,11 @@ KINDS = {
 
 
 def kind(command: Command) -> str:
-    """The kind of a command; empty where no test would run it."""
+    """Return the kind of a command, or an empty string if no test runs it."""
     return next((name for name, pattern in KINDS.items() if re.match(pattern, command.text)), "")
 
 
 def of_kind(name: str, page: str = "") -> list[Command]:
-    """Every command of a kind, or those of one page."""
-    found = [command for command in commands() if kind(command) == name]
-    return [command for command in found if not page or command.block.page == page]
+    """Return all commands of a kind, or those of one page."""
+    matching = [command for command in commands() if kind(command) == name]
+    return [command for command in matching if not page or command.block.page == page]

@@ -1,4 +1,4 @@
-"""The documents as far as the tests ask about them: blocks, commands, headings, links and names. Pure."""
+"""Parses the documents: blocks, commands, headings, links and names. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from tests.serving import ROOT
 
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "README.md")
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-# What begins a command that the project answers for, wherever it stands.
+# The beginning of an inline command that belongs to the project.
 _OURS = re.compile(r"(?:make|docker compose|kubectl|python -m|\.venv[a-z-]*/bin/python) \S")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, its language, its text without the page's indentation."""
+    """A fenced block: its position, its language, and its text without indentation."""
 
     page: str
     section: str
@@ -29,7 +29,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a block, without the remark behind it, as a reader would type it."""
+    """A command of a block, without its trailing comment."""
 
     block: Block
     text: str
@@ -39,13 +39,13 @@ class Command:
 
 
 def blocks(language: str = "") -> list[Block]:
-    """All fenced blocks, or those of one language."""
-    found = [block for page in PAGES for block in blocks_of(page)]
-    return [block for block in found if not language or block.language == language]
+    """Return all fenced blocks, or those of one language."""
+    fenced = [block for page in PAGES for block in blocks_of(page)]
+    return [block for block in fenced if not language or block.language == language]
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
-    """The fenced blocks of one page in order."""
+    """Yield the fenced blocks of a page in order."""
     text = page.read_text("utf-8")
     for match in _BLOCK.finditer(text):
         lines = [line.removeprefix(match["indent"]) for line in match["text"].splitlines()]
@@ -55,36 +55,36 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 def commands() -> list[Command]:
-    """Every command of every bash block."""
+    """Return the commands of all bash blocks."""
     return [command for block in blocks("bash") for command in commands_of(block)]
 
 
 def commands_of(block: Block) -> list[Command]:
-    """The commands of one bash block."""
+    """Return the commands of a bash block."""
     lines = block.text.replace("\\\n", " ").splitlines()
     bare = [re.sub(r"(^|\s+)# .*$", "", line).strip() for line in lines]
     return [Command(block, line) for line in bare if line]
 
 
 def inline_commands() -> list[tuple[str, str]]:
-    """Commands that stand in a sentence, each with its page."""
+    """Return inline commands, each with its page."""
     return [(page.name, span) for page in PAGES for span in spans(page) if _OURS.match(span)]
 
 
 def spans(page: Path) -> list[str]:
-    """What stands between single backticks on a page, outside fenced blocks."""
+    """Return the code spans of a page, outside fenced blocks."""
     prose = _BLOCK.sub("", page.read_text("utf-8"))
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
 
 
 def links(page: Path) -> list[str]:
-    """Targets of a page's links and pictures."""
+    """Return the targets of a page's links and images."""
     prose = _BLOCK.sub("", page.read_text("utf-8"))
     return re.findall(r"\]\(([^)\s]+)\)", prose)
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that its headings get: lower case, punctuation dropped, spaces as hyphens."""
+    """Return the anchors of a page's headings: lower case, without punctuation, spaces as hyphens."""
     headings = re.findall(r"^#+ (.+)$", _BLOCK.sub("", page.read_text("utf-8")), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.strip().lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in plain}

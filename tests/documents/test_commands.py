@@ -1,7 +1,7 @@
-"""Every command of the documents is typed here as it stands there, in a checkout of its own; only ports differ.
+"""Runs the documents' commands verbatim, except for ports, in a temporary checkout.
 
-Those that build models are typed in tests/build, those that migrate in tests/migrate/stores, and what takes a container
-engine or a cluster is held against the files that it names.
+Builds run in tests/build, and migrations in tests/migrate/stores. Commands that need a container engine or a cluster
+are only checked against the files that they name.
 """
 
 import json
@@ -25,8 +25,8 @@ PLAN = of_kind("plan")
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """With the environment that serves, and the one that builds as `make` sees it."""
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout with the environments to serve and to build."""
     made = checkout.make(tmp_path_factory.mktemp("checkout"), {".venv": ".venv", ".venv-build": ".venv"})
     checkout.add_model(made)
     return made
@@ -34,7 +34,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """With an environment into which requirements/otel.txt was installed."""
+    """A checkout whose environment includes requirements/otel.txt."""
     return checkout.make(tmp_path_factory.mktemp("traced"), {".venv": ".venv-clients"})
 
 
@@ -53,7 +53,7 @@ def test_the_pages_have_the_commands_that_these_tests_are_about() -> None:
 
 @pytest.mark.parametrize("command", of_kind("serve"), ids=str)
 def test_a_server_starts_and_answers(request: pytest.FixtureRequest, command: Command) -> None:
-    place: Checkout = request.getfixturevalue("traced" if "OTEL" in command.text else "here")
+    place: Checkout = request.getfixturevalue("traced" if "OTEL" in command.text else "clone")
     typed = re.sub(r"\bPORT=\d+", "PORT=0", command.text).replace("http://collector:4318", "http://127.0.0.1:9")
     with place.serving(typed) as url:
         info = httpx.get(f"{url}/info").json()
@@ -65,8 +65,8 @@ def test_a_server_starts_and_answers(request: pytest.FixtureRequest, command: Co
 
 
 @pytest.mark.parametrize("command", of_kind("ask"), ids=str)
-def test_a_running_server_is_asked(here: Checkout, int8: Served, command: Command) -> None:
-    said = here.run(command.text.replace("localhost:8000", int8.url.removeprefix("http://")), URL=int8.url)
+def test_a_running_server_is_asked(clone: Checkout, int8: Served, command: Command) -> None:
+    said = clone.run(command.text.replace("localhost:8000", int8.url.removeprefix("http://")), URL=int8.url)
     if command.text.startswith("curl"):
         assert json.loads(said).keys() & {"embedding", "embeddings", "data"}, said
     else:
@@ -74,8 +74,8 @@ def test_a_running_server_is_asked(here: Checkout, int8: Served, command: Comman
 
 
 @pytest.mark.parametrize("command", of_kind("check"), ids=str)
-def test_make_knows_the_verb(here: Checkout, command: Command) -> None:
-    assert here.run(f"make --dry-run {command.text.removeprefix('make ')}")
+def test_make_knows_the_verb(clone: Checkout, command: Command) -> None:
+    assert clone.run(f"make --dry-run {command.text.removeprefix('make ')}")
 
 
 def test_continuous_integration_types_readme_s_second_command() -> None:
@@ -83,10 +83,10 @@ def test_continuous_integration_types_readme_s_second_command() -> None:
 
 
 @pytest.fixture(scope="module")
-def figures(here: Checkout) -> Iterator[Path]:
-    """What `make compare` writes for a model of the size that the plan reads."""
+def figures(clone: Checkout) -> Iterator[Path]:
+    """The results of `make compare` that the plan reads."""
     spread = {"median": 1236.0, "low": 1200.0, "high": 1300.0}
-    path = here.folder / "compare.json"
+    path = clone.folder / "compare.json"
     path.write_text(json.dumps({"variants": {"int8": {"tokens_per_s": {"16-mixed": spread}}}}), "utf-8")
     yield path
     path.unlink()
@@ -94,16 +94,16 @@ def figures(here: Checkout) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("figures")
 @pytest.mark.parametrize("command", PLAN, ids=str)
-def test_the_plan_is_the_one_on_the_page(here: Checkout, command: Command) -> None:
-    said = here.run(command.text)
+def test_the_plan_is_the_one_on_the_page(clone: Checkout, command: Command) -> None:
+    said = clone.run(command.text)
     page = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    found = {line.split()[0]: line.split()[1:3] for line in said.splitlines() if re.match(r" *\d", line)}
+    planned = {line.split()[0]: line.split()[1:3] for line in said.splitlines() if re.match(r" *\d", line)}
     rows = re.findall(r"^\| ([\d,]+) \| ([\d,]+) \| (\d+) \| \d+ % \|$", page, re.MULTILINE)
     assert len(rows) == 4
     for texts, tokens, servers in rows:
-        assert found[f"{texts}.0"] == [tokens, servers], said
+        assert planned[f"{texts}.0"] == [tokens, servers], said
     if "--charts" in command.text:
-        assert (here.folder / "plan" / "servers.svg").read_text("utf-8").startswith("<svg")
+        assert (clone.folder / "plan" / "servers.svg").read_text("utf-8").startswith("<svg")
 
 
 @pytest.mark.parametrize("command", of_kind("install"), ids=str)
@@ -118,18 +118,18 @@ def test_an_environment_of_that_name_is_made_from_that_file(command: Command) ->
 
 
 @pytest.mark.parametrize("command", of_kind("load"), ids=str)
-def test_the_harness_takes_the_load_as_written(here: Checkout, command: Command) -> None:
-    ran = here.run(f"make --dry-run -o .venv-peers/ready {command.text.removeprefix('make ')}").splitlines()[-1]
+def test_the_harness_takes_the_load_as_written(clone: Checkout, command: Command) -> None:
+    ran = clone.run(f"make --dry-run -o .venv-peers/ready {command.text.removeprefix('make ')}").splitlines()[-1]
     arguments = shlex.split(ran)[3:]
     assert bench.parser().parse_args(arguments).command == "load"
 
 
 @pytest.mark.parametrize("command", of_kind("gpu"), ids=str)
-def test_a_gpu_is_used_by_files_and_flags_that_are_there(here: Checkout, command: Command) -> None:
-    """Where there is no GPU; tests/unit/bench/gpu/test_script.py runs the script on a CPU."""
+def test_a_gpu_is_used_by_files_and_flags_that_are_there(clone: Checkout, command: Command) -> None:
+    """Without a GPU; tests/unit/bench/gpu/test_script.py runs the script on a CPU."""
     program, *words = shlex.split(command.text)
     if program == "make":
-        assert here.run(f"make --dry-run {shlex.join(words)}")
+        assert clone.run(f"make --dry-run {shlex.join(words)}")
     elif program == "bench/gpu.sh":
         usage = (ROOT / program).read_text("utf-8")
         assert [word for word in words if word.startswith("--") and f"#   {word} " not in usage] == []
@@ -140,10 +140,10 @@ def test_a_gpu_is_used_by_files_and_flags_that_are_there(here: Checkout, command
 
 
 @pytest.mark.parametrize("command", of_kind("compose"), ids=str)
-def test_compose_is_asked_for_profiles_that_are_there(here: Checkout, command: Command) -> None:
+def test_compose_is_asked_for_profiles_that_are_there(clone: Checkout, command: Command) -> None:
     words = shlex.split(command.text)
     if words[0] == "make":
-        words = shlex.split(here.run(f"make --dry-run {words[1]}"))
+        words = shlex.split(clone.run(f"make --dry-run {words[1]}"))
     services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
     asked = {words[place + 1] for place, word in enumerate(words) if word == "--profile"}
     assert asked
@@ -155,8 +155,8 @@ def test_compose_is_asked_for_profiles_that_are_there(here: Checkout, command: C
 def test_a_cluster_is_given_files_that_are_there(command: Command) -> None:
     words = shlex.split(command.text)
     if words[1] == "create":
-        (name, literal), found = words[4:], yaml.safe_load_all((ROOT / "deploy/k8s.yaml").read_text("utf-8"))
-        (pod,) = [one["spec"]["template"]["spec"] for one in found if one["kind"] == "Deployment"]
+        (name, literal), manifests = words[4:], yaml.safe_load_all((ROOT / "deploy/k8s.yaml").read_text("utf-8"))
+        (pod,) = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment"]
         (key,) = [row["valueFrom"]["secretKeyRef"] for row in pod["containers"][0]["env"] if row["name"] == "API_KEY"]
         assert (words[2:4], name) == (["secret", "generic"], key["name"])
         assert literal.startswith(f"--from-literal={key['key']}=")
@@ -164,15 +164,15 @@ def test_a_cluster_is_given_files_that_are_there(command: Command) -> None:
     files = [words[place + 1] for place, word in enumerate(words) if word == "-f"]
     assert words[1] == "apply"
     assert files
-    # Their contents: tests/contract/test_kubernetes.py.
+    # tests/contract/test_kubernetes.py checks their contents.
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
 @pytest.mark.parametrize(("page", "command"), inline_commands(), ids=lambda value: value[:60])
-def test_commands_in_sentences_exist(here: Checkout, page: str, command: str) -> None:
+def test_commands_in_sentences_exist(clone: Checkout, page: str, command: str) -> None:
     program, *words = shlex.split(re.sub(r"\[.*?\]|…|\.\.\.", "", command))
     if program == "make":
-        here.run(shlex.join(["make", "--dry-run", "-o", "models/x", *words]))
+        clone.run(shlex.join(["make", "--dry-run", "-o", "models/x", *words]))
     elif program == "docker":
         assert {"cpu", "gpu", "monitoring"} & set(words), page
     elif "-m" in words:

@@ -1,4 +1,4 @@
-"""Links: every relative one leads to a file, every anchor to a heading."""
+"""Relative links lead to files, and anchors to headings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Names that the documents use: routes, flags, settings, verbs and files are the code's."""
+"""Routes, flags, settings, make targets and files named in the documents exist."""
 
 import re
 import tomllib
@@ -20,13 +20,13 @@ FOREIGN = {"--profile", "--build", "--build-arg", "--from-literal", "--help", "-
 FOREIGN |= {"--file", "--push", "--tag", "--sbom", "--provenance"}
 _FOLDERS, _ENDINGS = "server|build|bench|tests|deploy|docs|requirements", "py|txt|in|md|yaml|yml|json|jsonl|conf|sh"
 FILE = re.compile(rf"\b(?:{_FOLDERS})/[\w./-]+\.(?:{_ENDINGS})\b")
-# Read by OpenTelemetry's SDK; and Envoy's word for least requests.
+# Read by OpenTelemetry's SDK; and Envoy's name for least-request balancing.
 OF_OTHERS = {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
 OF_OTHERS |= {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_BSP_MAX_QUEUE_SIZE", "LEAST_REQUEST"}
 
 
 def words(page: Path) -> str:
-    """All that a page says in code: its blocks and its spans."""
+    """Return the code of a page: its blocks and spans."""
     mine = [block.text for block in blocks() if ROOT / block.page == page]
     return "\n".join([*mine, *spans(page)])
 
@@ -39,7 +39,7 @@ def test_flags_are_those_of_a_parser(page: Path) -> None:
 
 
 def _flags(file: str) -> set[str]:
-    """The flags of an argparse parser, each switch's `--no-` among them, or of a script's usage."""
+    """Return the flags of an argparse parser, `--no-` forms included, or of a script's usage."""
     text = (ROOT / file).read_text("utf-8")
     switches = re.findall(r'"--([a-z-]+)", action=argparse\.BooleanOptionalAction', text)
     return {
@@ -52,7 +52,7 @@ def _flags(file: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_are_named_are_there(page: Path) -> None:
     named = set(FILE.findall(words(page)))
-    # What a reader is to put there has a name in capitals.
+    # Placeholders are in capitals.
     wanted = {name for name in named if "NAME" not in name and "OBJECT" not in name}
     assert [name for name in sorted(wanted) if not (ROOT / name).exists()] == []
 
@@ -78,7 +78,7 @@ def test_readme_lists_every_route_and_no_other(int8: Served) -> None:
     listed = {tuple(route.split()) for row in rows for route in re.findall(r"`((?:GET|POST) /\S*)`", row)}
     document = int8.client.get("/openapi.json").json()
     answered = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    # Where a client knows no path; the row of /embed says so in words.
+    # `POST /` is documented in the text of /embed's row.
     assert listed == {route for route in answered if route[0] in {"GET", "POST"}} - {("POST", "/")}
     assert "`POST /` is the same" in readme
 
@@ -101,7 +101,7 @@ def test_settings_that_are_named_exist() -> None:
 
 
 def elsewhere() -> set[str]:
-    """Variables that something else than the server reads, by the files that read them."""
+    """Return variables that are read by other programs than the server."""
     files = ["Makefile", "compose.yaml", "Dockerfile.cpu", "deploy/memory.yaml", "bench/host.py"]
     files += ["tests/faults/test_fuzz_http.py"]
     text = "\n".join((ROOT / file).read_text("utf-8") for file in files)

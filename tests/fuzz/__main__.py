@@ -18,12 +18,12 @@ with atheris.instrument_imports(include=["server", "msgspec"]):
     from tests.fuzz.targets import TARGETS, Target, folder
 
 LONGEST = 16_384
-# Seconds that one input may take.
+# Timeout for one input in seconds.
 SLOWEST = 10
 
 
 def consume(target: Target) -> Callable[[bytes], None]:
-    """What atheris calls: it takes no answer but none."""
+    """Adapt a target to atheris, whose callback must return None."""
 
     def one(data: bytes) -> None:
         target(data)
@@ -32,14 +32,14 @@ def consume(target: Target) -> Callable[[bytes], None]:
 
 
 def main() -> int:
-    """Fuzz in a process of its own until the time is over; return its exit status."""
+    """Fuzz in a child process for the given time; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with folder() as place, tempfile.TemporaryDirectory(prefix="corpus-") as corpus:
-        # libFuzzer ends its process without Python's last words; the folders are this one's to remove.
+        # libFuzzer exits without running Python's cleanup, so the parent removes the folders.
         child = os.fork()
         if not child:
             fuzz(given, Path(place), Path(corpus))
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def fuzz(given: argparse.Namespace, place: Path, corpus: Path) -> NoReturn:
-    """Drive the target until the time is over; the process ends within."""
+    """Fuzz the target for the given time; libFuzzer ends the process."""
     target = TARGETS[given.target](place)
     for number, example in enumerate(target.examples()):
         (corpus / str(number)).write_bytes(example)

@@ -1,11 +1,11 @@
-"""Changes to valid inputs, by a seeded source: what a run without coverage sends instead of random bytes."""
+"""Seeded mutations of valid inputs, for runs without coverage guidance."""
 
 import random
 from collections.abc import Iterator, Sequence
 
 MOST_CHANGES = 4
 LONGEST = 8192
-# What readers of JSON, of numbers and of text trip over.
+# Edge cases for parsers of JSON, numbers and text.
 PIECES = (
     *(b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\ud800", b"\\u0000", b"null", b"true", b"1e999", b"NaN"),
     *(b"-0", b"9" * 25, b"1.0", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xf0\x9f\x98\x80", b" ", b"../", b'{"a":' * 50),
@@ -13,7 +13,7 @@ PIECES = (
 
 
 def mutated(chance: random.Random, examples: Sequence[bytes]) -> Iterator[bytes]:
-    """Yield changed copies of `examples` without end, the same for the same source."""
+    """Yield mutated copies of `examples` endlessly, reproducibly by the seed of `chance`."""
     while True:
         data = chance.choice(examples)
         for _ in range(chance.randint(0, MOST_CHANGES)):

@@ -1,7 +1,7 @@
-"""What is fuzzed: reading request bodies, and opening a built model.
+"""Fuzz targets: parsing request bodies and opening a built model.
 
-Either it works, or the service's own error says why. Nothing here needs pytest: atheris drives the same functions in an
-environment of its own.
+A target either succeeds or raises one of the service's errors. It does not depend on pytest, so that atheris can drive
+it in its own environment.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ BODIES = (
 
 
 class Bodies:
-    """Every dialect's reader of bodies, on a model of a few words. The first byte chooses the dialect."""
+    """Parses a request body, with a tiny model. The first byte selects the dialect."""
 
     def __init__(self, folder: Path) -> None:
         tiny.write_model(folder)
@@ -41,7 +41,7 @@ class Bodies:
         self._asker = Asker(resolve({"MAX_TEXT_CHARS": "64", "MAX_CLIENT_BATCH_SIZE": "8"}), manifest)
 
     def __call__(self, data: bytes) -> bool:
-        """Read one body; tell whether it was one. Any other exception than the service's own comes through."""
+        """Return whether the body is valid; propagate exceptions other than service errors."""
         parse = PARSERS[data[0] % len(PARSERS)] if data else PARSERS[0]
         try:
             parse(data[1:], self._asker)
@@ -50,14 +50,14 @@ class Bodies:
         return True
 
     def examples(self) -> list[bytes]:
-        """Bodies to begin with, for each dialect."""
+        """Return the seed corpus: every body for every dialect."""
         return [bytes([place]) + body for place in range(len(PARSERS)) for body in BODIES]
 
 
 class Artifacts:
-    """Opening a built model of which one file is other bytes. The first byte chooses the file.
+    """Opens a built model with one file replaced. The first byte selects the file.
 
-    It is the manifest, the graph, or the tokenizer with a manifest that fits it.
+    It is the manifest, the graph, or the tokenizer with a manifest that matches it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,7 +68,7 @@ class Artifacts:
         self._changed: set[int] = set()
 
     def __call__(self, data: bytes) -> bool:
-        """Open the model; tell whether it opened. Any other exception than the refusal of a start comes through."""
+        """Return whether the model opens; propagate exceptions other than StartError."""
         place = data[0] % len(self._files) if data else 0
         for other in self._changed - {place}:
             self._files[other].write_bytes(self._good[other])
@@ -84,7 +84,7 @@ class Artifacts:
         return True
 
     def examples(self) -> list[bytes]:
-        """Each file as it was built."""
+        """Return the seed corpus: the files as built."""
         return [bytes([place]) + good for place, good in enumerate(self._good)]
 
     def _describe(self, tokenizer: bytes) -> None:
@@ -98,6 +98,6 @@ TARGETS: dict[str, type[Bodies] | type[Artifacts]] = {"bodies": Bodies, "artifac
 
 
 def folder() -> "tempfile.TemporaryDirectory[str]":
-    """Make a folder for a target's model, in memory where that can be: it is written thousands of times."""
+    """Make a folder for a target's model, on a RAM disk if possible: it is rewritten thousands of times."""
     memory = Path("/dev/shm")  # noqa: S108 - the name within is unique
     return tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory if memory.is_dir() else None)

@@ -1,4 +1,4 @@
-"""The targets of the fuzzer on seeded changes of valid inputs: a short form that needs no atheris."""
+"""Runs the fuzz targets briefly on seeded mutations, without atheris."""
 
 import itertools
 import os
@@ -13,7 +13,7 @@ from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import TARGETS, Artifacts, Bodies, folder
 
 SECONDS = min(float(os.environ.get("FUZZ_SECONDS", "2")), 10.0)
-# Even on a machine that does nothing else.
+# Bound on the inputs, however fast the machine.
 MOST = 10**6
 
 

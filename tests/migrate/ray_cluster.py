@@ -1,7 +1,7 @@
 """`python -m tests.migrate.ray_cluster JOBS`: migrations on a Ray cluster of three nodes, one of which dies.
 
-JOBS is a JSON list of the flags of each. A node is killed when the first one's first vectors are written. What became
-of each is a line of JSON.
+JOBS is a JSON list with the flags of each job. A node is killed when the first job has written its first vectors. The
+result of each job is printed as a line of JSON.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from server.migrate.__main__ import main
 
 
 class Killer(threading.Thread):
-    """Kills a node as soon as something has been written; `written` counts the files that were there then."""
+    """Kills a node once a file has been written; `written` is the number of files at that time."""
 
     def __init__(self, cluster: Cluster, node: object, output: Path) -> None:
         super().__init__(daemon=True)
@@ -28,7 +28,7 @@ class Killer(threading.Thread):
         self._cluster, self._node, self._output = cluster, node, output
 
     def run(self) -> None:
-        """Wait, then kill."""
+        """Wait for a file, then kill the node."""
         while not (written := len(list(self._output.glob("*.parquet")))):
             time.sleep(0.05)
         self._cluster.remove_node(self._node, allow_graceful=False)
@@ -36,7 +36,7 @@ class Killer(threading.Thread):
 
 
 def run(jobs: list[list[str]]) -> None:
-    """Run the migrations on a cluster of one head and two workers."""
+    """Run migrations on a cluster of one head node and two workers."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         workers = [cluster.add_node(num_cpus=2) for _ in range(2)]

@@ -67,12 +67,12 @@ IDS = {
 def test_ids_of_every_type_are_read_or_refused_by_their_type(tmp_path: Path, kind: str) -> None:
     column, expected = IDS[kind]
     pyarrow.parquet.write_table(pyarrow.table({"id": column, "text": ["a"]}), tmp_path / "texts.parquet")
-    (found,) = make(str(tmp_path / "texts.parquet"), {}).records(0)
+    (record,) = make(str(tmp_path / "texts.parquet"), {}).records(0)
     if expected is None:
-        assert isinstance(found.text, Broken)
-        assert "its id (field id) is" in found.text.reason
+        assert isinstance(record.text, Broken)
+        assert "its id (field id) is" in record.text.reason
     else:
-        assert found == Record(0, expected, "a")
+        assert record == Record(0, expected, "a")
 
 
 def test_bytes_and_times_are_carried_along_as_text(tmp_path: Path) -> None:
@@ -85,12 +85,12 @@ def test_bytes_and_times_are_carried_along_as_text(tmp_path: Path) -> None:
         "missing": [float("nan")],
     }
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "texts.parquet")
-    (found,) = make(str(tmp_path / "texts.parquet"), {"metadata_fields": ",".join(columns)}).records(0)
-    assert found.metadata["raw"] == "/w=="
-    assert found.metadata["nanoseconds"].startswith("1970-01-01T00:00:00.000000001")
-    assert found.metadata["time"] == "00:00:00.000000001"
-    assert found.metadata["far"] == "10183-09-21"
-    assert "missing" not in found.metadata
+    (record,) = make(str(tmp_path / "texts.parquet"), {"metadata_fields": ",".join(columns)}).records(0)
+    assert record.metadata["raw"] == "/w=="
+    assert record.metadata["nanoseconds"].startswith("1970-01-01T00:00:00.000000001")
+    assert record.metadata["time"] == "00:00:00.000000001"
+    assert record.metadata["far"] == "10183-09-21"
+    assert "missing" not in record.metadata
 
 
 def test_fields_in_structs(tmp_path: Path) -> None:

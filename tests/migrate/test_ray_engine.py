@@ -1,4 +1,4 @@
-"""Whole jobs on one Ray cluster, in a process of its own: Ray leaves threads and handlers behind where it starts."""
+"""Complete jobs on a Ray cluster, in a subprocess: Ray leaves threads and handlers behind."""
 
 import json
 import os
@@ -25,7 +25,7 @@ PARTS, ROWS = 8, 100
 
 @dataclass(frozen=True)
 class Done:
-    """The folder with inputs and outputs, and what became of the jobs."""
+    """The folder with inputs and outputs, and the results of the jobs."""
 
     folder: Path
     results: list[dict[str, Any]]
@@ -33,14 +33,14 @@ class Done:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """A job that loses a node half-way, one with a record to leave out, and one that must not leave it out."""
+    """A job that loses a node half-way, one that skips a bad record, and one that must fail on it."""
     folder = tmp_path_factory.mktemp("ray")
     (folder / "many").mkdir()
     for part in range(PARTS):
         texts = [f"text {number} of many that are short" for number in range(part * ROWS, (part + 1) * ROWS)]
         _write(folder / "many" / f"{part:04}.parquet", texts, part)
     _write(folder / "bad.parquet", [None if number == 7 else f"text {number}" for number in range(60)])
-    # Object stores are addressed as `skipped` is.
+    # A URL, as for object stores.
     skipped = _ends(folder / "bad.parquet", (folder / "skipped").as_uri())
     jobs = [
         [*_ends(folder / "many", folder / "out"), "--window", "50"],

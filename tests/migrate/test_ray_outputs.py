@@ -1,4 +1,4 @@
-"""What a job on Ray refuses before it asks for a cluster: folders that Ray would replace whole."""
+"""A job on Ray refuses folders that Ray would overwrite, before it connects to a cluster."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading zstd, which the runtime alone cannot."""
+"""Reading zstd, which requires an optional package."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an output holds, read by the client that belongs to it rather than by ours."""
+"""Reads outputs with the clients of their stores and formats instead of our code."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from server.migrate.stores.registry import is_address, parse
 
 @dataclass(frozen=True)
 class Entry:
-    """A row as its client gives it; `text` is None where the format holds none."""
+    """A row as returned by its client; `text` is None if the format has no texts."""
 
     id: str
     text: str | None
@@ -24,7 +24,7 @@ class Entry:
 
 
 def entries(output: str) -> list[Entry]:
-    """Everything that a finished output holds, in its client's order."""
+    """Return all rows of a finished output, in its client's order."""
     kind = parse(output).store if is_address(output) else Path(output).suffix.removeprefix(".") or "shards"
     read: dict[str, Callable[[str], list[Entry]]] = {
         "npy": _npy,
@@ -103,9 +103,9 @@ def _chroma(output: str) -> list[Entry]:
     else:
         client = chromadb.PersistentClient(place.location.reveal(), settings)
     collection = client.get_collection(place.collection, embedding_function=None)
-    found = collection.get(include=["documents", "embeddings"])
+    columns = collection.get(include=["documents", "embeddings"])
     client.close()
-    rows = zip(found["ids"], found["documents"], found["embeddings"], strict=True)
+    rows = zip(columns["ids"], columns["documents"], columns["embeddings"], strict=True)
     return [Entry(id_, text, _vector(vector)) for id_, text, vector in rows]
 
 
@@ -129,8 +129,8 @@ def _lancedb(output: str) -> list[Entry]:
 def _pgvector(output: str) -> list[Entry]:
     place = parse(output)
     with _client("psycopg").connect(place.location.reveal()) as connection:
-        query = f"SELECT id, text, embedding::text FROM {place.collection}"  # noqa: S608 - our own name
-        return [Entry(id_, text, _vector(json.loads(raw))) for id_, text, raw in connection.execute(query)]
+        query = f"SELECT id, text, embedding::text FROM {place.collection}"  # noqa: S608 - a constant name
+        return [Entry(id_, text, _vector(json.loads(vector))) for id_, text, vector in connection.execute(query)]
 
 
 def _pinecone(output: str) -> list[Entry]:
@@ -138,8 +138,8 @@ def _pinecone(output: str) -> list[Entry]:
     with _client("pinecone").Index(host=place.location.reveal()) as index:
         pages = index.list(namespace=place.collection)
         ids = [getattr(one, "id", one) for page in pages for one in getattr(page, "vectors", page)]
-        found = [index.fetch(ids=ids[at : at + 100], namespace=place.collection) for at in range(0, len(ids), 100)]
-    held = [one for page in found for one in page.vectors.values()]
+        responses = [index.fetch(ids=ids[at : at + 100], namespace=place.collection) for at in range(0, len(ids), 100)]
+    held = [one for response in responses for one in response.vectors.values()]
     return [_record({"id": one.id, "values": one.values, "metadata": one.metadata}) for one in held]
 
 

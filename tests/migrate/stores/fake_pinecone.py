@@ -1,4 +1,4 @@
-"""The part of Pinecone's data plane that the sink speaks, with its limits (docs.pinecone.io, API reference)."""
+"""A fake of the part of Pinecone's data plane API that the sink uses, with its limits (docs.pinecone.io)."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ PAGE = 40
 
 
 class FakePinecone:
-    """One index."""
+    """A server with one index."""
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
@@ -25,7 +25,7 @@ class FakePinecone:
 
     @contextmanager
     def running(self) -> Iterator["FakePinecone"]:
-        """Listen until the block ends."""
+        """Serve during the block."""
         index = self
 
         class Plane(Handler):
@@ -40,7 +40,7 @@ class FakePinecone:
             yield self
 
     def answer(self, path: str, body: bytes, key: str | None) -> tuple[int, dict[str, Any]]:
-        """Answer one request."""
+        """Handle a request; return status and body."""
         if key != KEY:
             return 401, {"message": "Invalid API Key"}
         url = urlsplit(path)

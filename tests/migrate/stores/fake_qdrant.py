@@ -1,4 +1,4 @@
-"""The part of Qdrant's REST interface that sink and source speak, over the client's own local mode."""
+"""A fake of the part of Qdrant's REST API that sink and source use, backed by the client's local mode."""
 
 import json
 import re
@@ -18,7 +18,7 @@ ROUTE = re.compile(r"/collections/([^/]+)(/.*)?")
 
 
 class FakeQdrant:
-    """One server."""
+    """A fake Qdrant server."""
 
     def __init__(self) -> None:
         self.local: Any = pytest.importorskip("qdrant_client").QdrantClient(":memory:")
@@ -27,7 +27,7 @@ class FakeQdrant:
 
     @contextmanager
     def running(self) -> Iterator["FakeQdrant"]:
-        """Listen until the block ends."""
+        """Serve during the block."""
         server = self
 
         class Rest(Handler):
@@ -48,11 +48,11 @@ class FakeQdrant:
                 self.local.close()
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        """Answer one request."""
+        """Handle a request; return status and body."""
         if urlsplit(path).path == "/collections/aliases":
             return 200, self._alias(body)
-        found = ROUTE.fullmatch(urlsplit(path).path)
-        if not found:
+        match = ROUTE.fullmatch(urlsplit(path).path)
+        if not match:
             return 404, None
         routes: dict[str, Callable[[str, dict[str, Any]], Any]] = {
             "GET /exists": lambda name, _: {"exists": self.local.collection_exists(name)},
@@ -65,8 +65,8 @@ class FakeQdrant:
             "POST /points/scroll": self._scroll,
             "POST /points/count": lambda name, _: _plain(self.local.count(name, exact=True)),
         }
-        work = routes.get(f"{method} {found[2] or ''}")
-        return (200, work(found[1], body)) if work else (404, None)
+        work = routes.get(f"{method} {match[2] or ''}")
+        return (200, work(match[1], body)) if work else (404, None)
 
     def _alias(self, asked: dict[str, Any]) -> Any:
         kinds = {"create_alias": models.CreateAliasOperation, "delete_alias": models.DeleteAliasOperation}

@@ -1,4 +1,4 @@
-"""HTTP servers that misbehave: a proxy that loses answers or refuses, in front of any store."""
+"""Fault injection over HTTP: a proxy in front of a store that drops responses or refuses requests."""
 
 import http.client
 import threading
@@ -11,7 +11,7 @@ HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request of any method."""
+    """Handles requests of any method."""
 
     protocol_version = "HTTP/1.1"
 
@@ -32,12 +32,12 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = lambda self: self.handle_any()  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def listening(handler: type[Handler]) -> Iterator[ThreadingHTTPServer]:
-    """Serve until the block ends, however it does."""
+    """Serve during the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -50,8 +50,8 @@ def listening(handler: type[Handler]) -> Iterator[ThreadingHTTPServer]:
 
 
 class Proxy:
-    """Passes requests on. `lose` answers to writes are thrown away after the store has applied them; `refuse` writes
-    are answered with `status` before it hears of them."""
+    """Forwards requests. Drops the responses to the next `lose` writes after the store has applied them; answers the
+    next `refuse` writes with `status` without forwarding them."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream)
@@ -63,7 +63,7 @@ class Proxy:
 
     @contextmanager
     def running(self) -> Iterator["Proxy"]:
-        """Listen until the block ends."""
+        """Serve during the block."""
         proxy = self
 
         class Passing(Handler):
@@ -75,7 +75,7 @@ class Proxy:
             yield self
 
     def pass_on(self, request: Handler) -> None:
-        """Do what has been asked of the proxy with one request."""
+        """Forward a request, or inject a fault."""
         body = request.body()
         write = request.command in ("POST", "PUT") and any(part in request.path for part in self.writes)
         self.seen.append((f"{request.command} {request.path}", len(body)))

@@ -1,4 +1,4 @@
-"""A sink for an output, as the command makes it."""
+"""Opens sinks as the command does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from server.migrate.stores.registry import is_address
 
 @contextmanager
 def opened(output: str, asked: Target) -> Iterator[Sink]:
-    """Open the sink, and close it even where it cannot be opened."""
+    """Open the sink, and close it even if opening fails."""
     sink = sink_for(output)
     try:
         sink.open(asked)
@@ -21,6 +21,6 @@ def opened(output: str, asked: Target) -> Iterator[Sink]:
 
 
 def sink_for(output: str) -> Sink:
-    """Make the sink."""
+    """Return the sink for an output."""
     told = is_address(output) or Path(output).suffix == ".faiss"
     return open_sink(output, None if told else "pinecone", {})

@@ -1,4 +1,4 @@
-"""Rows to write, and what to open a sink for."""
+"""Rows and targets for tests of stores."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ from server.migrate.sinks.sink import Sink, Target
 
 DIMENSION = 8
 MADE = Made("one job")
-# Ids that some store does not take as they are.
+# Ids that some stores do not accept unchanged.
 IDS = ("plain", "Ünïcode ☃", "7", "007", "6fa459ea-ee8a-4ca4-894e-db77e160355e", "it's", "a#0", "x" * 600, "日本語")
 METADATA = {"language": "Français ☃", "page": 3, "score": 0.5, "draft": False, "none": None, "tags": ["a", "b"]}
 
 
 def vectors(count: int, dimension: int = DIMENSION, seed: int = 0) -> Vectors:
-    """Unit vectors [count, dimension]."""
+    """Return random unit vectors [count, dimension]."""
     drawn = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
     units: Vectors = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     return units
 
 
 def rows(count: int, dimension: int = DIMENSION) -> list[Row]:
-    """Rows from place 0 on; the first ones have ids that stores stumble over."""
+    """Return rows from place 0 on; the first ones have difficult ids."""
     return [
         Row(
             place,
@@ -45,14 +45,14 @@ def target(
     fresh: bool = False,
     made: Made = MADE,
 ) -> Target:
-    """What a sink is opened for, by one job unless the test says another."""
+    """Return a target, by default always of the same job."""
     return Target(dimension, model, "int8", written, fresh, made)
 
 
 def check(sink: Sink, written: Sequence[Row]) -> None:
-    """Check that the finished target holds exactly these rows."""
+    """Assert that the finished target holds exactly these rows."""
     assert sink.count() == len(written)
-    found = sink.fetch([*((row.place, row.id) for row in written), (len(written) + 5, "not there")])
-    assert set(found) == {row.id for row in written}
-    # Chroma and Qdrant normalize again, which moves the last bit.
-    assert max(float(np.abs(found[row.id] - row.vector).max()) for row in written) < 1e-6
+    fetched = sink.fetch([*((row.place, row.id) for row in written), (len(written) + 5, "not there")])
+    assert set(fetched) == {row.id for row in written}
+    # Chroma and Qdrant normalize again, which can change the last bit.
+    assert max(float(np.abs(fetched[row.id] - row.vector).max()) for row in written) < 1e-6

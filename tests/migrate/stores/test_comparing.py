@@ -1,4 +1,4 @@
-"""Two stores compared by the ids that they share."""
+"""Comparing two stores by their common ids."""
 
 from pathlib import Path
 
@@ -26,18 +26,18 @@ def test_a_store_and_a_file_of_the_same_vectors_have_the_same_neighbours(output:
     np.save(tmp_path / "new.npy", wider)
     ids = b"".join(orjson.dumps(row.id) + b"\n" for row in reversed(written))
     (tmp_path / "new.ids.jsonl").write_bytes(ids)
-    found = compare_stores(output, str(tmp_path / "new.npy"), sample=100, queries=20)
-    assert (found.sample, found.queries) == (100, 20)
-    assert (found.overlap, found.first_changed) == (1.0, 0.0)
+    comparison = compare_stores(output, str(tmp_path / "new.npy"), sample=100, queries=20)
+    assert (comparison.sample, comparison.queries) == (100, 20)
+    assert (comparison.overlap, comparison.first_changed) == (1.0, 0.0)
 
 
 def test_files_without_ids_are_compared_row_by_row(tmp_path: Path) -> None:
     np.save(tmp_path / "old.npy", vectors(COUNT))
     np.save(tmp_path / "new.npy", vectors(COUNT, 16, seed=1))
-    found = compare_stores(str(tmp_path / "old.npy"), str(tmp_path / "new.npy"))
-    assert found.sample == COUNT
-    assert found.overlap < 0.3
-    assert len(found.lines()) == 3 + len(found.examples)
+    comparison = compare_stores(str(tmp_path / "old.npy"), str(tmp_path / "new.npy"))
+    assert comparison.sample == COUNT
+    assert comparison.overlap < 0.3
+    assert len(comparison.lines()) == 3 + len(comparison.examples)
 
 
 def test_stores_without_common_ids_are_refused(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
-"""The documents' commands that migrate, as they stand there: docs/migration.md whole and in its order, README's own.
+"""Runs the migration commands of docs/migration.md, in order, and of README.
 
-Stand-ins: services listen on ports of their own, Pinecone and Qdrant's server are those of these tests, and pip finds
-everything installed already.
+Verbatim except for ports; Pinecone and Qdrant are fake servers, and pip finds everything installed.
 """
 
 import json
@@ -31,7 +30,7 @@ parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs requirements
 psycopg: Any = pytest.importorskip("psycopg", reason="needs requirements/stores.txt")
 
 COUNT = 30
-# What a reader has at hand when a program of the page begins.
+# Names that the page's programs presuppose.
 PRELUDE = "import numpy\nquery = numpy.eye(1, 384, dtype='float32')[0]\n"
 
 TEXTS = [{"id": f"id-{number}", "text": f"text {number} about rivers and contracts"} for number in range(40)]
@@ -70,7 +69,7 @@ def test_everything_on_the_page_runs_as_it_is_written(
 
 
 def test_readme_s_commands_are_typed_as_they_stand(tmp_path: Path, pgvector: str) -> None:
-    here = checkout.make(tmp_path, {".venv": ".venv", ".venv-stores": ".venv-stores"})
+    clone = checkout.make(tmp_path, {".venv": ".venv", ".venv-stores": ".venv-stores"})
     for name, text in README_FILES.items():
         (tmp_path / name).write_text(text, "utf-8")
     with psycopg.connect(pgvector) as connection:
@@ -79,8 +78,8 @@ def test_readme_s_commands_are_typed_as_they_stand(tmp_path: Path, pgvector: str
     assert len(asked) == 4
     for command in asked:
         text = command.text.replace("postgresql://localhost/search#docs", f"'{pgvector}#docs'")
-        here.run(text, HOME=str(here.folder), MAX_BATCH_TOKENS="512")
-    assert (here.folder / "embeddings.npy").exists()
+        clone.run(text, HOME=str(clone.folder), MAX_BATCH_TOKENS="512")
+    assert (clone.folder / "embeddings.npy").exists()
 
 
 def stand_in(text: str, place: Mapping[str, str]) -> str:
@@ -90,7 +89,7 @@ def stand_in(text: str, place: Mapping[str, str]) -> str:
 
 
 def make_inputs(folder: Path, pgvector: str) -> None:
-    """Put into `folder` what the page takes for granted: texts, and the store that is migrated away from."""
+    """Create the inputs that the page presupposes: texts and the source store."""
     written = rows(COUNT)
     texts = [{"id": row.id, "text": row.text} for row in written]
     (folder / "your_texts.json").write_text(json.dumps(texts), "utf-8")

@@ -1,4 +1,4 @@
-"""Stores that are down, overloaded, or lose their answers; targets that others made; secrets."""
+"""Stores that are down, overloaded, or drop responses; foreign targets; secrets."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ DOWN = {"chroma": "chroma+http", "qdrant": "qdrant+http", "pinecone": "pinecone+
 
 @pytest.fixture
 def proxy(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, str]]:
-    """A proxy before a store, and the address of a target through it."""
+    """A proxy in front of a store, and the address of a target through it."""
     upstream = request.getfixturevalue(request.param.replace("-", "_"))
     with Proxy(upstream if isinstance(upstream, str) else upstream.url).running() as between:
         yield between, f"{request.param.removesuffix('-server')}+{between.url}#docs_{time.monotonic_ns()}"
@@ -102,7 +102,7 @@ def test_a_table_of_someone_else_s_is_left_alone(output: str) -> None:
         ):
             pass
     with psycopg.connect(url) as connection:
-        assert connection.execute(f"SELECT * FROM {name}").fetchall() == [("mine",)]  # noqa: S608 - our own name
+        assert connection.execute(f"SELECT * FROM {name}").fetchall() == [("mine",)]  # noqa: S608 - a constant name
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -1,4 +1,4 @@
-"""Folders of stores in which something lies that no store put there."""
+"""Store folders that contain foreign files."""
 
 from pathlib import Path
 

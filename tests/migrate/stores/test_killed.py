@@ -1,6 +1,6 @@
-"""Jobs that are killed at seeded random moments, from every kind of source into every kind of sink.
+"""Jobs killed at seeded random times, from every kind of source to every kind of sink.
 
-`make migrate-proof` kills 200 times; the tests do a few, with fewer rows.
+`make migrate-proof` kills 200 times; the tests a few times, with fewer rows.
 """
 
 import csv
@@ -52,7 +52,7 @@ COUNT = 1000 if LONG else 400
 
 @dataclass(frozen=True)
 class Input:
-    """Where texts lie, and their ids in order."""
+    """The address of an input, and its ids in order."""
 
     where: str
     ids: Sequence[str]
@@ -60,7 +60,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Job:
-    """A job that can be started, and started again."""
+    """A job that can be started and resumed."""
 
     output: str
     journal: Path
@@ -79,7 +79,7 @@ def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
     lasts_s = seconds_from_the_first_window_on(whole)
     assert sorted(entry.id for entry in entries(whole.output)) == sorted(given.ids)
     expected = state(whole.output)
-    chance = random.Random(f"{SEED} {source} {sink}")  # noqa: S311 - the same moments each time
+    chance = random.Random(f"{SEED} {source} {sink}")  # noqa: S311 - reproducible kill times
     kills = jobs = 0
     while kills < SHARE:
         jobs += 1
@@ -90,7 +90,7 @@ def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
 
 
 def seconds_from_the_first_window_on(whole: Job) -> float:
-    """Run a job to its end without interruption."""
+    """Run a job without interruption; return the seconds from its first window to its end."""
     process = whole.begin()
     wait_for_more(whole.journal, process)
     started = time.monotonic()
@@ -100,9 +100,9 @@ def seconds_from_the_first_window_on(whole: Job) -> float:
 
 
 def kill_until_done(killed: Job, lasts_s: float, chance: random.Random, most: int) -> int:
-    """Run a job to its end through at most `most` deaths; return how many there were.
+    """Run a job to completion, killing it at most `most` times; return the number of kills.
 
-    Three of four come while it works; the others at any moment, its start included.
+    Three of four kills are timed after the first window; the others at any time, during start included.
     """
     for kills in range(most):
         process = killed.begin()
@@ -123,14 +123,14 @@ def kill_until_done(killed: Job, lasts_s: float, chance: random.Random, most: in
 
 
 def wait_for_more(journal: Path, process: "subprocess.Popen[str]") -> None:
-    """Wait until a job has put something on record, or ends."""
+    """Wait until the job has extended its journal, or ended."""
     before = journal.stat().st_size if journal.exists() else 0
     while process.poll() is None and (not journal.exists() or journal.stat().st_size <= before):
         time.sleep(0.002)
 
 
 def job(request: pytest.FixtureRequest, folder: Path, sink: str, given: Input, *flags: str) -> Job:
-    """Name a new target, and what starts the job that fills it or goes on with it."""
+    """Return a job with a new target."""
     folder.mkdir()
     files = ("npy", "npz", "jsonl", "parquet")
     output = str(folder / f"out.{sink}") if sink in files else address(request, folder, sink)
@@ -140,11 +140,11 @@ def job(request: pytest.FixtureRequest, folder: Path, sink: str, given: Input, *
 
 
 def state(output: str) -> object:
-    """All that a target holds, to the bit: in the order of its files, or by id where a store has no order."""
+    """Return the exact content of a target: by file, or by id if the store has no order."""
     if is_address(output):
         return sorted((entry.id, entry.text, entry.vector.tobytes()) for entry in entries(output))
     return {
-        # The mark of a folder of shards names its job, which no two runs share.
+        # The mark in a folder of shards contains the job id, which differs between runs.
         str(path.relative_to(Path(output).parent)): JOB.sub(b"", path.read_bytes())
         for path in sorted(Path(output).parent.rglob("*"))
         if path.is_file() and "journal.migrate" not in path.parts
@@ -152,7 +152,7 @@ def state(output: str) -> object:
 
 
 def make(request: pytest.FixtureRequest, folder: Path, kind: str) -> Input:
-    """Make an input of COUNT texts."""
+    """Create an input of COUNT texts."""
     if kind in ("chroma", "qdrant", "pgvector"):
         written = rows(COUNT)
         where = address(request, folder, kind)

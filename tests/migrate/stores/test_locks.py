@@ -1,4 +1,4 @@
-"""Two processes that write to one store at the same time, with one job's mark: a journal that was copied."""
+"""Two processes that write to one store as the same job at the same time, as with a copied journal."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every format read by its own client, as the application that uses it will: ids, order, texts, metadata, vectors."""
+"""Every format read by its own client, as applications do: ids, order, texts, metadata, vectors."""
 
 import json
 from pathlib import Path
@@ -47,10 +47,10 @@ def test_chroma_answers_queries_over_more_rows_than_it_takes_at_once(output: str
     collection = client.get_collection(name, embedding_function=None)
     assert collection.count() == len(written)
     odd = written[1]
-    found = collection.query(query_embeddings=[odd.vector], n_results=1, include=["documents", "metadatas"])
-    assert (found["ids"], found["documents"]) == ([[odd.id]], [[odd.text]])
+    nearest = collection.query(query_embeddings=[odd.vector], n_results=1, include=["documents", "metadatas"])
+    assert (nearest["ids"], nearest["documents"]) == ([[odd.id]], [[odd.text]])
     expected = {"language": "Français ☃", "page": 3, "score": 0.5, "draft": False, "tags": '["a","b"]'}
-    assert found["metadatas"] == [[{**expected, "nested": '{"place":1}'}]]
+    assert nearest["metadatas"] == [[{**expected, "nested": '{"place":1}'}]]
     assert collection.metadata["embedding_model"] == "all-MiniLM-L6-v2"
     assert collection.metadata["embedding_state"] == "complete"
     client.close()
@@ -97,14 +97,14 @@ def test_postgresql_has_columns_types_and_the_index(output: str) -> None:
     written = rows(1200)
     fill(output, written)
     url, name = output.rsplit("#", 1)
-    query = f"SELECT id, text, metadata FROM {name} ORDER BY embedding <=> %s::vector LIMIT 1"  # noqa: S608 - our own name
+    query = f"SELECT id, text, metadata FROM {name} ORDER BY embedding <=> %s::vector LIMIT 1"  # noqa: S608 - a constant name
     with psycopg.connect(url) as connection:
         connection.execute("SET enable_seqscan = off")
         plan = connection.execute(f"EXPLAIN {query}", (written[3].vector.tolist(),)).fetchall()
-        found = connection.execute(query, (written[3].vector.tolist(),)).fetchone()
+        nearest = connection.execute(query, (written[3].vector.tolist(),)).fetchone()
         stored = connection.execute(f"SELECT embedding::text FROM {name} WHERE id = '7'").fetchone()  # noqa: S608
     assert any(f"{name}_embedding_hnsw" in line for (line,) in plan)
-    assert found == (written[3].id, written[3].text, dict(written[3].metadata))
+    assert nearest == (written[3].id, written[3].text, dict(written[3].metadata))
     assert np.array_equal(np.array(json.loads(stored[0]), np.float32), written[2].vector)
 
 
@@ -117,8 +117,8 @@ def test_lancedb_searches_with_its_index(output: str, monkeypatch: pytest.Monkey
     folder, name = output.removeprefix("lancedb:").rsplit("#", 1)
     table = lancedb.connect(folder).open_table(name)
     assert len(table.list_indices()) == 1
-    [found] = table.search(written[5].vector, vector_column_name="vector").metric("cosine").limit(1).to_list()
-    assert (found["id"], found["text"], json.loads(found["metadata"])) == (
+    [nearest] = table.search(written[5].vector, vector_column_name="vector").metric("cosine").limit(1).to_list()
+    assert (nearest["id"], nearest["text"], json.loads(nearest["metadata"])) == (
         written[5].id,
         written[5].text,
         dict(written[5].metadata),

@@ -1,4 +1,4 @@
-"""Doing again what failed for the moment."""
+"""Retrying transient failures."""
 
 import logging
 
@@ -12,7 +12,7 @@ pytest.importorskip("tenacity", reason="needs requirements/stores.txt")
 
 
 class Flaky:
-    """Fails a number of times."""
+    """Fails a number of times, then succeeds."""
 
     def __init__(self, failures: int, error: Exception) -> None:
         self.calls, self.failures, self.error = 0, failures, error

@@ -1,4 +1,4 @@
-"""Secrets that real clients are given: none comes back in their words, in a journal or in a receipt."""
+"""Secrets given to real clients do not leak to error messages, journals or receipts."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ def test_no_client_s_words_show_a_secret(address: str) -> None:
     secret.forget()
     with pytest.raises(MigrateError) as caught:
         open_stored.open_stored(address)
-    # As an uncaught exception is printed: the whole chain, the client's own words among it.
+    # As an uncaught exception is printed: with the whole chain, the client's messages included.
     assert not leaks(scrub("".join(traceback.format_exception(caught.value))))
     assert not leaks(str(caught.value))
 

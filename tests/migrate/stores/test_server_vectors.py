@@ -1,4 +1,4 @@
-"""Every format read back by its own client: ids, texts and vectors are those of the input and of a running server."""
+"""Every format, read by its own client, has the ids and texts of the input and the vectors of a running server."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(source: Path, fp32: Served) -> dict[str, tuple[str, Vectors]]:
-    """Text and served vector by id."""
+    """The text and the served vector by id."""
     rows = json.loads(source.read_bytes())
     vectors = np.array(fp32.embed([row["text"] for row in rows]), np.float32)
     return {row["id"]: (row["text"], vector) for row, vector in zip(rows, vectors, strict=True)}
@@ -49,9 +49,9 @@ def test_vectors_are_the_server_s(
     flags = ("--input", str(source), "--output", output, "--journal", str(tmp_path / "journal"), *FLAGS)
     format_ = ("--format", "pinecone") if "shards" in output else ()
     assert main([*flags, *format_], environ) == 0
-    found = entries(output)
-    assert sorted(entry.id for entry in found) == sorted(expected)
-    for entry in found:
+    written = entries(output)
+    assert sorted(entry.id for entry in written) == sorted(expected)
+    for entry in written:
         text, vector = expected[entry.id]
         assert entry.text in (None, text)
         assert np.allclose(entry.vector, vector, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What every sink keeps to, against the real store, or a server that speaks for it."""
+"""Tests that every sink must pass, against the real store or a fake server."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from tests.migrate.stores.rows import check, rows, target
 
 pytest.importorskip("chromadb", reason="needs requirements/stores.txt")
 every_store = pytest.mark.parametrize("output", ALL, indirect=True)
-# A namespace of Pinecone bears no mark of who filled it; test_pinecone has its own rules.
+# A Pinecone namespace cannot carry a mark; test_pinecone tests its rules.
 every_marked_store = pytest.mark.parametrize("output", [kind for kind in ALL if kind != "pinecone"], indirect=True)
 
 
@@ -87,7 +87,7 @@ def test_a_complete_target_is_not_written_into_by_another_job(output: str) -> No
 @every_marked_store
 @pytest.mark.parametrize("fresh", [False, True])
 def test_what_another_job_fills_or_filled_is_not_touched(output: str, fresh: bool) -> None:
-    """Two jobs with one store and different journals."""
+    """Two jobs with the same store and different journals."""
     with opened(output, target()) as sink:
         sink.write(rows(20))
     other = target(fresh=fresh, made=Made("another job"))

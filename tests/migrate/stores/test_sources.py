@@ -1,4 +1,4 @@
-"""Stores as inputs: every record once, in an order that stays, from any ordinal on."""
+"""Stores as inputs: every record once, in a stable order, from any ordinal on."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -32,14 +32,14 @@ def source(where: str, **options: str) -> Any:
 
 
 def closed(one: Any) -> list[Record]:
-    """All records of a source, which is closed then: a folder is read by one client at a time."""
+    """Read all records and close the source, since a folder allows one client at a time."""
     with closing(one):
         return list(one.records(0))
 
 
 @pytest.fixture
 def filled(output: str) -> str:
-    """A store that a migration filled."""
+    """A store filled by a migration."""
     with opened(output, target()) as sink:
         sink.write(rows(COUNT))
         sink.finish()
@@ -50,12 +50,12 @@ def filled(output: str) -> str:
 def test_texts_ids_and_metadata_come_as_they_went(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chroma_store, "PAGE", 7)
     monkeypatch.setattr(qdrant_store, "PAGE", 7)
-    found = closed(source(filled))
-    assert [record.ordinal for record in found] == list(range(COUNT))
+    records = closed(source(filled))
+    assert [record.ordinal for record in records] == list(range(COUNT))
     went = {row.id: row for row in rows(COUNT)}
-    assert {record.id for record in found} == set(went)
-    assert all(record.text == went[record.id].text for record in found)
-    for record in found:
+    assert {record.id for record in records} == set(went)
+    assert all(record.text == went[record.id].text for record in records)
+    for record in records:
         simple = {name: value for name, value in record.metadata.items() if name in ("language", "page", "draft")}
         expected = {name: went[record.id].metadata[name] for name in simple}
         assert simple == expected
@@ -111,8 +111,8 @@ def test_chosen_fields_of_a_chroma_collection(tmp_path: Path) -> None:
     collection.add(ids=["one"], embeddings=[[1.0, 0.0]], metadatas=[metadata])
     client.close()
     where = f"chroma:{tmp_path}#old"
-    [found] = closed(source(where, text_field="body", id_field="key", metadata_fields="lang"))
-    assert found == Record(0, "k-1", "the text", {"lang": "en"})
+    [record] = closed(source(where, text_field="body", id_field="key", metadata_fields="lang"))
+    assert record == Record(0, "k-1", "the text", {"lang": "en"})
 
 
 def test_a_table_of_an_application_s_own(pgvector: str) -> None:
@@ -125,9 +125,9 @@ def test_a_table_of_an_application_s_own(pgvector: str) -> None:
         )
         connection.execute("INSERT INTO shop.items VALUES (10, 'ten', '2024-05-01', '[1,2,3]'), (9, NULL, NULL, NULL)")
     one = source(f"{pgvector}#shop.items", text_field="body", id_field="sku")
-    found = closed(one)
-    assert [(record.id, record.text) for record in found] == [("9", None), ("10", "ten")]
-    assert [str(record.metadata.get("added", "")) for record in found] == ["", "2024-05-01"]
+    records = closed(one)
+    assert [(record.id, record.text) for record in records] == [("9", None), ("10", "ten")]
+    assert [str(record.metadata.get("added", "")) for record in records] == ["", "2024-05-01"]
     with pytest.raises(MigrateError, match=r"no column id \(sku, body, added, old\); say --id-field"):
         closed(source(f"{pgvector}#shop.items"))
 
@@ -202,5 +202,5 @@ def test_qdrant_points_that_a_migration_did_not_make(qdrant_server: FakeQdrant) 
     payload = {"id": 5, "text": "five", "lang": "en"}
     vectors = np.eye(2).tolist()
     qdrant_server.local.upsert("old", models.Batch(ids=[3, 1], vectors=vectors, payloads=[payload, {"text": "one"}]))
-    found = closed(source(f"qdrant+{qdrant_server.url}#old"))
-    assert found == [Record(0, "1", "one", {}), Record(1, "3", "five", {"id": 5, "lang": "en"})]
+    records = closed(source(f"qdrant+{qdrant_server.url}#old"))
+    assert records == [Record(0, "1", "one", {}), Record(1, "3", "five", {"id": 5, "lang": "en"})]

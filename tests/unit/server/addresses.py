@@ -1,8 +1,8 @@
-"""Addresses with a secret in them, whole and broken, for tests that look for it where it must not be."""
+"""Valid and malformed addresses with a secret, for tests that it does not leak."""
 
 from hypothesis import strategies
 
-# Both ends are looked for: a parser that cuts the secret in two must not show either half.
+# Both halves are checked: a parser that splits the secret must not leak either.
 HEAD, TAIL = "S3cr3tHead", "T4ilOfIt"
 BREAKS = [
     "",
@@ -61,5 +61,5 @@ addresses = strategies.builds(str.format, strategies.sampled_from(TEMPLATES), se
 
 
 def leaks(text: str) -> list[str]:
-    """Return which half of the secret a text shows."""
+    """Return the halves of the secret that a text contains."""
     return [half for half in (HEAD, TAIL) if half.lower() in text.lower()]

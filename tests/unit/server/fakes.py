@@ -1,4 +1,4 @@
-"""Stand-ins for what a unit test does not want to run for real."""
+"""Fakes for unit tests."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ COST = CostModel(run_s=0.0, token_s=0.1, pair_s=0.0, packed=True)
 
 
 class FakeEngine:
-    """Answers each sequence with a unit vector that carries its first id; can be held, and can fail."""
+    """Returns unit vectors that encode the first id of each sequence; can block and can fail."""
 
     def __init__(self, dimension: int = 8, max_tokens: int = 16) -> None:
         self.dimension = dimension
@@ -43,7 +43,7 @@ class FakeEngine:
 
 
 class MeetingEngine(FakeEngine):
-    """Calls with as many texts as `size` (0: any) compute nothing until so many of them are under way."""
+    """A barrier: runs of `size` texts (0: any) block until a given number of them are in progress."""
 
     def __init__(self, calls: int, size: int = 0, max_tokens: int = 16) -> None:
         super().__init__(max_tokens=max_tokens)
@@ -57,17 +57,17 @@ class MeetingEngine(FakeEngine):
 
 
 def sequences(*lengths: int) -> list[Ids]:
-    """Token ids of texts of these lengths, each of which holds its length."""
+    """Return token ids of texts of these lengths, filled with their length."""
     return [np.full(length, length, np.int64) for length in lengths]
 
 
 def first_ids(vectors: Vectors) -> list[int]:
-    """Read back the first ids from a FakeEngine's vectors."""
+    """Decode the first ids from a FakeEngine's vectors."""
     return [int(value) for value in np.rint(np.arctan2(vectors[:, 1], vectors[:, 0]) * 100)]
 
 
 def unexpected(error: BaseException) -> None:
-    """The inference thread of a test must not die."""
+    """Fail if the inference thread dies."""
     raise AssertionError from error
 
 
@@ -79,13 +79,13 @@ def batcher(
     metrics: Metrics | None = None,
     streams: int = 1,
 ) -> Batcher:
-    """A batcher whose machine computes ten tokens a second and stream, on a clock that stands still."""
+    """Return a batcher for ten tokens per second and stream, with a clock that stands still."""
     pace = Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens, streams)
     return Batcher(engine, WorkerThreads(streams, unexpected), pace, metrics or Metrics(), ServingState(), clock)
 
 
 def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:
-    """What warming would have found."""
+    """Return a calibration result."""
     ids = np.array([1, 3, 2], np.int64)
     vector = np.zeros(engine.dimension, np.float32)
     vector[:2] = np.cos(0.01), np.sin(0.01)
@@ -93,16 +93,16 @@ def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000)
 
 
 def result(vectors: Vectors, tokens: int = 0) -> Result:
-    """What a question came to that took no time."""
+    """Return a result whose times are 0."""
     return Result(vectors, 0, tokens, 0, 0.0, 0.0, 0.0)
 
 
 def clocked(*ticks: float) -> Callable[[], float]:
-    """A clock that gives these times, then stands still."""
+    """Return a clock that shows these times in turn, then stands still."""
     left = list(ticks)
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
 def now() -> float:
-    """The real clock, for deadlines."""
+    """Return the time of the clock for deadlines."""
     return time.monotonic()

@@ -1,4 +1,4 @@
-"""What shows of secrets: nothing, wherever they stand and however they are written."""
+"""Secrets are masked, wherever they occur and however they are encoded."""
 
 import json
 import logging

@@ -2,7 +2,7 @@ import pytest
 
 from server.serving_state import DEGRADED, DRAINING, READY, STARTING, STOPPED, Phase, ServingState
 
-# How each phase is come to.
+# The events that lead to each phase.
 WAYS: dict[Phase, tuple[str, ...]] = {
     STARTING: (),
     READY: ("begin",),

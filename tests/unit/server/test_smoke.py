@@ -11,7 +11,7 @@ from server import smoke
 
 
 class Stub(http.server.BaseHTTPRequestHandler):
-    """Embeds a text by looking it up; texts that smoke.py relates point the same way."""
+    """Returns fixed vectors, equal for the texts that smoke.py treats as related."""
 
     scale = 1.0
     confused = False

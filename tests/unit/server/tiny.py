@@ -1,4 +1,4 @@
-"""A whole model small enough to be made in a test: a WordPiece-like tokenizer, a six-node ONNX graph, a manifest."""
+"""A complete tiny model: a WordPiece-like tokenizer, an ONNX graph of six nodes and a manifest."""
 
 import hashlib
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ def write_model(folder: Path, name: str = NAME, changes: Mapping[str, object] | 
 
 
 def write_manifest(folder: Path, name: str = NAME, changes: Mapping[str, object] | None = None) -> None:
-    """Write the manifest of the files that are in `folder`; `changes` replace its top-level keys."""
+    """Write a manifest for the files in `folder`; `changes` replace its top-level keys."""
     fields = describe(folder, name) | dict(changes or {})
     (folder / f"{name}.json").write_bytes(msgspec.json.encode(fields))
 
 
 def describe(folder: Path, name: str) -> dict[str, object]:
-    """Return the fields of a manifest that fits the files in `folder`."""
+    """Return the fields of a manifest that matches the files in `folder`."""
     same = {"mean": 1.0, "p01": 1.0, "min": 1.0}
     variant = {"precision": "fp32", "passes": ["export"], "fidelity": {"to_fp32": same, "to_source": same}}
     return {
@@ -58,13 +58,13 @@ def describe(folder: Path, name: str) -> dict[str, object]:
 
 
 def described_file(path: Path) -> dict[str, object]:
-    """Return a manifest's entry for a file."""
-    raw = path.read_bytes()
-    return {"file": path.name, "bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
+    """Return the manifest's entry for a file."""
+    content = path.read_bytes()
+    return {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def write_tokenizer(path: Path) -> None:
-    """Write a tokenizer of whole words that wraps texts in [CLS] and [SEP]."""
+    """Write a word tokenizer that adds [CLS] and [SEP]."""
     tokenizer = tokenizers.Tokenizer(models.WordLevel({word: id_ for id_, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -75,7 +75,7 @@ def write_tokenizer(path: Path) -> None:
 
 
 def table(dimension: int = DIMENSION) -> NDArray[np.float32]:
-    """Return the embedding table: random rows, one that is NaN and one that is zero."""
+    """Return the embedding table: random rows, one of NaN and one of zeros."""
     rows = np.random.default_rng(1).normal(size=(len(WORDS), dimension)).astype(np.float32)
     rows[NAN_WORD] = np.nan
     rows[ZERO_WORD] = rows[CLS] = rows[SEP] = 0

@@ -135,7 +135,7 @@ async def never_ending() -> Message:
 
 
 async def post(service: Service, receive: Callable[[], Awaitable[Message]]) -> list[Message]:
-    """Post to /embed over bare ASGI; return what was sent back."""
+    """Post to /embed over ASGI; return the messages sent."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

@@ -9,20 +9,20 @@ from server.api.openapi import document
 from server.model.artifact import Artifact
 from tests.unit.server.service.test_service import load
 
-# Elements that are never closed.
+# Elements without an end tag.
 VOID = {"meta"}
 
 
 class Page(HTMLParser):
-    """Collects a page's ids, links and text, and sees that every element is closed."""
+    """Collects a page's ids, links and text, and checks that all elements are closed."""
 
-    def __init__(self, raw: str) -> None:
+    def __init__(self, markup: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.ids: set[str] = set()
         self.links: set[str] = set()
         self.tags: set[str] = set()
-        self.feed(raw)
+        self.feed(markup)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
@@ -37,26 +37,26 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def raw(artifact: Artifact) -> str:
+def markup(artifact: Artifact) -> str:
     return docs_page.render(document(load(artifact, API_KEY="secret"))).decode()
 
 
-def test_the_page_is_well_formed_and_fetches_nothing(raw: str) -> None:
-    page = Page(raw)
+def test_the_page_is_well_formed_and_fetches_nothing(markup: str) -> None:
+    page = Page(markup)
     assert not page.open
     assert not page.tags & {"script", "link", "img", "iframe"}
-    assert "http" not in re.sub(r"curl .*", "", raw)
+    assert "http" not in re.sub(r"curl .*", "", markup)
     assert "sha256-" in docs_page.POLICY
 
 
-def test_every_link_leads_to_a_place_on_the_page(raw: str) -> None:
-    page = Page(raw)
+def test_every_link_leads_to_a_place_on_the_page(markup: str) -> None:
+    page = Page(markup)
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
 
 
-def test_routes_fields_limits_rules_and_examples_are_shown(artifact: Artifact, raw: str) -> None:
+def test_routes_fields_limits_rules_and_examples_are_shown(artifact: Artifact, markup: str) -> None:
     described = document(load(artifact))
-    text = html.unescape(re.sub(r"<[^>]+>", "", raw))
+    text = html.unescape(re.sub(r"<[^>]+>", "", markup))
     for path, methods in described["paths"].items():
         for operation in methods.values():
             assert path in text

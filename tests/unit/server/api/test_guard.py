@@ -15,7 +15,7 @@ JSON = {"content-type": "application/json"}
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the length of the body; fail on request, before or after the answer has begun."""
+    """Answer with the length of the body; fail on request, before or after the response starts."""
     if scope["path"] == "/fail":
         raise ValueError("the user's text")
     body, more = b"", True
@@ -29,7 +29,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def nothing(_deadline: float) -> None:
-    """There is room."""
+    """Admit everything."""
 
 
 def full(_deadline: float) -> None:

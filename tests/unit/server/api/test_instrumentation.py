@@ -20,7 +20,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class App:
-    """Answers 200, or with `error` as the guard does, or stops halfway."""
+    """Answers 200, or with `error` as the guard does, or truncates the response."""
 
     def __init__(self, error: ServiceError | None = None, *, cut: bool = False) -> None:
         self.error = error
@@ -131,7 +131,7 @@ def test_an_answer_that_is_cut_off_is_a_failure_of_ours() -> None:
 
 
 def levels(caplog: pytest.LogCaptureFixture, app: App, times: int = 1) -> list[str]:
-    """At which levels the lines about `times` requests are written."""
+    """Return the levels of the log lines of `times` requests."""
     observe = Instrumentation(app, ["/embed"], Metrics())
     with caplog.at_level(logging.DEBUG):
         for _ in range(times):
@@ -161,7 +161,7 @@ def test_no_line_holds_a_path_as_sent(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class FakeTracer(Tracer):
-    """Remembers what it was told."""
+    """Records its calls."""
 
     trace_id = "ef" * 16
 

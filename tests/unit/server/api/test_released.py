@@ -1,4 +1,4 @@
-"""What a request took is free once it is answered, whatever the answer: nothing waits for the garbage collector."""
+"""An answered request leaves no reference cycles, which only the garbage collector would free."""
 
 import asyncio
 import gc
@@ -55,17 +55,17 @@ ANSWERED = {
 
 
 def ignore(_use: Use) -> None:
-    """No connection is closed for another."""
+    """Ignore evictions."""
 
 
 class House:
-    """A service on a listening socket, and callers who ask once."""
+    """A service on a listening socket, and clients that send one request."""
 
     def __init__(self, service: Service, engine: FakeEngine, port: int) -> None:
         self.service, self.engine, self.port = service, engine, port
 
     async def status(self, sent: bytes) -> int:
-        """Send, read the first line of the answer and hang up."""
+        """Send, read the status and hang up."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(sent)
         line = await asyncio.wait_for(reader.readline(), 10)
@@ -73,7 +73,7 @@ class House:
         return int(line.split()[1])
 
     async def hang_up(self, sent: bytes) -> None:
-        """Send, wait for a moment and hang up."""
+        """Send and hang up without reading."""
         _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(sent)
         await asyncio.sleep(0.2)
@@ -104,7 +104,7 @@ async def house(artifact: Artifact) -> AsyncIterator[House]:
 
 
 def left_over(artifact: Artifact, **asks: Ask) -> dict[str, list[str]]:
-    """Types of what only the garbage collector would have freed after each kind of request, where there was any."""
+    """Return the types of the objects in cycles that each kind of request leaves, if any."""
 
     async def all_of_them(to: House) -> None:
         for ask in asks.values():
@@ -114,15 +114,15 @@ def left_over(artifact: Artifact, **asks: Ask) -> dict[str, list[str]]:
         async with house(artifact) as open_house:
             if not (together := await left_by(all_of_them, open_house)):
                 return {}
-            # Which of them it was takes a wait for each.
-            found = {kind: await left_by(ask, open_house) for kind, ask in asks.items()}
-        return {kind: types for kind, types in found.items() if types} or {"together": together}
+            # Only then run them separately, which is slow.
+            leaked = {kind: await left_by(ask, open_house) for kind, ask in asks.items()}
+        return {kind: types for kind, types in leaked.items() if types} or {"together": together}
 
     return uvloop.run(main())
 
 
 async def left_by(ask: Ask, open_house: House) -> list[str]:
-    await ask(open_house)  # what is made once
+    await ask(open_house)  # warm up caches
     await settled()
     with uncollected():
         for _ in range(2):
@@ -138,7 +138,7 @@ async def settled() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Leave everything to be found by the collector, and nothing from before."""
+    """Keep unreachable objects of the block in `gc.garbage`, and no earlier ones."""
     gc.collect()
     gc.freeze()
     gc.disable()

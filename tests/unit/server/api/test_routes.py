@@ -14,7 +14,7 @@ from tests.unit.server.api.test_app import serve
 
 
 class WordBody(msgspec.Struct):
-    """A dialect of one word."""
+    """The body of a minimal dialect."""
 
     word: str
     truncate: str = "END"
@@ -35,8 +35,8 @@ OPERATION = Operation(
 )
 
 
-def parse(raw: bytes, asker: Asker) -> embed.EmbedQuestion:
-    body = msgspec.json.decode(raw, type=WordBody)
+def parse(payload: bytes, asker: Asker) -> embed.EmbedQuestion:
+    body = msgspec.json.decode(payload, type=WordBody)
     return embed.EmbedQuestion(EmbedRequest(asker.inputs([body.word], "word")), "rows")
 
 

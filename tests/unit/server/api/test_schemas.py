@@ -1,4 +1,4 @@
-"""Whether schemas and server agree is tested in tests/clients, where a validator is at hand."""
+"""Tests of the schemas alone; tests/clients checks with a validator that they agree with the server."""
 
 import json
 from pathlib import Path

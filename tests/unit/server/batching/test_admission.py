@@ -1,4 +1,4 @@
-"""Admission beside what no simulated engine has: batches that take longer than callers wait."""
+"""Admission in a case that the simulation does not cover: batches that take longer than callers wait."""
 
 from dataclasses import replace
 

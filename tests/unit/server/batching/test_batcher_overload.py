@@ -1,4 +1,4 @@
-"""The batcher under overload: what it refuses, and what it does not compute in vain."""
+"""The batcher under overload: which requests it refuses, and which texts it drops before computing them."""
 
 import asyncio
 from itertools import count
@@ -15,11 +15,11 @@ async def test_what_cannot_be_finished_behind_others_is_refused_at_once_and_says
     engine = FakeEngine()
     queue = batcher(engine)
     first = await hold(engine, queue)
-    # Each takes 3.2 s, and a little more beside small requests: all end before 11.
+    # Each takes 3.2 s, and slightly more beside small requests: all end before 11 s.
     others = [asyncio.create_task(queue.embed(ids([1] * 16, [2] * 16), deadline=14.0)) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(OverloadedError, match="deadline") as caught:
-        await queue.embed(ids([3] * 16, [4] * 16), deadline=5.0)  # goes first, and would make the last one late
+        await queue.embed(ids([3] * 16, [4] * 16), deadline=5.0)  # would go first and make the last one late
     assert caught.value.cause == "deadline"
     assert 1 <= int(caught.value.headers["Retry-After"]) <= 10
     with pytest.raises(DeadlineError):
@@ -67,7 +67,7 @@ async def test_callers_who_do_not_say_how_long_they_wait_are_taken_for_those_who
     for _ in range(200):
         queue.note_patience(2.0, left=True)
     assert queue.patience_s <= 2.0
-    # More than the patience and a batch under way leave time for.
+    # More than fits into the patience, beside the batch in flight.
     other = asyncio.create_task(queue.embed(ids(*([number] * 16 for number in range(10, 20))), FAR))
     await asyncio.sleep(0)
     with pytest.raises(OverloadedError, match="callers wait") as caught:

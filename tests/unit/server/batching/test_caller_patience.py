@@ -60,7 +60,7 @@ def test_it_is_forgotten_in_minutes_however_many_left(count: int) -> None:
 
 @pytest.mark.parametrize("count", [20, 100_000])
 def test_it_is_forgotten_where_nothing_more_is_observed(count: int) -> None:
-    """As where all who have not said how long they wait are refused at once for what was learned."""
+    """As when all callers without a timeout are refused because of earlier observations."""
     patience = Patience()
     for _ in range(count):
         patience.note(0.3, 1.0, left=True)
@@ -73,5 +73,5 @@ def test_whatever_comes_the_bound_stays_within_its_limits(notes: list[tuple[floa
     patience = Patience()
     for age_s, now, left in notes:
         patience.note(age_s, now, left=left)
-        found = patience.bound(now)
-        assert found == math.inf or FLOOR_S <= found <= MOST_S
+        estimate = patience.bound(now)
+        assert estimate == math.inf or FLOOR_S <= estimate <= MOST_S

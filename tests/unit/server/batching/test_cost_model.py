@@ -50,15 +50,15 @@ def test_with_padding_a_longer_text_joins_only_where_a_run_costs_more_than_the_p
 def test_a_fit_finds_what_made_the_times(run: float, token: float, pair: float, packed: bool) -> None:
     made = CostModel(run, token, pair, packed)
     loads = [load(8), load(128), load(256), load(128, 128), load(*[256] * 8)]
-    found = fit(loads, [made.seconds(one) for one in loads], packed=packed)
+    fitted = fit(loads, [made.seconds(one) for one in loads], packed=packed)
     for length in (8, 100, 256):
-        assert found.seconds(load(length)) == pytest.approx(made.seconds(load(length)), rel=0.02)
+        assert fitted.seconds(load(length)) == pytest.approx(made.seconds(load(length)), rel=0.02)
 
 
 @given(times=st.lists(st.floats(1e-6, 10), min_size=3, max_size=3))
 def test_no_times_give_a_negative_cost(times: list[float]) -> None:
-    found = fit([load(8), load(128), load(256)], times, packed=True)
-    assert min(found.run_s, found.token_s, found.pair_s) >= 0
+    fitted = fit([load(8), load(128), load(256)], times, packed=True)
+    assert min(fitted.run_s, fitted.token_s, fitted.pair_s) >= 0
 
 
 @pytest.mark.parametrize("share", [0.9, 0.97])

@@ -25,7 +25,7 @@ REQUESTS = st.lists(
 
 
 def in_time(requests: list[Request], stretch: float = 1.0) -> bool:
-    """Whether all of them are finished in time, earliest deadline first."""
+    """Return whether all requests are finished in time, earliest deadline first."""
     ranked = sorted(requests, key=lambda request: request.due_by)
     ends = accumulate(stretch * request.work_s for request in ranked)
     return all(end <= request.due_by for end, request in zip(ends, ranked, strict=True))

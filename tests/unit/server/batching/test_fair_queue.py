@@ -28,7 +28,7 @@ def test_a_request_alone_is_due_as_it_is_served() -> None:
 
 
 def simulate(turns: FairQueue, large: int, small_every: int) -> list[str]:
-    """Serve one text at a time, always the first due; a small request comes every so many turns."""
+    """Serve texts one at a time, earliest virtual time first; a small request arrives every `small_every` turns."""
     waiting = [(due, number, "large") for number in range(large) for due in turns.admit([100] * 20)]
     order = []
     for turn in range(40):

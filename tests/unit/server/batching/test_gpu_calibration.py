@@ -1,4 +1,4 @@
-"""What warming a GPU finds, on an engine whose speed and memory are known."""
+"""GPU calibration on a simulated engine of known speed and memory."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ TEXT = np.array([1, 3, 2], np.int64)
 
 
 class Gpu(FakeEngine):
-    """Computes in a time that this clock shows: a run, each token and each pair; holds `most` tokens."""
+    """Advances a virtual clock by the cost of each run, token and pair; its memory holds `most` tokens."""
 
     def __init__(self, most: int, run_s: float = 0.01, token_s: float = 1e-5, pair_s: float = 0.0) -> None:
         super().__init__(max_tokens=16)
@@ -77,7 +77,7 @@ def test_warming_a_gpu_fits_run_token_and_attention(gpu: Gpu) -> None:
     gpu.costs = 0.01, 1e-4, 1e-5
     pace = warm_gpu(gpu, TEXT, resolve({}), packed=True).pace
     assert (pace.cost.run_s, pace.cost.token_s, pace.cost.pair_s) == pytest.approx(gpu.costs, rel=1e-6)
-    # 0.01 s a run beside 2.6e-4 s a token: 97 % of the speed takes 1,250 tokens or more, in texts of 16.
+    # At 0.01 s per run and 2.6e-4 s per token, 97 % of the speed takes at least 1,250 tokens, in texts of 16.
     assert 1250 <= pace.batch_tokens <= 4096
 
 

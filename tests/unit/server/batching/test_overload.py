@@ -1,4 +1,4 @@
-"""The scheduler in a simulation: what is delivered in time under overload, and what short queries wait meanwhile."""
+"""The scheduler in a simulation: goodput under overload, and the latency of short queries meanwhile."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from server.batching.caller_patience import FLOOR_S
 from tests.unit.server.simulation import PACE, Simulation, Traffic
 
-# Requests of 16 texts of 200 tokens that this engine computes in a second.
+# Requests of 16 texts of 200 tokens that this engine computes per second.
 CAPACITY = 16_200 / 3_200
 OVERLOADS = (1.5, 2, 4, 10)
 SHORT = Traffic(rate=20, texts=1, shortest=8, longest=24, announced=False)
@@ -15,7 +15,7 @@ TWO_STREAMS = replace(PACE, streams=2, queue_tokens=2 * PACE.queue_tokens)
 
 
 def bulk(times: float, patience_s: float, *, announced: bool) -> Traffic:
-    """Requests of 16 texts, so many times what one stream computes."""
+    """Requests of 16 texts at `times` the capacity of one stream."""
     return Traffic(times * CAPACITY, patience_s=patience_s, announced=announced)
 
 
@@ -38,15 +38,15 @@ def test_as_much_is_delivered_in_time_under_overload_as_at_capacity(
 def test_short_queries_beside_bulk_wait_no_longer_than_where_nobody_s_patience_is_known(
     times: float, patience_s: float, seed: int, *, announced: bool
 ) -> None:
-    found = {}
+    outcomes = {}
     for told in (True, False):
         traffic = replace(bulk(times, patience_s, announced=announced), told=told)
         with Simulation(seed) as simulation:
             big, short = simulation.run(traffic, SHORT, warm_s=10, seconds=15)
         assert short.refused == short.gone == 0
-        found[told] = big.delivered_tokens, short.percentile(0.99)
-    assert found[True][1] <= found[False][1]
-    assert found[True][0] > 5 * found[False][0]
+        outcomes[told] = big.delivered_tokens, short.percentile(0.99)
+    assert outcomes[True][1] <= outcomes[False][1]
+    assert outcomes[True][0] > 5 * outcomes[False][0]
 
 
 def test_several_streams_deliver_as_much() -> None:
@@ -63,12 +63,12 @@ def test_short_queries_alone_are_delivered_too() -> None:
 
 
 def test_patient_callers_lose_nothing() -> None:
-    found = []
+    outcomes = []
     for told in (True, False):
         with Simulation(33) as simulation:
             (outcome,) = simulation.run(replace(bulk(2, 60, announced=True), told=told), warm_s=15, seconds=15)
-            found.append((outcome.delivered_tokens, outcome.refused, outcome.gone))
-    assert found[0] == found[1]
+            outcomes.append((outcome.delivered_tokens, outcome.refused, outcome.gone))
+    assert outcomes[0] == outcomes[1]
 
 
 def test_a_patient_request_is_done_beside_many_impatient_ones() -> None:

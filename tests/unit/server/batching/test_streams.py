@@ -8,7 +8,7 @@ from tests.unit.server.fakes import FakeEngine, batcher, first_ids
 
 
 async def under_way(engine: FakeEngine, count: int) -> list[list[list[int]]]:
-    """Wait until the engine has been given so many batches."""
+    """Wait until the engine has received `count` batches."""
     while len(engine.batches) < count:
         await asyncio.sleep(0.001)
     return sorted(engine.batches)

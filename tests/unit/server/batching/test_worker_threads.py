@@ -13,7 +13,7 @@ ONE: Vectors = np.ones((1, 4), np.float32)
 
 
 async def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[BatchRun], list[BaseException]]:
-    """Submit all, wait until each is reported or the thread has died."""
+    """Submit all, and wait until each is reported or the thread dies."""
     runs: list[BatchRun] = []
     deaths: list[BaseException] = []
     thread = WorkerThreads(1, deaths.append)

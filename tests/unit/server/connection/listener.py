@@ -1,4 +1,4 @@
-"""A listening server under terms of a test's own, and an application that does as told."""
+"""A listening server with configurable bounds, and a scriptable application."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ SOON_S = 0.2
 
 @dataclass
 class App:
-    """Answers with the path and the length of the body once `gate` is open; counts who hung up."""
+    """Answers with the path and the length of the body once `gate` is open; counts disconnects."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     answer: bytes = b""
@@ -50,7 +50,7 @@ class App:
 
 @dataclass
 class Listener:
-    """A listening server without uvicorn's main loop, and a way to connect to it."""
+    """A listening server without uvicorn's main loop, with a client."""
 
     app: App
     terms: ConnectionBounds
@@ -62,7 +62,7 @@ class Listener:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def exchange(self, sent: bytes) -> bytes:
-        """Send, and read until the server closes."""
+        """Send, and read until EOF."""
         reader, writer = await self.connect()
         writer.write(sent)
         try:

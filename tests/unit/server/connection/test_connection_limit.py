@@ -7,7 +7,7 @@ from server.connection.connection_limit import MOMENT_S, RESERVE, ConnectionLimi
 
 @dataclass(eq=False)
 class Caller:
-    """A connection that notes when it was closed for another."""
+    """A connection that records its eviction."""
 
     name: str
     gone: list[str] = field(default_factory=list)
@@ -17,7 +17,7 @@ class Caller:
 
 
 class House:
-    """A room for three, and whoever had to go."""
+    """A limit of three connections, and those evicted."""
 
     def __init__(self, limit: int = 3) -> None:
         self.gone: list[str] = []
@@ -53,7 +53,7 @@ def test_what_is_of_least_use_goes_first_and_what_is_busy_never(late: Use) -> No
     uses = [use for use in Use if use is not Use.BUSY]
     house = House(len(uses) + 1)
     house.enter("busy", Use.BUSY, 0)
-    for use in sorted(uses, key=lambda use: use is late):  # The one asked about came last.
+    for use in sorted(uses, key=lambda use: use is late):  # `late` is entered last.
         house.enter(use.value, use, 0)
     assert all(house.newcomer(2 * MOMENT_S) for _ in uses)
     assert house.gone == ["closing", "idle", "silent", "head"]
@@ -95,5 +95,5 @@ def test_a_place_that_is_left_is_free() -> None:
     house.room.leave(busy)
     house.room.leave(busy)
     assert house.newcomer(1)
-    house.room.note(busy, Use.IDLE, 1)  # It has no place any more.
+    house.room.note(busy, Use.IDLE, 1)  # It no longer has a slot.
     assert not house.newcomer(1.5)

@@ -13,7 +13,7 @@ def progress() -> RequestProgress:
 
 
 def receive(progress: RequestProgress, now: float, size: int = 50) -> None:
-    """A whole request in one chunk."""
+    """Receive a complete request in one chunk."""
     progress.take(size)
     progress.begin_head(now)
     progress.end_head()
@@ -24,7 +24,7 @@ def receive(progress: RequestProgress, now: float, size: int = 50) -> None:
 def test_the_first_head_s_clock_runs_since_the_connection_was_accepted(progress: RequestProgress) -> None:
     progress.begin_head(104.0)
     assert (progress.awaiting, progress.due) == (HEAD, 110.0)
-    progress.begin_head(105.0)  # The same head, read again.
+    progress.begin_head(105.0)  # The same head, parsed again.
     assert progress.due == 110.0
 
 
@@ -107,5 +107,5 @@ def test_whatever_becomes_due_is_found_in_time(progress: RequestProgress) -> Non
     assert progress.next_look(107.0) == 110.0
     receive(progress, 107.0)
     assert progress.next_look(107.0) == 112.0
-    progress.begin_head(107.0)  # It is due at 117, two looks later.
+    progress.begin_head(107.0)  # Due at 117, two checks later.
     assert progress.next_look(112.0) == 117.0

@@ -7,7 +7,7 @@ Chunk = bytes | bytearray | memoryview
 
 
 class Socket(asyncio.Transport):
-    """Notes what is sent at once, and whether it was closed."""
+    """Records each write, and whether it was closed."""
 
     def __init__(self) -> None:
         super().__init__()

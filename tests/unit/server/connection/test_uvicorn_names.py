@@ -1,6 +1,6 @@
-"""The names of uvicorn's that are used here, most of which it does not document.
+"""Pins the undocumented names of uvicorn that the server uses.
 
-An upgrade that drops one fails here, by that name; and so does a new use, until it is listed.
+An upgrade that removes one fails here, as does a new use that is not listed.
 """
 
 import ast
@@ -18,7 +18,7 @@ LIFECYCLE = Path(str(lifecycle.__file__))
 ROOM = Path(connection.__path__[0])
 PROTOCOL = [ROOM / "http_connection.py", ROOM / "http_protocol.py"]
 READING = ROOM / "reading.py"
-# What an object of uvicorn's is called in the sources, and in a class that is made of its class.
+# How the methods of a subclass refer to the object.
 ITSELF = {"self", "super"}
 IMPORTED = {
     "uvicorn",
@@ -78,7 +78,7 @@ def nodes(*files: Path) -> Iterator[ast.AST]:
 
 
 def used_of(names: set[str], *files: Path) -> set[str]:
-    """What these files use of objects that they call so, and the methods that they replace."""
+    """Return the attributes that files use of objects with these names, and the methods that they override."""
     attributes = (node for node in nodes(*files) if isinstance(node, ast.Attribute))
     used = {node.attr for node in attributes if name_of(node.value) in names}
     if names & ITSELF:
@@ -103,7 +103,7 @@ def imported() -> Iterator[str]:
 
 
 async def theirs() -> dict[str, set[str]]:
-    """The names that uvicorn's own objects have while a request is served."""
+    """Return the attributes of uvicorn's objects while a request is served."""
     server = Server(Config(App(), log_config=None))
     protocol = HttpToolsProtocol(server.config, server.server_state, {})
     protocol.connection_made(asyncio.Transport())
@@ -131,5 +131,5 @@ def test_every_name_of_uvicorn_that_is_used_is_listed_and_there() -> None:
     there = asyncio.run(theirs())
     missing = {f"{kind}.{name}" for kind, names in USED_OF.items() for name in names - there[kind]}
     assert not missing
-    assert {name: found & there[name] for name, found in used.items()} == USED_OF
+    assert {name: names & there[name] for name, names in used.items()} == USED_OF
     assert set(imported()) == IMPORTED

@@ -1,4 +1,4 @@
-"""What is missing for CUDA is named with what fixes it; what its failures mean is told from ONNX Runtime's words."""
+"""Missing parts of CUDA are reported with a remedy, and failures are classified by ONNX Runtime's messages."""
 
 import ctypes
 from typing import Any
@@ -11,14 +11,14 @@ GIB = 2**30
 
 
 class Driver:
-    """libcuda as far as it is asked."""
+    """A fake libcuda."""
 
     def __init__(
         self, version: int = 13000, status: int = 0, gpus: int = 1, capability: tuple[int, int] = (9, 0)
     ) -> None:
         self._version, self._status, self._gpus, self._capability = version, status, gpus, capability
 
-    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802 - the driver's own names
+    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802 - the driver's names
         version._obj.value = self._version
         return 0
 
@@ -43,7 +43,7 @@ class Driver:
 
 
 def machine(driver: Driver | None, *absent: str) -> cuda.Load:
-    """A loader that has this driver and every library but the `absent` ones."""
+    """Return a loader with this driver and all libraries except the `absent` ones."""
 
     def load(name: str) -> Any:
         if name in absent or (name == cuda.DRIVER and driver is None):
@@ -74,23 +74,23 @@ def test_where_all_is_there_the_gpu_s_memory_is_told() -> None:
     ids=["driver", "version", "init", "device", "too old", "cudnn", "cublas"],
 )
 def test_what_is_missing_is_named_with_the_command_that_fixes_it(load: cuda.Load, said: str) -> None:
-    found = cuda.look("13.0", load)
-    assert found.memory is None
+    report = cuda.look("13.0", load)
+    assert report.memory is None
     with pytest.raises(AssertionError, match=said):
-        raise AssertionError(found.missing)
+        raise AssertionError(report.missing)
 
 
 def test_a_driver_that_lacks_a_function_is_told_of() -> None:
-    found = cuda.look("13.0", lambda _: object())
-    assert "not whole" in found.missing
-    assert "cuDriverGetVersion" in found.missing
+    report = cuda.look("13.0", lambda _: object())
+    assert "not whole" in report.missing
+    assert "cuDriverGetVersion" in report.missing
 
 
 def test_libraries_are_those_of_the_cuda_version_that_onnx_runtime_is_built_for() -> None:
     assert "libcublas.so.12" in cuda.look("12.8", machine(Driver(), "libcublas.so.12")).missing
 
 
-# As ONNX Runtime 1.31 writes them.
+# Messages of ONNX Runtime 1.31.
 ARENA = "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 805306368"
 LIMIT = "Available memory of 1048576 is smaller than requested bytes of 4194304"
 MEMORY = "CUDA failure 2: out of memory ; GPU=0 ; hostname=h ; expr=cudaMalloc((void**)&p, size);"
@@ -124,7 +124,7 @@ def test_a_bad_input_is_neither() -> None:
 
 
 class Runtime:
-    """libcudart as far as page-locking goes: this status for every request."""
+    """A fake libcudart whose page-locking calls return a fixed status."""
 
     def __init__(self, status: int) -> None:
         self.status = status

@@ -14,7 +14,7 @@ VARIANT = Variant("m.onnx", 1, "0" * 64, "fp16", [], Fidelity(SAME, SAME))
 
 
 @pytest.mark.parametrize(
-    ("device", "precision", "providers", "found", "expected"),
+    ("device", "precision", "providers", "gpu", "expected"),
     [
         ("auto", None, [CPU], NO_GPU, ("cpu", "fp32")),
         ("auto", None, [CUDA, CPU], NO_GPU, ("cpu", "fp32")),
@@ -28,16 +28,16 @@ VARIANT = Variant("m.onnx", 1, "0" * 64, "fp16", [], Fidelity(SAME, SAME))
     ],
 )
 def test_device_and_precision(
-    device: Device, precision: Precision | None, providers: list[str], found: Found, expected: tuple[str, str]
+    device: Device, precision: Precision | None, providers: list[str], gpu: Found, expected: tuple[str, str]
 ) -> None:
-    choice = choose(device, precision, providers, found)
+    choice = choose(device, precision, providers, gpu)
     assert (choice.device, choice.precision) == expected
     assert choice.device_reason
     assert choice.precision_reason
 
 
 @pytest.mark.parametrize(
-    ("precision", "providers", "found", "remedy"),
+    ("precision", "providers", "gpu", "remedy"),
     [
         (None, [CPU], GPU, "runtime-gpu.txt"),
         (None, [CUDA, CPU], NO_GPU, "the driver shows no GPU"),
@@ -46,10 +46,10 @@ def test_device_and_precision(
     ],
 )
 def test_cuda_asked_for_and_not_possible_is_refused_with_what_to_do(
-    precision: Precision | None, providers: list[str], found: Found, remedy: str
+    precision: Precision | None, providers: list[str], gpu: Found, remedy: str
 ) -> None:
     with pytest.raises(StartError, match=remedy) as caught:
-        choose("cuda", precision, providers, found)
+        choose("cuda", precision, providers, gpu)
     assert "DEVICE=cpu" in str(caught.value)
 
 
@@ -74,7 +74,7 @@ def test_nodes_that_the_cpu_computes_for_a_gpu_are_warned_of() -> None:
 
 
 def replace_device(variant: Variant) -> Variant:
-    """The same for CUDA alone."""
+    """Return the variant for CUDA only."""
     return msgspec.structs.replace(variant, device="cuda")
 
 

@@ -1,4 +1,4 @@
-"""Bound buffers on a real session; the CPU's, since the binding is the same on every device."""
+"""IO binding on a real CPU session; the binding is the same on every device."""
 
 import numpy as np
 import onnxruntime
@@ -51,7 +51,7 @@ def test_what_the_session_raises_comes_through(session: onnxruntime.InferenceSes
 
 
 class Host:
-    """Locks what it is given, save what is larger than `most`."""
+    """Page-locks arrays of at most `most` bytes."""
 
     def __init__(self, most: int = 2**40) -> None:
         self.most = most

@@ -18,9 +18,9 @@ def test_cuda_s_options_bound_its_arena_and_keep_fp32_exact() -> None:
 
 def test_placement_counts_nodes_by_provider() -> None:
     parts = [SimpleNamespace(ep_name=name, get_nodes=lambda: [1, 2]) for name in ("CPUExecutionProvider", "Other") * 2]
-    found = placement(SimpleNamespace(get_provider_graph_assignment_info=lambda: parts))
-    assert found == Placement({"CPUExecutionProvider": 4, "Other": 4})
-    assert (found.on_cpu, str(found)) == (4, "4 on CPUExecutionProvider, 4 on Other")
+    placed = placement(SimpleNamespace(get_provider_graph_assignment_info=lambda: parts))
+    assert placed == Placement({"CPUExecutionProvider": 4, "Other": 4})
+    assert (placed.on_cpu, str(placed)) == (4, "4 on CPUExecutionProvider, 4 on Other")
 
 
 def test_a_session_that_recorded_nothing_tells_so(artifact: Artifact) -> None:

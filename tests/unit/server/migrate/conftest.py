@@ -1,4 +1,4 @@
-"""What every unit test of the migration takes for granted."""
+"""Fixtures for all unit tests of the migration."""
 
 import os
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the wait for the disk: what these tests write must outlive a process, not the machine."""
+    """Disable fsync: what these tests write must survive a process, not a power failure."""
     monkeypatch.setattr(os, "fsync", os.fstat)

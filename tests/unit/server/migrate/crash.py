@@ -1,6 +1,6 @@
-"""Death at the n-th system call that changes a disk, for every n: what SIGKILL can do, without waiting for luck.
+"""Simulates SIGKILL at the n-th file system call, deterministically for every n.
 
-A process that is killed leaves each call done, not done or, when it writes, half done.
+A killed process leaves each call done or not done, and a write also partly done.
 """
 
 import os
@@ -16,11 +16,11 @@ WRITES = ("write", "pwrite")
 
 
 class Killed(BaseException):
-    """Nothing in the program may catch this."""
+    """Raised instead of SIGKILL; the program must not catch it."""
 
 
 class Killer:
-    """Counts calls, and kills at number `at`; a write is then half done where `half`."""
+    """Counts calls, and raises at call `at`, after half of the data if `half` and it is a write."""
 
     def __init__(self, at: int, *, half: bool) -> None:
         self.calls = 0
@@ -42,7 +42,7 @@ class Killer:
 
 @contextmanager
 def killing(at: int, *, half: bool = False) -> Iterator[Killer]:
-    """Kill whatever runs in the block at its call number `at`, and keep it dead: later calls do nothing either."""
+    """Kill the block at its call number `at`; later calls, as in cleanup, have no effect."""
     killer = Killer(at, half=half)
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS:

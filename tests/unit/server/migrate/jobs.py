@@ -1,4 +1,4 @@
-"""Whole jobs in this process, on a model that a test makes."""
+"""Runs complete jobs in this process, on a tiny model."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ WORDS = ("a", "b", "c", "the", "cat", "dog", "sat", "query")
 
 
 def texts(count: int) -> list[str]:
-    """Distinct texts of one to five words, some of them repeated later."""
+    """Return texts of one to five words, with some repetitions."""
     made = [" ".join(WORDS[number // 8**place % 8] for place in range(1 + number % 5)) for number in range(count)]
     return [text if number % 7 else made[number // 2] for number, text in enumerate(made)]
 
@@ -27,12 +27,12 @@ def write_input(path: Path, entries: Sequence[object]) -> Path:
 
 
 def settings(models_dir: Path, asked: options.Options) -> Settings:
-    """The settings of a job on the tiny model."""
+    """Return the settings of a job on the tiny model."""
     fixed = {"MODEL": tiny.NAME, "MODELS_DIR": str(models_dir), "DEVICE": "cpu", "THREADS": "1"}
     return settings_of(asked, fixed)
 
 
 def run(models_dir: Path, source: Path, output: Path | str, *flags: str) -> Receipt:
-    """Run a job to its end."""
+    """Run a job to completion."""
     asked = options.parse(["--input", str(source), "--output", str(output), *flags])
     return migrate(asked, settings(models_dir, asked))

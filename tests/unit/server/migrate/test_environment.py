@@ -1,4 +1,4 @@
-"""Which environment a job needs, asked by the Makefile with whatever Python there is."""
+"""Which environment a job needs; the Makefile asks with any Python."""
 
 import subprocess
 import sys

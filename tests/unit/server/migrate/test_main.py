@@ -10,8 +10,8 @@ from tests.unit.server.migrate.jobs import write_input
 
 
 @pytest.fixture
-def here(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a command run beside `texts.json`."""
+def environment(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a command whose working directory has `texts.json`."""
     monkeypatch.chdir(tmp_path)
     write_input(Path("texts.json"), ["a"])
     return environ
@@ -53,9 +53,13 @@ def test_a_dry_run_says_what_it_would_take(
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line_and_status_1(
-    here: dict[str, str], capsys: pytest.CaptureFixture[str], flags: list[str], changes: dict[str, str], said: str
+    environment: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    changes: dict[str, str],
+    said: str,
 ) -> None:
-    assert main(flags, {**here, **changes}) == 1
+    assert main(flags, {**environment, **changes}) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if said in line]
     assert line.startswith("migrate: ")
 
@@ -85,15 +89,15 @@ def test_a_full_disk_is_named(
 
 
 def test_what_to_compare_with_is_looked_at_before_the_work(
-    here: dict[str, str], capsys: pytest.CaptureFixture[str]
+    environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--input", "texts.json", "--output", "new.npy"]
-    assert main([*arguments, "--compare-with", "missing.npy"], here) == 1
+    assert main([*arguments, "--compare-with", "missing.npy"], environment) == 1
     assert "missing.npy cannot be compared" in capsys.readouterr().err
     assert not Path("new.npy").exists()
 
 
-def test_a_summary_says_where_rejects_are(here: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_summary_says_where_rejects_are(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     write_input(Path("some.json"), ["a", None])
-    assert main(["--input", "some.json", "--output", "some.npy", "--on-error", "skip"], here) == 0
+    assert main(["--input", "some.json", "--output", "some.npy", "--on-error", "skip"], environment) == 0
     assert "some.npy.migrate/rejects.jsonl" in capsys.readouterr().out

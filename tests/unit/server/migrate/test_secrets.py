@@ -1,4 +1,4 @@
-"""A migration's command with secrets in its addresses: none of them shows, in any place that it writes to."""
+"""Secrets in the addresses of a migration do not leak to any output."""
 
 import contextlib
 import io
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def said(flags: list[str], environ: dict[str, str]) -> str:
-    """What a command prints, on either stream."""
+    """Run a command; return what it prints to stdout and stderr."""
     streams = io.StringIO()
     with contextlib.redirect_stdout(streams), contextlib.redirect_stderr(streams), contextlib.suppress(SystemExit):
         assert main(flags, environ) != 0
@@ -104,4 +104,4 @@ def test_a_summary_shows_no_secret_that_a_path_happens_to_hold(
         assert main(["--input", "texts.json", "--output", f"{HEAD}/o.npy", *flags], environ) == 0
         assert "***" in (shown := capsys.readouterr().out)
         assert not leaks(shown)
-    os.rename(HEAD, "kept")  # noqa: PTH104 - the folder's name was ours
+    os.rename(HEAD, "kept")  # noqa: PTH104 - the folder has a secret in its name

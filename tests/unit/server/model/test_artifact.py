@@ -30,9 +30,9 @@ def test_a_default_prompt_that_the_model_has_not_is_refused(models_dir: Path) ->
 
 
 def flip_a_byte(path: Path) -> None:
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    path.write_bytes(raw)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def cut_short(path: Path) -> None:
@@ -60,7 +60,7 @@ def replace_by_folder(path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["tiny.onnx", "tiny.tokenizer.json"])
 @pytest.mark.parametrize(
-    ("damage", "found"),
+    ("damage", "reason"),
     [
         (flip_a_byte, "SHA-256 [0-9a-f]{64}, expected"),
         (cut_short, "bytes, expected"),
@@ -72,10 +72,10 @@ def replace_by_folder(path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_the_one_built_is_refused_by_name(
-    models_dir: Path, file: str, damage: Callable[[Path], None], found: str
+    models_dir: Path, file: str, damage: Callable[[Path], None], reason: str
 ) -> None:
     damage(models_dir / file)
-    assert str(models_dir / file) in refuse(models_dir, found)
+    assert str(models_dir / file) in refuse(models_dir, reason)
 
 
 def test_a_graph_loaded_while_it_is_verified_is_refused_for_its_bytes_whether_it_loads_or_not(
@@ -99,7 +99,7 @@ def test_a_graph_that_is_the_one_built_fails_for_its_own_reasons_only(models_dir
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "reason"),
     [
         ({"schema": 99}, "schema 99"),
         ({"surprise": 1}, "surprise"),
@@ -110,10 +110,10 @@ def test_a_graph_that_is_the_one_built_fails_for_its_own_reasons_only(models_dir
     ],
 )
 def test_a_manifest_that_departs_from_the_schema_is_refused(
-    models_dir: Path, changes: dict[str, object], found: str
+    models_dir: Path, changes: dict[str, object], reason: str
 ) -> None:
     tiny.write_model(models_dir, changes=changes)
-    assert "tiny.json" in refuse(models_dir, found)
+    assert "tiny.json" in refuse(models_dir, reason)
 
 
 def test_a_manifest_that_is_a_link_is_refused(models_dir: Path) -> None:

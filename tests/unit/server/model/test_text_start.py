@@ -15,8 +15,8 @@ from server.model.tokenization import Tokenizer
 
 MAX_TOKENS = 8
 SHORTEST_CUT = CHARACTERS_PER_TOKEN * MAX_TOKENS + WINDOW
-# Accents, marks by themselves, what is removed, what BERT takes for punctuation, spaces of all kinds, wide scripts,
-# letters that change under lower case with their surroundings, and pieces of special tokens.
+# Accents, combining marks, removed characters, BERT's punctuation, all kinds of whitespace, CJK, letters whose lower
+# case depends on context, and parts of special tokens.
 ALPHABET = [
     *(string.ascii_letters + string.punctuation + string.digits),
     *(
@@ -58,7 +58,7 @@ TEXTS = st.lists(st.sampled_from(ALPHABET), min_size=1, max_size=60).map("".join
 
 @pytest.fixture(scope="module", params=[True, False], ids=["uncased", "cased"])
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A WordPiece tokenizer with every character of the alphabet, alone and inside a word."""
+    """A WordPiece tokenizer with every character of the alphabet, at the start of a word and inside."""
     letters = sorted({character for piece in ALPHABET for character in piece} | set("abcdefghijklmnopqrstuvwxyz"))
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "##at", *letters, *(f"##{one}" for one in letters)]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
@@ -93,8 +93,8 @@ def test_the_tokens_of_a_start_are_the_first_of_the_whole(path: Path, text: str,
     start = TextStart(json.loads(path.read_text()), MAX_TOKENS)
     start._characters = min(at, len(text))
     assert start._boundary
-    found = start._boundary.search(text, start._characters)
-    head = text[: found.start()] if found else text
+    boundary = start._boundary.search(text, start._characters)
+    head = text[: boundary.start()] if boundary else text
     ids = whole.encode(head, add_special_tokens=False).ids
     assert whole.encode(text, add_special_tokens=False).ids[: len(ids)] == ids
 

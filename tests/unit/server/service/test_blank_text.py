@@ -43,7 +43,7 @@ def test_the_pattern_that_is_published_says_the_same_of_every_character() -> Non
 
 def test_what_is_visible_gives_tokens(artifact: Artifact) -> None:
     tokenizer = Tokenizer(artifact.tokenizer_path, tiny.MAX_TOKENS)
-    # Every plane but the ideographs', which are alike.
+    # Planes 0 and 1; the ideographs of planes 2 and 3 behave alike.
     shown = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000 and re.match(PATTERN, chr(code))]
     assert len(shown) > 100_000
     assert all(encoded.tokens > 2 for encoded in tokenizer.encode(shown))

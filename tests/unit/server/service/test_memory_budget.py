@@ -26,28 +26,28 @@ def budget(limit_mb: int, monkeypatch: pytest.MonkeyPatch, connections: int = 10
 
 
 def test_requests_get_what_the_warm_server_and_one_peak_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = budget(700, monkeypatch)
-    assert found.limit + found.peak + found.resident + 100 * CONNECTION_BYTES == 700 * MEGABYTE
-    assert "of 700 MB (the container's limit or the machine's memory) the server holds 100 MB" in str(found)
-    assert budget(700, monkeypatch, CACHE_ENTRIES="1000").limit < found.limit - 8_000_000
+    planned = budget(700, monkeypatch)
+    assert planned.limit + planned.peak + planned.resident + 100 * CONNECTION_BYTES == 700 * MEGABYTE
+    assert "of 700 MB (the container's limit or the machine's memory) the server holds 100 MB" in str(planned)
+    assert budget(700, monkeypatch, CACHE_ENTRIES="1000").limit < planned.limit - 8_000_000
 
 
 def test_a_large_machine_is_not_filled(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = budget(100_000, monkeypatch)
-    assert found.limit + 100 * CONNECTION_BYTES == 1024 * MEGABYTE
+    planned = budget(100_000, monkeypatch)
+    assert planned.limit + 100 * CONNECTION_BYTES == 1024 * MEGABYTE
 
 
 @pytest.mark.parametrize(("set_mb", "granted"), [("600", 600), ("800", 700)])
 def test_the_setting_may_lower_what_is_granted(monkeypatch: pytest.MonkeyPatch, set_mb: str, granted: int) -> None:
-    found = budget(700, monkeypatch, MEMORY_MB=set_mb)
-    assert found.granted == granted * MEGABYTE
-    assert ("MEMORY_MB" in str(found)) is (granted == 600)
+    planned = budget(700, monkeypatch, MEMORY_MB=set_mb)
+    assert planned.granted == granted * MEGABYTE
+    assert ("MEMORY_MB" in str(planned)) is (granted == 600)
 
 
 def test_address_space_is_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1500 * MEGABYTE, 1500 * MEGABYTE))
-    found = budget(700, monkeypatch)
-    assert found.limit + found.peak + 100 * CONNECTION_BYTES == 500 * MEGABYTE
+    planned = budget(700, monkeypatch)
+    assert planned.limit + planned.peak + 100 * CONNECTION_BYTES == 500 * MEGABYTE
 
 
 def test_the_start_is_refused_where_the_largest_request_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +62,8 @@ def test_the_start_is_refused_where_the_largest_request_would_not_fit(monkeypatc
 
 
 def test_connections_share_an_eighth(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    found = budget(700, monkeypatch, connections=10_000)
-    assert found.connections < 10_000
-    assert found.limit > 6 * found.connections * CONNECTION_BYTES
-    assert f"MAX_CONNECTIONS=10000 is lowered to {found.connections}" in caplog.text
+    planned = budget(700, monkeypatch, connections=10_000)
+    assert planned.connections < 10_000
+    assert planned.limit > 6 * planned.connections * CONNECTION_BYTES
+    assert f"MAX_CONNECTIONS=10000 is lowered to {planned.connections}" in caplog.text
     assert memory_budget.fit_connections(5, 1) == 1

@@ -155,7 +155,7 @@ async def test_texts_that_are_tokenized_together_take_no_more_room_than_they_nee
 ) -> None:
     monkeypatch.setattr("server.service.service.INLINE_CHARACTERS", 1)
 
-    # Each text has 10 tokens, and the longest that the model reads 16: at that, the last two would find no room.
+    # Each text has 10 tokens; if each reserved the model's maximum, 16, the last two would find no room.
     service = serving(load(artifact), FakeEngine(), queue_tokens=6 * 10 + tiny.MAX_TOKENS)
     results = await asyncio.gather(*(service.embed(EmbedRequest(["a " * 8]), soon()) for _ in range(6)))
     assert [result.tokens for result in results] == [10] * 6
@@ -222,7 +222,7 @@ async def test_a_deadline_holds_while_texts_are_tokenized(artifact: Artifact) ->
     long = EmbedRequest(["a " * INLINE_CHARACTERS])
     with pytest.raises(DeadlineError, match="not tokenized in time"):
         await service.embed(long, time.monotonic() + 0.05)
-    assert service._tokenizing.held > 0  # the thread is still at it
+    assert service._tokenizing.held > 0  # the thread is still tokenizing
     gate.set()
     while service._tokenizing.held:
         await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from tests.unit.server import tiny
 
 
 def test_a_token_that_the_graph_has_no_embedding_for_is_the_caller_s_error(models_dir: Path) -> None:
-    """A model built before the build checked that is served on, and answers all texts but those."""
+    """A model built before the build checked this is still served, and only such texts fail."""
     path = models_dir / f"{tiny.NAME}.tokenizer.json"
     made = tokenizers.Tokenizer.from_file(str(path))
     made.add_tokens(["extraordinary", "remarkable"])

@@ -16,8 +16,8 @@ def test_what_was_kept_is_found_by_its_ids() -> None:
     metrics = Metrics()
     cache = VectorCache(10, metrics)
     cache.keep(IDS[:2], VECTORS[:2])
-    found = cache.find([IDS[2], IDS[1], IDS[0]])
-    assert {position: vector.tolist() for position, vector in found.items()} == {1: [4, 5, 6, 7], 2: [0, 1, 2, 3]}
+    hits = cache.find([IDS[2], IDS[1], IDS[0]])
+    assert {position: vector.tolist() for position, vector in hits.items()} == {1: [4, 5, 6, 7], 2: [0, 1, 2, 3]}
     assert counts(metrics) == (2, 1)
 
 

@@ -16,14 +16,14 @@ HOSTILE = "a\r\nFAKE\x1b[31m\x9b\u2028\u202e\x00z"
 
 
 def emit(capsys: pytest.CaptureFixture[str], log_format: str, message: str, **options: object) -> str:
-    """What one line at warning becomes."""
+    """Log a warning; return the output."""
     logs.configure("json" if log_format == "json" else "text", "info")
     logging.getLogger("server").warning("%s", message, **options)  # type: ignore[arg-type]
     return said(capsys)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """All that was logged, once the thread that writes it has done so."""
+    """Flush the log writer; return the output."""
     for handler in logging.getLogger().handlers:
         handler.flush()
     return capsys.readouterr().err

@@ -9,10 +9,10 @@ from server.telemetry.request_context import CURRENT, RequestContext
 
 
 def value(metrics: Metrics, series: str) -> float:
-    """The value of one series, as a scraper reads it."""
-    found = re.search(rf"^{re.escape(series)} (\S+)$", metrics.render().decode(), re.MULTILINE)
-    assert found, series
-    return float(found[1])
+    """Return the rendered value of a series."""
+    match = re.search(rf"^{re.escape(series)} (\S+)$", metrics.render().decode(), re.MULTILINE)
+    assert match, series
+    return float(match[1])
 
 
 def test_answers_are_counted_by_route_and_code() -> None:

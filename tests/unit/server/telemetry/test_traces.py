@@ -22,7 +22,7 @@ def test_a_collector_without_opentelemetry_stops_the_start_and_says_what_to_inst
 
 
 class Collector:
-    """A collector that is there or is not."""
+    """A collector that can be down."""
 
     def __init__(self) -> None:
         self.answer = "FAILURE"

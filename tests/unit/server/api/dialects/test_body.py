@@ -16,13 +16,13 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     name: str = ""
 
 
-@pytest.mark.parametrize("raw", [b'{"number": 64}', b'{"number": 64.0}', b'{"number": 6.4e1}'])
-def test_whole_numbers_may_be_written_with_a_point(raw: bytes) -> None:
-    assert body.decode(raw, Body, "", MOST).number == 64
+@pytest.mark.parametrize("payload", [b'{"number": 64}', b'{"number": 64.0}', b'{"number": 6.4e1}'])
+def test_whole_numbers_may_be_written_with_a_point(payload: bytes) -> None:
+    assert body.decode(payload, Body, "", MOST).number == 64
 
 
 @pytest.mark.parametrize(
-    ("raw", "param"),
+    ("payload", "param"),
     [
         (b'{"number": 64.5}', "number"),
         (b'{"number": 1e999}', "number"),
@@ -31,9 +31,9 @@ def test_whole_numbers_may_be_written_with_a_point(raw: bytes) -> None:
         (b'{"colour": 1}', "colour"),
     ],
 )
-def test_the_field_at_fault_is_named(raw: bytes, param: str) -> None:
+def test_the_field_at_fault_is_named(payload: bytes, param: str) -> None:
     with pytest.raises(InvalidError) as refused:
-        body.decode(raw, Body, "", MOST)
+        body.decode(payload, Body, "", MOST)
     assert refused.value.param == param
 
 
@@ -82,15 +82,15 @@ def test_objects_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", [b",", b"[", b"{", b'\\"', b"\\\\", b",[{", b'\\",\\"'])
 def test_texts_may_hold_whatever_json_is_made_of(text: bytes) -> None:
     texts = b",".join([b'"%b"' % (text * 40_000)] * 40)
-    found = body.decode(b'{"texts": [%b]}' % texts, EmbedBody, "", MOST)
-    assert isinstance(found.texts, list)
-    assert len(found.texts) == 40
+    decoded = body.decode(b'{"texts": [%b]}' % texts, EmbedBody, "", MOST)
+    assert isinstance(decoded.texts, list)
+    assert len(decoded.texts) == 40
 
 
 def test_token_ids_may_be_many() -> None:
-    found = body.decode(many(b"999", b'{"inputs": [101,'), EmbedBody, "", MOST)
-    assert isinstance(found.inputs, list)
-    assert len(found.inputs) > 700_000
+    decoded = body.decode(many(b"999", b'{"inputs": [101,'), EmbedBody, "", MOST)
+    assert isinstance(decoded.inputs, list)
+    assert len(decoded.inputs) > 700_000
 
 
 @pytest.mark.parametrize("broken", [b'"' * 1_000_001, b'"\\' * 500_000, b'["' + b"\\" * 1_000_000, b"[" * 1_000_000])

@@ -71,7 +71,7 @@ def test_null_means_left_out(card: Manifest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "kind", "said"),
+    ("payload", "kind", "said"),
     [
         (b"", MalformedError, "the body is empty"),
         (b'{"text": "a', MalformedError, "truncated"),
@@ -113,14 +113,14 @@ def test_null_means_left_out(card: Manifest) -> None:
     ],
 )
 def test_what_cannot_be_served_is_refused_with_a_reason(
-    card: Manifest, defaults: Settings, raw: bytes, kind: type[CallerError], said: str
+    card: Manifest, defaults: Settings, payload: bytes, kind: type[CallerError], said: str
 ) -> None:
     with pytest.raises(kind, match=said):
-        embed.parse(raw, Asker(defaults, card))
+        embed.parse(payload, Asker(defaults, card))
 
 
-@given(raw=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: orjson.dumps({"text": text})))
-def test_any_bytes_parse_or_are_the_callers_fault(raw: bytes) -> None:
+@given(payload=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: orjson.dumps({"text": text})))
+def test_any_bytes_parse_or_are_the_callers_fault(payload: bytes) -> None:
     card = Manifest(
         schema=manifest.SCHEMA,
         name="m",
@@ -139,7 +139,7 @@ def test_any_bytes_parse_or_are_the_callers_fault(raw: bytes) -> None:
         tools={},
     )
     try:
-        embed.parse(raw, Asker(resolve({}), card))
+        embed.parse(payload, Asker(resolve({}), card))
     except CallerError:
         return
 
@@ -190,7 +190,7 @@ def test_prompts(card: Manifest, prompts: dict[str, str], options: dict[str, Any
 
 def test_raw_vectors_are_refused_where_the_source_does_not_normalize(card: Manifest) -> None:
     assert ask(card, text="a", normalize=False).normalize is False
-    raw = msgspec.structs.replace(card, source_normalizes=False)
+    unnormalized = msgspec.structs.replace(card, source_normalizes=False)
     with pytest.raises(InvalidError, match="normalize: false is not available"):
-        ask(raw, text="a", normalize=False)
-    assert ask(raw, text="a", normalize=True).normalize
+        ask(unnormalized, text="a", normalize=False)
+    assert ask(unnormalized, text="a", normalize=True).normalize

@@ -1,4 +1,4 @@
-"""How neighbours change, on spaces that were made for it."""
+"""Neighbour comparison on synthetic vector spaces."""
 
 from pathlib import Path
 
@@ -21,17 +21,17 @@ def test_a_space_turned_stretched_and_padded_changes_nothing() -> None:
     old = space(16)
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((16, 16)))[0].astype(np.float32)
     new = np.pad(old @ turn, ((0, 0), (0, 8))) * np.float32(3)
-    found = compare(old, new, IDS, range(50))
-    assert (found.overlap, found.first_changed, found.examples) == (1.0, 0.0, ())
-    assert (found.sample, found.queries, found.neighbours) == (200, 50, 10)
+    comparison = compare(old, new, IDS, range(50))
+    assert (comparison.overlap, comparison.first_changed, comparison.examples) == (1.0, 0.0, ())
+    assert (comparison.sample, comparison.queries, comparison.neighbours) == (200, 50, 10)
 
 
 def test_unrelated_spaces_share_what_chance_gives() -> None:
-    found = compare(space(16), space(32, seed=7), IDS, range(200))
-    assert found.overlap == pytest.approx(10 / 199, abs=0.03)
-    assert found.first_changed > 0.9
-    assert len(found.examples) == 5
-    assert found.examples[0].overlap == 0
+    comparison = compare(space(16), space(32, seed=7), IDS, range(200))
+    assert comparison.overlap == pytest.approx(10 / 199, abs=0.03)
+    assert comparison.first_changed > 0.9
+    assert len(comparison.examples) == 5
+    assert comparison.examples[0].overlap == 0
 
 
 def test_one_text_that_moved_is_the_example() -> None:
@@ -39,18 +39,18 @@ def test_one_text_that_moved_is_the_example() -> None:
     old = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     new = old.copy()
     new[3] = old[150]
-    found = compare(old, new, IDS, [3, 60])
-    assert found.overlap == 0.5
-    assert found.first_changed == 0.5
-    [moved] = found.examples
+    comparison = compare(old, new, IDS, [3, 60])
+    assert comparison.overlap == 0.5
+    assert comparison.first_changed == 0.5
+    [moved] = comparison.examples
     assert moved.query == "id-3"
     assert set(moved.old[:4]) == {"id-2", "id-4", "id-1", "id-5"}
     assert moved.new[0] == "id-150"
 
 
 def test_two_texts_are_each_other_s_only_neighbour() -> None:
-    found = compare(space(4)[:2], space(8)[:2], IDS[:2], [0, 1])
-    assert (found.neighbours, found.overlap, found.first_changed) == (1, 1.0, 0.0)
+    comparison = compare(space(4)[:2], space(8)[:2], IDS[:2], [0, 1])
+    assert (comparison.neighbours, comparison.overlap, comparison.first_changed) == (1, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("name", ["npy", "npz", "jsonl"])
@@ -60,8 +60,8 @@ def test_files_that_a_migration_wrote_are_compared_whatever_their_format(
     source = write_input(tmp_path / "texts.json", texts(40))
     run(models_dir, source, tmp_path / "old.npy")
     run(models_dir, source, tmp_path / f"new.{name}")
-    found = compare_stores(str(tmp_path / f"new.{name}"), str(tmp_path / "old.npy"))
-    assert (found.sample, found.overlap) == (40, 1.0)
+    comparison = compare_stores(str(tmp_path / f"new.{name}"), str(tmp_path / "old.npy"))
+    assert (comparison.sample, comparison.overlap) == (40, 1.0)
 
 
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:

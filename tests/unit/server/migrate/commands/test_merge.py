@@ -38,7 +38,7 @@ def test_the_union_of_all_shards_is_the_whole(models_dir: Path, source: Path, tm
     receipt = unite(parts[::-1], tmp_path / f"united.{name}")
     one, other = (list(read(str(tmp_path / f"{kind}.{name}"), name)) for kind in ("whole", "united"))
     assert [(row.id, row.text) for row in one] == [(row.id, row.text) for row in other]
-    # The tiny model's vectors do not depend on their company.
+    # The tiny model's vectors do not depend on the batch.
     assert all((row.vector == twin.vector).all() for row, twin in zip(one, other, strict=True))
     for count in ("input", "records", "embedded", "rejected", "rows"):
         assert receipt["counts"][count] == whole["counts"][count]

@@ -1,4 +1,4 @@
-"""Whole jobs on a small model: what goes in, what comes out, and what is left when they die in between."""
+"""Complete jobs on a tiny model: their output, and what remains after a crash."""
 
 import errno
 import json
@@ -27,7 +27,7 @@ WINDOW = ("--window", "8")
 
 
 class Sociable:
-    """An engine whose vectors show a little of what else was in the run, as those of real ones do."""
+    """An engine whose vectors depend slightly on the rest of the batch, as those of real engines do."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -43,7 +43,7 @@ class Sociable:
 
 @pytest.fixture(autouse=True)
 def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure the engine once, since a test runs a job a hundred times."""
+    """Calibrate the engine once, since a test runs a job a hundred times."""
     started: list[ParallelEngine] = []
     start = JobModel.start
 
@@ -61,8 +61,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    """All files of a job's folder but its journal and what goes with it."""
-    return {name: raw for name, raw in snapshot(folder).items() if ".migrate" not in name}
+    """Return the files of a job's folder, without the journal and its side files."""
+    return {name: content for name, content in snapshot(folder).items() if ".migrate" not in name}
 
 
 def whole(models_dir: Path, source: Path, folder: Path, name: str) -> dict[str, bytes]:
@@ -149,7 +149,7 @@ def test_a_finished_job_is_not_done_again(models_dir: Path, source: Path, tmp_pa
 
 
 def begin(models_dir: Path, source: Path, output: Path, *flags: str) -> None:
-    """Run a job until it dies."""
+    """Run a job until it crashes."""
     with killing(60), pytest.raises(Killed):
         run(models_dir, source, output, *WINDOW, *flags)
 
@@ -208,7 +208,7 @@ def test_records_that_cannot_be_embedded_are_left_out_and_listed(models_dir: Pat
     source = write_input(tmp_path / "texts.json", BAD)
     with pytest.raises(MigrateError, match="cannot be embedded"):
         run(models_dir, source, tmp_path / "out.npy", "--window", "2")
-    # Skipping them is no other job: the rows that are written stay.
+    # Skipping rejects does not make it a different job: rows already written are kept.
     flags = ("--window", "2", "--on-error", "skip", "--rejects", str(tmp_path / "bad.jsonl"))
     counts = run(models_dir, source, tmp_path / "out.npy", *flags)["counts"]
     assert (counts["records"], counts["embedded"], counts["rejected"], counts["rows"]) == (6, 3, 3, 3)

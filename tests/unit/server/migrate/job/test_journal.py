@@ -26,15 +26,15 @@ def written(path: Path, count: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return written(tmp_path_factory.mktemp("journal") / "journal", 5)
 
 
 def test_what_was_appended_is_recovered(tmp_path: Path) -> None:
-    raw = written(tmp_path / "journal", 3)
+    content = written(tmp_path / "journal", 3)
     recovered = recover(tmp_path / "journal")
     assert recovered is not None
-    assert (recovered.header, recovered.last, recovered.length) == (HEADER, entries(3)[-1], len(raw))
+    assert (recovered.header, recovered.last, recovered.length) == (HEADER, entries(3)[-1], len(content))
 
 
 def test_without_a_journal_nothing_is_recovered(tmp_path: Path) -> None:
@@ -42,35 +42,35 @@ def test_without_a_journal_nothing_is_recovered(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_a_journal_cut_anywhere_gives_its_last_whole_entry_or_is_refused(raw: bytes, data: st.DataObject) -> None:
-    length = data.draw(st.integers(0, len(raw)))
-    lines = raw[:length].count(b"\n")
+def test_a_journal_cut_anywhere_gives_its_last_whole_entry_or_is_refused(content: bytes, data: st.DataObject) -> None:
+    length = data.draw(st.integers(0, len(content)))
+    lines = content[:length].count(b"\n")
     if lines == 0:
         with pytest.raises(ValueError, match="first line"):
-            parse(raw[:length])
+            parse(content[:length])
     else:
-        assert parse(raw[:length]).last.window == lines - 1
+        assert parse(content[:length]).last.window == lines - 1
 
 
 @given(st.data())
-def test_a_flipped_bit_never_skips_a_window(raw: bytes, data: st.DataObject) -> None:
-    position, bit = data.draw(st.integers(0, len(raw) - 1)), data.draw(st.integers(0, 7))
-    flipped = bytearray(raw)
+def test_a_flipped_bit_never_skips_a_window(content: bytes, data: st.DataObject) -> None:
+    position, bit = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(0, 7))
+    flipped = bytearray(content)
     flipped[position] ^= 1 << bit
-    whole = raw[:position].count(b"\n")
+    whole = content[:position].count(b"\n")
     try:
         recovered = parse(bytes(flipped))
     except ValueError:
         return
-    # What is believed ends before the line that was hit, and only the last ones may be given up.
+    # Recovery ends before the damaged line, and only the last lines may be dropped.
     assert recovered.last.window == whole - 1
-    assert whole >= raw.count(b"\n") - 2
-    assert raw.startswith(bytes(flipped)[: recovered.length])
+    assert whole >= content.count(b"\n") - 2
+    assert content.startswith(bytes(flipped)[: recovered.length])
 
 
 @given(st.data())
-def test_lines_that_are_lost_repeated_or_swapped_are_refused(raw: bytes, data: st.DataObject) -> None:
-    header, *lines = raw.splitlines(keepends=True)
+def test_lines_that_are_lost_repeated_or_swapped_are_refused(content: bytes, data: st.DataObject) -> None:
+    header, *lines = content.splitlines(keepends=True)
     shuffled = data.draw(st.permutations(lines))[: data.draw(st.integers(1, len(lines)))]
     if shuffled == lines[: len(shuffled)]:
         assert parse(header + b"".join(shuffled)).last.window == len(shuffled)
@@ -81,14 +81,14 @@ def test_lines_that_are_lost_repeated_or_swapped_are_refused(raw: bytes, data: s
 
 def test_an_interrupted_line_is_cut_off_and_written_again(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    raw = written(path, 2)
-    path.write_bytes(raw[:-7])
+    content = written(path, 2)
+    path.write_bytes(content[:-7])
     recovered = recover(path)
     assert recovered is not None
     again = Journal(path, recovered)
     again.append(entries(2)[-1])
     again.close()
-    assert path.read_bytes() == raw
+    assert path.read_bytes() == content
 
 
 def test_damage_names_the_file_and_the_way_out(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.unit.server.migrate.sinks.rows import rows, target
 
 
 class Changed(NpySink):
-    """A target that gives something else back than was written."""
+    """A target that returns other data than was written."""
 
     def __init__(self, final: Path) -> None:
         super().__init__(final)
@@ -24,10 +24,10 @@ class Changed(NpySink):
         return super().count() + int(self.change["rows"])
 
     def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        found = dict(super().fetch(rows))
-        for id_ in list(found)[: int(self.change["lost"])]:
-            del found[id_]
-        return {id_: vector * np.float32(self.change["vectors"]) for id_, vector in found.items()}
+        fetched = dict(super().fetch(rows))
+        for id_ in list(fetched)[: int(self.change["lost"])]:
+            del fetched[id_]
+        return {id_: vector * np.float32(self.change["vectors"]) for id_, vector in fetched.items()}
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def again(texts: list[str]) -> Vectors:
 
 
 def test_what_was_written_is_found(sink: Changed, kept: Path) -> None:
-    found = verify(sink, 10, kept, again, "fp32")
-    assert (found.rows, found.sample) == (10, 10)
-    assert found.least_cosine == pytest.approx(1, abs=1e-6)
+    verified = verify(sink, 10, kept, again, "fp32")
+    assert (verified.rows, verified.sample) == (10, 10)
+    assert verified.least_cosine == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whole jobs beside files of someone else: none of these may be changed or removed, whatever the flags."""
+"""Jobs next to foreign files, which must not be changed or removed, whatever the flags."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def refused(models_dir: Path, source: Path, output: Path | str, *flags: str) -> str:
-    """Run a job that must be refused; return what it says. Nothing under the test's folder may change."""
+    """Run a job that must be refused without changing any file; return its message."""
     top = source.parent.parent
     before = snapshot(top)
     with pytest.raises(MigrateError) as raised:
@@ -171,7 +171,7 @@ def test_a_finished_output_that_was_edited_is_not_replaced(models_dir: Path, sou
 def test_links_planted_where_an_output_grows_are_not_followed(
     models_dir: Path, source: Path, tmp_path: Path, name: str, restart: tuple[str, ...]
 ) -> None:
-    """The file and a folder of someone else."""
+    """The links lead to a foreign file and a foreign folder."""
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "vectors").write_text("theirs")
     for target in (tmp_path / "theirs" / "vectors", tmp_path / "theirs"):
@@ -217,8 +217,8 @@ def test_an_output_is_one_job_s_until_it_is_done_wherever_the_journals_lie(
     run(models_dir, source, tmp_path / "out.npy", *WINDOW, *one)
     whole = snapshot(tmp_path)
     assert "exists and is not this job's" in fails(models_dir, source, tmp_path / "out.npy", *other, *restart)
-    assert {name: raw for name, raw in snapshot(tmp_path).items() if not name.startswith("other")} == {
-        name: raw for name, raw in whole.items() if not name.startswith("other")
+    assert {name: content for name, content in snapshot(tmp_path).items() if not name.startswith("other")} == {
+        name: content for name, content in whole.items() if not name.startswith("other")
     }
 
 
@@ -278,14 +278,14 @@ def test_a_merge_touches_neither_a_folder_of_others_nor_its_shards(
 def test_killed_while_it_claims_journal_and_output_the_same_command_goes_on(
     models_dir: Path, source: Path, tmp_path: Path, call: int
 ) -> None:
-    """The mark is there before the first file that it names, so there is never a file that nobody owns."""
+    """The mark is written before the first file that it names, so every file has an owner."""
     with killing(call), pytest.raises(Killed):
         run(models_dir, source, tmp_path / "out.npy", *WINDOW, "--restart")
     journal = tmp_path / "out.npy.migrate"
     if journal.exists() and {path.name for path in journal.iterdir()} - {"lock", folder_mark.FRESH}:
-        found = folder_mark.read(journal)
-        assert found is not None
-        assert not folder_mark.strangers(journal, found.files)
+        mark = folder_mark.read(journal)
+        assert mark is not None
+        assert not folder_mark.strangers(journal, mark.files)
     run(models_dir, source, tmp_path / "out.npy", *WINDOW, "--restart")
     assert {path.name for path in tmp_path.iterdir()} - {"in", "models"} == {
         "out.npy",

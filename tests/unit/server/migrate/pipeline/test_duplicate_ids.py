@@ -12,10 +12,10 @@ def records(start: int, *ids: str) -> list[Record]:
 def test_an_id_that_came_before_is_named_with_the_record_that_had_it(tmp_path: Path) -> None:
     seen = DuplicateIds(tmp_path / "ids", Shard())
     assert seen.repeats(records(0, "x", "y")) == {}
-    found = seen.repeats(records(2, "z", "y", "z"))
-    assert sorted(found) == [3, 4]
-    assert "record 1" in found[3]
-    assert "record 2" in found[4]
+    repeated = seen.repeats(records(2, "z", "y", "z"))
+    assert sorted(repeated) == [3, 4]
+    assert "record 1" in repeated[3]
+    assert "record 2" in repeated[4]
     seen.close()
 
 

@@ -20,9 +20,9 @@ def held(memo: VectorMemo, count: int) -> set[int]:
 def test_vectors_come_back_as_they_went_in(tmp_path: Path) -> None:
     memo = VectorMemo(tmp_path / "memo", 2, 0)
     memo.keep(keys(3, 4), vectors(3, 4))
-    found = memo.find(keys(4, 5))
-    assert list(found) == keys(4)
-    assert found[keys(4)[0]].tolist() == [4, -4]
+    hits = memo.find(keys(4, 5))
+    assert list(hits) == keys(4)
+    assert hits[keys(4)[0]].tolist() == [4, -4]
     memo.close()
 
 
@@ -37,7 +37,7 @@ def test_an_interrupted_window_finds_what_it_found_before(tmp_path: Path) -> Non
     memo = VectorMemo(tmp_path / "memo", 2, 0, entries=4)
     memo.keep(keys(*range(6)), vectors(*range(6)))
     on_record = memo.computed
-    # The next window writes as much as one may, and is killed before the journal has it.
+    # The next window writes as much as allowed, and is killed before it is journaled.
     later = range(100, 100 + SPARE)
     memo.keep(keys(*later), vectors(*later))
     memo.close()
@@ -59,8 +59,8 @@ def test_a_damaged_vector_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "memo"
     memo = VectorMemo(path, 2, 0)
     memo.keep(keys(1, 2), vectors(1, 2))
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
     assert held(memo, 5) == {1}
     memo.close()

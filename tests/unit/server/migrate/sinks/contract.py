@@ -1,4 +1,4 @@
-"""What every sink in files must do; a test file a format says which."""
+"""Tests that every file sink must pass; each format has a test file that subclasses them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from tests.unit.server.migrate.sinks.rows import rows, snapshot, target
 
 
 class FileSinkContract(ABC):
-    """Tests that each format inherits."""
+    """The tests that each format inherits."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The format."""
+        """The name of the format."""
 
     def make(self, folder: Path) -> Sink:
         return open_sink(str(folder / f"out.{self.name}"), None, {})
@@ -44,9 +44,9 @@ class FileSinkContract(ABC):
 
     def test_rows_come_back_in_order_bit_for_bit(self, tmp_path: Path) -> None:
         self.whole(tmp_path / "a")
-        found = self.read(tmp_path / "a")
-        assert [(row.place, row.id) for row in found] == [(row.place, row.id) for row in rows(0, 10)]
-        assert np.array_equal(np.stack([row.vector for row in found]), np.stack([row.vector for row in rows(0, 10)]))
+        stored = self.read(tmp_path / "a")
+        assert [(row.place, row.id) for row in stored] == [(row.place, row.id) for row in rows(0, 10)]
+        assert np.array_equal(np.stack([row.vector for row in stored]), np.stack([row.vector for row in rows(0, 10)]))
 
     def test_the_same_rows_are_the_same_bytes_and_nothing_is_left_over(self, tmp_path: Path) -> None:
         first = self.whole(tmp_path / "a")
@@ -58,9 +58,9 @@ class FileSinkContract(ABC):
         sink = self.make(tmp_path / "a")
         sink.open(target(10))
         third = rows(3, 4)[0]
-        found = sink.fetch([(3, third.id), (4, "another"), (99, "none")])
-        assert list(found) == [third.id]
-        assert np.array_equal(found[third.id], third.vector)
+        fetched = sink.fetch([(3, third.id), (4, "another"), (99, "none")])
+        assert list(fetched) == [third.id]
+        assert np.array_equal(fetched[third.id], third.vector)
         assert sink.count() == 10
         sink.close()
 
@@ -71,7 +71,7 @@ class FileSinkContract(ABC):
         killed = self.make(tmp_path / "b")
         killed.open(target())
         for part in (rows(0, 4), rows(4, 8), rows(8, 10)):
-            killed.write(part)  # all of them written, of which the journal has some
+            killed.write(part)  # all written, but not all journaled
         killed.close()
         again = self.make(tmp_path / "b")
         again.open(target(on_record))

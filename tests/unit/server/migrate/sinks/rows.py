@@ -1,4 +1,4 @@
-"""Rows for sinks, and what every sink in files must do."""
+"""Rows and targets for tests of file sinks."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ IDS = ["plain", "ünïcode ☃", 'quote " and \\', "line\nend", "-", "0"]
 
 
 def rows(start: int, stop: int) -> list[Row]:
-    """Rows with unit vectors, ids of all kinds, and metadata now and then."""
+    """Return rows with unit vectors, various ids, and metadata in some."""
     generator = np.random.default_rng(7)
     vectors = generator.normal(size=(stop, DIMENSION)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -25,10 +25,10 @@ def rows(start: int, stop: int) -> list[Row]:
 
 
 def target(written: int = 0, *, fresh: bool = False, made: Made = MADE) -> Target:
-    """What a sink is opened for, by one job unless the test says another."""
+    """Return a target, by default always of the same job."""
     return Target(DIMENSION, "tiny", "fp32", written, fresh, made)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder."""
+    """Return the content of all files under a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

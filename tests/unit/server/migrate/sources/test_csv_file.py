@@ -12,8 +12,8 @@ from server.migrate.sources.source import Broken
 def test_quotes_commas_and_line_ends_in_a_text(tmp_path: Path) -> None:
     path = tmp_path / "texts.csv"
     path.write_text('id,text,lang\r\nx,"a, ""b""\nc",en\r\ny,d,\r\n', newline="")
-    found = list(make(str(path), {"metadata_fields": "lang"}).records(0))
-    assert found == [Record(0, "x", 'a, "b"\nc', {"lang": "en"}), Record(1, "y", "d", {"lang": ""})]
+    records = list(make(str(path), {"metadata_fields": "lang"}).records(0))
+    assert records == [Record(0, "x", 'a, "b"\nc', {"lang": "en"}), Record(1, "y", "d", {"lang": ""})]
 
 
 def test_tabs_in_a_tsv(tmp_path: Path) -> None:
@@ -26,10 +26,10 @@ def test_tabs_in_a_tsv(tmp_path: Path) -> None:
 def test_a_row_of_more_or_fewer_cells_than_names_is_one_broken_record(tmp_path: Path, row: str, cells: int) -> None:
     path = tmp_path / "texts.csv"
     path.write_text(f'\nid,text\n1,a\n2,"b\nb"\n{row}\n5,c\n')
-    found = list(make(str(path), {}).records(0))
-    assert [record.text for record in found if isinstance(record.text, str)] == ["a", "b\nb", "c"]
-    assert isinstance(found[2].text, Broken)
-    assert f"line 6 has {cells} cells where the first line names 2" in found[2].text.reason
+    records = list(make(str(path), {}).records(0))
+    assert [record.text for record in records if isinstance(record.text, str)] == ["a", "b\nb", "c"]
+    assert isinstance(records[2].text, Broken)
+    assert f"line 6 has {cells} cells where the first line names 2" in records[2].text.reason
 
 
 def test_two_columns_of_one_name_are_refused_and_two_without_a_name_are_not(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_a_comma_in_a_quoted_name_separates_nothing(tmp_path: Path) -> None:
 def test_where_no_row_can_be_read_each_says_why(tmp_path: Path) -> None:
     path = tmp_path / "texts.csv"
     path.write_text("id,text,lang\nx,a\ny,b\n")
-    found = list(make(str(path), {"metadata_fields": "lang"}).records(0))
-    assert all(isinstance(record.text, Broken) for record in found)
+    records = list(make(str(path), {"metadata_fields": "lang"}).records(0))
+    assert all(isinstance(record.text, Broken) for record in records)
 
 
 def test_a_field_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is written in a format is read back exactly; what was damaged is read exactly, refused or rejected."""
+"""Every format reads back exactly what was written; damaged files are read exactly, refused or rejected."""
 
 import csv
 import gzip
@@ -57,7 +57,7 @@ def as_json_lines(rows: Rows) -> bytes:
     return b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries(rows))
 
 
-# Of each format: its name, a file's name, and what writes it.
+# For each format a file name and a writer.
 FORMATS: dict[str, tuple[str, Callable[[Rows], bytes]]] = {
     "csv": ("texts.csv", as_csv),
     "semicolons": ("texts.csv", lambda rows: as_csv(rows, ";")),
@@ -69,7 +69,7 @@ FORMATS: dict[str, tuple[str, Callable[[Rows], bytes]]] = {
     "jsonl": ("texts.jsonl", as_json_lines),
     "gzip": ("texts.jsonl.gz", lambda rows: gzip.compress(as_json_lines(rows))),
 }
-# Of these a cut shows wherever it falls, but for blanks at the end.
+# Formats in which truncation is always detectable, except of trailing whitespace.
 CLOSED = ("json", "dump", "columns", "gzip")
 
 
@@ -97,9 +97,9 @@ def test_records_come_back_exactly(kind: str, rows: Rows) -> None:
 def test_lines_come_back_exactly_or_are_rejected(texts: list[str]) -> None:
     texts = [text.replace("\n", " ") for text in texts]
     content = "".join(f"{text}\n" for text in texts).encode().removeprefix(b"\xef\xbb\xbf")
-    found = read("texts.txt", content)
+    records = read("texts.txt", content)
     texts[0] = texts[0].removeprefix("\ufeff")
-    for record, text in zip(found, texts, strict=True):
+    for record, text in zip(records, texts, strict=True):
         assert (
             isinstance(record.text, Broken)
             if "\r" in text.removesuffix("\r")
@@ -113,8 +113,8 @@ def test_files_of_a_folder_come_back_exactly(texts: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, text in enumerate(texts):
             (Path(folder) / f"{number:02}.txt").write_bytes(text.encode())
-        found = [record.text for record in open_source(folder, None, {}).records(0)]
-    assert found == [text.removeprefix("\ufeff") for text in texts]
+        contents = [record.text for record in open_source(folder, None, {}).records(0)]
+    assert contents == [text.removeprefix("\ufeff") for text in texts]
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -125,12 +125,12 @@ def test_a_file_that_was_cut_gives_whole_records_or_none(kind: str, rows: Rows, 
     content = write(rows).rstrip()
     cut = content[: data.draw(st.integers(0, len(content) - 1))]
     try:
-        found = read_pairs(name, cut)
+        pairs = read_pairs(name, cut)
     except MigrateError:
         return
-    readable = [pair for pair in found if not isinstance(pair[1], Broken)]
+    readable = [pair for pair in pairs if not isinstance(pair[1], Broken)]
     assert kind not in CLOSED or not readable
-    # That the last row of a CSV was cut need not show: RFC 4180 asks for no line end after it.
+    # Truncation of a CSV's last row is not detectable: RFC 4180 does not require a line end after it.
     sure = len(readable) if kind == "jsonl" else max(0, len(readable) - 1)
     assert readable[:sure] == list(rows[:sure])
 
@@ -144,9 +144,9 @@ def test_a_row_with_a_cell_more_or_less_is_rejected_and_no_other(
     at = data.draw(st.integers(0, len(rows) - 1))
     uneven: list[tuple[str, ...]] = [*rows]
     uneven[at] = data.draw(st.sampled_from([(*rows[at], "more"), rows[at][:1]]))
-    found = read("texts.csv", as_csv(uneven, delimiter))  # type: ignore[arg-type]  # that is the fault
-    assert isinstance(found.pop(at).text, Broken)
-    assert [(record.id, record.text) for record in found] == [*rows[:at], *rows[at + 1 :]]
+    records = read("texts.csv", as_csv(uneven, delimiter))  # type: ignore[arg-type]  # the defect under test
+    assert isinstance(records.pop(at).text, Broken)
+    assert [(record.id, record.text) for record in records] == [*rows[:at], *rows[at + 1 :]]
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "dump"])
@@ -158,9 +158,9 @@ def test_an_object_with_a_key_twice_is_rejected_and_no_other(kind: str, rows: Ro
     name, write = FORMATS[kind]
     content = write([*rows[:at], ("DOUBLED", "a"), *rows[at:]]).decode()
     doubled = content.replace('"id": "DOUBLED"', f'"{key}": "b", "id": "DOUBLED"', 1)
-    found = read(name, doubled.encode())
-    assert isinstance(found.pop(at).text, Broken)
-    assert [(record.id, record.text) for record in found] == rows
+    records = read(name, doubled.encode())
+    assert isinstance(records.pop(at).text, Broken)
+    assert [(record.id, record.text) for record in records] == rows
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -171,7 +171,7 @@ def test_any_other_byte_ends_in_records_or_a_refusal(kind: str, rows: Rows, at: 
     content = bytearray(write(rows))
     content[at % len(content)] = byte
     try:
-        found = read(name, bytes(content))
+        records = read(name, bytes(content))
     except MigrateError:
         return
-    assert all(isinstance(record.id, str) for record in found)
+    assert all(isinstance(record.id, str) for record in records)

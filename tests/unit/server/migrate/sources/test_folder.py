@@ -19,8 +19,8 @@ def fill(texts: Path) -> Path:
 
 def test_files_in_the_order_of_their_names_with_their_paths_as_ids(tmp_path: Path) -> None:
     source = make(str(fill(tmp_path / "texts")), {})
-    found = [(record.ordinal, record.id, record.text) for record in source.records(0)]
-    assert found == [(0, "a.txt", "1"), (1, "b/two.txt", "2"), (2, "c.txt", "3")]
+    records = [(record.ordinal, record.id, record.text) for record in source.records(0)]
+    assert records == [(0, "a.txt", "1"), (1, "b/two.txt", "2"), (2, "c.txt", "3")]
     assert [record.id for record in source.records(2)] == ["c.txt"]
     assert source.count() == 3
 

@@ -1,4 +1,4 @@
-"""A place in a stream of JSON."""
+"""A cursor in a JSON stream."""
 
 import io
 import json
@@ -22,9 +22,9 @@ def test_any_list_is_read_as_json_reads_it_whatever_the_blocks(values: list[obje
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_cursor, "BLOCK", size)
         cursor = Cursor(io.StringIO(json.dumps(values, indent=indent)))
-        found = list(cursor.elements())
+        elements = list(cursor.elements())
         cursor.end()
-    assert found == values
+    assert elements == values
 
 
 @given(VALUES, st.integers(1, 9))

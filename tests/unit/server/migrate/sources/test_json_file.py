@@ -24,8 +24,8 @@ def test_a_list_of_texts(path: Path) -> None:
 
 
 def test_a_list_of_objects(path: Path) -> None:
-    found = read(path, '[{"id": "x", "text": "a", "n": 1}, {"id": 5, "text": "b"}]', metadata_fields="n")
-    assert found == [Record(0, "x", "a", {"n": 1}), Record(1, "5", "b")]
+    records = read(path, '[{"id": "x", "text": "a", "n": 1}, {"id": 5, "text": "b"}]', metadata_fields="n")
+    assert records == [Record(0, "x", "a", {"n": 1}), Record(1, "5", "b")]
 
 
 def test_an_object_of_texts_by_id(path: Path) -> None:
@@ -171,13 +171,13 @@ def test_what_is_no_number_matters_where_it_is_used_in_json_as_in_json_lines(
     path.write_text(entry if name.endswith("l") else f"[{entry}]")
     assert list(maker(str(path), {}).records(0)) == [Record(0, "x", "a")]
     for asked in ({"text_field": "score"}, {"id_field": "score"}):
-        (found,) = maker(str(path), asked).records(0)
-        assert not isinstance(found.text, str)
-    (found,) = maker(str(path), {"metadata_fields": "score"}).records(0)
+        (record,) = maker(str(path), asked).records(0)
+        assert not isinstance(record.text, str)
+    (record,) = maker(str(path), {"metadata_fields": "score"}).records(0)
     if number == "NaN":
-        assert found == Record(0, "x", "a")
+        assert record == Record(0, "x", "a")
     else:
-        assert "its field score is not a finite number" in str(found.text)
+        assert "its field score is not a finite number" in str(record.text)
 
 
 def test_whole_numbers_of_any_size_are_exact(path: Path) -> None:

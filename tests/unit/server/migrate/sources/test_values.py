@@ -1,4 +1,4 @@
-"""Values as ids and as what is carried along."""
+"""Conversion of values to ids and metadata."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal

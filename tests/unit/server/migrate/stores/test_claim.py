@@ -1,4 +1,4 @@
-"""Whether a migration may write into what a store already has."""
+"""Whether a migration may write to an existing collection."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def held(rows: int, asked: Target | None = None, state: str = "growing") -> Held
 
 
 @pytest.mark.parametrize(
-    ("found", "asked", "step"),
+    ("existing", "asked", "step"),
     [
         (None, target(), ClaimStep.CREATE),
         (None, target(fresh=True), ClaimStep.CREATE),
@@ -29,12 +29,14 @@ def held(rows: int, asked: Target | None = None, state: str = "growing") -> Held
         (held(100, state=COMPLETE), target(fresh=True), ClaimStep.REPLACE),
     ],
 )
-def test_what_is_this_job_s_is_made_continued_or_replaced(found: Held | None, asked: Target, step: ClaimStep) -> None:
-    assert decide(found, asked, "store#docs") is step
+def test_what_is_this_job_s_is_made_continued_or_replaced(
+    existing: Held | None, asked: Target, step: ClaimStep
+) -> None:
+    assert decide(existing, asked, "store#docs") is step
 
 
 @pytest.mark.parametrize(
-    ("found", "asked", "said"),
+    ("existing", "asked", "said"),
     [
         (None, target(5), "has 0 rows where 5 were written"),
         (held(4), target(5), "has 4 rows where 5 were written"),
@@ -45,6 +47,6 @@ def test_what_is_this_job_s_is_made_continued_or_replaced(found: Held | None, as
         (Held(mark(target()), 1024, 4), target(), "holds vectors of"),
     ],
 )
-def test_everything_else_is_refused(found: Held | None, asked: Target, said: str) -> None:
+def test_everything_else_is_refused(existing: Held | None, asked: Target, said: str) -> None:
     with pytest.raises(MigrateError, match=said):
-        decide(found, asked, "store#docs")
+        decide(existing, asked, "store#docs")

@@ -1,4 +1,4 @@
-"""Ids for stores that do not take any text as one."""
+"""Keys for stores that do not accept arbitrary text as ids."""
 
 import uuid
 
@@ -22,17 +22,17 @@ IDS = (
 
 @given(st.lists(IDS, unique=True, max_size=20))
 def test_qdrant_takes_every_key_and_no_two_ids_share_one(ids: list[str]) -> None:
-    found = [qdrant_key(id_) for id_ in ids]
-    assert len({str(key) for key in found}) == len(ids)
-    for key in found:
+    keys = [qdrant_key(id_) for id_ in ids]
+    assert len({str(key) for key in keys}) == len(ids)
+    for key in keys:
         assert 0 <= key < 1 << 64 if isinstance(key, int) else str(uuid.UUID(key)) == key
 
 
 @given(st.lists(IDS, unique=True, max_size=20))
 def test_pinecone_takes_every_key_and_no_two_ids_share_one(ids: list[str]) -> None:
-    found = [pinecone_key(id_) for id_ in ids]
-    assert len(set(found)) == len(ids)
-    assert all(key.isascii() and 1 <= len(key) <= 512 and "\0" not in key for key in found)
+    keys = [pinecone_key(id_) for id_ in ids]
+    assert len(set(keys)) == len(ids)
+    assert all(key.isascii() and 1 <= len(key) <= 512 and "\0" not in key for key in keys)
 
 
 @given(IDS)

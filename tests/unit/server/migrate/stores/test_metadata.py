@@ -1,4 +1,4 @@
-"""Metadata in the shapes that stores take."""
+"""Metadata in the types that stores accept."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Addresses of stores: what they name, and that they keep their secrets."""
+"""Parsing of store addresses, and masking of their secrets."""
 
 import importlib.util
 import tomllib
@@ -29,8 +29,8 @@ from tests.serving import ROOT
 def test_an_address_names_a_store_a_place_and_a_collection(
     text: str, store: str, location: str, collection: str
 ) -> None:
-    found = parse(text)
-    assert (found.store, found.location.reveal(), found.collection) == (store, location, collection)
+    address = parse(text)
+    assert (address.store, address.location.reveal(), address.collection) == (store, location, collection)
     assert is_address(text)
 
 
@@ -51,9 +51,9 @@ def test_one_folder_has_one_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ],
 )
 def test_a_password_is_never_shown(text: str, shown: str) -> None:
-    found = parse(text)
-    assert str(found) == shown
-    assert "s3cret" not in repr(found)
+    address = parse(text)
+    assert str(address) == shown
+    assert "s3cret" not in repr(address)
 
 
 @pytest.mark.parametrize("text", ["qdrant+http://key:s3cret@host#docs", "pinecone://host?key=s3cret#docs"])

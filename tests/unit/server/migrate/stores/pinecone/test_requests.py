@@ -1,4 +1,4 @@
-"""What one upsert may hold."""
+"""Splitting records into upsert requests."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ def record(number: int, size: int, dimension: int = 2) -> dict[str, Any]:
 @given(st.lists(st.tuples(st.integers(0, 39_000), st.integers(1, 3000)), max_size=120))
 def test_requests_keep_the_order_and_the_limits(sizes: list[tuple[int, int]]) -> None:
     records = [record(number, *size) for number, size in enumerate(sizes)]
-    found = list(requests(records))
-    assert [one for batch in found for one in batch] == records
-    bodies = [orjson.dumps({"vectors": batch, "namespace": "n" * 512}) for batch in found]
+    batches = list(requests(records))
+    assert [one for batch in batches for one in batch] == records
+    bodies = [orjson.dumps({"vectors": batch, "namespace": "n" * 512}) for batch in batches]
     assert all(len(body) <= 2_000_000 for body in bodies)
 
 
