@@ -30,7 +30,7 @@ HEALTH = Dialect("/health", "", "", "")
 class Call:
     """A request in flight. Times in seconds on the event loop's clock; `sent` is 0 until it is sent.
 
-    `patience_s` is the caller's timeout (0: none); if `leaves`, the caller then disconnects.
+    `patience_s` is the caller's timeout (0: none); if `leaves`, the caller then disconnects, and has `left`.
     """
 
     request: bytes
@@ -39,6 +39,7 @@ class Call:
     sent: float = 0.0
     patience_s: float = 0.0
     leaves: bool = False
+    left: bool = False
 
     def in_time(self, now: float) -> bool:
         """Return whether the caller's timeout has not expired."""

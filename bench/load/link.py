@@ -37,11 +37,15 @@ class Link(asyncio.Protocol):
         call.sent = self._loop.time()
         self._transport.write(call.request)
         if call.leaves:
-            self._leaving = self._loop.call_at(call.planned + call.patience_s, self.close)
+            self._leaving = self._loop.call_at(call.planned + call.patience_s, self._leave, call)
 
     def close(self) -> None:
         """Abort the connection."""
         self._transport.abort()
+
+    def _leave(self, call: Call) -> None:
+        call.left = True
+        self.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Mark the link as open."""

@@ -102,7 +102,7 @@ class _Loop:
     def _done(self, call: Call, answer: ReceivedAnswer | None) -> None:
         self._under_way -= 1
         if answer is None:
-            self._tally.lose(call, self._clock())
+            self._tally.lose(call)
         else:
             self._tally.answer(call, answer, self._clock())
 

@@ -34,9 +34,9 @@ class Tally:
         """Count a request that the client could not send."""
         self.unsent += self._counts(call)
 
-    def lose(self, call: Call, now: float) -> None:
+    def lose(self, call: Call) -> None:
         """Count a request whose connection failed, or whose caller disconnected."""
-        if call.leaves and not call.in_time(now):
+        if call.left:
             self.gone += self._counts(call)
         else:
             self.broken += self._counts(call)

@@ -40,7 +40,7 @@ def test_nothing_planned_is_ever_forgotten() -> None:
     tally.answer(refused, ReceivedAnswer(429, 0, retry_after=True), 7.0)
     tally.answer(odd, ReceivedAnswer(500, 0, retry_after=False), 7.0)
     tally.miss(unsent)
-    tally.lose(broken, 7.0)
+    tally.lose(broken)
     figures = tally.figures()
     assert silent not in (answered, refused)
     assert (figures.planned, figures.good, figures.unsent, figures.broken, figures.unanswered) == (6, 1, 1, 1, 1)
@@ -55,7 +55,7 @@ def test_the_warm_up_is_not_counted() -> None:
     tally.plan(early)
     tally.miss(early)
     tally.plan(lost)
-    tally.lose(lost, 9.6)
+    tally.lose(lost)
     figures = tally.figures()
     assert (figures.planned, figures.unsent, figures.broken, figures.faults) == (0, 0, 0, 0)
 
@@ -72,9 +72,9 @@ def test_an_answer_that_comes_after_its_caller_s_patience_is_in_no_rate() -> Non
 
 def test_callers_who_hang_up_are_told_from_connections_that_break() -> None:
     tally = Tally(0.0, 10.0)
-    for lost in (1.0, 1.51):
-        one = Call(b"", 1, 0.0, 0.1, patience_s=1.5, leaves=True)
+    for left in (False, True):
+        one = Call(b"", 1, 0.0, 0.1, patience_s=1.5, leaves=True, left=left)
         tally.plan(one)
-        tally.lose(one, lost)
+        tally.lose(one)
     figures = tally.figures()
     assert (figures.gone, figures.broken, figures.unanswered) == (1, 1, 0)
