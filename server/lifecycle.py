@@ -36,8 +36,8 @@ logger = logging.getLogger("server")
 BACKLOG = 2048
 # Longer than the idle timeout of common load balancers (60 s), so that the side that reuses connections closes them.
 KEEP_ALIVE_S = 75
-# On a signal to stop, the listener stays open at most so long while pending requests are answered, for readiness probes
-# and for load balancers that have not been updated yet.
+# How long the listener stays open after a signal while pending requests are answered: readiness probes, and load
+# balancers that have not been updated yet, must still reach it.
 LISTEN_ON_S = 3
 # After that, slow senders and readers are checked at this interval.
 HASTEN_EVERY_S = 0.5

@@ -19,7 +19,7 @@ hypothesis.settings.load_profile("untimed")
 # Background jobs of a shell ignore SIGINT, which child processes would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# `make reliability` repeats every fault test so many times, each with a different seed.
+# `make reliability` runs every fault test FAULT_RUNS times, each with a different seed.
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 

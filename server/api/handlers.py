@@ -28,7 +28,7 @@ class Asked(Protocol):
 
     @property
     def question(self) -> EmbedRequest:
-        """What to embed."""
+        """The request to the service."""
 
 
 AskedT = TypeVar("AskedT", bound=Asked)

@@ -27,7 +27,7 @@ class CoalescingTransport(asyncio.Transport):
         self._unsent.append(data)
 
     def is_closing(self) -> bool:
-        """Whether no more may be written."""
+        """Whether writing is no longer allowed."""
         return self._closing or self._socket.is_closing()
 
     def close(self) -> None:

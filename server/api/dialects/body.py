@@ -16,8 +16,8 @@ LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
 FIELD = re.compile(r"(?:field |`\$\.)`?([A-Za-z_.]+)")
 # A message may quote a field name from the body, which can be megabytes long.
 LONGEST_MESSAGE = 300
-# Bodies are decoded on the event loop, so expensive work is limited: longer bodies are not searched for the position of
-# a lone surrogate, and at most so many numbers may have a decimal point.
+# Bodies are decoded on the event loop, so expensive work is limited: only bodies up to this length are searched for a
+# lone surrogate, and only this many numbers may have a decimal point.
 LONGEST_SEARCHED = 262_144
 MOST_POINTS = 65_536
 # Maximum memory of a decoded value other than a string, and the bytes that can precede a value.
