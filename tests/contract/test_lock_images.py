@@ -20,9 +20,7 @@ def lock(folder: Path, program: str) -> "subprocess.CompletedProcess[str]":
     crane = folder / "crane"
     crane.write_text(program, "utf-8")
     crane.chmod(0o755)
-    # Without the variables of a parent make, which would make this one print "Entering directory".
-    environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
-    environ["PATH"] = f"{folder}:{environ['PATH']}"
+    environ = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     return subprocess.run(["make", "lock-images"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
 

@@ -25,7 +25,7 @@ class Fake:
         if command == DIE:
             os.kill(os.getpid(), signal.SIGKILL)
         if command == END:
-            print("the library gave up")
+            print("the library gave up", flush=True)
             os._exit(3)
         if command == HANG:
             time.sleep(600)
