@@ -1,6 +1,6 @@
 """What a build is held to: the source's own vectors of many texts, and the token ids that the graph gets for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +13,21 @@ from build.probes import probes
 from build.reference import Asked, Reference
 from build.sentence import Sentence
 from server.errors import InvalidError
-from server.model.tokenization import Tokenizer
+from server.model.tokenization import Tokenizer, mark
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Vectors `[case, dimension]` of the source; the first `measured` cases are the texts that fidelity is told of."""
+    """Vectors `[case, dimension]` of the source; the first `measured` cases are the texts that fidelity is told of.
+
+    `unpooled` is how many first tokens pooling leaves out, by the name of the prompt before a text.
+    """
 
     cases: list[Case]
     sequences: list[list[int]]
     vectors: NDArray[np.float32]
     measured: int
+    unpooled: dict[str, int]
 
     @property
     def dimension(self) -> int:
@@ -35,29 +39,44 @@ def expect(reference: Reference, sentence: Sentence, tokenizer: Path, texts: lis
     """Write the tokenizer that is served and have the source embed `texts`, and the probes under every prompt.
 
     Raises:
-        BuildError: one of `texts` holds nothing to embed, or the source fails on one.
+        BuildError: one of `texts` holds nothing to embed, the source fails on one, or a prompt leaves no room for any.
         StartError: the server cannot serve such a tokenizer.
     """
     made = reference.tokenizer()
     made.save(str(tokenizer))
-    served = Tokenizer(tokenizer, sentence.max_tokens)
+    unpooled = reference.unpooled()
+    served = sentence.tokenizer(tokenizer, unpooled)
+    _check_prompts(served, sentence.prompts)
     hard = [text for text in probes(made, sentence.max_tokens) if _ids(served, text, "")]
     cases, sequences, vectors = [], [], []
-    for asked in _questions(sentence, texts, hard):
+    for asked in _questions(sentence, served, texts, hard):
         prompt = sentence.prompts[asked.prompt_name] if asked.prompt_name else sentence.default_prompt
         for text in asked.texts:
             ids = _ids(served, text, prompt)
             if not ids:
                 raise BuildError(f"the text {text!r} holds nothing to embed: it cannot be measured on")
-            cases.append(Case(text, asked.prompt_name, ids == reference.ids(text, prompt)))
+            own = [max(id_, mark(id_)) for id_ in ids]
+            cases.append(Case(text, asked.prompt_name, own == reference.ids(text, prompt)))
             sequences.append(ids)
         vectors.append(reference.vectors(asked))
-    return Expected(cases, sequences, np.concatenate(vectors), len(texts))
+    return Expected(cases, sequences, np.concatenate(vectors), len(texts), unpooled)
 
 
-def _questions(sentence: Sentence, texts: list[str], hard: list[str]) -> Iterator[Asked]:
+def _check_prompts(served: Tokenizer, prompts: Mapping[str, str]) -> None:
+    for name, prompt in prompts.items():
+        tokens = len(served.split(prompt).ids)
+        if tokens >= served.max_tokens:
+            raise BuildError(
+                f"the prompt {name!r} takes {tokens} of the {served.max_tokens} tokens that the model reads and leaves "
+                "none for a text; shorten it in config_sentence_transformers.json, or raise max_seq_length"
+            )
+
+
+def _questions(sentence: Sentence, served: Tokenizer, texts: list[str], hard: list[str]) -> Iterator[Asked]:
     yield Asked(None, [*texts, *hard])
-    yield from (Asked(name, hard) for name in sentence.prompts)
+    for name, prompt in sentence.prompts.items():
+        # A short text may merge with the prompt's last token, which leaves nothing where that is not pooled.
+        yield Asked(name, [text for text in hard if _ids(served, text, prompt)])
 
 
 def _ids(served: Tokenizer, text: str, prompt: str) -> list[int]:

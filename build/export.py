@@ -13,6 +13,7 @@ from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 from build.errors import BuildError
 from build.passes import GraphPass, apply, fold_token_types, name_weights
 from build.passes.fold_token_types import FoldTokenTypesPass
+from build.passes.mark_prompt import MarkPromptPass
 from build.passes.name_weights import NameWeightsPass
 from build.passes.pool_output import PoolOutputPass
 from build.sentence import Sentence
@@ -51,7 +52,8 @@ def export(snapshot: Snapshot, sentence: Sentence, scratch: Path) -> tuple[ir.Mo
     model = ir.load(scratch / "model.onnx")
     fold: list[GraphPass] = [FoldTokenTypesPass()] if fold_token_types.needed(model) else []
     name: list[GraphPass] = [NameWeightsPass()] if name_weights.needed(model) else []
-    names = apply(model, [*fold, PoolOutputPass(sentence.pooling), *name])
+    mark: list[GraphPass] = [] if sentence.pooling.include_prompt else [MarkPromptPass()]
+    names = apply(model, [*fold, *mark, PoolOutputPass(sentence.pooling), *name])
     RemoveUnusedNodesPass()(model)
     return model, names
 

@@ -8,21 +8,11 @@ from numpy.typing import NDArray
 from build.progress import track
 from server.inference.engine import OnnxEngine, Resources, split
 from server.model.manifest import Fidelity, Similarity
-from server.model.tokenization import Tokenizer
 from server.system.machine import inference_threads
 
 Vectors = NDArray[np.float32]
 # Large enough that a run does not spend its time on reading all weights.
 _BATCH_TOKENS = 1024
-
-
-def tokenize(tokenizer: Path, max_tokens: int, texts: list[str], prompt: str = "") -> list[list[int]]:
-    """Token ids of each text with `prompt` before it, as the server makes them.
-
-    Raises:
-        InvalidError: one of them holds nothing to embed.
-    """
-    return [encoded.ids for encoded in Tokenizer(tokenizer, max_tokens).encode(texts, prompt)]
 
 
 def graph_vectors(graph: Path, dimension: int, sequences: list[list[int]], packed: bool, label: str) -> Vectors:

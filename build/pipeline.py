@@ -155,7 +155,8 @@ def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft
 
 def _tokenize(job: BuildJob, items: list[str]) -> list[list[int]]:
     settings = job.settings
-    return fidelity.tokenize(job.staged(".tokenizer.json"), settings.max_tokens, items, settings.default_prompt)
+    served = settings.tokenizer(job.staged(".tokenizer.json"), job.expected.unpooled)
+    return [encoded.ids for encoded in served.encode(items, settings.default_prompt)]
 
 
 def _manifest(
@@ -169,7 +170,7 @@ def _manifest(
         architecture=job.architecture,
         dimension=job.expected.dimension,
         max_tokens=job.settings.max_tokens,
-        pooling=job.settings.pooling,
+        pooling=job.settings.pooling.name,
         source_normalizes=job.settings.normalizes,
         prompts=job.settings.prompts,
         tokenizer=File(tokenizer.name, tokenizer.stat().st_size, sha256(tokenizer)),
@@ -179,6 +180,7 @@ def _manifest(
         notes=notes,
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
         default_prompt_name=job.settings.default_prompt_name or msgspec.UNSET,
+        unpooled=job.expected.unpooled or msgspec.UNSET,
     )
 
 

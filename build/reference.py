@@ -85,6 +85,18 @@ class Reference:
         token_ids: list[int] = self._model.tokenizer(prompt + text, truncation="longest_first")["input_ids"]
         return token_ids
 
+    def unpooled(self) -> dict[str, int]:
+        """How many of a text's first tokens pooling leaves out, by the name of the prompt before it; empty if none.
+
+        That is not always the prompt with the special token before it: where the tokenizer's settings do not say that
+        the last token is a special one, the source counts that one, too.
+        """
+        if self._sentence.pooling.include_prompt:
+            return {}
+        first = self._model[0]
+        lengths = {name: first.preprocess(["a"], prompt=text) for name, text in self._sentence.prompts.items()}
+        return {name: int(found["prompt_length"]) for name, found in lengths.items()}
+
     def _encode(self, texts: list[str], prompt_name: str | None) -> Vectors:
         prompt = {"prompt_name": prompt_name}
         if prompt_name in self._sentence.from_card:  # not in the model's own files

@@ -5,13 +5,14 @@ Nothing here is guessed: a model whose files do not say how its vectors are made
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
-from build import known_settings
+from build import known_settings, pooling
 from build.errors import BuildError
+from build.pooling import Pooling
 from build.sources.snapshot import Snapshot
-
-Pooling = Literal["cls", "mean"]
+from server.model.tokenization import Tokenizer
 
 # Model cards that name a prompt which the model's own files leave out (source: the BAAI/bge-*-en-v1.5 cards).
 _BGE_QUERY = {"query": "Represent this sentence for searching relevant passages: "}
@@ -29,16 +30,7 @@ _POSITIONS_FROM_PADDING = (
     "xlm-roberta-xl",
     "xmod",
 )
-_SUPPORTED = "supported are Transformer, Pooling (cls or mean) and Normalize, each at most once and in this order"
-# The words that sentence-transformers 5 writes, by the flags of the versions before it.
-_MODES = {
-    "cls_token": "cls",
-    "max_tokens": "max",
-    "mean_tokens": "mean",
-    "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "weightedmean_tokens": "weightedmean",
-    "lasttoken": "lasttoken",
-}
+_SUPPORTED = "supported are Transformer, Pooling and Normalize, each at most once and in this order"
 
 
 @dataclass(frozen=True)
@@ -61,6 +53,14 @@ class Sentence:
         """What goes before a text for which no prompt is asked."""
         return self.prompts[self.default_prompt_name] if self.default_prompt_name else ""
 
+    def tokenizer(self, path: Path, unpooled: Mapping[str, int]) -> Tokenizer:
+        """The tokenizer at `path` as the server uses it for this model; `unpooled` is by the name of a prompt.
+
+        Raises:
+            StartError: the server cannot serve such a tokenizer.
+        """
+        return Tokenizer(path, self.max_tokens, {self.prompts[name]: count for name, count in unpooled.items()})
+
 
 def read(snapshot: Snapshot) -> Sentence:
     """Read the sentence-transformers settings of a snapshot.
@@ -73,7 +73,7 @@ def read(snapshot: Snapshot) -> Sentence:
     stated, default = _prompts(snapshot)
     prompts = stated or _card_prompts(snapshot)
     return Sentence(
-        pooling=_pooling(snapshot, modules["Pooling"], prompted=bool(prompts)),
+        pooling=pooling.read(snapshot, modules["Pooling"], prompted=bool(prompts)),
         max_tokens=_max_tokens(snapshot),
         normalizes="Normalize" in modules,
         prompts=prompts,
@@ -115,31 +115,6 @@ def _modules(snapshot: Snapshot) -> dict[str, str]:
     if entries[0]["path"]:
         raise BuildError(f"{where} puts the Transformer into {entries[0]['path']!r}; move its files to the top folder")
     return {name: str(entry["path"]) for name, entry in zip(names, entries, strict=True)}
-
-
-def _pooling(snapshot: Snapshot, folder: str, *, prompted: bool) -> Pooling:
-    name = f"{folder}/config.json"
-    config = snapshot.json(name)
-    known_settings.check_pooling(config, f"{snapshot.folder / name}")
-    if prompted and config.get("include_prompt") is False:
-        raise BuildError(
-            f"{snapshot.folder / name}: 'include_prompt' is false, which leaves the prompt's tokens out of pooling; "
-            "that is not supported. Without prompts in config_sentence_transformers.json it is built for plain texts"
-        )
-    modes = _modes(config)
-    if modes == ["cls"]:
-        return "cls"
-    if modes == ["mean"]:
-        return "mean"
-    raise BuildError(f"{snapshot.id} pools by {'+'.join(modes) or 'nothing'}; supported are cls and mean")
-
-
-def _modes(config: Mapping[str, Any]) -> list[str]:
-    """The pooling modes that are on; the one word of newer files goes before the flags of older ones."""
-    stated = config.get("pooling_mode")
-    if "pooling_mode" in config:
-        return [str(mode) for mode in stated] if isinstance(stated, list) else [str(stated)]
-    return [mode for flag, mode in _MODES.items() if config.get(f"pooling_mode_{flag}")]
 
 
 def _max_tokens(snapshot: Snapshot) -> int:

@@ -11,8 +11,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from build.passes import GraphPass, UnsupportedGraphError, apply
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.packing import cuda_passes, packing_passes
+from build.pooling import Pooling
 from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
-from build.sentence import Pooling
 from server.inference.engine import pad, split
 from server.model.manifest import VariantName
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastembed.common.model_description import ModelSource, PoolingType
 
 from bench.contenders import Task, Vectors
-from bench.contenders.padding import pad
+from bench.contenders.padding import check_pooling, pad
 
 PACKAGES = ("fastembed", "onnxruntime")
 
@@ -50,6 +50,7 @@ class FastembedModel:
 
 def load(task: Task) -> FastembedModel:
     """Open the export as a folder of a user's own."""
+    check_pooling(task.pooling)
     name = f"local/{task.model}"
     fastembed.TextEmbedding.add_custom_model(
         model=name,

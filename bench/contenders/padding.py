@@ -19,8 +19,23 @@ def pad(sequences: Sequence[Sequence[int]]) -> tuple[Padded, Padded]:
     return ids, mask
 
 
+def check_pooling(pooling: str) -> None:
+    """Check that peers can be compared in this pooling.
+
+    Raises:
+        ValueError: they are in cls and mean alone.
+    """
+    if pooling not in ("cls", "mean"):
+        raise ValueError(f"the model pools by {pooling}; peers are compared in cls and mean alone")
+
+
 def pool(hidden: Vectors, mask: Padded, pooling: str) -> Vectors:
-    """Reduce hidden states [texts, longest, dimension] to unit vectors [texts, dimension]."""
+    """Reduce hidden states [texts, longest, dimension] to unit vectors [texts, dimension].
+
+    Raises:
+        ValueError: the pooling is not one that peers are compared in.
+    """
+    check_pooling(pooling)
     if pooling == "cls":
         vectors = hidden[:, 0]
     else:

@@ -40,6 +40,20 @@ def mean_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value) -> ir.Val
     zero, one = (scope.constant(name, np.array(number, np.float32)) for name, number in (("zero", 0), ("one", 1)))
     member = scope.op("Equal", scope.op("Unsqueeze", layout.starts, scope.ints(1)), layout.owners())
     lengths = scope.op("Cast", scope.op("Unsqueeze", layout.lengths, scope.ints(1)), to=ir.DataType.FLOAT)
-    mean = scope.op("MatMul", scope.op("Where", member, scope.op("Div", one, lengths), zero), hidden)
-    mean.type = ir.TensorType(ir.DataType.FLOAT)
-    return mean
+    return _product(scope, scope.op("Where", member, scope.op("Div", one, lengths), zero), hidden)
+
+
+def sum_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value, weights: ir.Value) -> ir.Value:
+    """The sum of each text's rows by `weights`, `[batch, sequence]`: the same product with those in the matrix."""
+    scope = Scope(graph, "/packing/sum")
+    zero = scope.constant("zero", np.array(0, np.float32))
+    member = scope.op("Equal", scope.op("Unsqueeze", layout.starts, scope.ints(1)), layout.owners())
+    # The weights are computed in fp32 always; this cast is one to fp16 where all else is.
+    own = scope.op("Cast", layout.pack(weights), to=ir.DataType.FLOAT)
+    return _product(scope, scope.op("Where", member, own, zero), hidden)
+
+
+def _product(scope: Scope, matrix: ir.Value, hidden: ir.Value) -> ir.Value:
+    summed = scope.op("MatMul", matrix, hidden)
+    summed.type = ir.TensorType(ir.DataType.FLOAT)
+    return summed

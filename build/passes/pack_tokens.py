@@ -14,7 +14,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.attend import Attention, attend, width
-from build.passes.attend_packed import attend_packed, mean_packed
+from build.passes.attend_packed import attend_packed, mean_packed, sum_packed
 from build.passes.cuda_layout import CudaLayout
 from build.passes.fuse_attention import MASK, OPERATOR
 from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
@@ -26,11 +26,12 @@ _PER_TOKEN = {"Add", "LayerNormalization", "Gelu"}
 
 @dataclass(frozen=True)
 class Kernels:
-    """What computes the tables, attention and mean of packed tokens: the operators of one kind of device."""
+    """What computes the tables, attention, mean and weighted sum of packed tokens: operators of one kind of device."""
 
     layout: type[Layout]
     attend: Callable[[ir.Graph, Any, Attention], ir.Value]
     mean: Callable[[ir.Graph, Any, ir.Value], ir.Value]
+    sum: Callable[[ir.Graph, Any, ir.Value, ir.Value], ir.Value]
 
 
 class PackTokensPass(GraphPass):
@@ -61,8 +62,9 @@ class PackTokensPass(GraphPass):
         graph, region = model.graph, _region(model.graph)
         layout = self._kernels.layout(graph, graph_input(graph, MASK))
         _Packer(graph, layout, self._kernels, region).pack()
-        if region.hidden is not None:
-            region.end.replace_all_uses_with(self._kernels.mean(graph, layout, region.hidden))
+        for found in region.sums:
+            found.value.replace_all_uses_with(self._sum(graph, layout, found))
+        _type_parts(graph)
         graph.sort()
         RemoveUnusedNodesPass()(model)
         return len(region.nodes)
@@ -73,22 +75,50 @@ class PackTokensPass(GraphPass):
             if node.op_type == OPERATOR:
                 raise ir.passes.PostconditionError(f"{node.name!r} was not packed")
 
+    def _sum(self, graph: ir.Graph, layout: Layout, found: "_TokenSum") -> ir.Value:
+        if found.weights is None:
+            return self._kernels.mean(graph, layout, found.hidden)
+        return self._kernels.sum(graph, layout, found.hidden, found.weights)
+
+
+@dataclass(frozen=True)
+class _TokenSum:
+    """A text's vector that is the mean of its hidden states, or their sum by `weights`, `[batch, sequence]`."""
+
+    value: ir.Value
+    hidden: ir.Value
+    weights: ir.Value | None
+
 
 @dataclass(frozen=True)
 class _Region:
-    """The nodes that work token by token, in order, and where they end."""
+    """The nodes that work token by token, in order, the values where they end, and what is pooled of those."""
 
     nodes: list[ir.Node]
-    end: ir.Value
-    """The text's vector before its normalisation."""
-    hidden: ir.Value | None
-    """The hidden states of which that is the mean; None where CLS is pooled."""
+    ends: list[ir.Value]
+    sums: list[_TokenSum]
 
 
 def _region(graph: ir.Graph) -> _Region:
+    parts = _parts(graph)
+    sums = [found for part in parts if (found := _token_sum(part)) is not None]
+    summed = {found.value for found in sums}
+    ends = [*(part for part in parts if part not in summed), *(found.hidden for found in sums)]
+    return _Region(_token_wise(graph, ends), ends, sums)
+
+
+def _parts(graph: ir.Graph) -> list[ir.Value]:
+    """The vectors, one for each mode of pooling, of which a text's is made, before its normalisation."""
     end = pooled(graph)
-    hidden = _mean_source(end)
-    return _Region(_token_wise(graph, end if hidden is None else hidden), end, hidden)
+    node = end.producer()
+    return list(dict.fromkeys(node.inputs)) if node is not None and node.op_type == "Concat" else [end]
+
+
+def _type_parts(graph: ir.Graph) -> None:
+    """Note what is side by side as fp32: without that fp16 would not know what to cast."""
+    parts = _parts(graph)
+    for part in parts if len(parts) > 1 else []:
+        part.type = ir.TensorType(ir.DataType.FLOAT)
 
 
 def _shape_readers(region: _Region, value: ir.Value) -> list[ir.Node]:
@@ -97,8 +127,8 @@ def _shape_readers(region: _Region, value: ir.Value) -> list[ir.Node]:
     Raises:
         UnsupportedGraphError: a node outside the region reads the value itself, and is not known to keep tokens apart.
     """
-    # What computes the mean reads all tokens: the pass replaces it.
-    readers = [] if value is region.end or value is region.hidden else value.consumers()
+    # What pools reads all tokens: the pass replaces it.
+    readers = [] if value in region.ends else value.consumers()
     found = [node for node in readers if node not in region.nodes]
     for reader in found:
         if reader.op_type != "Shape" or reader.attributes:
@@ -108,10 +138,10 @@ def _shape_readers(region: _Region, value: ir.Value) -> list[ir.Node]:
     return found
 
 
-def _token_wise(graph: ir.Graph, end: ir.Value) -> list[ir.Node]:
-    """The nodes from the embeddings to `end`, in order."""
+def _token_wise(graph: ir.Graph, ends: list[ir.Value]) -> list[ir.Node]:
+    """The nodes from the embeddings to `ends`, in order."""
     found: set[ir.Node] = set()
-    pending: list[ir.Value | None] = [end]
+    pending: list[ir.Value | None] = [*ends]
     while pending:
         value = pending.pop()
         node = value.producer() if value is not None and not is_constant(value) else None
@@ -155,7 +185,7 @@ class _Packer:
         """Values that hold a row per text, no longer one per token."""
 
     def pack(self) -> None:
-        """Pack all; the mean of the tokens is left to the caller."""
+        """Pack all; sums over the tokens are left to the caller."""
         for node in self._region.nodes:
             for value in node.outputs:
                 self._point_shape_readers(value)
@@ -207,27 +237,42 @@ def _unexpanded(bias: ir.Value | None) -> ir.Value | None:
     return source if grown is not None and grown.op_type == "Unsqueeze" else bias
 
 
-def _mean_source(end: ir.Value) -> ir.Value | None:
-    """The hidden states under mean pooling, Div(ReduceSum(Mul(hidden, mask)), tokens); None where CLS is pooled."""
-    node = end.producer()
-    for op_type in ("Div", "ReduceSum", "Mul"):
+def _token_sum(value: ir.Value) -> _TokenSum | None:
+    """Mean pooling, Div(ReduceSum(Mul(hidden, mask)), tokens), or another, ReduceSum(Mul(hidden, weights)).
+
+    None where the value is one token's, as CLS's is.
+    """
+    node = value.producer()
+    is_mean = node is not None and node.op_type == "Div"
+    for op_type in ("Div", "ReduceSum", "Mul") if is_mean else ("ReduceSum", "Mul"):
         if node is None or node.op_type != op_type or node.inputs[0] is None:
             return None
-        value = node.inputs[0]
-        node = value.producer()
-    return value
+        hidden, last = node.inputs[0], node
+        node = hidden.producer()
+    return _TokenSum(value, hidden, None if is_mean else last.inputs[1].producer().inputs[0])
 
 
 def _mean(graph: ir.Graph, layout: Layout, hidden: ir.Value) -> ir.Value:
     """The mean of each text's rows: a product with the 0/1 matrix `[batch, total]` of who belongs where."""
     scope = Scope(graph, "/pooling/packed")
-    zero, one = (scope.constant(name, np.array(number, np.int64)) for name, number in (("zero", 0), ("one", 1)))
-    every = scope.op("Range", zero, scope.op("Size", layout.lengths), one)
-    member = scope.op("Equal", scope.op("Unsqueeze", every, scope.ints(1)), layout.texts())
-    total = scope.op("MatMul", scope.op("Cast", member, to=ir.DataType.FLOAT), hidden)
+    total = scope.op("MatMul", scope.op("Cast", _member(scope, layout), to=ir.DataType.FLOAT), hidden)
     count = scope.op("Unsqueeze", scope.op("Cast", layout.lengths, to=ir.DataType.FLOAT), scope.ints(1))
     return scope.op("Div", total, count)
 
 
-PORTABLE = Kernels(Layout, attend, _mean)
-CUDA = Kernels(CudaLayout, attend_packed, mean_packed)
+def _sum(graph: ir.Graph, layout: Layout, hidden: ir.Value, weights: ir.Value) -> ir.Value:
+    """The sum of each text's rows by their weights: the same product, with the weights where there were ones."""
+    scope = Scope(graph, "/pooling/packed")
+    zero = scope.constant("none", np.array(0, np.float32))
+    return scope.op("MatMul", scope.op("Where", _member(scope, layout), layout.pack(weights), zero), hidden)
+
+
+def _member(scope: Scope, layout: Layout) -> ir.Value:
+    """`[batch, total]`: whether a token belongs to a text."""
+    zero, one = (scope.constant(name, np.array(number, np.int64)) for name, number in (("zero", 0), ("one", 1)))
+    every = scope.op("Range", zero, scope.op("Size", layout.lengths), one)
+    return scope.op("Equal", scope.op("Unsqueeze", every, scope.ints(1)), layout.texts())
+
+
+PORTABLE = Kernels(Layout, attend, _mean, _sum)
+CUDA = Kernels(CudaLayout, attend_packed, mean_packed, sum_packed)

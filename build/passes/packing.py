@@ -6,18 +6,19 @@ from build.passes.fuse_attention import FuseAttentionPass
 from build.passes.fuse_gelu import FuseGeluPass
 from build.passes.fuse_sums import FuseSumsPass
 from build.passes.pack_tokens import CUDA, PackTokensPass
-from build.passes.pool_output import Pooling
 from build.passes.sort_texts import SortTextsPass
 from build.passes.trim_last_layer import TrimLastLayerPass
+from build.pooling import Pooling
 
 
 def packing_passes(pooling: Pooling) -> list[GraphPass]:
     """The passes, in order; the graph keeps its inputs and its output, and the output its values within 1e-6.
 
-    They fit the exports of BERT, RoBERTa, XLM-RoBERTa, DistilBERT and MPNet. On another architecture one of them
-    raises UnsupportedGraphError and leaves the graph half rewritten: go on from a fresh copy of the plain graph.
+    They fit the exports of BERT, RoBERTa, XLM-RoBERTa, DistilBERT and MPNet, and every pooling but `max`. On another
+    one of them raises UnsupportedGraphError and leaves the graph half rewritten: go on from a fresh copy of the plain
+    graph.
     """
-    trim: list[GraphPass] = [TrimLastLayerPass()] if pooling == "cls" else []
+    trim: list[GraphPass] = [TrimLastLayerPass()] if pooling.reads_first_token_alone else []
     return [FuseAttentionPass(), FuseGeluPass(), *trim, FoldAttentionBiasesPass(), PackTokensPass(), SortTextsPass()]
 
 
@@ -27,6 +28,6 @@ def cuda_passes(pooling: Pooling) -> list[GraphPass]:
     They fit the same exports but MPNet's, whose attention has a bias by position.
     """
     # The biases go first: they look for the projection right behind attention, and the choice of rows comes between.
-    trim: list[GraphPass] = [TrimLastLayerPass(every_query=True)] if pooling == "cls" else []
+    trim: list[GraphPass] = [TrimLastLayerPass(every_query=True)] if pooling.reads_first_token_alone else []
     fused: list[GraphPass] = [FuseAttentionPass(), FuseGeluPass(), FoldAttentionBiasesPass()]
     return [*fused, *trim, PackTokensPass(CUDA), FuseSumsPass()]

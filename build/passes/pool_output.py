@@ -1,27 +1,32 @@
 """Put pooling and L2 normalisation into the graph, so that its only output is the sentence's unit vector.
 
-Pooling as in sentence-transformers' `models.Pooling`, normalisation as in `torch.nn.functional.normalize`
+Pooling as in sentence-transformers' `Pooling`, normalisation as in `torch.nn.functional.normalize`
 (divide by the norm, no smaller than 1e-12).
 """
-
-from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from build.passes import GraphPass, UnsupportedGraphError
+from build.passes.graph import Scope
+from build.passes.mark_prompt import of_texts
+from build.passes.token_weights import token_weights
+from build.pooling import Pooling
+from server.model.manifest import PoolingMode
 
 OUTPUT = "sentence_embedding"
 _HIDDEN = "last_hidden_state"
-Pooling = Literal["cls", "mean"]
 
 
 class PoolOutputPass(GraphPass):
-    """Turn `last_hidden_state[batch, sequence, hidden]` into `sentence_embedding[batch, hidden]`."""
+    """Turn `last_hidden_state[batch, sequence, hidden]` into `sentence_embedding[batch, dimension]`.
+
+    Pooling that leaves out the prompt needs a graph that knows a prompt's ids.
+    """
 
     def __init__(self, pooling: Pooling) -> None:
         super().__init__()
-        self.name = f"pool-{pooling}-normalize"
+        self.name = f"pool-{pooling.name}-normalize"
         self._pooling = pooling
 
     def requires(self, model: ir.Model) -> None:
@@ -34,12 +39,11 @@ class PoolOutputPass(GraphPass):
         """Replace the graph's hidden-state output."""
         graph = model.graph
         hidden = graph.outputs[0]
-        tape = ir.tape.Tape(graph)
-        pooled = _first_row(tape, hidden) if self._pooling == "cls" else _masked_mean(tape, hidden, graph.inputs[1])
-        unit = _normalize(tape, pooled)
+        unit = _normalize(ir.tape.Tape(graph), _pool(graph, self._pooling, hidden))
         unit.name = OUTPUT
         batch, _, width = hidden.shape or (None, None, None)
-        unit.shape, unit.type = ir.Shape([batch, width]), ir.TensorType(ir.DataType.FLOAT)
+        dimension = width * len(self._pooling.modes) if isinstance(width, int) else width
+        unit.shape, unit.type = ir.Shape([batch, dimension]), ir.TensorType(ir.DataType.FLOAT)
         graph.outputs[:] = [unit]
         return 1
 
@@ -47,6 +51,35 @@ class PoolOutputPass(GraphPass):
         """The graph's one output is the normalised vector."""
         if [value.name for value in model.graph.outputs] != [OUTPUT]:
             raise ir.passes.PostconditionError(f"the graph does not end in {OUTPUT!r}")
+
+
+def _pool(graph: ir.Graph, pooling: Pooling, hidden: ir.Value) -> ir.Value:
+    """The vectors of the modes side by side, `[batch, dimension]`."""
+    pooled = graph.inputs[1] if pooling.include_prompt else of_texts(graph)
+    parts = {mode: _part(graph, mode, hidden, pooled) for mode in dict.fromkeys(pooling.modes)}
+    if len(pooling.modes) == 1:
+        return parts[pooling.modes[0]]
+    return _op(ir.tape.Tape(graph), "Concat", "/pooling/Concat", *(parts[mode] for mode in pooling.modes), axis=-1)
+
+
+def _part(graph: ir.Graph, mode: PoolingMode, hidden: ir.Value, pooled: ir.Value) -> ir.Value:
+    """One mode's vector, `[batch, hidden]`; `pooled` is the mask of the tokens that count."""
+    mask = graph.inputs[1]
+    if pooled is mask and mode == "cls":
+        return _first_row(ir.tape.Tape(graph), hidden)
+    if pooled is mask and mode == "mean":
+        return _masked_mean(ir.tape.Tape(graph), hidden, mask)
+    scope = Scope(graph, f"/pooling/{mode}")
+    if mode == "max":
+        return _largest(scope, hidden, pooled)
+    column = scope.op("Unsqueeze", token_weights(scope, mode, mask, pooled), scope.ints(-1))
+    return scope.op("ReduceSum", scope.op("Mul", hidden, column), scope.ints(1), keepdims=0)
+
+
+def _largest(scope: Scope, hidden: ir.Value, pooled: ir.Value) -> ir.Value:
+    lowest = scope.constant("lowest", np.array(np.finfo(np.float32).min, np.float32))
+    counts = scope.op("Unsqueeze", scope.op("Cast", pooled, to=ir.DataType.BOOL), scope.ints(-1))
+    return scope.op("ReduceMax", scope.op("Where", counts, hidden, lowest), scope.ints(1), keepdims=0)
 
 
 def _op(tape: ir.tape.Tape, op: str, name: str, *inputs: ir.Value, **attributes: object) -> ir.Value:

@@ -4,7 +4,7 @@ The build stage writes it, and the server refuses to start with files that do no
 or path, so that equal inputs give equal bytes.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -22,6 +22,12 @@ FOR_CUDA: dict[Precision, VariantName] = {"fp32": "fp32-cuda", "fp16": "fp16-cud
 
 PACKED = "pack-tokens"
 """The name of the pass that makes a graph padding-free."""
+
+PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+POOLING_MODES: tuple[PoolingMode, ...] = get_args(PoolingMode)
+_ONE_MODE = f"({'|'.join(POOLING_MODES)})"
+PoolingName = Annotated[str, msgspec.Meta(pattern=rf"^{_ONE_MODE}(\+{_ONE_MODE})*$")]
+"""A pooling mode, or several joined by `+`, whose vectors are concatenated in this order."""
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
@@ -96,6 +102,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source model itself ends in L2 normalisation (the graph always does). int8 was calibrated on `calibration_texts`;
     `notes` list what the build left out for this architecture, and why. `default_prompt_name` names the prompt for
     texts that select none; the key is absent from the manifest of a model without a default prompt.
+    `unpooled` gives the number of first tokens that the graph leaves out of the pooling, by the name of the prompt
+    before a text; the key is absent if it pools all tokens.
     """
 
     schema: int
@@ -104,7 +112,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     architecture: str
     dimension: Positive
     max_tokens: Annotated[int, msgspec.Meta(ge=3)]
-    pooling: Literal["cls", "mean"]
+    pooling: PoolingName
     source_normalizes: bool
     prompts: dict[str, str]
     tokenizer: File
@@ -114,9 +122,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: list[str]
     tools: dict[str, str]
     default_prompt_name: str | msgspec.UnsetType = msgspec.UNSET
+    unpooled: dict[str, Positive] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        """Raise ValueError if the default prompt is not one of the prompts."""
+        """Raise ValueError if the default prompt, or one with unpooled tokens, is not one of the prompts."""
+        if self.unpooled is not msgspec.UNSET and not self.unpooled.keys() <= self.prompts.keys():
+            raise ValueError("unpooled names a prompt that the model does not have")
         if self.default_prompt_name is not msgspec.UNSET and self.default_prompt_name not in self.prompts:
             raise ValueError(
                 f"default_prompt_name is none of the prompts: {', '.join(self.prompts) or 'there are none'}"
@@ -126,6 +137,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def default_prompt(self) -> str:
         """Return the prompt for texts that select none; empty if the model has no default."""
         return "" if self.default_prompt_name is msgspec.UNSET else self.prompts[self.default_prompt_name]
+
+    @property
+    def unpooled_by_prompt(self) -> dict[str, int]:
+        """Return `unpooled` by the text of the prompt."""
+        by_name = {} if self.unpooled is msgspec.UNSET else self.unpooled
+        return {self.prompts[name]: count for name, count in by_name.items()}
 
 
 def decode(data: bytes) -> Manifest:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,8 @@ BYTES_PER_CHARACTER = 704
 class Encoded:
     """One text as token ids, special tokens included; `tokens` is their number before truncation.
 
-    For a text that is far too long `tokens` may be a lower bound, still above the limit.
+    For a text that is far too long `tokens` may be a lower bound, still above the limit. An id that the model computes
+    but does not pool is marked: `mark(id)` stands for it.
     """
 
     ids: list[int]
@@ -73,8 +74,10 @@ class Span(NamedTuple):
 class Tokenizer:
     """Encodes texts for one model. Blocking: call it on a worker thread."""
 
-    def __init__(self, path: Path, max_tokens: int) -> None:
+    def __init__(self, path: Path, max_tokens: int, unpooled: Mapping[str, int] | None = None) -> None:
         """Load a `tokenizer.json`; `max_tokens` is the model's limit, special tokens included.
+
+        `unpooled` gives, for each prompt, how many ids are marked of a text with this prompt, special tokens included.
 
         Raises:
             StartError: the file is not a tokenizer, or its special tokens are not a fixed prefix and suffix.
@@ -86,6 +89,7 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
+        self._unpooled = unpooled or {}
         self.vocabulary_size: int = self._tokenizer.get_vocab_size()
         self.largest_id: int = max(self._tokenizer.get_vocab().values(), default=0)
         # Ids from here on have no embedding; lowered at start if the graph's table is smaller than the vocabulary.
@@ -108,8 +112,12 @@ class Tokenizer:
     def encode_each(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> Iterator[Encoded]:
         """Like `encode`, but yield one text at a time, so that few untruncated texts are in memory."""
         prompt_ids = self._content(self._encode_slice([prompt])[0]) if prompt else []
+        unpooled = self._unpooled.get(prompt, 0)
         for index, ids in enumerate(self._untruncated(inputs, prompt, prompt_ids, truncate)):
-            yield self._fit(index, ids, prompt_ids, truncate)
+            if len(ids) <= unpooled:
+                raise nothing_to_embed(index)
+            fitted = self._fit(index, ids, prompt_ids, truncate)
+            yield _mark_first(fitted, unpooled) if unpooled else fitted
 
     def spans(self, text: str) -> list[Span]:
         """Return the position of each token of `text`, without special tokens.
@@ -234,6 +242,15 @@ class Tokenizer:
         if self.max_tokens <= len(empty):
             raise StartError(f"{path} adds {len(empty)} special tokens, the model reads {self.max_tokens} tokens")
         return prefix, suffix
+
+
+def mark(id_: int) -> int:
+    """Return the mark of an id, which no other id has; the mark of a mark is the id."""
+    return -1 - id_
+
+
+def _mark_first(encoded: Encoded, count: int) -> Encoded:
+    return Encoded([*map(mark, encoded.ids[:count]), *encoded.ids[count:]], encoded.tokens)
 
 
 def nothing_to_embed(index: int) -> InvalidError:

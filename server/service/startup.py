@@ -44,7 +44,7 @@ def load(settings: Settings) -> LoadedModel:
         artifact=artifact,
         choice=choice,
         threads=threads,
-        tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens),
+        tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens, artifact.manifest.unpooled_by_prompt),
         tracer=traces.connect(settings.otel_exporter_otlp_endpoint),
     )
 

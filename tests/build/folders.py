@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import models, pre_tokenizers, processors
 
 from build import fidelity
 from build.__main__ import main
 from server.model.manifest import Manifest, decode
+from server.model.tokenization import Tokenizer
 from server.service.embed_request import Asker
 from server.settings import resolve
 from tests import tiny
@@ -28,6 +30,7 @@ ASKED = [
     "a [SEP] word [MASK] here",
     "  blue   river\tcontract\n",
     "heart! (error) #42",
+    "東京 the cat Москва ภาษา dog",
     "the server and the river " * 40 + "END",
 ]
 
@@ -53,11 +56,12 @@ def described(models_dir: Path, name: str = "tiny") -> Manifest:
     return decode((models_dir / f"{name}.json").read_bytes())
 
 
-def served(models_dir: Path, name: str = "tiny", **asked: Any) -> NDArray[np.float32]:
-    """The vectors of ASKED as a server of that model gives them, to requests with `input_type` or `prompt_name`."""
+def served(models_dir: Path, name: str = "tiny", texts: list[str] | None = None, **asked: Any) -> NDArray[np.float32]:
+    """The vectors of `texts` (default ASKED) that a server of the model gives with `input_type` or `prompt_name`."""
     made = described(models_dir, name)
     prompt = Asker(resolve({}), made).prompt(asked.get("input_type"), asked.get("prompt_name"))
-    ids = fidelity.tokenize(models_dir / made.tokenizer.file, made.max_tokens, ASKED, prompt)
+    tokenizer = Tokenizer(models_dir / made.tokenizer.file, made.max_tokens, made.unpooled_by_prompt)
+    ids = [encoded.ids for encoded in tokenizer.encode(texts or ASKED, prompt)]
     variant = made.variants["fp32"]
     return fidelity.graph_vectors(models_dir / variant.file, made.dimension, ids, variant.packed, "served")
 
@@ -77,7 +81,7 @@ def byte_level(folder: Path) -> Path:
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     tiny.snapshot(folder, "roberta", vocab_size=len(vocabulary), pad_token_id=1)
-    made = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    made = tokenizers.Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     made.add_special_tokens(pieces[:4])

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from build.floors import FP32
+from build.pooling import Pooling
 from tests import tiny
 from tests.build.conftest import Refused
 from tests.build.folders import (
@@ -183,9 +184,9 @@ def _module(folder: Path, **settings: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda folder: edit(folder, POOLING, include_prompt=False), "'include_prompt' is false"),
         (lambda folder: edit(folder, POOLING, include_prompt=None), "'include_prompt' is no true or false"),
         (lambda folder: edit(folder, SENTENCE, default_prompt_name="other"), "'other', which is no prompt"),
+        (lambda folder: edit(folder, SENTENCE, prompts={"query": "the cat " * 40}), "takes 82 of the 64 tokens"),
         (lambda folder: edit(folder, SENTENCE, truncate_dim=8), "ask for `dimensions`"),
         (lambda folder: edit(folder, SENTENCE, Prompts={}), "'Prompts', which is no setting known here"),
         (lambda folder: edit(folder, TRANSFORMER, max_seq_length="64"), "'max_seq_length' is no whole number"),
@@ -210,7 +211,7 @@ def test_vectors_unlike_the_source_s_are_no_build(
     folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The floor itself, by a reading of the pooling that is wrong."""
-    monkeypatch.setattr("build.sentence._pooling", lambda *_, **__: "mean")
+    monkeypatch.setattr("build.sentence.pooling.read", lambda *_, **__: Pooling(("mean",)))
     said = refused("--model", folder, "--precisions", "fp32")
     assert "fp32's vectors are not the source's" in said
     assert "the pooling's config.json" in said

@@ -66,7 +66,7 @@ def edit(models: Path, **changes: object) -> None:
         ({"schema": 99}, "schema 99"),
         ({"surprise": 1}, "surprise"),
         ({"dimension": 385}, "385"),
-        ({"pooling": "max"}, "pooling"),
+        ({"pooling": "sum"}, "pooling"),
     ],
 )
 def test_a_manifest_that_does_not_describe_the_model(models: Path, changes: dict[str, object], message: str) -> None:

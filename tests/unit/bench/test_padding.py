@@ -22,3 +22,8 @@ def test_pooling_sees_real_tokens_only_and_returns_unit_vectors(pooling: str) ->
     expected = hidden[0, 0] if pooling == "cls" else hidden[0].mean(0)
     np.testing.assert_allclose(vectors[0], expected / np.linalg.norm(expected), rtol=1e-5)
     np.testing.assert_array_equal(pool(spoilt, mask, pooling), vectors)
+
+
+def test_other_poolings_are_not_compared() -> None:
+    with pytest.raises(ValueError, match=r"pools by mean\+max; peers are compared in cls and mean alone"):
+        pool(np.zeros((1, 1, 4), np.float32), np.ones((1, 1), np.int64), "mean+max")

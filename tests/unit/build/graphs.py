@@ -11,7 +11,8 @@ from build.passes import GraphPass, apply
 from build.passes.fold_token_types import FoldTokenTypesPass, needed
 from build.passes.name_weights import NameWeightsPass
 from build.passes.packing import cuda_passes, packing_passes
-from build.passes.pool_output import Pooling, PoolOutputPass
+from build.passes.pool_output import PoolOutputPass
+from build.pooling import Pooling
 from build.quantize.calibration import Batch
 
 Exported = Callable[[str], Path]
@@ -19,9 +20,12 @@ ARCHITECTURES = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
 # MPNet adds a bias by position to the scores, for which no packed kernel is fast.
 ON_CUDA = [name for name in ARCHITECTURES if name != "mpnet"]
 LONGEST = 64
+CLS, MEAN = Pooling(("cls",)), Pooling(("mean",))
+# Every pooling that is a sum over tokens, side by side.
+SIDE_BY_SIDE = Pooling(("cls", "mean_sqrt_len_tokens", "lasttoken", "mean", "weightedmean"))
 
 
-def plain(path: Path, pooling: Pooling = "mean") -> ir.Model:
+def plain(path: Path, pooling: Pooling = MEAN) -> ir.Model:
     """The pooled graph of a tiny model, as the export leaves it to the packing passes."""
     model = ir.load(path)
     passes: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
@@ -29,14 +33,14 @@ def plain(path: Path, pooling: Pooling = "mean") -> ir.Model:
     return model
 
 
-def packed(path: Path, pooling: Pooling = "mean") -> ir.Model:
+def packed(path: Path, pooling: Pooling = MEAN) -> ir.Model:
     """The padding-free graph."""
     model = plain(path, pooling)
     apply(model, packing_passes(pooling))
     return model
 
 
-def before(path: Path, name: str, pooling: Pooling = "mean") -> ir.Model:
+def before(path: Path, name: str, pooling: Pooling = MEAN) -> ir.Model:
     """The graph just before the packing pass of that name."""
     model = plain(path, pooling)
     passes = packing_passes(pooling)
@@ -69,7 +73,7 @@ def batches(*lengths: Sequence[int]) -> list[Batch]:
 CALIBRATION = batches([3, 9, 17, 30], [64, 5, 1], [12] * 6, [40, 22])
 
 
-def for_cuda(path: Path, pooling: Pooling = "mean") -> ir.Model:
+def for_cuda(path: Path, pooling: Pooling = MEAN) -> ir.Model:
     """The graph for CUDA, in fp32."""
     model = plain(path, pooling)
     apply(model, cuda_passes(pooling))

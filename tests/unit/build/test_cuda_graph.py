@@ -12,20 +12,21 @@ import pytest
 from build.passes import UnsupportedGraphError, apply
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.packing import cuda_passes
-from build.passes.pool_output import Pooling
 from build.passes.stand_in import StandInPass
+from build.pooling import Pooling
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import ON_CUDA, Exported, count, for_cuda, plain, texts
+from tests.unit.build.graphs import CLS, MEAN, ON_CUDA, SIDE_BY_SIDE, Exported, count, for_cuda, plain, texts
 from tests.unit.build.test_packing import BATCHES
 
 # What has a CUDA kernel for the types used here, by ONNX Runtime's docs/OperatorKernels.md; and its 1.31.1, asked for
 # the node assignment of these graphs, put every node on CUDA.
 KERNELS = {
-    *("Add", "Cast", "Concat", "CumSum", "Div", "Equal", "Gather", "LayerNormalization", "MatMul", "Max", "Mul"),
-    *("NonZero", "Not", "ReduceL2", "ReduceSum", "Reshape", "Shape", "Squeeze", "Sub", "Unsqueeze", "Where"),
+    *("Add", "Cast", "Concat", "CumSum", "Div", "Equal", "Gather", "Greater", "LayerNormalization", "MatMul", "Max"),
+    *("Mul", "NonZero", "Not", "ReduceL2", "ReduceSum", "Reshape", "Shape", "Sqrt", "Squeeze", "Sub", "Unsqueeze"),
+    *("Where",),
     *("BiasGelu", "PackedMultiHeadAttention", "SkipLayerNormalization"),
 }
-POOLED = list(product(ON_CUDA, ("cls", "mean")))
+POOLED = [pytest.param(*case, id=f"{case[0]}-{case[1].name}") for case in product(ON_CUDA, (CLS, MEAN, SIDE_BY_SIDE))]
 
 
 def halved(model: ir.Model) -> ir.Model:
@@ -49,7 +50,7 @@ def test_nothing_is_left_for_the_cpu(exported: Exported, architecture: str, pool
 
 @pytest.mark.parametrize("architecture", ON_CUDA)
 def test_structure(exported: Exported, architecture: str) -> None:
-    model = for_cuda(exported(architecture), "cls")
+    model = for_cuda(exported(architecture), CLS)
     found = count(model.graph)
     assert found["PackedMultiHeadAttention"] == found["BiasGelu"] == 2
     assert found["SkipLayerNormalization"] + found["LayerNormalization"] == 5
@@ -61,7 +62,7 @@ def test_structure(exported: Exported, architecture: str) -> None:
 
 
 def test_the_last_layer_computes_one_row_a_text_behind_attention(exported: Exported, run: Run) -> None:
-    model = for_cuda(exported("bert"), "cls")
+    model = for_cuda(exported("bert"), CLS)
     apply(model, [StandInPass()])
     inner = next(node for node in model.graph if node.name == "/encoder/layer.1/intermediate/dense/MatMul").outputs[0]
     inner.type = ir.TensorType(ir.DataType.FLOAT)
@@ -93,7 +94,7 @@ def test_its_vectors_are_the_plain_graph_s(exported: Exported, run: Run, archite
 
 
 def test_a_mean_over_many_large_rows_stays_within_fp16(exported: Exported, run: Run) -> None:
-    model = for_cuda(exported("bert"), "mean")
+    model = for_cuda(exported("bert"), MEAN)
     scale = next(node for node in reversed(list(model.graph)) if node.op_type == "SkipLayerNormalization").inputs[2]
     # The rows' sum, 64 × 3000 and more, is beyond fp16's 65,504; no row and no mean is.
     scale.const_value = ir.tensor(np.full(scale.shape[0], 3000, np.float32), name=scale.name)
@@ -104,7 +105,7 @@ def test_a_mean_over_many_large_rows_stays_within_fp16(exported: Exported, run: 
 
 
 def test_pooling_s_norm_is_taken_in_fp32(exported: Exported) -> None:
-    model = halved(for_cuda(exported("bert"), "cls"))
+    model = halved(for_cuda(exported("bert"), CLS))
     norm = next(node for node in model.graph if node.op_type == "ReduceL2")
     cast = norm.inputs[0].producer()
     assert cast.op_type == "Cast"
@@ -118,12 +119,12 @@ def test_same_bytes_every_time(exported: Exported) -> None:
 
 def test_must_not_fire_where_attention_has_a_bias_by_position(exported: Exported) -> None:
     with pytest.raises(UnsupportedGraphError, match="bias by position"):
-        apply(plain(exported("mpnet")), cuda_passes("mean"))
+        apply(plain(exported("mpnet")), cuda_passes(MEAN))
 
 
 def test_must_not_fire_on_positions_computed_from_a_shape(exported: Exported) -> None:
-    model = plain(exported("bert"), "cls")
+    model = plain(exported("bert"), CLS)
     positions = next(node for node in model.graph if node.name == "/embeddings/Slice")
     positions.replace_input_with(1, ir.Value(name="two", const_value=ir.tensor(np.array([2]), name="two")))
     with pytest.raises(UnsupportedGraphError, match="computed from a shape"):
-        apply(model, cuda_passes("cls"))
+        apply(model, cuda_passes(CLS))

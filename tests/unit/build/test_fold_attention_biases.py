@@ -8,14 +8,14 @@ import pytest
 
 from build.passes import UnsupportedGraphError, apply
 from build.passes.fold_attention_biases import FoldAttentionBiasesPass
-from build.passes.pool_output import Pooling
+from build.pooling import Pooling
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import ARCHITECTURES, Exported, before, count, texts
+from tests.unit.build.graphs import ARCHITECTURES, CLS, MEAN, Exported, before, count, texts
 
 BIASES = [f"encoder.layer.0.attention.self.{part}.bias" for part in ("query", "key", "value")]
 
 
-def unfolded(exported: Exported, architecture: str, pooling: Pooling = "mean") -> ir.Model:
+def unfolded(exported: Exported, architecture: str, pooling: Pooling = MEAN) -> ir.Model:
     """The graph before the pass, with biases that differ from zero, as a trained model's do."""
     model = before(exported(architecture), "fold-attention-biases", pooling)
     draw = np.random.default_rng(0)
@@ -26,7 +26,7 @@ def unfolded(exported: Exported, architecture: str, pooling: Pooling = "mean") -
     return model
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", [CLS, MEAN], ids=lambda pooling: pooling.name)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_numbers(exported: Exported, run: Run, architecture: str, pooling: Pooling) -> None:
     added, folded = (unfolded(exported, architecture, pooling) for _ in range(2))

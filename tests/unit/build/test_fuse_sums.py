@@ -11,13 +11,13 @@ from build.passes.fuse_sums import FuseSumsPass
 from build.passes.packing import cuda_passes
 from build.passes.stand_in import StandInPass
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import Exported, count, plain, texts
+from tests.unit.build.graphs import MEAN, Exported, count, plain, texts
 
 
 def unfused(path: object) -> ir.Model:
     """The graph for CUDA just before its sums are fused."""
     model = plain(path)  # type: ignore[arg-type]
-    apply(model, [step for step in cuda_passes("mean") if step.name != FuseSumsPass.name])
+    apply(model, [step for step in cuda_passes(MEAN) if step.name != FuseSumsPass.name])
     return model
 
 

@@ -12,13 +12,14 @@ from build.passes.fold_token_types import FoldTokenTypesPass, needed
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.pool_output import PoolOutputPass
 from tests.unit.build.conftest import Run
+from tests.unit.build.graphs import MEAN
 
 TEXTS = [[2, 9, 14, 22, 31, 3], [2, 30, 3], [2, 3]]
 
 
 def pooled(path: Path) -> ir.Model:
     model = ir.load(path)
-    apply(model, [*([FoldTokenTypesPass()] if needed(model) else []), PoolOutputPass("mean")])
+    apply(model, [*([FoldTokenTypesPass()] if needed(model) else []), PoolOutputPass(MEAN)])
     return model
 
 

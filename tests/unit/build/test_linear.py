@@ -5,11 +5,11 @@ import pytest
 
 from build.errors import BuildError
 from build.quantize.linear import linears, siblings
-from tests.unit.build.graphs import Exported, packed
+from tests.unit.build.graphs import CLS, Exported, packed
 
 
 def test_layers_of_a_cls_model_in_order(exported: Exported) -> None:
-    names = [layer.name for layer in linears(packed(exported("bert"), "cls").graph)]
+    names = [layer.name for layer in linears(packed(exported("bert"), CLS).graph)]
     parts = [f"attention.self.{part}" for part in ("query", "key", "value")]
     parts += ["attention.output.dense", "intermediate.dense", "output.dense"]
     assert set(names[:3]) == {f"encoder.layer.0.{part}" for part in parts[:3]}
@@ -18,7 +18,7 @@ def test_layers_of_a_cls_model_in_order(exported: Exported) -> None:
 
 
 def test_siblings_read_the_same_value(exported: Exported) -> None:
-    groups = [[layer.name for layer in layers] for layers in siblings(packed(exported("bert"), "cls").graph)]
+    groups = [[layer.name for layer in layers] for layers in siblings(packed(exported("bert"), CLS).graph)]
     assert [len(names) for names in groups[:4]] == [3, 1, 1, 1]
     # Of the last layer, keys and values read every token and the query the first ones.
     assert sorted(len(names) for names in groups[4:]) == [1, 1, 1, 1, 2]

@@ -8,12 +8,12 @@ import pytest
 
 from build.passes import UnsupportedGraphError, apply
 from build.passes.pack_tokens import PackTokensPass
-from build.passes.pool_output import Pooling
+from build.pooling import Pooling
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import ARCHITECTURES, Exported, before, count, texts
+from tests.unit.build.graphs import ARCHITECTURES, CLS, MEAN, SIDE_BY_SIDE, Exported, before, count, texts
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", [CLS, MEAN, SIDE_BY_SIDE], ids=lambda pooling: pooling.name)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_structure_and_numbers(exported: Exported, run: Run, architecture: str, pooling: Pooling) -> None:
     padded, packed = (before(exported(architecture), "pack-tokens", pooling) for _ in range(2))

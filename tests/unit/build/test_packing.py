@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 from build import export
 from build.passes import UnsupportedGraphError, apply
 from build.passes.packing import packing_passes
-from build.passes.pool_output import Pooling
+from build.pooling import Pooling
 from build.sources import folder
 from tests import tiny
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import ARCHITECTURES, LONGEST, Exported, count, packed, plain, texts
+from tests.unit.build.graphs import (
+    ARCHITECTURES,
+    CLS,
+    LONGEST,
+    MEAN,
+    SIDE_BY_SIDE,
+    Exported,
+    count,
+    packed,
+    plain,
+    texts,
+)
 
 BATCHES = {
     "mixed": [5, 1, 12, 7, 7, 1, 30],
@@ -29,7 +40,7 @@ BATCHES = {
 }
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", [CLS, MEAN, SIDE_BY_SIDE], ids=lambda pooling: pooling.name)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_packed_equals_plain(exported: Exported, run: Run, architecture: str, pooling: Pooling) -> None:
     expected, rewritten = plain(exported(architecture), pooling), packed(exported(architecture), pooling)
@@ -48,7 +59,7 @@ def test_512_tokens(tmp_path: Path, run: Run) -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_structure(exported: Exported, architecture: str) -> None:
-    model = packed(exported(architecture), "cls")
+    model = packed(exported(architecture), CLS)
     assert [value.name for value in model.graph.inputs] == ["input_ids", "attention_mask"]
     assert [value.name for value in model.graph.outputs] == ["sentence_embedding"]
     found = count(model.graph)
@@ -84,7 +95,7 @@ def test_must_not_fire_on_another_architecture(exported: Exported) -> None:
         if node.op_type == "Softmax":
             node.op_type = "Hardmax"
     with pytest.raises(UnsupportedGraphError, match=r"no attention in one of the forms.*pass 'fuse-attention'"):
-        apply(model, packing_passes("mean"))
+        apply(model, packing_passes(MEAN))
 
 
 @settings(max_examples=15, deadline=None)

@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from build.errors import BuildError
-from build.passes.pool_output import Pooling
+from build.pooling import Pooling
 from build.quantize import calibrate, dynamic_int8, static_int8
 from tests.cpu import INT8_SATURATES
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import ARCHITECTURES, CALIBRATION, LONGEST, Exported, count, packed, plain, texts
+from tests.unit.build.graphs import (
+    ARCHITECTURES,
+    CALIBRATION,
+    CLS,
+    LONGEST,
+    MEAN,
+    Exported,
+    count,
+    packed,
+    plain,
+    texts,
+)
 
 Recipe = Callable[[ir.Model], ir.Model]
 LENGTHS = [5, 1, 12, 7, 7, 1, 30, LONGEST]
@@ -46,7 +57,7 @@ def cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.
 
 
 @every_recipe
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", [CLS, MEAN], ids=lambda pooling: pooling.name)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_near_fp32(exported: Exported, run: Run, architecture: str, pooling: Pooling, recipe: Recipe) -> None:
     expected = run(plain(exported(architecture), pooling), texts(*LENGTHS))
@@ -57,7 +68,7 @@ def test_near_fp32(exported: Exported, run: Run, architecture: str, pooling: Poo
 
 @every_recipe
 def test_structure(exported: Exported, recipe: Recipe) -> None:
-    model = recipe(packed(exported("bert"), "cls"))
+    model = recipe(packed(exported("bert"), CLS))
     found = count(model.graph)
     assert found["MatMulIntegerToFloat"] == 12
     # Query, key and value read the same rows, rounded once; the last layer's query reads others.

@@ -21,7 +21,7 @@ def make(folder: Path, name: str = "owner/tiny", **config: object) -> Snapshot:
 def test_reads_pooling_length_and_prompts(tmp_path: Path, pooling: str) -> None:
     tiny.write_settings(tmp_path, pooling, max_tokens=256)
     found = read(make(tmp_path))
-    assert (found.pooling, found.max_tokens, found.normalizes) == (pooling, 256, True)
+    assert (found.pooling.name, found.max_tokens, found.normalizes) == (pooling, 256, True)
     assert found.prompts == {"query": "the query: "}
 
 
@@ -34,20 +34,6 @@ def test_roberta_counts_positions_from_the_padding_id_on(tmp_path: Path) -> None
     tiny.write_settings(tmp_path, max_tokens=1024)
     found = read(make(tmp_path, model_type="xlm-roberta", max_position_embeddings=130, pad_token_id=1))
     assert found.max_tokens == 128
-
-
-def test_one_word_pooling_mode_of_newer_files(tmp_path: Path) -> None:
-    tiny.write_settings(tmp_path)
-    (tmp_path / "1_Pooling/config.json").write_text('{"pooling_mode": "mean", "embedding_dimension": 8}')
-    assert read(make(tmp_path)).pooling == "mean"
-
-
-@pytest.mark.parametrize("flags", [{"pooling_mode_max_tokens": True}, {"pooling_mode": "lasttoken"}, {}])
-def test_refuses_pooling_that_the_graph_has_not(tmp_path: Path, flags: dict[str, object]) -> None:
-    tiny.write_settings(tmp_path)
-    (tmp_path / "1_Pooling/config.json").write_text(json.dumps(flags))
-    with pytest.raises(BuildError, match="supported are cls and mean"):
-        read(make(tmp_path))
 
 
 def test_refuses_a_dense_layer_rather_than_dropping_it(tmp_path: Path) -> None:

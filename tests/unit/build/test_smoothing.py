@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from build.pooling import Pooling
 from build.quantize.calibration import Range, calibrate
 from build.quantize.linear import linears
 from build.quantize.smoothing import factors, fold_into_values, split_outliers
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import ARCHITECTURES, CALIBRATION, Exported, count, packed, texts
+from tests.unit.build.graphs import ARCHITECTURES, CALIBRATION, CLS, MEAN, Exported, count, packed, texts
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -29,9 +30,9 @@ def test_outliers_are_the_channels_of_the_largest_range(exported: Exported) -> N
     assert np.sort(ranges[name].largest)[:-2].max() == left[name].largest.max()
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_folding_into_the_values_is_exact(exported: Exported, run: Run, pooling: str) -> None:
-    whole, folded = (packed(exported("mpnet"), "cls" if pooling == "cls" else "mean") for _ in range(2))
+@pytest.mark.parametrize("pooling", [CLS, MEAN], ids=lambda pooling: pooling.name)
+def test_folding_into_the_values_is_exact(exported: Exported, run: Run, pooling: Pooling) -> None:
+    whole, folded = (packed(exported("mpnet"), pooling) for _ in range(2))
     divisor = np.linspace(0.5, 2, 32, dtype=np.float32)
     done = [layer for layer in linears(folded.graph) if layer.reads_attention]
     for layer in done:

@@ -5,12 +5,12 @@ import pytest
 
 from build.passes.pack_tokens import PackTokensPass
 from build.variants import Graphs, NoRecipeError, convert, prepare
-from tests.unit.build.graphs import Exported, plain, texts
+from tests.unit.build.graphs import MEAN, Exported, plain, texts
 
 
 def prepared(model: ir.Model) -> Graphs:
     """The graphs that all variants are made from."""
-    return prepare(model, [], "mean", texts(5, 1, 12))
+    return prepare(model, [], MEAN, texts(5, 1, 12))
 
 
 def unknown(exported: Exported) -> ir.Model:

@@ -29,6 +29,25 @@ def test_a_default_prompt_that_the_model_has_not_is_refused(models_dir: Path) ->
     refuse(models_dir, "default_prompt_name is none of the prompts")
 
 
+@pytest.mark.parametrize(
+    ("pooling", "known"), [("mean+lasttoken", True), ("sum", False), ("mean+", False), ("", False)]
+)
+def test_pooling_is_one_mode_or_several(models_dir: Path, pooling: str, known: bool) -> None:
+    tiny.write_model(models_dir, changes={"pooling": pooling})
+    if known:
+        assert open_artifact(models_dir, tiny.NAME, "fp32").manifest.pooling == pooling
+    else:
+        refuse(models_dir, "pooling")
+
+
+def test_the_prompt_is_pooled_unless_the_manifest_says_otherwise(models_dir: Path, artifact: Artifact) -> None:
+    assert artifact.manifest.unpooled_by_prompt == {}
+    tiny.write_model(models_dir, changes={"unpooled": {"query": 3}})
+    assert open_artifact(models_dir, tiny.NAME, "fp32").manifest.unpooled_by_prompt == {"query: ": 3}
+    tiny.write_model(models_dir, changes={"unpooled": {"other": 3}})
+    refuse(models_dir, "unpooled names a prompt that the model does not have")
+
+
 def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

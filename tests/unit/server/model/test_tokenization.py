@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from server.errors import InvalidError, StartError
 from server.model import tokenization
-from server.model.tokenization import Tokenizer
+from server.model.tokenization import Tokenizer, mark
 from tests.unit.server.tiny import CLS, MAX_TOKENS, SEP, WORDS, write_tokenizer
 
 WORD_IDS = st.lists(st.integers(3, len(WORDS) - 1), min_size=1, max_size=40)
@@ -49,6 +49,38 @@ def test_the_prompt_survives_truncation_at_either_end(
     (encoded,) = tokenizer.encode([text_of(words)], "query: ", truncate)
     kept = words[:room] if truncate == "END" else words[-room:]
     assert encoded.ids == [CLS, *prompt, *kept, SEP]
+
+
+PROMPT = [WORDS.index("query"), WORDS.index(":")]
+
+
+@pytest.fixture(scope="module")
+def marking(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    path = tmp_path_factory.mktemp("marking") / "tokenizer.json"
+    write_tokenizer(path)
+    return Tokenizer(path, MAX_TOKENS, {"query: ": 3})
+
+
+@given(words=WORD_IDS, truncate=st.sampled_from(["END", "START"]))
+def test_what_is_not_pooled_of_a_text_with_a_prompt_is_marked(
+    marking: Tokenizer, tokenizer: Tokenizer, words: list[int], truncate: tokenization.Truncation
+) -> None:
+    (expected,) = tokenizer.encode([text_of(words)], "query: ", truncate)
+    (marked,) = marking.encode([text_of(words)], "query: ", truncate)
+    assert marked.ids == [*map(mark, [CLS, *PROMPT]), *expected.ids[3:]]
+    assert [max(id_, mark(id_)) for id_ in marked.ids] == expected.ids
+    assert (marked.tokens, marked.truncated) == (expected.tokens, expected.truncated)
+
+
+def test_token_ids_get_marks_with_a_prompt_only(marking: Tokenizer) -> None:
+    assert marking.encode([[CLS, 3, SEP]], "query: ")[0].ids == [*map(mark, [CLS, *PROMPT]), 3, SEP]
+    assert marking.encode([[CLS, 3, SEP]])[0].ids == marking.encode(["a"])[0].ids == [CLS, 3, SEP]
+    assert marking.encode(["a"], "other: ")[0].ids[0] == CLS
+
+
+def test_a_text_within_a_prompt_that_is_not_pooled_is_refused(marking: Tokenizer) -> None:
+    with pytest.raises(InvalidError, match="index 1 holds nothing"):
+        marking.encode(["a", " "], "query: ")
 
 
 def test_a_prompt_longer_than_the_model_still_leaves_room_for_the_text(tokenizer: Tokenizer) -> None:

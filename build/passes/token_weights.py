@@ -1,0 +1,30 @@
+"""What each token counts in a sentence's vector: the pooling modes of sentence-transformers that are weighted sums."""
+
+import onnx_ir as ir
+
+from build.passes.graph import Scope
+from server.model.manifest import PoolingMode
+
+
+def token_weights(scope: Scope, mode: PoolingMode, mask: ir.Value, pooled: ir.Value) -> ir.Value:
+    """`[batch, sequence]`, fp32: the weights of one mode, 0 for every token that is not in `pooled`.
+
+    `mask` is of all real tokens, `pooled` of those among them that count; both are `[batch, sequence]` in int64.
+    """
+    if mode in ("cls", "lasttoken"):
+        return _one_token(scope, pooled, last=mode == "lasttoken")
+    sequence = scope.ints(1)
+    counted = scope.op("Mul", pooled, scope.op("CumSum", mask, sequence)) if mode == "weightedmean" else pooled
+    weights = scope.op("Cast", counted, to=ir.DataType.FLOAT)
+    total = scope.op("ReduceSum", weights, sequence, keepdims=1)
+    return scope.op("Div", weights, scope.op("Sqrt", total) if mode == "mean_sqrt_len_tokens" else total)
+
+
+def _one_token(scope: Scope, pooled: ir.Value, *, last: bool) -> ir.Value:
+    """1 for the first, or last, token that counts."""
+    sequence = scope.ints(1)
+    place = scope.op("CumSum", pooled, sequence)
+    wanted = scope.op("ReduceSum", pooled, sequence, keepdims=1) if last else sequence
+    # Behind the last token that counts, the number of those before it stays the same.
+    found = scope.op("Cast", scope.op("Equal", place, wanted), to=ir.DataType.INT64)
+    return scope.op("Cast", scope.op("Mul", found, pooled), to=ir.DataType.FLOAT)

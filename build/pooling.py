@@ -1,0 +1,70 @@
+"""How token vectors become one vector: sentence-transformers' Pooling module, read from its settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from build import known_settings
+from build.errors import BuildError
+from build.sources.snapshot import Snapshot
+from server.model.manifest import POOLING_MODES, PoolingMode
+
+# The flags of versions before 5, in the order in which their vectors stand side by side.
+_FLAGS = {
+    "cls_token": "cls",
+    "max_tokens": "max",
+    "mean_tokens": "mean",
+    "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "weightedmean_tokens": "weightedmean",
+    "lasttoken": "lasttoken",
+}
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """The modes, whose vectors stand side by side in this order; without `include_prompt` no prompt's token counts."""
+
+    modes: tuple[PoolingMode, ...]
+    include_prompt: bool = True
+
+    @property
+    def name(self) -> str:
+        """As the manifest has it: `cls`, `mean+max`."""
+        return "+".join(self.modes)
+
+    @property
+    def reads_first_token_alone(self) -> bool:
+        """Whether no other token's vector is asked for."""
+        return self.modes == ("cls",) and self.include_prompt
+
+
+def read(snapshot: Snapshot, folder: str, *, prompted: bool) -> Pooling:
+    """Read the module in `folder`; `prompted` says whether the model has prompts that could be left out.
+
+    Raises:
+        BuildError: a setting or a mode is unknown, or there is no mode.
+    """
+    name = f"{folder}/config.json"
+    config = snapshot.json(name)
+    known_settings.check_pooling(config, f"{snapshot.folder / name}")
+    stated = _stated(config)
+    try:
+        modes = msgspec.convert(stated, tuple[PoolingMode, ...])
+    except msgspec.ValidationError:
+        modes = ()
+    if not modes:
+        raise BuildError(
+            f"{snapshot.folder / name}: it pools by {'+'.join(map(str, stated)) or 'nothing'}; "
+            f"supported are {', '.join(POOLING_MODES)}, one or several"
+        )
+    return Pooling(modes, include_prompt=config.get("include_prompt") is not False or not prompted)
+
+
+def _stated(config: Mapping[str, Any]) -> list[object]:
+    """The modes that are on; the one word of newer files goes before the flags of older ones."""
+    stated = config.get("pooling_mode")
+    if "pooling_mode" in config:
+        return list(stated) if isinstance(stated, list) else [stated]
+    return [mode for flag, mode in _FLAGS.items() if config.get(f"pooling_mode_{flag}")]
