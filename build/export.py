@@ -12,6 +12,7 @@ from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
 from build.errors import BuildError
 from build.passes import GraphPass, apply, fold_token_types, name_weights
+from build.passes.add_layers import AddLayersPass
 from build.passes.fold_token_types import FoldTokenTypesPass
 from build.passes.mark_prompt import MarkPromptPass
 from build.passes.name_weights import NameWeightsPass
@@ -53,7 +54,8 @@ def export(snapshot: Snapshot, sentence: Sentence, scratch: Path) -> tuple[ir.Mo
     fold: list[GraphPass] = [FoldTokenTypesPass()] if fold_token_types.needed(model) else []
     name: list[GraphPass] = [NameWeightsPass()] if name_weights.needed(model) else []
     mark: list[GraphPass] = [] if sentence.pooling.include_prompt else [MarkPromptPass()]
-    names = apply(model, [*fold, *mark, PoolOutputPass(sentence.pooling), *name])
+    layers: list[GraphPass] = [AddLayersPass(sentence.layers)] if sentence.layers else []
+    names = apply(model, [*fold, *mark, PoolOutputPass(sentence.pooling), *layers, *name])
     RemoveUnusedNodesPass()(model)
     return model, names
 

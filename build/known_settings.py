@@ -105,6 +105,26 @@ OF_POOLING = {
     },
     "include_prompt": Rule((bool,), null=False),
 }
+ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid", "GELU", "SiLU")
+OF_DENSE = {
+    "in_features": Rule((int,), null=False),
+    "out_features": Rule((int,), null=False),
+    "bias": Rule((bool,), null=False),
+    "activation_function": Rule(
+        values=tuple(
+            f"torch.nn{place}.{name}"
+            for name in ACTIVATIONS
+            for place in ("", ".modules.linear" if name == "Identity" else ".modules.activation")
+        ),
+        otherwise=f"is not one of torch.nn's {', '.join(ACTIVATIONS)}",
+        null=False,
+    ),
+    **{
+        f"module_{end}_name": Rule(values=("sentence_embedding",), otherwise="works on other than the text's vector")
+        for end in ("input", "output")
+    },
+}
+OF_LAYER_NORM = {"dimension": Rule((int,), null=False)}
 OF_TRANSFORMER = {
     "max_seq_length": _COUNT,
     "do_lower_case": _FLAG,
@@ -227,13 +247,13 @@ def check_module(entry: object, where: str) -> dict[str, object]:
     return entry
 
 
-def check_pooling(config: Mapping[str, object], where: str) -> None:
-    """Check the settings of a Pooling module.
+def check_own(config: Mapping[str, object], rules: Mapping[str, Rule], where: str) -> None:
+    """Check the settings of a module behind the Transformer against its own rules, such as OF_POOLING.
 
     Raises:
-        BuildError: one is unknown or of another type.
+        BuildError: one is unknown, or has a value that would give other vectors than those that are served.
     """
-    _check(config, OF_POOLING, where)
+    _check(config, rules, where)
 
 
 def _check(settings: Mapping[str, object], rules: Mapping[str, Rule], where: str) -> None:

@@ -48,7 +48,7 @@ def read(snapshot: Snapshot, folder: str, *, prompted: bool) -> Pooling:
     """
     name = f"{folder}/config.json"
     config = snapshot.json(name)
-    known_settings.check_pooling(config, f"{snapshot.folder / name}")
+    known_settings.check_own(config, known_settings.OF_POOLING, f"{snapshot.folder / name}")
     stated = _stated(config)
     try:
         modes = msgspec.convert(stated, tuple[PoolingMode, ...])

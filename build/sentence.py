@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build import known_settings, pooling
+from build import known_settings, layers, modules, pooling
 from build.errors import BuildError
+from build.layers import Layer
 from build.pooling import Pooling
 from build.sources.snapshot import Snapshot
 from server.model.tokenization import Tokenizer
@@ -30,7 +31,6 @@ _POSITIONS_FROM_PADDING = (
     "xlm-roberta-xl",
     "xmod",
 )
-_SUPPORTED = "supported are Transformer, Pooling and Normalize, each at most once and in this order"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Sentence:
     """How token vectors become one sentence vector. `max_tokens` includes the special tokens.
 
     The prompt named `default_prompt_name` goes before texts for which no other is asked. Of `prompts`, those
-    named in `from_card` are not in the model's files.
+    named in `from_card` are not in the model's files. `layers` stand between pooling and the last normalisation.
     """
 
     pooling: Pooling
@@ -47,6 +47,7 @@ class Sentence:
     prompts: dict[str, str]
     default_prompt_name: str | None = None
     from_card: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = ()
 
     @property
     def default_prompt(self) -> str:
@@ -69,16 +70,17 @@ def read(snapshot: Snapshot) -> Sentence:
         BuildError: a file is missing, a setting is not known, or one asks for what the graph cannot carry.
     """
     known_settings.check(snapshot)
-    modules = _modules(snapshot)
+    found = modules.read(snapshot)
     stated, default = _prompts(snapshot)
     prompts = stated or _card_prompts(snapshot)
     return Sentence(
-        pooling=pooling.read(snapshot, modules["Pooling"], prompted=bool(prompts)),
+        pooling=pooling.read(snapshot, found.pooling.folder, prompted=bool(prompts)),
         max_tokens=_max_tokens(snapshot),
-        normalizes="Normalize" in modules,
+        normalizes=found.normalizes,
         prompts=prompts,
         default_prompt_name=default,
         from_card=() if stated else tuple(prompts),
+        layers=layers.read(snapshot, found.after),
     )
 
 
@@ -95,26 +97,6 @@ def positions(config: Mapping[str, Any]) -> int | None:
         raise BuildError("config.json: 'pad_token_id' is null, and this architecture counts positions from it")
     padding = _whole({"pad_token_id": 1, **config}, "pad_token_id", least=0)
     return rows - (padding or 0) - 1
-
-
-def _modules(snapshot: Snapshot) -> dict[str, str]:
-    """Class name → folder of each module; only Transformer, Pooling and Normalize have a place in the graph."""
-    where = f"{snapshot.folder / known_settings.MODULES}"
-    listed = snapshot.value(known_settings.MODULES)
-    if not isinstance(listed, list):
-        raise BuildError(f"{where} is not a list of modules")
-    entries = [known_settings.check_module(entry, where) for entry in listed]
-    names = [str(entry["type"]).rsplit(".", 1)[-1] for entry in entries]
-    for name, entry in zip(names, entries, strict=True):
-        if name not in ("Transformer", "Pooling", "Normalize"):
-            raise BuildError(f"{snapshot.id} has module {name}; {_SUPPORTED}")
-        if not str(entry["type"]).startswith("sentence_transformers."):
-            raise BuildError(f"{snapshot.id} needs code of its own for {entry['type']!r}, which is never run here")
-    if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise BuildError(f"{snapshot.id} has the modules {', '.join(names) or 'none'}; {_SUPPORTED}")
-    if entries[0]["path"]:
-        raise BuildError(f"{where} puts the Transformer into {entries[0]['path']!r}; move its files to the top folder")
-    return {name: str(entry["path"]) for name, entry in zip(names, entries, strict=True)}
 
 
 def _max_tokens(snapshot: Snapshot) -> int:

@@ -10,6 +10,8 @@ from build.errors import BuildError
 from build.passes import UnsupportedGraphError
 
 MICROSOFT = "com.microsoft"
+LAYERS = "/sentence_layers/"
+"""Path of what stands between pooling and the normalisation at the end."""
 
 
 class Scope:
@@ -146,7 +148,7 @@ def graph_input(graph: ir.Graph, name: str) -> ir.Value:
 
 
 def pooled(graph: ir.Graph) -> ir.Value:
-    """Return the sentence vector before normalisation, `[batch, hidden]`.
+    """Return the sentence vector as pooled, `[batch, hidden]`: before the sentence layers and the normalisation.
 
     Raises:
         PreconditionError: the graph does not end in a normalisation.
@@ -154,7 +156,10 @@ def pooled(graph: ir.Graph) -> ir.Value:
     producer = graph.outputs[0].producer() if len(graph.outputs) == 1 else None
     if producer is None or producer.op_type != "Div" or producer.inputs[0] is None:
         raise ir.passes.PreconditionError("the graph does not end in one normalised vector: pool its output first")
-    return producer.inputs[0]
+    value = producer.inputs[0]
+    while (node := value.producer()) is not None and (node.name or "").startswith(LAYERS):
+        value = node.inputs[0]
+    return value
 
 
 def is_first_row(node: ir.Node) -> bool:

@@ -8,10 +8,12 @@ import numpy as np
 import onnx_ir as ir
 
 from build.passes import GraphPass
+from build.passes.graph import LAYERS
 
-# Sums over the sequence and squares in a norm can exceed fp16's range (65,504), so these nodes stay in fp32.
+# Sums over the sequence and squares in a norm can exceed fp16's range (65,504), so these nodes stay in fp32, and so do
+# the layers after pooling, which compute one row per text.
 # LayerNormalization is safe in fp16: ONNX defines it to accumulate in fp32 (attribute stash_type).
-KEPT_FP32 = ("/pooling/", "/normalize/")
+KEPT_FP32 = ("/pooling/", LAYERS, "/normalize/")
 _LARGEST = float(np.finfo(np.float16).max)
 
 

@@ -196,7 +196,7 @@ def _module(folder: Path, **settings: str) -> None:
         (lambda folder: edit(folder, "tokenizer_config.json", split_special_tokens=True), "'split_special_tokens'"),
         (lambda folder: edit(folder, "adapter_config.json"), "an adapter"),
         (lambda folder: _module(folder, type="elsewhere.Pooling"), "needs code of its own"),
-        (lambda folder: _module(folder, type="sentence_transformers.models.Normalize"), "in this order"),
+        (lambda folder: _module(folder, type="sentence_transformers.models.Normalize"), "then Pooling, then any of"),
         (_token_beyond_the_table, "'extraordinary' with id 147"),
         (_null_padding, "'pad_token_id' is null"),
         (_no_tokenizer, "no tokenizer can be made of tokenizer.json"),

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 
 from build import known_settings
 from build.errors import BuildError
@@ -31,7 +31,7 @@ def test_so_it_is_in_modules_and_pooling() -> None:
     with pytest.raises(BuildError, match="'nonesuch'"):
         known_settings.check_module({"type": "a", "path": "", "nonesuch": 1}, "modules.json")
     with pytest.raises(BuildError, match="'nonesuch'"):
-        known_settings.check_pooling({"nonesuch": 1}, "config.json")
+        known_settings.check_own({"nonesuch": 1}, known_settings.OF_POOLING, "config.json")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,12 @@ def test_usual_files_pass(tmp_path: Path) -> None:
 
 def test_what_sentence_transformers_takes_is_all_listed() -> None:
     """A new version's settings must be looked at: here they show."""
-    for module, listed in ((Transformer, known_settings.OF_TRANSFORMER), (Pooling, known_settings.OF_POOLING)):
+    lists = {
+        Transformer: known_settings.OF_TRANSFORMER,
+        Pooling: known_settings.OF_POOLING,
+        Dense: known_settings.OF_DENSE,
+        LayerNorm: known_settings.OF_LAYER_NORM,
+    }
+    for module, listed in lists.items():
         taken = set(inspect.signature(inspect.unwrap(module.__init__)).parameters)
-        assert taken - {"self", "model_name_or_path"} <= set(listed)
+        assert taken - {"self", "model_name_or_path", "init_weight", "init_bias"} <= set(listed)

@@ -36,15 +36,6 @@ def test_roberta_counts_positions_from_the_padding_id_on(tmp_path: Path) -> None
     assert found.max_tokens == 128
 
 
-def test_refuses_a_dense_layer_rather_than_dropping_it(tmp_path: Path) -> None:
-    tiny.write_settings(tmp_path)
-    modules = json.loads((tmp_path / "modules.json").read_text())
-    modules.append({"idx": 3, "name": "3", "path": "3_Dense", "type": "sentence_transformers.models.Dense"})
-    (tmp_path / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(BuildError, match="module Dense"):
-        read(make(tmp_path))
-
-
 def test_refuses_a_bare_encoder_without_sentence_settings(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"has no modules\.json"):
         read(make(tmp_path))

@@ -1,0 +1,96 @@
+"""What stands behind pooling: Dense and LayerNorm with their weights, and normalisation before the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from build import known_settings
+from build.errors import BuildError
+from build.modules import Module
+from build.sources.snapshot import Snapshot
+
+Floats = NDArray[np.float32]
+_WEIGHTS = "model.safetensors"
+# What sentence-transformers takes where the file does not say.
+_DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"
+
+
+@dataclass(frozen=True, eq=False)
+class DenseLayer:
+    """`activation(weight @ vector + bias)`; the weight is `[out, in]`, the activation the name of torch's class."""
+
+    weight: Floats
+    bias: Floats | None
+    activation: str
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleLayer:
+    """torch's LayerNorm: to mean 0 and variance 1 over the components, times `weight` plus `bias`, `[width]` each."""
+
+    weight: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True)
+class UnitLayer:
+    """To unit length."""
+
+
+Layer = DenseLayer | ScaleLayer | UnitLayer
+
+
+def read(snapshot: Snapshot, modules: tuple[Module, ...]) -> tuple[Layer, ...]:
+    """Read the settings and weights of the modules behind pooling, in order.
+
+    Raises:
+        BuildError: a setting is unknown or not supported, or weights are missing or of another shape.
+    """
+    return tuple(_layer(snapshot, module) for module in modules)
+
+
+def _layer(snapshot: Snapshot, module: Module) -> Layer:
+    if module.kind == "Dense":
+        return _dense(snapshot, module.folder)
+    return _scale(snapshot, module.folder) if module.kind == "LayerNorm" else UnitLayer()
+
+
+def _dense(snapshot: Snapshot, folder: str) -> DenseLayer:
+    config = snapshot.json(f"{folder}/config.json")
+    known_settings.check_own(config, known_settings.OF_DENSE, f"{snapshot.folder / folder / 'config.json'}")
+    shape = (config.get("out_features"), config.get("in_features"))
+    wanted = {"linear.weight": shape} | ({"linear.bias": shape[:1]} if config.get("bias", True) else {})
+    weights = _weights(snapshot, folder, wanted)
+    activation = str(config.get("activation_function", _DEFAULT_ACTIVATION)).rpartition(".")[2]
+    return DenseLayer(weights["linear.weight"], weights.get("linear.bias"), activation)
+
+
+def _scale(snapshot: Snapshot, folder: str) -> ScaleLayer:
+    config = snapshot.json(f"{folder}/config.json")
+    known_settings.check_own(config, known_settings.OF_LAYER_NORM, f"{snapshot.folder / folder / 'config.json'}")
+    shape = (config.get("dimension"),)
+    weights = _weights(snapshot, folder, {"norm.weight": shape, "norm.bias": shape})
+    return ScaleLayer(weights["norm.weight"], weights["norm.bias"])
+
+
+def _weights(snapshot: Snapshot, folder: str, wanted: Mapping[str, tuple[object, ...]]) -> dict[str, Floats]:
+    """The tensors of these names and shapes, in fp32; others in the file are not accepted."""
+    path = snapshot.folder / folder / _WEIGHTS
+    if f"{folder}/{_WEIGHTS}" not in snapshot.files:
+        raise BuildError(
+            f"{path} is missing; weights as pickle (pytorch_model.bin) run code when they are loaded: convert them "
+            "first (`safetensors.torch.save_file`), on a machine you can lose"
+        )
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BuildError(f"{path} cannot be read: {error}") from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != dict(wanted):
+        raise BuildError(f"{path} holds {shapes}, and its config.json says {dict(wanted)}")
+    return {name: np.asarray(tensor.to(torch.float32).numpy()) for name, tensor in tensors.items()}

@@ -1,0 +1,68 @@
+"""The modules of a sentence-transformers model, by its modules.json: which there are, in what order, and where.
+
+A module that is not known here is refused by its name: left out, it would leave another model.
+"""
+
+from dataclasses import dataclass
+
+from build import known_settings
+from build.errors import BuildError
+from build.sources.snapshot import Snapshot
+
+_AFTER_POOLING = ("Dense", "LayerNorm", "Dropout", "Normalize")
+_SUPPORTED = f"supported are Transformer, then Pooling, then any of {', '.join(_AFTER_POOLING)} in any order"
+
+
+@dataclass(frozen=True)
+class Module:
+    """One entry: the name of its class, and its folder ('' for the model's own)."""
+
+    kind: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Modules:
+    """A model's modules. `after` holds those between pooling and the normalisation that every graph ends in."""
+
+    pooling: Module
+    after: tuple[Module, ...]
+    normalizes: bool
+    """Whether the model itself ends in normalisation."""
+
+
+def read(snapshot: Snapshot) -> Modules:
+    """Read modules.json; sentence-transformers runs them in the order of the list, whatever they are numbered.
+
+    Raises:
+        BuildError: a module is unknown, has code of its own, or is in no order that can be built.
+    """
+    where = f"{snapshot.folder / known_settings.MODULES}"
+    listed = snapshot.value(known_settings.MODULES)
+    if not isinstance(listed, list):
+        raise BuildError(f"{where} is not a list of modules")
+    entries = [known_settings.check_module(entry, where) for entry in listed]
+    found = [_module(snapshot, entry) for entry in entries]
+    kinds = [module.kind for module in found]
+    if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - set(_AFTER_POOLING):
+        raise BuildError(f"{snapshot.id} has the modules {', '.join(kinds) or 'none'}; {_SUPPORTED}")
+    if found[0].folder:
+        raise BuildError(f"{where} puts the Transformer into {found[0].folder!r}; move its files to the top folder")
+    return _ordered(found)
+
+
+def _ordered(found: list[Module]) -> Modules:
+    # At inference Dropout does nothing.
+    after = [module for module in found[2:] if module.kind != "Dropout"]
+    normalizes = bool(after) and after[-1].kind == "Normalize"
+    return Modules(found[1], tuple(after[:-1] if normalizes else after), normalizes)
+
+
+def _module(snapshot: Snapshot, entry: dict[str, object]) -> Module:
+    path = str(entry["type"])
+    kind = path.rsplit(".", 1)[-1]
+    if kind not in ("Transformer", "Pooling", *_AFTER_POOLING):
+        raise BuildError(f"{snapshot.id} has module {kind}; {_SUPPORTED}")
+    if not path.startswith("sentence_transformers."):
+        raise BuildError(f"{snapshot.id} needs code of its own for {path!r}, which is never run here")
+    return Module(kind, str(entry["path"]))

@@ -1,0 +1,84 @@
+"""Put the layers behind pooling into the graph: Dense, LayerNorm, and a normalisation that is not the last."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from build.layers import DenseLayer, Layer, ScaleLayer
+from build.passes import GraphPass
+from build.passes.graph import LAYERS, Scope, pooled
+
+# torch.nn.LayerNorm's, and torch.nn.functional.normalize's.
+_EPSILON, _SMALLEST = 1e-5, np.float32(1e-12)
+_ONE_OPERATOR = {"Tanh": "Tanh", "ReLU": "Relu", "Sigmoid": "Sigmoid"}
+
+
+class AddLayersPass(GraphPass):
+    """Compute `layers` between the pooled vector and the normalisation that the graph ends in."""
+
+    name = "add-layers"
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self._layers = layers
+
+    def requires(self, model: ir.Model) -> None:
+        """The output is pooled, and no layer stands behind that yet."""
+        pooled(model.graph)
+        if any((node.name or "").startswith(LAYERS) for node in model.graph):
+            raise ir.passes.PreconditionError("the graph has such layers already")
+
+    def rewrite(self, model: ir.Model) -> int:
+        """Add them in order."""
+        graph = model.graph
+        end = pooled(graph)
+        readers, value = list(end.uses()), end
+        for number, layer in enumerate(self._layers):
+            value = _add(graph, f"{LAYERS}{number}", layer, value)
+        for node, index in readers:
+            node.replace_input_with(index, value)
+        unit = graph.outputs[0]
+        widths = [layer.weight.shape[0] for layer in self._layers if isinstance(layer, DenseLayer)]
+        unit.shape = ir.Shape([unit.shape[0], widths[-1] if widths else unit.shape[1]])
+        graph.sort()
+        return len(self._layers)
+
+
+def _add(graph: ir.Graph, path: str, layer: Layer, value: ir.Value) -> ir.Value:
+    scope = Scope(graph, path)
+    if isinstance(layer, DenseLayer):
+        return _activate(scope, layer.activation, _linear(graph, path, layer, value))
+    if isinstance(layer, ScaleLayer):
+        own = (_weight(scope, "weight", layer.weight), _weight(scope, "bias", layer.bias))
+        return scope.op("LayerNormalization", value, *own, epsilon=_EPSILON)
+    norm = scope.op("ReduceL2", value, scope.ints(-1), keepdims=1)
+    return scope.op("Div", value, scope.op("Max", norm, scope.constant("smallest", np.array(_SMALLEST))))
+
+
+def _linear(graph: ir.Graph, path: str, layer: DenseLayer, value: ir.Value) -> ir.Value:
+    # Not MatMul, which would be rounded to int8: at one row a text there is no time to be gained.
+    scope = Scope(graph, f"{path}/linear")
+    inputs = [value, _weight(scope, "weight", layer.weight)]
+    inputs += [] if layer.bias is None else [_weight(scope, "bias", layer.bias)]
+    return scope.op("Gemm", *inputs, transB=1)
+
+
+def _activate(scope: Scope, activation: str, value: ir.Value) -> ir.Value:
+    """Each operator's first input leads back to `value`, by which the vector before all layers is found."""
+    if activation == "GELU":  # In the exporter's nodes, so that it is fused like the encoder's.
+        root, one, half = (_number(scope, number) for number in (math.sqrt(2), 1, 0.5))
+        shifted = scope.op("Add", scope.op("Erf", scope.op("Div", value, root)), one)
+        return scope.op("Mul", scope.op("Mul", value, shifted), half)
+    if activation == "SiLU":
+        return scope.op("Mul", value, scope.op("Sigmoid", value))
+    return scope.op(_ONE_OPERATOR[activation], value) if activation in _ONE_OPERATOR else value
+
+
+def _number(scope: Scope, number: float) -> ir.Value:
+    return scope.constant(f"{float(number):.4}", np.array(number, np.float32))
+
+
+def _weight(scope: Scope, name: str, numbers: np.ndarray) -> ir.Value:
+    return scope.weight(f"{scope.path.strip('/').replace('/', '.')}.{name}", numbers)
