@@ -10,10 +10,11 @@ from pathlib import Path
 from build import texts
 from build.errors import BuildError
 from build.pipeline import BuildPlan, build
+from build.pooling import Pooling
 from build.progress import say
 from build.sources import CACHE, EXPLAIN
 from server.errors import StartError
-from server.model.manifest import PRECISIONS, VARIANTS, VariantName
+from server.model.manifest import POOLING_MODES, PRECISIONS, VARIANTS, VariantName
 
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
 # fp32 for CUDA is left out: a second file of the full size, which few need.
@@ -41,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--texts", type=Path, default=texts.OWN, help="texts to measure fidelity on (.jsonl or lines)")
     out.add_argument("--calibrate", type=Path, default=texts.CALIBRATION, help="texts to take int8's ranges from")
     out.add_argument("--reduce-range", action="store_true", help="7-bit int8 weights, for CPUs without VNNI or AMX")
+    out.add_argument(
+        "--pooling", type=_pooling, help=f"of a folder without modules.json: {', '.join(POOLING_MODES)}, joined by +"
+    )
     out.add_argument("--no-preflight", action="store_true", help="do not check free disk and memory first")
     return out
 
@@ -76,7 +80,15 @@ def _plan(given: argparse.Namespace) -> BuildPlan:
         reduce_range=given.reduce_range,
         revision=given.revision,
         preflight=not given.no_preflight,
+        pooling=given.pooling,
     )
+
+
+def _pooling(value: str) -> Pooling:
+    try:
+        return Pooling.named(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(POOLING_MODES)}") from None
 
 
 def _variants(value: str) -> tuple[VariantName, ...]:

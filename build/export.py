@@ -41,7 +41,7 @@ def check_encoder(snapshot: Snapshot) -> str:
     return architecture
 
 
-def export(snapshot: Snapshot, sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:
+def export(sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:
     """Export to `input_ids, attention_mask → sentence_embedding` and return it with the passes applied.
 
     The graph's tensors stay on disk under `scratch` until they are read.
@@ -49,7 +49,7 @@ def export(snapshot: Snapshot, sentence: Sentence, scratch: Path) -> tuple[ir.Mo
     Raises:
         BuildError: transformers or optimum cannot export this model.
     """
-    run_optimum(snapshot, scratch)
+    run_optimum(sentence.encoder, scratch)
     model = ir.load(scratch / "model.onnx")
     fold: list[GraphPass] = [FoldTokenTypesPass()] if fold_token_types.needed(model) else []
     name: list[GraphPass] = [NameWeightsPass()] if name_weights.needed(model) else []

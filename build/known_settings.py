@@ -215,24 +215,25 @@ _OF_TOKENIZER = {
 }
 
 
-def check(snapshot: Snapshot) -> None:
-    """Go through every settings file of a snapshot but those of its modules' folders.
+def check(snapshot: Snapshot, encoder: Snapshot) -> None:
+    """Go through every settings file of a snapshot, and of its encoder's folder, but those of other modules.
 
     Raises:
         BuildError: a setting is unknown, or has a value that would give other vectors than those that are served.
     """
     for name, what in _FOREIGN_FILES.items():
-        if name in snapshot.files:
+        if name in snapshot.files or name in encoder.files:
             raise BuildError(f"{snapshot.id} has {name}, {what}; remove the file if the model needs it not")
+    if SENTENCE in snapshot.files:
+        _check(snapshot.json(SENTENCE), _OF_SENTENCE, f"{snapshot.folder / SENTENCE}")
     tables = {
-        SENTENCE: _OF_SENTENCE,
         TOKENIZER: _OF_TOKENIZER,
         "special_tokens_map.json": _OF_SPECIAL_TOKENS,
         **dict.fromkeys(TRANSFORMER, OF_TRANSFORMER),
     }
     for name, rules in tables.items():
-        if name in snapshot.files:
-            _check(snapshot.json(name), rules, f"{snapshot.folder / name}")
+        if name in encoder.files:
+            _check(encoder.json(name), rules, f"{encoder.folder / name}")
 
 
 def check_module(entry: object, where: str) -> dict[str, object]:

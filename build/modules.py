@@ -4,6 +4,7 @@ A module that is not known here is refused by its name: left out, it would leave
 """
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from build import known_settings
 from build.errors import BuildError
@@ -25,6 +26,7 @@ class Module:
 class Modules:
     """A model's modules. `after` holds those between pooling and the normalisation that every graph ends in."""
 
+    transformer: Module
     pooling: Module
     after: tuple[Module, ...]
     normalizes: bool
@@ -46,8 +48,6 @@ def read(snapshot: Snapshot) -> Modules:
     kinds = [module.kind for module in found]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - set(_AFTER_POOLING):
         raise BuildError(f"{snapshot.id} has the modules {', '.join(kinds) or 'none'}; {_SUPPORTED}")
-    if found[0].folder:
-        raise BuildError(f"{where} puts the Transformer into {found[0].folder!r}; move its files to the top folder")
     return _ordered(found)
 
 
@@ -55,7 +55,7 @@ def _ordered(found: list[Module]) -> Modules:
     # At inference Dropout does nothing.
     after = [module for module in found[2:] if module.kind != "Dropout"]
     normalizes = bool(after) and after[-1].kind == "Normalize"
-    return Modules(found[1], tuple(after[:-1] if normalizes else after), normalizes)
+    return Modules(found[0], found[1], tuple(after[:-1] if normalizes else after), normalizes)
 
 
 def _module(snapshot: Snapshot, entry: dict[str, object]) -> Module:
@@ -65,4 +65,5 @@ def _module(snapshot: Snapshot, entry: dict[str, object]) -> Module:
         raise BuildError(f"{snapshot.id} has module {kind}; {_SUPPORTED}")
     if not path.startswith("sentence_transformers."):
         raise BuildError(f"{snapshot.id} needs code of its own for {path!r}, which is never run here")
-    return Module(kind, str(entry["path"]))
+    folder = PurePosixPath(str(entry["path"])).as_posix()
+    return Module(kind, "" if folder == "." else folder)

@@ -14,6 +14,7 @@ from build.errors import BuildError
 from build.expected import Expected, expect
 from build.passes import apply
 from build.passes.stand_in import StandInPass
+from build.pooling import Pooling
 from build.reference import Reference
 from build.sources.snapshot import Snapshot
 from build.workspace import Workspace, open_workspace
@@ -49,6 +50,7 @@ class BuildPlan:
     reduce_range: bool = False
     revision: str | None = None
     preflight: bool = True
+    pooling: Pooling | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def build(plan: BuildPlan) -> Path:
     chosen, calibration = texts.read(plan.fidelity_texts), texts.read(plan.calibration_texts)
     with progress.step(f"source {plan.model}"):
         snapshot = sources.resolve(plan.model, plan.cache, plan.revision)
-        settings = sentence.read(snapshot)
-        architecture = export.check_encoder(snapshot)
+        settings = sentence.read(snapshot, plan.pooling)
+        architecture = export.check_encoder(settings.encoder)
     with open_workspace(plan.models_dir, snapshot.name) as space:
         if plan.preflight:
             preflight.check(snapshot, plan.models_dir)
@@ -116,7 +118,7 @@ def build(plan: BuildPlan) -> Path:
 def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[str]]:
     """Every variant's file, fp32 first, and what could not be had."""
     with progress.step("export"):
-        model, passes = export.export(job.snapshot, job.settings, job.space.scratch)
+        model, passes = export.export(job.settings, job.space.scratch)
     with progress.step("pack and calibrate"):
         graphs = variants.prepare(model, passes, job.settings.pooling, _tokenize(job, calibration))
     notes = list(graphs.notes)
@@ -134,8 +136,10 @@ def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[
 
 
 def _remarks(settings: sentence.Sentence) -> list[str]:
-    """What users should know of the prompts."""
+    """What users should know of the pooling and the prompts."""
     remarks = []
+    if settings.pooling_named:
+        remarks.append(f"the pooling, {settings.pooling.name}, was named for the build: the model's files say none")
     if settings.default_prompt_name:
         remarks.append(
             f"texts for which neither input_type nor prompt_name is sent get the model's default prompt, "

@@ -29,6 +29,15 @@ class Pooling:
     modes: tuple[PoolingMode, ...]
     include_prompt: bool = True
 
+    @classmethod
+    def named(cls, name: str) -> "Pooling":
+        """The pooling of a name such as `cls` or `mean+max`.
+
+        Raises:
+            ValueError: it has other than pooling modes.
+        """
+        return cls(msgspec.convert(name.split("+"), tuple[PoolingMode, ...]))
+
     @property
     def name(self) -> str:
         """As the manifest has it: `cls`, `mean+max`."""

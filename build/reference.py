@@ -11,10 +11,12 @@ import torch
 import transformers
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from build.errors import BuildError
+from build.pooling import Pooling
 from build.progress import track
 from build.sentence import Sentence, positions
 from build.sources.snapshot import Snapshot
@@ -43,10 +45,10 @@ class Reference:
             BuildError: sentence-transformers cannot load it, or has no fast tokenizer for it.
         """
         self._sentence = sentence
-        self._model = _load(snapshot)
+        self._model = _load(snapshot, sentence)
         if not getattr(self._model.tokenizer, "is_fast", False):
             raise BuildError(f"{snapshot.id} has no tokenizer.json, and none can be made from its other files")
-        table = positions(snapshot.json("config.json"))
+        table = positions(sentence.encoder.json("config.json"))
         if table is not None and (self._model.max_seq_length or 0) > table:
             self._model.max_seq_length = table  # longer texts would fail
 
@@ -126,10 +128,10 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' + lines[0][:300] if lines else ''}"
 
 
-def _load(snapshot: Snapshot) -> SentenceTransformer:
+def _load(snapshot: Snapshot, sentence: Sentence) -> SentenceTransformer:
     with _quietly():
         try:
-            return SentenceTransformer(
+            loaded = SentenceTransformer(
                 str(snapshot.folder),
                 device="cpu",
                 local_files_only=True,
@@ -137,11 +139,18 @@ def _load(snapshot: Snapshot) -> SentenceTransformer:
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
         except Exception as error:  # the library raises any type
-            _check_tokenizer(snapshot)
+            _check_tokenizer(sentence.encoder)
             raise BuildError(
                 f"sentence-transformers cannot load {snapshot.id}, so there are no vectors to hold a build to: "
                 f"{reason(error)}"
             ) from error
+    return _pooled(loaded, sentence.pooling) if sentence.pooling_named else loaded
+
+
+def _pooled(loaded: SentenceTransformer, pooling: Pooling) -> SentenceTransformer:
+    """The same encoder with the pooling that was named in place of the one that is assumed where none is."""
+    own = modules.Pooling(loaded[0].get_embedding_dimension(), pooling.modes)
+    return SentenceTransformer(modules=[loaded[0], own], device="cpu")
 
 
 def _check_tokenizer(snapshot: Snapshot) -> None:

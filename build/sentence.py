@@ -13,6 +13,7 @@ from build.errors import BuildError
 from build.layers import Layer
 from build.pooling import Pooling
 from build.sources.snapshot import Snapshot
+from server.model.manifest import POOLING_MODES
 from server.model.tokenization import Tokenizer
 
 # Model cards that name a prompt which the model's own files leave out (source: the BAAI/bge-*-en-v1.5 cards).
@@ -39,8 +40,10 @@ class Sentence:
 
     The prompt named `default_prompt_name` goes before texts for which no other is asked. Of `prompts`, those
     named in `from_card` are not in the model's files. `layers` stand between pooling and the last normalisation.
+    `encoder` is the part of the snapshot with the encoder's files; `pooling_named` says that no file names the pooling.
     """
 
+    encoder: Snapshot
     pooling: Pooling
     max_tokens: int
     normalizes: bool
@@ -48,6 +51,7 @@ class Sentence:
     default_prompt_name: str | None = None
     from_card: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ()
+    pooling_named: bool = False
 
     @property
     def default_prompt(self) -> str:
@@ -63,24 +67,57 @@ class Sentence:
         return Tokenizer(path, self.max_tokens, {self.prompts[name]: count for name, count in unpooled.items()})
 
 
-def read(snapshot: Snapshot) -> Sentence:
-    """Read the sentence-transformers settings of a snapshot.
+def read(snapshot: Snapshot, named: Pooling | None = None) -> Sentence:
+    """Read the sentence-transformers settings of a snapshot; `named` is the pooling of one that has no modules.json.
 
     Raises:
         BuildError: a file is missing, a setting is not known, or one asks for what the graph cannot carry.
     """
-    known_settings.check(snapshot)
+    if known_settings.MODULES not in snapshot.files:
+        return _without_modules(snapshot, named)
+    if named is not None:
+        raise BuildError(f"{snapshot.folder} says in its modules.json how it pools; build it without --pooling")
     found = modules.read(snapshot)
+    encoder = snapshot.inner(found.transformer.folder)
+    known_settings.check(snapshot, encoder)
     stated, default = _prompts(snapshot)
     prompts = stated or _card_prompts(snapshot)
     return Sentence(
+        encoder=encoder,
         pooling=pooling.read(snapshot, found.pooling.folder, prompted=bool(prompts)),
-        max_tokens=_max_tokens(snapshot),
+        max_tokens=_max_tokens(encoder),
         normalizes=found.normalizes,
         prompts=prompts,
         default_prompt_name=default,
         from_card=() if stated else tuple(prompts),
         layers=layers.read(snapshot, found.after),
+    )
+
+
+def _without_modules(snapshot: Snapshot, named: Pooling | None) -> Sentence:
+    """A folder of the transformers library, which says nothing of sentences."""
+    if named is None:
+        raise BuildError(
+            f"{snapshot.folder} has no modules.json, so it does not say how it makes one vector of its tokens'. Fetch "
+            'that file, or name the pooling that the model was trained with: BUILD_ARGS="--pooling cls" '
+            f"({', '.join(POOLING_MODES)}, or several joined by +)"
+        )
+    unread = [name for name in (known_settings.SENTENCE, *known_settings.TRANSFORMER) if name in snapshot.files]
+    if unread:
+        raise BuildError(
+            f"{snapshot.folder} has {unread[0]} and no modules.json, without which sentence-transformers does not read "
+            f"it; fetch modules.json, or remove {unread[0]}"
+        )
+    encoder, prompts = snapshot.inner(""), _card_prompts(snapshot)
+    known_settings.check(snapshot, encoder)
+    return Sentence(
+        encoder=encoder,
+        pooling=named,
+        max_tokens=_max_tokens(encoder),
+        normalizes=False,
+        prompts=prompts,
+        from_card=tuple(prompts),
+        pooling_named=True,
     )
 
 

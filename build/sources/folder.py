@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from build.sources.snapshot import Snapshot, inventory
@@ -16,7 +17,13 @@ def read(path: Path) -> Snapshot:
     files = inventory(path)
     # A folder has no revision of its own: the hash of its files' hashes stands for one.
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return Snapshot(path, "folder", path.resolve().name, digest[:40], licence(path), files)
+    return Snapshot(path, "folder", _id(path.resolve()), digest[:40], licence(path), files)
+
+
+def _id(path: Path) -> str:
+    """The folder's name; of `models--OWNER--NAME/snapshots/COMMIT`, which is the Hub's cache, the Hub's id."""
+    cached = re.fullmatch(r"models--(.+)/snapshots/[^/]+", "/".join(path.parts[-3:]))
+    return cached.group(1).replace("--", "/") if cached else path.name
 
 
 def licence(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from build.errors import BuildError
@@ -11,6 +11,8 @@ from server.model.artifact import sha256
 
 # Never pickle (it runs code when loaded), never python files: weights are read from safetensors only.
 ALLOWED = (".safetensors", ".json", ".txt")
+# File systems take 255 characters, and endings are put behind it.
+_LONGEST_NAME = 100
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -28,12 +30,24 @@ class Snapshot:
     @property
     def name(self) -> str:
         """The artifact's name in `models/`: the last part of the id, in characters that any file system takes."""
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", self.id.rstrip("/").split("/")[-1]).strip("-.") or "model"
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", self.id.rstrip("/").split("/")[-1]).strip("-.")
+        return safe.lstrip("-._")[:_LONGEST_NAME] or "model"
 
     @property
     def weight_bytes(self) -> int:
         """Size of the weights on disk, from which memory and disk needs are estimated."""
         return sum((self.folder / name).stat().st_size for name in self.files if name.endswith(".safetensors"))
+
+    def inner(self, folder: str) -> "Snapshot":
+        """The part in a folder of the snapshot ('' for all of it) that holds the encoder.
+
+        Raises:
+            BuildError: it has no config.json or no weights.
+        """
+        own = [name for name in map(PurePosixPath, self.files) if name.is_relative_to(folder)]
+        files = {name.relative_to(folder).as_posix(): self.files[name.as_posix()] for name in own}
+        _check_encoder(self.folder / folder, list(files))
+        return replace(self, folder=self.folder / folder, files=files)
 
     def json(self, name: str) -> dict[str, Any]:
         """A JSON object among the files.
@@ -68,16 +82,21 @@ def inventory(folder: Path) -> dict[str, str]:
     """Name and SHA-256 of every allowed file under `folder`, in sorted order.
 
     Raises:
-        BuildError: no config.json, no safetensors, or weights only as pickle.
+        BuildError: no modules.json that could say where the encoder is, and no encoder in the folder itself.
     """
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in ALLOWED)
     visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     names = [path.relative_to(folder).as_posix() for path in visible]
+    if "modules.json" not in names:
+        _check_encoder(folder, names)
+    return {name: sha256(folder / name) for name in names}
+
+
+def _check_encoder(folder: Path, names: list[str]) -> None:
     if "config.json" not in names:
         raise BuildError(f"{folder} has no config.json: it is not a model's folder")
     if not any(name.endswith(".safetensors") and "/" not in name for name in names):
         raise BuildError(_no_weights(folder))
-    return {name: sha256(folder / name) for name in names}
 
 
 def _no_weights(folder: Path) -> str:

@@ -24,7 +24,7 @@ def snapshot(folder: Path) -> Snapshot:
 def test_a_setting_that_is_not_known_is_refused_with_its_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"nonesuch": null}')
     with pytest.raises(BuildError, match=rf"{name} has 'nonesuch'"):
-        known_settings.check(snapshot(tmp_path))
+        known_settings.check(snapshot(tmp_path), snapshot(tmp_path))
 
 
 def test_so_it_is_in_modules_and_pooling() -> None:
@@ -56,14 +56,14 @@ def test_a_value_that_gives_other_vectors_is_refused(
 ) -> None:
     (tmp_path / name).write_text(json.dumps(setting))
     with pytest.raises(BuildError, match=said):
-        known_settings.check(snapshot(tmp_path))
+        known_settings.check(snapshot(tmp_path), snapshot(tmp_path))
 
 
 def test_usual_files_pass(tmp_path: Path) -> None:
     tiny.write_settings(tmp_path)
     usual = {"model_max_length": 1e30, "truncation_side": "right", "do_lower_case": True, "cls_token": "[CLS]"}
     (tmp_path / known_settings.TOKENIZER).write_text(json.dumps(usual))
-    known_settings.check(snapshot(tmp_path))
+    known_settings.check(snapshot(tmp_path), snapshot(tmp_path))
 
 
 def test_what_sentence_transformers_takes_is_all_listed() -> None:

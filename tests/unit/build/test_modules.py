@@ -28,6 +28,7 @@ def read(folder: Path, *kinds: str, **first: str) -> Modules:
 
 def test_the_list_s_order_holds_and_dropout_and_the_last_normalisation_are_none_of_it(tmp_path: Path) -> None:
     found = read(tmp_path, "Transformer", "Pooling", "Normalize", "Dropout", "Dense", "Normalize", "Dropout")
+    assert found.transformer == Module("Transformer", "")
     assert found.pooling == Module("Pooling", "1_Pooling")
     assert found.after == (Module("Normalize", "2_Normalize"), Module("Dense", "4_Dense"))
     assert found.normalizes
@@ -35,7 +36,7 @@ def test_the_list_s_order_holds_and_dropout_and_the_last_normalisation_are_none_
 
 def test_a_model_that_ends_in_another_module_does_not_normalise(tmp_path: Path) -> None:
     assert not read(tmp_path, "Transformer", "Pooling", "Normalize", "Dense").normalizes
-    assert read(tmp_path, "Transformer", "Pooling") == Modules(Module("Pooling", "1_Pooling"), (), False)
+    assert read(tmp_path, "Transformer", "Pooling").after == ()
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,8 @@ def test_refuses_a_module_by_name_and_code_of_the_repository_s_own(tmp_path: Pat
         read(tmp_path, "Transformer", "WordWeights", "Pooling")
     with pytest.raises(BuildError, match=r"needs code of its own for 'own\.Transformer'"):
         read(tmp_path, "Transformer", "Pooling", type="own.Transformer")
+
+
+@pytest.mark.parametrize("path", ["0_Transformer", "0_Transformer/", "./0_Transformer"])
+def test_the_transformer_may_have_a_folder_of_its_own(tmp_path: Path, path: str) -> None:
+    assert read(tmp_path, "Transformer", "Pooling", path=path).transformer.folder == "0_Transformer"

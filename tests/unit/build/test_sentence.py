@@ -13,7 +13,9 @@ from tests import tiny
 
 def make(folder: Path, name: str = "owner/tiny", **config: object) -> Snapshot:
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", "max_position_embeddings": 512} | config))
-    files = {path.relative_to(folder).as_posix(): "0" * 64 for path in folder.rglob("*.json")}
+    files = {path.relative_to(folder).as_posix(): "0" * 64 for path in folder.rglob("*.json")} | {
+        "model.safetensors": ""
+    }
     return Snapshot(folder, "hub", name, "r", "mit", files)
 
 

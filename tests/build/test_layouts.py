@@ -1,0 +1,171 @@
+"""Folders as they are found in the world: each is served as sentence-transformers has it, or refused with a way out."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
+from transformers import AutoModel, BertForMaskedLM
+
+from build.__main__ import main
+from build.floors import FP32
+from tests import tiny
+from tests.build.conftest import Refused
+from tests.build.folders import ASKED, Change, build, described, edit, least_cosine, served, source
+
+
+@pytest.fixture
+def folder(snapshot: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model, to be changed."""
+    return Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
+
+
+def same_as_source(folder: Path, models: Path, name: str = "tiny") -> None:
+    expected = source(folder)
+    assert least_cosine(served(models, name), expected.encode(ASKED)) >= FP32
+    assert least_cosine(served(models, name, input_type="query"), expected.encode_query(ASKED)) >= FP32
+
+
+def _modules(folder: Path, *paths: str) -> None:
+    listed = json.loads((folder / "modules.json").read_text("utf-8"))
+    for entry, path in zip(listed, paths, strict=True):
+        entry["path"] = path
+    (folder / "modules.json").write_text(json.dumps(listed), "utf-8")
+
+
+def _transformer_in_a_folder(folder: Path) -> None:
+    own = folder / "0_Transformer"
+    own.mkdir()
+    for path in list(folder.iterdir()):
+        if path.is_file() and path.name not in ("modules.json", "config_sentence_transformers.json"):
+            path.rename(own / path.name)
+    _modules(folder, "0_Transformer", "1_Pooling", "2_Normalize")
+
+
+def _other_names(folder: Path) -> None:
+    (folder / "1_Pooling").rename(folder / "9 how it pools ü")
+    _modules(folder, "", "9 how it pools ü", "0_unit")
+
+
+def _numbered_backwards(folder: Path) -> None:
+    listed = json.loads((folder / "modules.json").read_text("utf-8"))
+    for entry in listed:
+        entry["idx"] = -entry["idx"]
+    (folder / "modules.json").write_text(json.dumps(listed), "utf-8")
+
+
+def _shards(folder: Path) -> None:
+    model = AutoModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="20KB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 2
+
+
+def _cast(folder: Path, dtype: torch.dtype) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: one.to(dtype) for name, one in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    edit(folder, "config.json", dtype=str(dtype).removeprefix("torch."))
+
+
+def _of_another_head(folder: Path) -> None:
+    torch.manual_seed(5)
+    BertForMaskedLM(AutoModel.from_pretrained(folder).config).save_pretrained(folder)
+    assert all(name.startswith(("bert.", "cls.")) for name in load_file(folder / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _transformer_in_a_folder,
+        _other_names,
+        _numbered_backwards,
+        _shards,
+        lambda folder: _cast(folder, torch.bfloat16),
+        lambda folder: _cast(folder, torch.float16),
+        _of_another_head,
+    ],
+    ids=["0_Transformer", "other-names", "numbered-backwards", "shards", "bf16", "fp16", "prefix"],
+)
+def test_it_is_served_as_sentence_transformers_has_it(folder: Path, tmp_path: Path, change: Change) -> None:
+    change(folder)
+    assert build(folder, tmp_path / "models") == 0
+    same_as_source(folder, tmp_path / "models")
+
+
+def test_the_hub_s_cache(folder: Path, tmp_path: Path) -> None:
+    cached = tmp_path / "hub/models--Owner--Tiny-v1/snapshots/0123456789abcdef0123456789abcdef01234567"
+    blobs = tmp_path / "hub/models--Owner--Tiny-v1/blobs"
+    blobs.mkdir(parents=True)
+    for number, path in enumerate(sorted(path for path in folder.rglob("*") if path.is_file())):
+        link = cached / path.relative_to(folder)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(blobs / str(number))
+        link.symlink_to(blobs / str(number))
+    assert build(cached, tmp_path / "models") == 0
+    same_as_source(cached, tmp_path / "models", "Tiny-v1")
+    assert described(tmp_path / "models", "Tiny-v1").source.id == "Owner/Tiny-v1"
+
+
+@pytest.mark.parametrize(("name", "served_as"), [("my model (v2) ü", "my-model-v2"), ("模型", "model")])
+def test_a_name_with_spaces_and_unicode(folder: Path, tmp_path: Path, name: str, served_as: str) -> None:
+    renamed = folder.rename(folder.with_name(name))
+    assert build(renamed, tmp_path / "models") == 0
+    same_as_source(renamed, tmp_path / "models", served_as)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean+max"])
+def test_a_folder_of_transformers_alone_is_pooled_as_it_is_named(tmp_path: Path, pooling: str) -> None:
+    folder, models = tiny.snapshot(tmp_path / "source/tiny"), tmp_path / "models"
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (folder / name).unlink()
+    edit(folder, "tokenizer_config.json", model_max_length=48)
+    assert build(folder, models, "--precisions", "fp32", "--pooling", pooling) == 0
+    encoder = source(folder)[0]
+    own = modules.Pooling(encoder.get_embedding_dimension(), pooling.split("+"))
+    assert least_cosine(served(models), SentenceTransformer(modules=[encoder, own], device="cpu").encode(ASKED)) >= FP32
+    made = described(models)
+    assert (made.pooling, made.max_tokens, made.source_normalizes) == (pooling, 48, False)
+    assert made.notes[0] == f"the pooling, {pooling}, was named for the build: the model's files say none"
+
+
+def test_a_folder_without_modules_is_refused_unless_its_pooling_is_named(folder: Path, refused: Refused) -> None:
+    (folder / "modules.json").unlink()
+    assert 'BUILD_ARGS="--pooling cls"' in refused("--model", folder)
+    assert "has config_sentence_transformers.json and no modules.json" in refused("--model", folder, "--pooling", "cls")
+
+
+def test_a_folder_that_says_how_it_pools_is_not_told_otherwise(folder: Path, refused: Refused) -> None:
+    assert "build it without --pooling" in refused("--model", folder, "--pooling", "mean")
+
+
+def test_a_pooling_that_there_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--model", str(folder), "--pooling", "sum"])
+    assert "'sum': choose from cls, max, mean" in capsys.readouterr().err
+
+
+def test_a_transformer_s_folder_without_weights(folder: Path, refused: Refused) -> None:
+    _transformer_in_a_folder(folder)
+    (folder / "0_Transformer/model.safetensors").rename(folder / "model.safetensors")
+    assert "0_Transformer has no weights" in refused("--model", folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "modules.json",
+        "1_Pooling/config.json",
+        "config.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+        "tokenizer_config.json",
+    ],
+)
+def test_json_with_a_byte_order_mark(folder: Path, refused: Refused, name: str) -> None:
+    """sentence-transformers cannot read it either."""
+    (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    assert f"{name} begins with a byte order mark; save it as UTF-8 without one" in refused("--model", folder)
