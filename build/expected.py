@@ -20,7 +20,7 @@ from server.model.tokenization import Tokenizer, mark
 class Expected:
     """Vectors `[case, dimension]` of the source; the first `measured` cases are the texts that fidelity is told of.
 
-    `unpooled` is how many first tokens pooling leaves out, by the name of the prompt before a text.
+    `unpooled` is the number of first tokens that pooling leaves out, by prompt name.
     """
 
     cases: list[Case]
@@ -75,7 +75,7 @@ def _check_prompts(served: Tokenizer, prompts: Mapping[str, str]) -> None:
 def _questions(sentence: Sentence, served: Tokenizer, texts: list[str], hard: list[str]) -> Iterator[Asked]:
     yield Asked(None, [*texts, *hard])
     for name, prompt in sentence.prompts.items():
-        # A short text may merge with the prompt's last token, which leaves nothing where that is not pooled.
+        # A short text can merge with the prompt's last token, which leaves nothing to pool.
         yield Asked(name, [text for text in hard if _ids(served, text, prompt)])
 
 

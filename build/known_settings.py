@@ -249,7 +249,7 @@ def check_module(entry: object, where: str) -> dict[str, object]:
 
 
 def check_own(config: Mapping[str, object], rules: Mapping[str, Rule], where: str) -> None:
-    """Check the settings of a module behind the Transformer against its own rules, such as OF_POOLING.
+    """Check the settings of a module after the Transformer against its own rules, such as OF_POOLING.
 
     Raises:
         BuildError: one is unknown, or has a value that would give other vectors than those that are served.

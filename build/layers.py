@@ -1,4 +1,4 @@
-"""What stands behind pooling: Dense and LayerNorm with their weights, and normalisation before the end."""
+"""The layers after pooling: Dense and LayerNorm with their weights, and normalisation that is not the last module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from build.sources.snapshot import Snapshot
 
 Floats = NDArray[np.float32]
 _WEIGHTS = "model.safetensors"
-# What sentence-transformers takes where the file does not say.
+# The default of sentence-transformers.
 _DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"
 
 
@@ -31,7 +31,7 @@ class DenseLayer:
 
 @dataclass(frozen=True, eq=False)
 class ScaleLayer:
-    """torch's LayerNorm: to mean 0 and variance 1 over the components, times `weight` plus `bias`, `[width]` each."""
+    """torch's LayerNorm over the vector's components; `weight` and `bias` are `[width]`."""
 
     weight: Floats
     bias: Floats
@@ -39,14 +39,14 @@ class ScaleLayer:
 
 @dataclass(frozen=True)
 class UnitLayer:
-    """To unit length."""
+    """Scale to unit length."""
 
 
 Layer = DenseLayer | ScaleLayer | UnitLayer
 
 
 def read(snapshot: Snapshot, modules: tuple[Module, ...]) -> tuple[Layer, ...]:
-    """Read the settings and weights of the modules behind pooling, in order.
+    """Read the settings and weights of the modules after pooling, in order.
 
     Raises:
         BuildError: a setting is unknown or not supported, or weights are missing or of another shape.
@@ -79,7 +79,7 @@ def _scale(snapshot: Snapshot, folder: str) -> ScaleLayer:
 
 
 def _weights(snapshot: Snapshot, folder: str, wanted: Mapping[str, tuple[object, ...]]) -> dict[str, Floats]:
-    """The tensors of these names and shapes, in fp32; others in the file are not accepted."""
+    """Return the tensors as fp32; the file must have exactly the names and shapes in `wanted`."""
     path = snapshot.folder / folder / _WEIGHTS
     if f"{folder}/{_WEIGHTS}" not in snapshot.files:
         raise BuildError(

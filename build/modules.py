@@ -1,7 +1,4 @@
-"""The modules of a sentence-transformers model, by its modules.json: which there are, in what order, and where.
-
-A module that is not known here is refused by its name: left out, it would leave another model.
-"""
+"""The modules in modules.json: kinds, order and folders. Unknown modules are refused by name."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -24,20 +21,20 @@ class Module:
 
 @dataclass(frozen=True)
 class Modules:
-    """A model's modules. `after` holds those between pooling and the normalisation that every graph ends in."""
+    """A model's modules; `after` lists those between pooling and the final normalisation of every graph."""
 
     transformer: Module
     pooling: Module
     after: tuple[Module, ...]
     normalizes: bool
-    """Whether the model itself ends in normalisation."""
+    """Whether the model itself ends in Normalize."""
 
 
 def read(snapshot: Snapshot) -> Modules:
-    """Read modules.json; sentence-transformers runs them in the order of the list, whatever they are numbered.
+    """Read modules.json; sentence-transformers runs modules in list order and ignores `idx`.
 
     Raises:
-        BuildError: a module is unknown, has code of its own, or is in no order that can be built.
+        BuildError: a module is unknown or custom code, or the order is not supported.
     """
     where = f"{snapshot.folder / known_settings.MODULES}"
     listed = snapshot.value(known_settings.MODULES)
@@ -52,7 +49,7 @@ def read(snapshot: Snapshot) -> Modules:
 
 
 def _ordered(found: list[Module]) -> Modules:
-    # At inference Dropout does nothing.
+    # Dropout does nothing at inference.
     after = [module for module in found[2:] if module.kind != "Dropout"]
     normalizes = bool(after) and after[-1].kind == "Normalize"
     return Modules(found[0], found[1], tuple(after[:-1] if normalizes else after), normalizes)

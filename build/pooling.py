@@ -11,7 +11,7 @@ from build.errors import BuildError
 from build.sources.snapshot import Snapshot
 from server.model.manifest import POOLING_MODES, PoolingMode
 
-# The flags of versions before 5, in the order in which their vectors stand side by side.
+# The flags of versions before 5, in the order of concatenation.
 _FLAGS = {
     "cls_token": "cls",
     "max_tokens": "max",
@@ -24,14 +24,14 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class Pooling:
-    """The modes, whose vectors stand side by side in this order; without `include_prompt` no prompt's token counts."""
+    """The pooling modes in the order of concatenation; `include_prompt` says whether a prompt's tokens are pooled."""
 
     modes: tuple[PoolingMode, ...]
     include_prompt: bool = True
 
     @classmethod
     def named(cls, name: str) -> "Pooling":
-        """The pooling of a name such as `cls` or `mean+max`.
+        """Return the pooling of that name, such as `cls` or `mean+max`.
 
         Raises:
             ValueError: it has other than pooling modes.
@@ -40,17 +40,17 @@ class Pooling:
 
     @property
     def name(self) -> str:
-        """As the manifest has it: `cls`, `mean+max`."""
+        """The name in the manifest: `cls`, `mean+max`."""
         return "+".join(self.modes)
 
     @property
     def reads_first_token_alone(self) -> bool:
-        """Whether no other token's vector is asked for."""
+        """Whether only the first token's vector is needed."""
         return self.modes == ("cls",) and self.include_prompt
 
 
 def read(snapshot: Snapshot, folder: str, *, prompted: bool) -> Pooling:
-    """Read the module in `folder`; `prompted` says whether the model has prompts that could be left out.
+    """Read the module in `folder`; `prompted` says whether the model has prompts.
 
     Raises:
         BuildError: a setting or a mode is unknown, or there is no mode.
@@ -72,7 +72,7 @@ def read(snapshot: Snapshot, folder: str, *, prompted: bool) -> Pooling:
 
 
 def _stated(config: Mapping[str, Any]) -> list[object]:
-    """The modes that are on; the one word of newer files goes before the flags of older ones."""
+    """Return the enabled modes; `pooling_mode` of newer files overrides the flags of older ones."""
     stated = config.get("pooling_mode")
     if "pooling_mode" in config:
         return list(stated) if isinstance(stated, list) else [stated]

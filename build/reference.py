@@ -88,10 +88,9 @@ class Reference:
         return token_ids
 
     def unpooled(self) -> dict[str, int]:
-        """How many of a text's first tokens pooling leaves out, by the name of the prompt before it; empty if none.
+        """Return how many first tokens pooling leaves out, by prompt name; empty if it pools them all.
 
-        That is not always the prompt with the special token before it: where the tokenizer's settings do not say that
-        the last token is a special one, the source counts that one, too.
+        Asked of the source, which also counts the final token if the tokenizer's settings do not declare it special.
         """
         if self._sentence.pooling.include_prompt:
             return {}
@@ -148,7 +147,7 @@ def _load(snapshot: Snapshot, sentence: Sentence) -> SentenceTransformer:
 
 
 def _pooled(loaded: SentenceTransformer, pooling: Pooling) -> SentenceTransformer:
-    """The same encoder with the pooling that was named in place of the one that is assumed where none is."""
+    """Return the encoder with the named pooling instead of the default of sentence-transformers."""
     own = modules.Pooling(loaded[0].get_embedding_dimension(), pooling.modes)
     return SentenceTransformer(modules=[loaded[0], own], device="cpu")
 

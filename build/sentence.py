@@ -39,7 +39,7 @@ class Sentence:
     """How token vectors become one sentence vector. `max_tokens` includes the special tokens.
 
     The prompt named `default_prompt_name` goes before texts for which no other is asked. Of `prompts`, those
-    named in `from_card` are not in the model's files. `layers` stand between pooling and the last normalisation.
+    named in `from_card` are not in the model's files. `layers` are those between pooling and the final normalisation.
     `encoder` is the part of the snapshot with the encoder's files; `pooling_named` says that no file names the pooling.
     """
 
@@ -59,7 +59,7 @@ class Sentence:
         return self.prompts[self.default_prompt_name] if self.default_prompt_name else ""
 
     def tokenizer(self, path: Path, unpooled: Mapping[str, int]) -> Tokenizer:
-        """The tokenizer at `path` as the server uses it for this model; `unpooled` is by the name of a prompt.
+        """Load the tokenizer at `path` as the server does; `unpooled` counts tokens by prompt name.
 
         Raises:
             StartError: the server cannot serve such a tokenizer.
@@ -95,7 +95,7 @@ def read(snapshot: Snapshot, named: Pooling | None = None) -> Sentence:
 
 
 def _without_modules(snapshot: Snapshot, named: Pooling | None) -> Sentence:
-    """A folder of the transformers library, which says nothing of sentences."""
+    """Read a plain Transformers folder, which has no sentence-transformers settings."""
     if named is None:
         raise BuildError(
             f"{snapshot.folder} has no modules.json, so it does not say how it makes one vector of its tokens'. Fetch "

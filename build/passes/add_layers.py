@@ -1,4 +1,4 @@
-"""Put the layers behind pooling into the graph: Dense, LayerNorm, and a normalisation that is not the last."""
+"""Add the layers after pooling to the graph: Dense, LayerNorm, and normalisation that is not the last."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _ONE_OPERATOR = {"Tanh": "Tanh", "ReLU": "Relu", "Sigmoid": "Sigmoid"}
 
 
 class AddLayersPass(GraphPass):
-    """Compute `layers` between the pooled vector and the normalisation that the graph ends in."""
+    """Insert `layers` between pooling and the final normalisation."""
 
     name = "add-layers"
 
@@ -25,13 +25,13 @@ class AddLayersPass(GraphPass):
         self._layers = layers
 
     def requires(self, model: ir.Model) -> None:
-        """The output is pooled, and no layer stands behind that yet."""
+        """The output is pooled, and the graph has no such layers yet."""
         pooled(model.graph)
         if any((node.name or "").startswith(LAYERS) for node in model.graph):
             raise ir.passes.PreconditionError("the graph has such layers already")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Add them in order."""
+        """Insert the layers in order."""
         graph = model.graph
         end = pooled(graph)
         readers, value = list(end.uses()), end
@@ -58,7 +58,7 @@ def _add(graph: ir.Graph, path: str, layer: Layer, value: ir.Value) -> ir.Value:
 
 
 def _linear(graph: ir.Graph, path: str, layer: DenseLayer, value: ir.Value) -> ir.Value:
-    # Not MatMul, which would be rounded to int8: at one row a text there is no time to be gained.
+    # Gemm, because the int8 recipes quantize MatMul: with one row per text there is no time to gain.
     scope = Scope(graph, f"{path}/linear")
     inputs = [value, _weight(scope, "weight", layer.weight)]
     inputs += [] if layer.bias is None else [_weight(scope, "bias", layer.bias)]
@@ -66,8 +66,8 @@ def _linear(graph: ir.Graph, path: str, layer: DenseLayer, value: ir.Value) -> i
 
 
 def _activate(scope: Scope, activation: str, value: ir.Value) -> ir.Value:
-    """Each operator's first input leads back to `value`, by which the vector before all layers is found."""
-    if activation == "GELU":  # In the exporter's nodes, so that it is fused like the encoder's.
+    """Apply the activation; first inputs lead back to `value`, because `pooled` follows them."""
+    if activation == "GELU":  # the form that the exporter emits, which FuseGeluPass fuses
         root, one, half = (_number(scope, number) for number in (math.sqrt(2), 1, 0.5))
         shifted = scope.op("Add", scope.op("Erf", scope.op("Div", value, root)), one)
         return scope.op("Mul", scope.op("Mul", value, shifted), half)

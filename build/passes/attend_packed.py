@@ -44,11 +44,11 @@ def mean_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value) -> ir.Val
 
 
 def sum_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value, weights: ir.Value) -> ir.Value:
-    """The sum of each text's rows by `weights`, `[batch, sequence]`: the same product with those in the matrix."""
+    """The sum of each text's rows weighted by `weights`, `[batch, sequence]`: the same product with other weights."""
     scope = Scope(graph, "/packing/sum")
     zero = scope.constant("zero", np.array(0, np.float32))
     member = scope.op("Equal", scope.op("Unsqueeze", layout.starts, scope.ints(1)), layout.owners())
-    # The weights are computed in fp32 always; this cast is one to fp16 where all else is.
+    # The weights are computed in fp32; in the fp16 graph this cast becomes one to fp16.
     own = scope.op("Cast", layout.pack(weights), to=ir.DataType.FLOAT)
     return _product(scope, scope.op("Where", member, own, zero), hidden)
 

@@ -11,7 +11,7 @@ from build.passes import UnsupportedGraphError
 
 MICROSOFT = "com.microsoft"
 LAYERS = "/sentence_layers/"
-"""Path of what stands between pooling and the normalisation at the end."""
+"""Node path of the layers between pooling and the final normalisation."""
 
 
 class Scope:

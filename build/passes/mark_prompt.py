@@ -1,6 +1,6 @@
-"""Prompt tokens that pooling leaves out: they come as `-1 - id`, and are computed like all others.
+"""Prompt tokens that are not pooled: their ids arrive as `-1 - id`, and the encoder reads them as `id`.
 
-So the token ids alone still decide a text's vector: the server caches by them, and computes equal ones once.
+The ids alone still determine the vector, so that caching and deduplication by ids stay correct.
 """
 
 import onnx_ir as ir
@@ -14,17 +14,17 @@ _PATH = "/prompt"
 
 
 class MarkPromptPass(GraphPass):
-    """Read ids below zero as those of a prompt."""
+    """Decode negative ids before the encoder reads them."""
 
     name = "mark-prompt"
 
     def requires(self, model: ir.Model) -> None:
-        """The graph takes ids, and takes them as they are."""
+        """The graph has token ids as input, and does not decode them yet."""
         if any((node.name or "").startswith(f"{_PATH}/") for node in graph_input(model.graph, _IDS).consumers()):
             raise ir.passes.PreconditionError("the graph knows a prompt's ids already")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Put the model's own ids before every node that reads ids."""
+        """Replace every use of the ids by the decoded ids."""
         graph = model.graph
         ids = graph_input(graph, _IDS)
         uses = list(ids.uses())
@@ -37,7 +37,7 @@ class MarkPromptPass(GraphPass):
 
 
 def of_texts(graph: ir.Graph) -> ir.Value:
-    """`[batch, sequence]`: the mask without a prompt's tokens, in a graph that knows their ids."""
+    """Return the mask without marked tokens, `[batch, sequence]`."""
     scope = Scope(graph, _PATH)
     own = scope.op("Cast", scope.op("Greater", graph_input(graph, _IDS), scope.ints(-1)), to=ir.DataType.INT64)
     return scope.op("Mul", graph_input(graph, MASK), own)

@@ -83,7 +83,7 @@ class PackTokensPass(GraphPass):
 
 @dataclass(frozen=True)
 class _TokenSum:
-    """A text's vector that is the mean of its hidden states, or their sum by `weights`, `[batch, sequence]`."""
+    """A mean of hidden states (no weights), or their sum weighted by `weights`, `[batch, sequence]`."""
 
     value: ir.Value
     hidden: ir.Value
@@ -92,7 +92,7 @@ class _TokenSum:
 
 @dataclass(frozen=True)
 class _Region:
-    """The nodes that work token by token, in order, the values where they end, and what is pooled of those."""
+    """The nodes that work token by token, in order, their last values, and the sums over tokens."""
 
     nodes: list[ir.Node]
     ends: list[ir.Value]
@@ -108,14 +108,14 @@ def _region(graph: ir.Graph) -> _Region:
 
 
 def _parts(graph: ir.Graph) -> list[ir.Value]:
-    """The vectors, one for each mode of pooling, of which a text's is made, before its normalisation."""
+    """The pooled vectors that are concatenated, one per pooling mode."""
     end = pooled(graph)
     node = end.producer()
     return list(dict.fromkeys(node.inputs)) if node is not None and node.op_type == "Concat" else [end]
 
 
 def _type_parts(graph: ir.Graph) -> None:
-    """Note what is side by side as fp32: without that fp16 would not know what to cast."""
+    """Annotate concatenated parts as fp32, so that the fp16 pass knows where to insert casts."""
     parts = _parts(graph)
     for part in parts if len(parts) > 1 else []:
         part.type = ir.TensorType(ir.DataType.FLOAT)
@@ -238,9 +238,9 @@ def _unexpanded(bias: ir.Value | None) -> ir.Value | None:
 
 
 def _token_sum(value: ir.Value) -> _TokenSum | None:
-    """Mean pooling, Div(ReduceSum(Mul(hidden, mask)), tokens), or another, ReduceSum(Mul(hidden, weights)).
+    """Match mean pooling, Div(ReduceSum(Mul(hidden, mask)), tokens), or ReduceSum(Mul(hidden, weights)).
 
-    None where the value is one token's, as CLS's is.
+    None for a value that is no sum over tokens, such as CLS.
     """
     node = value.producer()
     is_mean = node is not None and node.op_type == "Div"
@@ -261,14 +261,14 @@ def _mean(graph: ir.Graph, layout: Layout, hidden: ir.Value) -> ir.Value:
 
 
 def _sum(graph: ir.Graph, layout: Layout, hidden: ir.Value, weights: ir.Value) -> ir.Value:
-    """The sum of each text's rows by their weights: the same product, with the weights where there were ones."""
+    """The weighted sum of each text's rows: the same product with the weights in the matrix."""
     scope = Scope(graph, "/pooling/packed")
     zero = scope.constant("none", np.array(0, np.float32))
     return scope.op("MatMul", scope.op("Where", _member(scope, layout), layout.pack(weights), zero), hidden)
 
 
 def _member(scope: Scope, layout: Layout) -> ir.Value:
-    """`[batch, total]`: whether a token belongs to a text."""
+    """`[batch, total]`: whether the text contains the token."""
     zero, one = (scope.constant(name, np.array(number, np.int64)) for name, number in (("zero", 0), ("one", 1)))
     every = scope.op("Range", zero, scope.op("Size", layout.lengths), one)
     return scope.op("Equal", scope.op("Unsqueeze", every, scope.ints(1)), layout.texts())

@@ -21,7 +21,7 @@ _HIDDEN = "last_hidden_state"
 class PoolOutputPass(GraphPass):
     """Turn `last_hidden_state[batch, sequence, hidden]` into `sentence_embedding[batch, dimension]`.
 
-    Pooling that leaves out the prompt needs a graph that knows a prompt's ids.
+    Without `include_prompt`, MarkPromptPass must have run before.
     """
 
     def __init__(self, pooling: Pooling) -> None:
@@ -54,7 +54,7 @@ class PoolOutputPass(GraphPass):
 
 
 def _pool(graph: ir.Graph, pooling: Pooling, hidden: ir.Value) -> ir.Value:
-    """The vectors of the modes side by side, `[batch, dimension]`."""
+    """Pool by every mode and concatenate, `[batch, dimension]`."""
     pooled = graph.inputs[1] if pooling.include_prompt else of_texts(graph)
     parts = {mode: _part(graph, mode, hidden, pooled) for mode in dict.fromkeys(pooling.modes)}
     if len(pooling.modes) == 1:
@@ -63,7 +63,7 @@ def _pool(graph: ir.Graph, pooling: Pooling, hidden: ir.Value) -> ir.Value:
 
 
 def _part(graph: ir.Graph, mode: PoolingMode, hidden: ir.Value, pooled: ir.Value) -> ir.Value:
-    """One mode's vector, `[batch, hidden]`; `pooled` is the mask of the tokens that count."""
+    """Pool by one mode, `[batch, hidden]`; `pooled` is the mask of the tokens to pool."""
     mask = graph.inputs[1]
     if pooled is mask and mode == "cls":
         return _first_row(ir.tape.Tape(graph), hidden)

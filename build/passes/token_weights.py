@@ -1,4 +1,4 @@
-"""What each token counts in a sentence's vector: the pooling modes of sentence-transformers that are weighted sums."""
+"""Token weights of the pooling modes that are weighted sums over tokens."""
 
 import onnx_ir as ir
 
@@ -7,9 +7,9 @@ from server.model.manifest import PoolingMode
 
 
 def token_weights(scope: Scope, mode: PoolingMode, mask: ir.Value, pooled: ir.Value) -> ir.Value:
-    """`[batch, sequence]`, fp32: the weights of one mode, 0 for every token that is not in `pooled`.
+    """Return the weights of one mode, `[batch, sequence]` in fp32; 0 for tokens that are not in `pooled`.
 
-    `mask` is of all real tokens, `pooled` of those among them that count; both are `[batch, sequence]` in int64.
+    `mask` marks real tokens, `pooled` those of them to pool; both are `[batch, sequence]` in int64.
     """
     if mode in ("cls", "lasttoken"):
         return _one_token(scope, pooled, last=mode == "lasttoken")
@@ -21,10 +21,10 @@ def token_weights(scope: Scope, mode: PoolingMode, mask: ir.Value, pooled: ir.Va
 
 
 def _one_token(scope: Scope, pooled: ir.Value, *, last: bool) -> ir.Value:
-    """1 for the first, or last, token that counts."""
+    """Return 1 for the first or last pooled token, 0 for the others."""
     sequence = scope.ints(1)
     place = scope.op("CumSum", pooled, sequence)
     wanted = scope.op("ReduceSum", pooled, sequence, keepdims=1) if last else sequence
-    # Behind the last token that counts, the number of those before it stays the same.
+    # The count stays the same after the last pooled token, so multiply by the mask.
     found = scope.op("Cast", scope.op("Equal", place, wanted), to=ir.DataType.INT64)
     return scope.op("Cast", scope.op("Mul", found, pooled), to=ir.DataType.FLOAT)

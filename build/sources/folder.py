@@ -21,7 +21,7 @@ def read(path: Path) -> Snapshot:
 
 
 def _id(path: Path) -> str:
-    """The folder's name; of `models--OWNER--NAME/snapshots/COMMIT`, which is the Hub's cache, the Hub's id."""
+    """Return the folder's name, or the Hub id in the Hub's cache (`models--OWNER--NAME/snapshots/COMMIT`)."""
     cached = re.fullmatch(r"models--(.+)/snapshots/[^/]+", "/".join(path.parts[-3:]))
     return cached.group(1).replace("--", "/") if cached else path.name
 

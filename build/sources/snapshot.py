@@ -11,7 +11,7 @@ from server.model.artifact import sha256
 
 # Never pickle (it runs code when loaded), never python files: weights are read from safetensors only.
 ALLOWED = (".safetensors", ".json", ".txt")
-# File systems take 255 characters, and endings are put behind it.
+# File systems allow 255 characters; suffixes follow the name.
 _LONGEST_NAME = 100
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
@@ -39,7 +39,7 @@ class Snapshot:
         return sum((self.folder / name).stat().st_size for name in self.files if name.endswith(".safetensors"))
 
     def inner(self, folder: str) -> "Snapshot":
-        """The part in a folder of the snapshot ('' for all of it) that holds the encoder.
+        """Return the encoder's part of the snapshot, in `folder` ('' for the top folder).
 
         Raises:
             BuildError: it has no config.json or no weights.

@@ -1,4 +1,4 @@
-"""Layers behind pooling compute what torch computes, packed or not, and stay in fp32."""
+"""Layers after pooling compute what torch computes, packed or not, and stay in fp32."""
 
 import numpy as np
 import onnx_ir as ir
@@ -44,7 +44,7 @@ def by_torch(layers: list[Layer], vectors: NDArray[np.float32]) -> NDArray[np.fl
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_numbers(exported: Exported, run: Run, activation: str) -> None:
-    # A first normalisation makes the vector behind it the graph's own output.
+    # A first normalisation makes the vector before the others the graph's own output.
     layers: list[Layer] = [
         UnitLayer(),
         DenseLayer(random(24, 32), random(24), activation),

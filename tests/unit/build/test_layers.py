@@ -1,4 +1,4 @@
-"""Layers behind pooling are read with their weights, which are those that their settings describe."""
+"""Layers after pooling are read with their weights, whose shapes must be those of the settings."""
 
 import json
 from pathlib import Path

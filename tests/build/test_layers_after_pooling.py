@@ -1,4 +1,4 @@
-"""Modules behind pooling are served as sentence-transformers computes them, in the order of modules.json."""
+"""Modules after pooling are served as sentence-transformers computes them, in the order of modules.json."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def scale(width: int) -> LayerNorm:
 
 
 def with_modules(snapshot: Path, folder: Path, modules: Sequence[nn.Module]) -> Path:
-    """The tiny model with other modules behind its pooling."""
+    """The tiny model with other modules after its pooling."""
     torch.manual_seed(3)
     loaded = source(snapshot)
     SentenceTransformer(modules=[loaded[0], loaded[1], *modules], prompts=loaded.prompts).save(str(folder))
