@@ -9,13 +9,15 @@ import pytest
 from build.passes import GraphPass, UnsupportedGraphError, apply
 from build.passes.fold_token_types import FoldTokenTypesPass, needed
 from build.passes.mark_prompt import MarkPromptPass
-from build.passes.packing import packing_passes
+from build.passes.packing import cuda_passes, packing_passes
 from build.passes.pool_output import PoolOutputPass
+from build.passes.stand_in import StandInPass
 from build.pooling import Pooling
 from server.model.manifest import POOLING_MODES, PoolingMode
 from server.model.tokenization import mark
 from tests.unit.build.conftest import Run
 from tests.unit.build.graphs import SIDE_BY_SIDE, Exported, texts
+from tests.unit.build.test_cuda_graph import KERNELS, computed, halved
 from tests.unit.build.test_pool_output import by_definition
 
 MARKED = [3, 0, 1, 6]
@@ -52,6 +54,21 @@ def test_packed_equals_plain(exported: Exported, run: Run, architecture: str) ->
     plain, packed = (marking(exported, architecture, SIDE_BY_SIDE) for _ in range(2))
     apply(packed, packing_passes(replace(SIDE_BY_SIDE, include_prompt=False)))
     np.testing.assert_allclose(run(packed, REQUESTS), run(plain, REQUESTS), atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+def test_the_graph_for_cuda_equals_plain_and_leaves_nothing_for_the_cpu(
+    exported: Exported, run: Run, architecture: str
+) -> None:
+    plain, single = (marking(exported, architecture, SIDE_BY_SIDE) for _ in range(2))
+    apply(single, cuda_passes(replace(SIDE_BY_SIDE, include_prompt=False)))
+    half = halved(single.clone())
+    assert {node.op_type for node in computed(half)} <= KERNELS
+    for model in (single, half):
+        apply(model, [StandInPass()])
+    vectors = run(plain, REQUESTS)
+    np.testing.assert_allclose(run(single, REQUESTS), vectors, atol=1e-6)
+    assert ((run(half, REQUESTS) * vectors).sum(1) >= 0.9999).all()
 
 
 def test_must_not_fire_twice(exported: Exported) -> None:
