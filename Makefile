@@ -40,7 +40,7 @@ T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO)
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
 
-.PHONY: help demo check test coverage test-one reliability build-models serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
+.PHONY: help demo check test coverage test-one reliability build-models inspect serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,10 @@ reliability: .venv/ready .venv-clients/ready .venv-stores/ready models/$(DEMO).j
 
 build-models: .venv-build/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large
 	$(BUILD) -m build $(BUILD_ARGS)
+
+inspect: .venv-build/ready ## print what a build would read from the folder MODEL=, or all problems that prevent one
+	@test -n "$$MODEL" || { echo "which folder? make inspect MODEL=/path/to/snapshot" >&2; exit 1; }
+	@$(BUILD) -m build $(BUILD_ARGS) inspect "$$MODEL"
 
 serve: .venv/ready ## serve MODEL= in QUANTIZATION= on DEVICE= and PORT=
 	$(RUN) -m server

@@ -1,4 +1,4 @@
-"""`python -m build`: build a model's ONNX variants."""
+"""`python -m build`: build a model's ONNX variants, or `inspect` a model's folder."""
 
 import argparse
 import os
@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build import texts
+from build import card, inspection, texts
 from build.errors import BuildError
-from build.pipeline import BuildPlan, build
 from build.pooling import Pooling
 from build.progress import say
 from build.sources import CACHE, EXPLAIN
@@ -46,18 +45,22 @@ def parser() -> argparse.ArgumentParser:
         "--pooling", type=_pooling, help=f"of a folder without modules.json: {', '.join(POOLING_MODES)}, joined by +"
     )
     out.add_argument("--no-preflight", action="store_true", help="do not check free disk and memory first")
+    verbs = out.add_subparsers(dest="verb", metavar="inspect", title="instead of building")
+    purpose = "print what a build would read from a model's folder, or all problems that prevent one"
+    verbs.add_parser("inspect", help=purpose, description=purpose).add_argument("folder", type=Path)
     return out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one build; returns the exit status: 0 built, 1 refused or failed, 130 interrupted."""
+    """Run one build or inspection; returns the exit status: 0 done, 1 refused or failed, 130 interrupted."""
     given = parser().parse_args(arguments)
     # SIGTERM unwinds like Ctrl-C, so that what was staged is cleaned up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        made = build(_plan(given))
+        say(_inspect(given) if given.verb else f"built {_build(given)}")
     except (BuildError, StartError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        for problem in error.problems if isinstance(error, BuildError) else (error,):
+            print(f"error: {problem}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error}\nNothing was changed in {given.models_dir}.", file=sys.stderr)
@@ -65,12 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; nothing was changed in {given.models_dir}", file=sys.stderr)
         return 130
-    say(f"built {made}")
     return 0
 
 
-def _plan(given: argparse.Namespace) -> BuildPlan:
-    return BuildPlan(
+def _inspect(given: argparse.Namespace) -> str:
+    return card.of_source(inspection.read_folder(given.folder, given.pooling)).text()
+
+
+def _build(given: argparse.Namespace) -> Path:
+    from build.pipeline import BuildPlan, build  # noqa: PLC0415 - imports torch, which takes seconds
+
+    plan = BuildPlan(
         model=given.model,
         models_dir=given.models_dir,
         cache=given.cache,
@@ -82,6 +90,7 @@ def _plan(given: argparse.Namespace) -> BuildPlan:
         preflight=not given.no_preflight,
         pooling=given.pooling,
     )
+    return build(plan)
 
 
 def _pooling(value: str) -> Pooling:

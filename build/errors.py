@@ -1,5 +1,40 @@
 """Errors of the build stage: each says what is wrong and what to do about it."""
 
+from collections.abc import Callable, Iterable
+
 
 class BuildError(Exception):
-    """The build cannot go on; the models already in the folder are untouched."""
+    """The build cannot go on, because of one or several problems; the models already in the folder are untouched."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The problems without duplicates, in the order in which they were found."""
+        return tuple(dict.fromkeys(map(str, self.args)))
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+def raise_if_any(problems: Iterable[str]) -> None:
+    """Raise one error with all problems; empty strings are none.
+
+    Raises:
+        BuildError: there is at least one problem.
+    """
+    if actual := [problem for problem in problems if problem]:
+        raise BuildError(*actual)
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Run every check, also after one has failed, and report all problems at once.
+
+    Raises:
+        BuildError: at least one check failed; with the problems of all of them.
+    """
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except BuildError as error:
+            problems += error.problems
+    raise_if_any(problems)

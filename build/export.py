@@ -8,7 +8,6 @@ import optimum.utils.logging
 import transformers
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from optimum.exporters.onnx import main_export
-from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
 from build.errors import BuildError
 from build.passes import GraphPass, apply, fold_token_types, name_weights
@@ -19,26 +18,6 @@ from build.passes.name_weights import NameWeightsPass
 from build.passes.pool_output import PoolOutputPass
 from build.sentence import Sentence
 from build.sources.snapshot import Snapshot
-
-
-def check_encoder(snapshot: Snapshot) -> str:
-    """The model's architecture (`bert`, `xlm-roberta`, …).
-
-    Raises:
-        BuildError: a decoder, an encoder-decoder, remote code, or an architecture that transformers has not.
-    """
-    config = snapshot.json("config.json")
-    architecture = str(config.get("model_type", ""))
-    if "auto_map" in config and architecture not in CONFIG_MAPPING:
-        raise BuildError(f"{snapshot.id} needs code from its own repository, which is never run here")
-    if architecture not in CONFIG_MAPPING:
-        raise BuildError(f"{snapshot.id}: transformers knows no architecture {architecture!r}")
-    is_encoder = CONFIG_MAPPING[architecture] in MODEL_FOR_MASKED_LM_MAPPING
-    if not is_encoder or config.get("is_encoder_decoder") or config.get("is_decoder"):
-        raise BuildError(
-            f"{snapshot.id} is a {architecture} model, not an encoder: its tokens do not see the whole text"
-        )
-    return architecture
 
 
 def export(sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:

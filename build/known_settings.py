@@ -6,8 +6,10 @@ the same library reads it whole for the export and for the vectors that the expo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from build.errors import BuildError
+from build.errors import BuildError, check_all, raise_if_any
 from build.sources.snapshot import Snapshot
 
 MODULES = "modules.json"
@@ -214,26 +216,37 @@ _OF_TOKENIZER = {
     "auto_map": _nothing("names code of the repository, which is never run here"),
 }
 
+_TABLES: Mapping[str, Mapping[str, Rule]] = {
+    SENTENCE: _OF_SENTENCE,
+    TOKENIZER: _OF_TOKENIZER,
+    "special_tokens_map.json": _OF_SPECIAL_TOKENS,
+    **dict.fromkeys(TRANSFORMER, OF_TRANSFORMER),
+}
+
 
 def check(snapshot: Snapshot, encoder: Snapshot) -> None:
     """Go through every settings file of a snapshot, and of its encoder's folder, but those of other modules.
 
     Raises:
-        BuildError: a setting is unknown, or has a value that would give other vectors than those that are served.
+        BuildError: a setting is unknown, or has a value that would give other vectors than those that are served; with
+            all such settings.
     """
-    for name, what in _FOREIGN_FILES.items():
-        if name in snapshot.files or name in encoder.files:
-            raise BuildError(f"{snapshot.id} has {name}, {what}; remove the file if the model needs it not")
-    if SENTENCE in snapshot.files:
-        _check(snapshot.json(SENTENCE), _OF_SENTENCE, f"{snapshot.folder / SENTENCE}")
-    tables = {
-        TOKENIZER: _OF_TOKENIZER,
-        "special_tokens_map.json": _OF_SPECIAL_TOKENS,
-        **dict.fromkeys(TRANSFORMER, OF_TRANSFORMER),
-    }
-    for name, rules in tables.items():
-        if name in encoder.files:
-            _check(encoder.json(name), rules, f"{encoder.folder / name}")
+    places = {name: snapshot if name == SENTENCE else encoder for name in _TABLES}
+    files = {name: place for name, place in places.items() if name in place.files}
+    check_all(
+        partial(_check_foreign, snapshot, encoder),
+        *(partial(_check_file, place, name) for name, place in files.items()),
+    )
+
+
+def read(snapshot: Snapshot, name: str) -> dict[str, Any]:
+    """The valid settings of a file, none if there is no such file; `check` reports the invalid ones.
+
+    Raises:
+        BuildError: the file holds no JSON object.
+    """
+    settings = snapshot.json(name) if name in snapshot.files else {}
+    return {key: value for key, value in settings.items() if not _complaint(key, value, _TABLES[name], name)}
 
 
 def check_module(entry: object, where: str) -> dict[str, object]:
@@ -257,15 +270,28 @@ def check_own(config: Mapping[str, object], rules: Mapping[str, Rule], where: st
     _check(config, rules, where)
 
 
+def _check_foreign(snapshot: Snapshot, encoder: Snapshot) -> None:
+    present = {name: what for name, what in _FOREIGN_FILES.items() if name in snapshot.files or name in encoder.files}
+    remedy = "remove the file if the model needs it not"
+    raise_if_any(f"{snapshot.id} has {name}, {what}; {remedy}" for name, what in present.items())
+
+
+def _check_file(snapshot: Snapshot, name: str) -> None:
+    _check(snapshot.json(name), _TABLES[name], f"{snapshot.folder / name}")
+
+
 def _check(settings: Mapping[str, object], rules: Mapping[str, Rule], where: str) -> None:
-    for key, value in settings.items():
-        if key not in rules:
-            raise BuildError(
-                f"{where} has {key!r}, which is no setting known here and might change the vectors. "
-                "If it does not, remove it and build again"
-            )
-        if complaint := rules[key].complaint(value):
-            raise BuildError(f"{where}: {key!r} {complaint} (it is {_shown(value)})")
+    raise_if_any(_complaint(key, value, rules, where) for key, value in settings.items())
+
+
+def _complaint(key: str, value: object, rules: Mapping[str, Rule], where: str) -> str:
+    if key not in rules:
+        return (
+            f"{where} has {key!r}, which is no setting known here and might change the vectors. "
+            "If it does not, remove it and build again"
+        )
+    complaint = rules[key].complaint(value)
+    return f"{where}: {key!r} {complaint} (it is {_shown(value)})" if complaint else ""
 
 
 def _shown(value: object) -> str:

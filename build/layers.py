@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from build import known_settings
 from build.errors import BuildError
@@ -80,6 +78,9 @@ def _scale(snapshot: Snapshot, folder: str) -> ScaleLayer:
 
 def _weights(snapshot: Snapshot, folder: str, wanted: Mapping[str, tuple[object, ...]]) -> dict[str, Floats]:
     """Return the tensors as fp32; the file must have exactly the names and shapes in `wanted`."""
+    import torch  # noqa: PLC0415 - it takes seconds to import, and most models have no such layers
+    from safetensors.torch import load_file  # noqa: PLC0415 - imports torch
+
     path = snapshot.folder / folder / _WEIGHTS
     if f"{folder}/{_WEIGHTS}" not in snapshot.files:
         raise BuildError(

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import msgspec
 import onnx_ir as ir
 
-from build import export, fidelity, floors, preflight, progress, sentence, sources, texts, variants
+from build import export, fidelity, floors, inspection, preflight, progress, sentence, sources, texts, variants
 from build.errors import BuildError
 from build.expected import Expected, expect
 from build.passes import apply
@@ -97,16 +97,15 @@ def build(plan: BuildPlan) -> Path:
     plan.cache.mkdir(parents=True, exist_ok=True)
     chosen, calibration = texts.read(plan.fidelity_texts), texts.read(plan.calibration_texts)
     with progress.step(f"source {plan.model}"):
-        snapshot = sources.resolve(plan.model, plan.cache, plan.revision)
-        settings = sentence.read(snapshot, plan.pooling)
-        architecture = export.check_encoder(settings.encoder)
+        reading = inspection.read(sources.resolve(plan.model, plan.cache, plan.revision), plan.pooling)
+        snapshot, settings = reading.snapshot, reading.settings
     with open_workspace(plan.models_dir, snapshot.name) as space:
         if plan.preflight:
             preflight.check(snapshot, plan.models_dir)
         with progress.step("vectors of the source in torch"):
             tokenizer = space.staged / f"{snapshot.name}.tokenizer.json"
             expected = expect(Reference(snapshot, settings), settings, tokenizer, chosen.items)
-        job = BuildJob(plan, snapshot, settings, architecture, space, expected)
+        job = BuildJob(plan, snapshot, settings, reading.architecture, space, expected)
         drafts, notes = _variants(job, calibration.items)
         built, left_out = _measure(job, drafts)
         made = _manifest(job, built, chosen, calibration, [*_remarks(settings), *notes, *left_out])

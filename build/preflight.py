@@ -20,11 +20,21 @@ def check(snapshot: Snapshot, models_dir: Path) -> None:
     Raises:
         BuildError: too little free disk or memory, or weights too large for one ONNX file.
     """
+    check_size(snapshot)
+    weights = snapshot.weight_bytes
+    _enough("disk", shutil.disk_usage(models_dir).free, int(weights * _DISK_PER_WEIGHT_BYTE), f"in {models_dir}")
+    _enough("memory", free_memory(), int(weights * _MEMORY_PER_WEIGHT_BYTE) + _MEMORY_FLOOR, "on this machine")
+
+
+def check_size(snapshot: Snapshot) -> None:
+    """Refuse weights that no machine could build from.
+
+    Raises:
+        BuildError: they are too large for one ONNX file.
+    """
     weights = snapshot.weight_bytes
     if weights > _LARGEST_GRAPH:
         raise BuildError(f"{snapshot.id}: {weights / 1e9:.2f} GB of weights do not fit one ONNX file (2 GB at most)")
-    _enough("disk", shutil.disk_usage(models_dir).free, int(weights * _DISK_PER_WEIGHT_BYTE), f"in {models_dir}")
-    _enough("memory", free_memory(), int(weights * _MEMORY_PER_WEIGHT_BYTE) + _MEMORY_FLOOR, "on this machine")
 
 
 def free_memory(root: Path = Path("/")) -> int:

@@ -5,11 +5,12 @@ Nothing here is guessed: a model whose files do not say how its vectors are made
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from build import known_settings, layers, modules, pooling
-from build.errors import BuildError
+from build.errors import BuildError, check_all, raise_if_any
 from build.layers import Layer
 from build.pooling import Pooling
 from build.sources.snapshot import Snapshot
@@ -40,18 +41,26 @@ class Sentence:
 
     The prompt named `default_prompt_name` goes before texts for which no other is asked. Of `prompts`, those
     named in `from_card` are not in the model's files. `layers` are those between pooling and the final normalisation.
-    `encoder` is the part of the snapshot with the encoder's files; `pooling_named` says that no file names the pooling.
+    `encoder` is the part of the snapshot with the encoder's files. `pooling_file` is the file that the pooling was read
+    from, None if it was named for the build. `limits` maps the setting and file of every length limit to its tokens;
+    `max_tokens` is the smallest.
     """
 
     encoder: Snapshot
     pooling: Pooling
+    pooling_file: str | None
     max_tokens: int
+    limits: dict[str, int]
     normalizes: bool
     prompts: dict[str, str]
     default_prompt_name: str | None = None
     from_card: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ()
-    pooling_named: bool = False
+
+    @property
+    def pooling_named(self) -> bool:
+        """Whether the pooling was named for the build, because no file of the model has it."""
+        return self.pooling_file is None
 
     @property
     def default_prompt(self) -> str:
@@ -77,47 +86,70 @@ def read(snapshot: Snapshot, named: Pooling | None = None) -> Sentence:
         return _without_modules(snapshot, named)
     if named is not None:
         raise BuildError(f"{snapshot.folder} says in its modules.json how it pools; build it without --pooling")
-    found = modules.read(snapshot)
-    encoder = snapshot.inner(found.transformer.folder)
-    known_settings.check(snapshot, encoder)
+    part = encoder(snapshot)
+    checks = (modules.read, _pool, _layers, _check_prompts)
+    check_all(
+        partial(known_settings.check, snapshot, part),
+        *(partial(check, snapshot) for check in checks),
+        partial(_limits, part),
+    )
+    listed, limits = modules.read(snapshot), _limits(part)
     stated, default = _prompts(snapshot)
     prompts = stated or _card_prompts(snapshot)
     return Sentence(
-        encoder=encoder,
-        pooling=pooling.read(snapshot, found.pooling.folder, prompted=bool(prompts)),
-        max_tokens=_max_tokens(encoder),
-        normalizes=found.normalizes,
+        encoder=part,
+        pooling=_pool(snapshot),
+        pooling_file=f"{listed.pooling.folder}/config.json",
+        max_tokens=min(limits.values()),
+        limits=limits,
+        normalizes=listed.normalizes,
         prompts=prompts,
         default_prompt_name=default,
         from_card=() if stated else tuple(prompts),
-        layers=layers.read(snapshot, found.after),
+        layers=_layers(snapshot),
     )
+
+
+def encoder(snapshot: Snapshot) -> Snapshot:
+    """The part with the encoder's files: the Transformer's folder, or the top one if modules.json does not say."""
+    try:
+        return snapshot.inner(modules.read(snapshot).transformer.folder)
+    except BuildError:
+        return snapshot
 
 
 def _without_modules(snapshot: Snapshot, named: Pooling | None) -> Sentence:
     """Read a plain Transformers folder, which has no sentence-transformers settings."""
+    check_all(
+        partial(_check_named, snapshot, named),
+        partial(known_settings.check, snapshot, snapshot),
+        partial(_limits, snapshot),
+    )
+    limits, prompts = _limits(snapshot), _card_prompts(snapshot)
+    return Sentence(
+        encoder=snapshot,
+        pooling=cast(Pooling, named),
+        pooling_file=None,
+        max_tokens=min(limits.values()),
+        limits=limits,
+        normalizes=False,
+        prompts=prompts,
+        from_card=tuple(prompts),
+    )
+
+
+def _check_named(snapshot: Snapshot, named: Pooling | None) -> None:
     if named is None:
         raise BuildError(
             f"{snapshot.folder} has no modules.json, so it does not say how it makes one vector of its tokens'. Fetch "
             'that file, or name the pooling that the model was trained with: BUILD_ARGS="--pooling cls" '
             f"({', '.join(POOLING_MODES)}, or several joined by +)"
         )
-    unread = [name for name in (known_settings.SENTENCE, *known_settings.TRANSFORMER) if name in snapshot.files]
-    if unread:
-        raise BuildError(
-            f"{snapshot.folder} has {unread[0]} and no modules.json, without which sentence-transformers does not read "
-            f"it; fetch modules.json, or remove {unread[0]}"
-        )
-    encoder, prompts = snapshot.inner(""), _card_prompts(snapshot)
-    known_settings.check(snapshot, encoder)
-    return Sentence(
-        encoder=encoder,
-        pooling=named,
-        max_tokens=_max_tokens(encoder),
-        normalizes=False,
-        prompts=prompts,
-        from_card=tuple(prompts),
-        pooling_named=True,
+    raise_if_any(
+        f"{snapshot.folder} has {name} and no modules.json, without which sentence-transformers does not read "
+        f"it; fetch modules.json, or remove {name}"
+        for name in (known_settings.SENTENCE, *known_settings.TRANSFORMER)
+        if name in snapshot.files
     )
 
 
@@ -136,36 +168,53 @@ def positions(config: Mapping[str, Any]) -> int | None:
     return rows - (padding or 0) - 1
 
 
-def _max_tokens(snapshot: Snapshot) -> int:
-    """What the settings say, else the tokenizer; never more than the position table allows."""
-    stated = _whole(_transformer(snapshot), "max_seq_length")
-    if stated is None and known_settings.TOKENIZER in snapshot.files:
-        stated = _whole(snapshot.json(known_settings.TOKENIZER), "model_max_length")
-    known = [limit for limit in (stated, positions(snapshot.json("config.json"))) if limit is not None]
-    if not known:
+def _pool(snapshot: Snapshot) -> Pooling:
+    stated, _ = _prompts(snapshot)
+    folder = modules.read(snapshot).pooling.folder
+    return pooling.read(snapshot, folder, prompted=bool(stated or _card_prompts(snapshot)))
+
+
+def _layers(snapshot: Snapshot) -> tuple[Layer, ...]:
+    return layers.read(snapshot, modules.read(snapshot).after)
+
+
+def _limits(snapshot: Snapshot) -> dict[str, int]:
+    """Length limits by setting and file: the Transformer module's or else the tokenizer's, and the position table's."""
+    file, settings = _transformer(snapshot)
+    origin, stated = f"max_seq_length in {file}", _whole(settings, "max_seq_length")
+    if stated is None:
+        origin = f"model_max_length in {known_settings.TOKENIZER}"
+        stated = _whole(known_settings.read(snapshot, known_settings.TOKENIZER), "model_max_length")
+    table = positions(snapshot.json("config.json"))
+    limits = {origin: stated, "max_position_embeddings in config.json": table}
+    stated_limits = {origin: limit for origin, limit in limits.items() if limit is not None}
+    if not stated_limits:
         raise BuildError(f"{snapshot.id} does not say how many tokens it reads (sentence_bert_config.json)")
-    return min(known)
+    return stated_limits
 
 
-def _transformer(snapshot: Snapshot) -> dict[str, Any]:
-    """The settings of the Transformer module, from the first of its files that says anything."""
-    files = (snapshot.json(name) for name in known_settings.TRANSFORMER if name in snapshot.files)
-    return next((settings for settings in files if settings), {})
+def _transformer(snapshot: Snapshot) -> tuple[str, dict[str, Any]]:
+    """The Transformer module's settings and their file, the first that has any."""
+    files = ((name, known_settings.read(snapshot, name)) for name in known_settings.TRANSFORMER)
+    return next(((name, settings) for name, settings in files if settings), ("", {}))
 
 
 def _prompts(snapshot: Snapshot) -> tuple[dict[str, str], str | None]:
     """Each prompt with text in it, and the name of the one that is the default."""
-    name = known_settings.SENTENCE
-    settings = snapshot.json(name) if name in snapshot.files else {}
-    stated = settings.get("prompts", {})
+    settings = known_settings.read(snapshot, known_settings.SENTENCE)
+    stated, default = settings.get("prompts", {}), settings.get("default_prompt_name")
+    return {key: text for key, text in stated.items() if text}, default if stated.get(default) else None
+
+
+def _check_prompts(snapshot: Snapshot) -> None:
+    where, settings = snapshot.folder / known_settings.SENTENCE, known_settings.read(snapshot, known_settings.SENTENCE)
+    stated, default = settings.get("prompts", {}), settings.get("default_prompt_name")
     wrong = [key for key, text in stated.items() if text is not None and not isinstance(text, str)]
-    if wrong:
-        raise BuildError(f"{snapshot.folder / name}: the prompt {wrong[0]!r} is no text")
-    default = settings.get("default_prompt_name")
+    problems = [f"{where}: the prompt {key!r} is no text" for key in wrong]
     # sentence-transformers knows these two by itself, and has them empty where the file does not say.
     if default is not None and default not in {"query", "document", *stated}:
-        raise BuildError(f"{snapshot.folder / name}: 'default_prompt_name' is {default!r}, which is no prompt in it")
-    return {key: text for key, text in stated.items() if text}, default if stated.get(default) else None
+        problems.append(f"{where}: 'default_prompt_name' is {default!r}, which is no prompt in it")
+    raise_if_any(problems)
 
 
 def _card_prompts(snapshot: Snapshot) -> dict[str, str]:

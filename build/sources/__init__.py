@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from build.errors import BuildError
-from build.sources import folder, hub, package, synthetic
+from build.sources import folder, package, synthetic
 from build.sources.snapshot import Snapshot
 
 CACHE = Path(".cache") / "sources"
@@ -32,6 +32,8 @@ def resolve(model: str, cache: Path, revision: str | None = None) -> Snapshot:
         return synthetic.make(cache)
     if Path(model).expanduser().is_dir():
         return folder.read(Path(model).expanduser())
+    from build.sources import hub  # noqa: PLC0415 - its client takes a while to import
+
     if found := hub.hub_id(model):
         return hub.fetch(found, cache, revision)
     raise BuildError(f"MODEL={model!r} is neither a folder, a Hub id nor a name known here. It can be:\n{EXPLAIN}")

@@ -12,7 +12,7 @@ def read(path: Path) -> Snapshot:
     """Check and hash the model files in `path`.
 
     Raises:
-        BuildError: no config.json, no safetensors weights.
+        BuildError: no config.json.
     """
     files = inventory(path)
     # A folder has no revision of its own: the hash of its files' hashes stands for one.

@@ -39,14 +39,9 @@ class Snapshot:
         return sum((self.folder / name).stat().st_size for name in self.files if name.endswith(".safetensors"))
 
     def inner(self, folder: str) -> "Snapshot":
-        """Return the encoder's part of the snapshot, in `folder` ('' for the top folder).
-
-        Raises:
-            BuildError: it has no config.json or no weights.
-        """
+        """Return the encoder's part of the snapshot, in `folder` ('' for the top folder)."""
         own = [name for name in map(PurePosixPath, self.files) if name.is_relative_to(folder)]
         files = {name.relative_to(folder).as_posix(): self.files[name.as_posix()] for name in own}
-        _check_encoder(self.folder / folder, list(files))
         return replace(self, folder=self.folder / folder, files=files)
 
     def json(self, name: str) -> dict[str, Any]:
@@ -82,25 +77,28 @@ def inventory(folder: Path) -> dict[str, str]:
     """Name and SHA-256 of every allowed file under `folder`, in sorted order.
 
     Raises:
-        BuildError: no modules.json that could say where the encoder is, and no encoder in the folder itself.
+        BuildError: neither modules.json nor config.json.
     """
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in ALLOWED)
     visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     names = [path.relative_to(folder).as_posix() for path in visible]
-    if "modules.json" not in names:
-        _check_encoder(folder, names)
+    if not {"modules.json", "config.json"} & set(names):
+        raise BuildError(f"{folder} has no config.json: it is not a model's folder")
     return {name: sha256(folder / name) for name in names}
 
 
-def _check_encoder(folder: Path, names: list[str]) -> None:
-    if "config.json" not in names:
-        raise BuildError(f"{folder} has no config.json: it is not a model's folder")
-    if not any(name.endswith(".safetensors") and "/" not in name for name in names):
-        raise BuildError(_no_weights(folder))
+def check_weights(snapshot: Snapshot) -> None:
+    """Check that a snapshot has weights that are read without running code.
+
+    Raises:
+        BuildError: no safetensors, or weights only as pickle.
+    """
+    if not any(name.endswith(".safetensors") and "/" not in name for name in snapshot.files):
+        raise BuildError(_no_weights(snapshot.folder))
 
 
 def _no_weights(folder: Path) -> str:
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+    pickles = sorted(path.name for path in folder.glob("*") if path.suffix in _PICKLES)
     if pickles:
         return (
             f"{folder} has weights only as pickle ({', '.join(pickles)}), which runs code when it is loaded. "

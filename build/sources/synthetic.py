@@ -8,9 +8,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertModel
-
 from build.sources import package
 from build.sources.snapshot import Snapshot, inventory
 
@@ -58,6 +55,9 @@ def make(cache: Path) -> Snapshot:
 
 
 def _write(folder: Path, tokenizer: Path) -> None:
+    import torch  # noqa: PLC0415 - it takes seconds to import, and other sources do without
+    from transformers import BertConfig, BertModel  # noqa: PLC0415 - imports torch
+
     torch.manual_seed(SEED)
     BertModel(BertConfig(**CONFIG), add_pooling_layer=False).save_pretrained(folder)
     for name in _TOKENIZER_FILES:

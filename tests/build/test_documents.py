@@ -43,6 +43,11 @@ def test_a_model_is_built(here: Checkout, snapshot: Path, command: Command) -> N
         built.unlink()  # without a manifest the other files would count as foreign
 
 
+@pytest.mark.parametrize("command", of_kind("inspect"), ids=str)
+def test_a_folder_is_inspected(here: Checkout, snapshot: Path, command: Command) -> None:
+    assert "model.safetensors" in here.run(command.text.replace("/path/to/snapshot", str(snapshot)))
+
+
 @pytest.mark.parametrize("command", [one for one in COMMANDS if "--calibrate" in one.text], ids=str)
 def test_the_options_beside_the_embedded_default_are_taken(here: Checkout, snapshot: Path, command: Command) -> None:
     typed = command.text.replace("MODEL=all-MiniLM-L6-v2", f"MODEL={snapshot}")

@@ -19,6 +19,7 @@ KINDS = {
     "lock": r"make lock-images\b",
     # tests/build
     "build": r"make build-models\b",
+    "inspect": r"make inspect\b",
     # tests/migrate/stores
     "migrate": r"make migrate\b|python -m server\.migrate |export PINECONE_API_KEY=",
 }

@@ -6,7 +6,7 @@ import pytest
 
 from build.errors import BuildError
 from build.sources import folder
-from build.sources.snapshot import Snapshot, inventory
+from build.sources.snapshot import Snapshot, check_weights, inventory
 
 
 def fill(root: Path, *names: str) -> None:
@@ -27,13 +27,13 @@ def test_lists_allowed_files_only_and_hashes_them(tmp_path: Path) -> None:
 def test_pickle_weights_are_refused_with_the_way_out(tmp_path: Path) -> None:
     fill(tmp_path, "config.json", "pytorch_model.bin")
     with pytest.raises(BuildError, match=r"only as pickle \(pytorch_model\.bin\).*safetensors"):
-        inventory(tmp_path)
+        check_weights(folder.read(tmp_path))
 
 
 def test_a_folder_without_weights_says_what_is_missing(tmp_path: Path) -> None:
     fill(tmp_path, "config.json")
     with pytest.raises(BuildError, match=r"expected model\.safetensors"):
-        inventory(tmp_path)
+        check_weights(folder.read(tmp_path))
 
 
 def test_any_other_folder_is_not_a_model(tmp_path: Path) -> None:
@@ -90,4 +90,4 @@ def test_the_encoder_s_part_has_its_files_by_their_names_there(tmp_path: Path) -
     assert (part.folder, sorted(part.files)) == (tmp_path / "0_Transformer", ["config.json", "model.safetensors"])
     for other in ("", "1_Pooling", "../elsewhere"):
         with pytest.raises(BuildError, match=r"has no (config\.json|weights)"):
-            whole.inner(other)
+            check_weights(whole.inner(other))
