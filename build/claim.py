@@ -1,12 +1,15 @@
-"""What in a models folder a build made: its own working folders by a mark in them, its files by the manifest."""
+"""What in a models folder a build made: working folders by a mark in them, files by the manifest, cards by a seal."""
 
 import shutil
 from pathlib import Path
 
+from build.clean import is_card
 from build.errors import BuildError
 from server.migrate.ownership import owned_files
 from server.model.manifest import VARIANTS, decode
 from server.model.staging import OWNER
+
+_MAY_BE_YOURS = "so it may be yours; move it away, or choose another MODELS_DIR. Nothing was changed"
 
 
 def fresh(folder: Path) -> None:
@@ -44,7 +47,7 @@ def remove(folder: Path) -> None:
 
 
 def check_files(models_dir: Path, name: str) -> None:
-    """Check that every file that a build of model `name` could write is free, or in the manifest of an earlier one.
+    """Check that every file that a build of model `name` could write is free, or was written by an earlier one.
 
     Raises:
         BuildError: one is not; nothing was changed.
@@ -52,17 +55,26 @@ def check_files(models_dir: Path, name: str) -> None:
     ours = listed(models_dir / f"{name}.json")
     suffixes = ("json", "tokenizer.json", "onnx", *(f"{variant}.onnx" for variant in VARIANTS))
     for path in (models_dir / f"{name}.{suffix}" for suffix in suffixes):
-        try:
-            owned_files.check(path)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise BuildError(f"{path} {error.strerror}") from None
-        if path.name not in ours:
-            raise BuildError(
-                f"{path} is not in the manifest of a build ({name}.json), so it may be yours; move it away, or choose "
-                "another MODELS_DIR. Nothing was changed"
-            )
+        if _exists(path) and path.name not in ours:
+            raise BuildError(f"{path} is not in the manifest of a build ({name}.json), {_MAY_BE_YOURS}")
+    card = models_dir / f"{name}.md"
+    if _exists(card) and not is_card(card):
+        raise BuildError(f"{card} is no card that a build wrote, or was changed since, {_MAY_BE_YOURS}")
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is a file at `path`.
+
+    Raises:
+        BuildError: it is a link, has several, or is no regular file.
+    """
+    try:
+        owned_files.check(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise BuildError(f"{path} {error.strerror}") from None
+    return True
 
 
 def listed(path: Path) -> set[str]:

@@ -1,13 +1,15 @@
 """`python build/clean.py FOLDER`: remove the models that builds made there, by their manifests, and nothing else.
 
-It needs no environment, since `make clean` removes those too.
+It needs no environment, since `make clean` removes those too; hence the seal of model cards is defined here.
 """
 
+import hashlib
 import json
 import sys
 from pathlib import Path
 
 KEYS = {"schema", "name", "tokenizer", "variants", "fidelity_texts"}
+_SEAL = "<!-- A build wrote this page, and replaces it while it is unchanged. SHA-256 of the lines above: {} -->\n"
 
 
 def clean(models: Path) -> list[str]:
@@ -21,14 +23,33 @@ def clean(models: Path) -> list[str]:
     return gone
 
 
+def seal(page: str) -> str:
+    """The last line of a card: a hash of the rest, which identifies an unchanged file of a build."""
+    return _SEAL.format(hashlib.sha256(page.encode()).hexdigest())
+
+
+def is_card(path: Path) -> bool:
+    """Whether a file is a card as a build wrote it, unchanged since."""
+    try:
+        text = path.read_bytes().decode() if path.is_file() else ""
+    except (OSError, ValueError):
+        return False
+    page = text[: -len(seal(""))]
+    return text == page + seal(page)
+
+
 def _listed(manifest: Path) -> list[Path]:
-    """Name the files that a manifest lists; none where it is no manifest of its own name."""
+    """Name the files that a manifest lists, and its card; none where it is no manifest of its own name."""
     try:
         found = json.loads(manifest.read_bytes())
         if manifest.is_symlink() or not found.keys() >= KEYS or f"{found['name']}.json" != manifest.name:
             return []
         names = [found["tokenizer"]["file"], *(variant["file"] for variant in found["variants"].values())]
-        return [manifest.with_name(name) for name in names if Path(name).name == name]
+        card = manifest.with_suffix(".md")
+        return [
+            *(manifest.with_name(name) for name in names if Path(name).name == name),
+            *([card] if is_card(card) else []),
+        ]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return []
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import msgspec
 import onnx_ir as ir
 
-from build import export, fidelity, floors, inspection, preflight, progress, sentence, sources, texts, variants
+from build import card, export, fidelity, floors, inspection, preflight, progress, sentence, sources, texts, variants
 from build.errors import BuildError
 from build.expected import Expected, expect
 from build.passes import apply
@@ -110,7 +110,10 @@ def build(plan: BuildPlan) -> Path:
         built, left_out = _measure(job, drafts)
         made = _manifest(job, built, chosen, calibration, [*_remarks(settings), *notes, *left_out])
         job.staged(".json").write_bytes(manifest.encode(made))
+        described = card.of_model(reading, made)
+        described.write(job.staged(".md"))
         space.commit()
+    progress.say(f"\n{described.text()}\n")
     return plan.models_dir / f"{snapshot.name}.json"
 
 

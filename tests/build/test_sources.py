@@ -34,6 +34,7 @@ def test_a_folder_gives_every_variant_and_a_manifest_that_describes_them(
         "tiny.int8-static.onnx",
         "tiny.int8.onnx",
         "tiny.json",
+        "tiny.md",
         "tiny.onnx",
         "tiny.tokenizer.json",
     ]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from build.clean import seal
 from build.errors import BuildError
 from build.workspace import open_workspace
 from server.model.staging import OWNER
@@ -19,7 +20,7 @@ def test_a_folder_of_the_name_of_a_working_folder_is_not_removed(tmp_path: Path,
     assert (tmp_path / folder / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("name", [".scratch-m", ".staging-m", ".lock", "m.onnx", "m.json"])
+@pytest.mark.parametrize("name", [".scratch-m", ".staging-m", ".lock", "m.onnx", "m.json", "m.md"])
 def test_links_are_neither_followed_nor_replaced(tmp_path: Path, name: str) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
@@ -42,6 +43,22 @@ def test_a_file_that_no_manifest_lists_is_not_replaced(tmp_path: Path, name: str
     with pytest.raises(BuildError, match=f"{name} is not in the manifest of a build .* move it away"):
         build(tmp_path)
     assert (tmp_path / name).read_text() == '{"mine": true}'
+
+
+@pytest.mark.parametrize("change", ["", "more", "A title\n" + seal("# Another\n"), seal("# m\n").lower()])
+def test_a_page_that_is_no_card_as_a_build_wrote_it_is_not_replaced(tmp_path: Path, change: str) -> None:
+    (tmp_path / "m.md").write_text(f"# m\n{change}")
+    with pytest.raises(BuildError, match=r"m\.md is no card that a build wrote, or was changed since.* move it away"):
+        build(tmp_path)
+    assert (tmp_path / "m.md").read_text() == f"# m\n{change}"
+
+
+def test_a_card_that_a_build_wrote_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "m.md").write_text("# m\n" + seal("# m\n"))
+    with open_workspace(tmp_path, "m") as space:
+        (space.staged / "m.md").write_text("new")
+        space.commit()
+    assert snapshot(tmp_path) == {"m.md": b"new", ".lock": b""}
 
 
 def test_a_file_that_came_while_it_was_built_is_not_replaced(tmp_path: Path) -> None:

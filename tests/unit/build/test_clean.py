@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from build.clean import clean
+from build.clean import clean, seal
 
 
 @pytest.fixture
@@ -26,6 +26,20 @@ def test_only_what_manifests_list_is_removed(models: Path) -> None:
     (models / "mine.json").write_text('["mine"]')
     assert sorted(clean(models)) == ["m.json", "m.onnx", "m.tokenizer.json"]
     assert sorted(path.name for path in models.iterdir()) == ["mine.json", "mine.onnx"]
+
+
+def test_a_card_goes_with_its_model_unless_somebody_changed_it(models: Path) -> None:
+    card = "# m\n" + seal("# m\n")
+    for name in ("m.md", "README.md"):
+        (models / name).write_text(card)
+    assert "m.md" in clean(models)
+    assert [path.name for path in models.iterdir()] == ["README.md"]
+
+
+def test_a_card_with_a_reader_s_words_in_it_stays(models: Path) -> None:
+    (models / "m.md").write_text("# m\nmy words\n" + seal("# m\n"))
+    clean(models)
+    assert [path.name for path in models.iterdir()] == ["m.md"]
 
 
 def test_a_manifest_names_nothing_outside_its_folder(models: Path) -> None:
