@@ -1,20 +1,20 @@
-# Every verb the project has; `make help` lists them.
+# All of the project's commands; `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 8000
 URL ?= http://127.0.0.1:$(PORT)
-# Where pip finds torch: empty takes the package index's build (with CUDA on Linux), the line below a CPU build.
+# Package index for torch. Empty: the default index's build (with CUDA on Linux). A CPU build:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Torch has no hash by default: every index, and every machine with a wheel of its own, has other bytes under the version.
-# Any value here has the build stage take the package index's alone, checked against hashes (3 GB, with CUDA).
+# By default torch is not checked against hashes, because indexes and local wheels differ for one version.
+# If set, the build stage installs the default index's build with hashes (3 GB, with CUDA).
 TORCH_HASHES ?=
-# Sentence pairs with human scores (csv: sentence, sentence, score), which the project does not ship. Where the STS
-# Benchmark's dev split lies beside the checkout, the tests judge fidelity on it too.
+# Sentence pairs with human scores (csv: sentence, sentence, score), not included. If the STS Benchmark's dev split is
+# found next to the checkout, the tests also measure fidelity on it.
 STS_PAIRS ?= $(firstword $(wildcard ../*/data/stsb-en-dev.csv))
 
-# Which tests need another environment than .venv.
+# Tests that need another environment than .venv.
 BUILD_TESTS := tests/unit/build tests/build
 CLIENTS_TESTS := tests/clients
 STORES_TESTS := tests/migrate
@@ -30,9 +30,9 @@ FULL := synthetic-bge-large
 SBOM ?= sbom.json
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/__init__.py)
 STORES := .venv-stores/bin/python
-# make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores need their clients.
+# make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores use .venv-stores.
 MIGRATE := $(if $(INPUT)$(OUTPUT)$(FORMAT),$(shell $(PYTHON) -m server.migrate.environment "$(INPUT)" "$(OUTPUT)" "$(FORMAT)"),.venv)
-# make test-one T=path::name: the path seen from here, the environment that runs it, and what must be there before.
+# make test-one T=path::name: the path relative to the repository, the test's environment, and its prerequisites.
 T_PATH := $(patsubst $(CURDIR)/%,%,$(abspath $(firstword $(subst ::, ,$(T)))))
 T_IN = $(filter $(1) $(addsuffix /%,$(1)),$(T_PATH))
 T_ENV := $(if $(call T_IN,$(BUILD_TESTS)),.venv-build,$(if $(call T_IN,$(CLIENTS_TESTS)),.venv-clients,$(if $(call T_IN,$(STORES_TESTS)),.venv-stores,.venv)))
@@ -65,7 +65,7 @@ test-one: $(T_NEEDS) ## run T=path::name alone, in the environment that has what
 	$(T_ENV)/bin/python -m pytest $(if $(filter .venv,$(T_ENV)),$(ELSEWHERE)) "$$T"
 
 reliability: .venv/ready .venv-clients/ready .venv-stores/ready models/$(DEMO).json models/$(FULL).json ## show every promise of docs/reliability.md and write down what was found
-	-@$(MAKE) --no-print-directory .venv-fuzz/ready   # without it two rows are told to be not run
+	-@$(MAKE) --no-print-directory .venv-fuzz/ready   # if it fails, two rows are reported as not run
 	$(RUN) -m tests.reliability $(RELIABILITY_ARGS)
 
 build-models: .venv-build/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large
@@ -142,14 +142,14 @@ clean: ## remove the environments, caches and built models
 	$(PYTHON) build/clean.py models
 	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .venv-fuzz .cache
 
-# The runtime and the tests: no torch, no transformers.
+# The runtime and the tests, without torch and transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt
 	$(PYTHON) -m venv --clear .venv
 	$(RUN) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
 	$(RUN) $(PIP) install --quiet --require-hashes -r requirements/test.txt
 	touch $@
 
-# The build stage: torch last, so that its own needs are met by what is pinned.
+# The build stage. Torch is last, so that pinned packages satisfy its dependencies.
 .venv-build/ready: requirements/runtime.txt requirements/build.txt requirements/test.txt requirements/torch.txt
 	$(PYTHON) -m venv --clear .venv-build
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build.txt
@@ -157,35 +157,35 @@ clean: ## remove the environments, caches and built models
 	$(BUILD) $(PIP) install $(if $(TORCH_HASHES),--no-deps --require-hashes -r requirements/torch-hashed.txt,$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt)
 	touch $@
 
-# Other people's clients, and what judges the schema; the server itself runs here once, with tracing.
+# Third-party clients and OpenAPI test tools; one test also runs the server here, with tracing.
 .venv-clients/ready: requirements/runtime.txt requirements/test.txt requirements/otel.txt requirements/clients.txt
 	$(PYTHON) -m venv --clear .venv-clients
 	$(CLIENTS) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
 	$(CLIENTS) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/clients.txt
 	touch $@
 
-# The runtime and the clients of every store that texts are migrated from and to.
+# The runtime and the clients of the migration's stores.
 .venv-stores/ready: requirements/runtime.txt requirements/test.txt requirements/stores.txt requirements/stores-test.txt requirements/ray.txt
 	$(PYTHON) -m venv --clear .venv-stores
 	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
 	$(STORES) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt -r requirements/stores.txt -r requirements/stores-test.txt -r requirements/ray.txt
 	touch $@
 
-# Coverage-guided fuzzing of what the runtime reads.
+# Coverage-guided fuzzing of the runtime's parsers.
 .venv-fuzz/ready: requirements/runtime.txt requirements/fuzz.txt
 	$(PYTHON) -m venv --clear .venv-fuzz
 	.venv-fuzz/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt
 	.venv-fuzz/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/fuzz.txt
 	touch $@
 
-# The peers of the benchmark.
+# The libraries that the benchmark compares with.
 .venv-bench/ready: requirements/bench.txt requirements/torch.txt
 	$(PYTHON) -m venv --clear .venv-bench
 	.venv-bench/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/bench.txt
 	.venv-bench/bin/python $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	touch $@
 
-# The services of the load harness.
+# The services that the load test compares with.
 .venv-peers/ready: requirements/peers.txt requirements/torch.txt
 	$(PYTHON) -m venv --clear .venv-peers
 	.venv-peers/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/peers.txt

@@ -16,12 +16,12 @@ from server.errors import StartError
 from server.model.manifest import POOLING_MODES, PRECISIONS, VARIANTS, VariantName
 
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
-# fp32 for CUDA is left out: a second file of the full size, which few need.
+# Without fp32-cuda: a second full-size file that few need.
 BUILT: tuple[VariantName, ...] = (*PRECISIONS, "fp16-cuda")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; defaults come from the environment variables that `make` passes on."""
+    """Return the argument parser; defaults come from environment variables, which `make` sets."""
     out = argparse.ArgumentParser(
         prog="python -m build",
         description="Turn a sentence-embedding model into ONNX variants and a manifest.",
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one build or inspection; returns the exit status: 0 done, 1 refused or failed, 130 interrupted."""
     given = parser().parse_args(arguments)
-    # SIGTERM unwinds like Ctrl-C, so that what was staged is cleaned up.
+    # Raise KeyboardInterrupt on SIGTERM too, so that the staging folder is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         say(_inspect(given) if given.verb else f"built {_build(given)}")

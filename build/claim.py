@@ -13,11 +13,11 @@ _MAY_BE_YOURS = "so it may be yours; move it away, or choose another MODELS_DIR.
 
 
 def fresh(folder: Path) -> None:
-    """Make a working folder of a build anew; one that a killed build left is removed first.
+    """Create an empty working folder, removing one left by a killed build.
 
     Raises:
-        BuildError: something else is under that name.
-        OSError: it cannot be made.
+        BuildError: the path exists and no build made it.
+        OSError: it cannot be created.
     """
     remove(folder)
     folder.mkdir(exist_ok=True)
@@ -25,10 +25,10 @@ def fresh(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a working folder of a build, where there is one; its mark goes last.
+    """Remove a working folder if it exists; the marker file is deleted last.
 
     Raises:
-        BuildError: a build did not make it.
+        BuildError: no build made it.
         OSError: it cannot be removed.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -78,7 +78,7 @@ def _exists(path: Path) -> bool:
 
 
 def listed(path: Path) -> set[str]:
-    """Name the files of the build whose manifest is at `path`, itself included; none where it is no manifest."""
+    """Return the names of the files in a manifest, itself included; empty if `path` is not a manifest."""
     try:
         manifest = decode(path.read_bytes())
     except (OSError, ValueError):

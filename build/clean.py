@@ -13,7 +13,7 @@ _SEAL = "<!-- A build wrote this page, and replaces it while it is unchanged. SH
 
 
 def clean(models: Path) -> list[str]:
-    """Remove every built model in a folder; return the names of the files that went, the manifest of each last."""
+    """Remove every built model in a folder, each manifest last; return the names of the removed files."""
     gone = []
     for manifest in sorted(models.glob("*.json")):
         for path in [*_listed(manifest), *([manifest] if _listed(manifest) else [])]:
@@ -41,10 +41,10 @@ def is_card(path: Path) -> bool:
 def _listed(manifest: Path) -> list[Path]:
     """Name the files that a manifest lists, and its card; none where it is no manifest of its own name."""
     try:
-        found = json.loads(manifest.read_bytes())
-        if manifest.is_symlink() or not found.keys() >= KEYS or f"{found['name']}.json" != manifest.name:
+        content = json.loads(manifest.read_bytes())
+        if manifest.is_symlink() or not content.keys() >= KEYS or f"{content['name']}.json" != manifest.name:
             return []
-        names = [found["tokenizer"]["file"], *(variant["file"] for variant in found["variants"].values())]
+        names = [content["tokenizer"]["file"], *(variant["file"] for variant in content["variants"].values())]
         card = manifest.with_suffix(".md")
         return [
             *(manifest.with_name(name) for name in names if Path(name).name == name),

@@ -1,4 +1,4 @@
-"""Errors of the build stage: each says what is wrong and what to do about it."""
+"""Errors of the build stage; messages state the problem and the remedy."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""What a build is held to: the source's own vectors of many texts, and the token ids that the graph gets for them."""
+"""Expected results of a build: the source model's vectors for many texts, and the served token ids."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Expected:
 
     @property
     def dimension(self) -> int:
-        """Components of a vector."""
+        """Size of a vector."""
         return int(self.vectors.shape[1])
 
 
@@ -80,7 +80,7 @@ def _questions(sentence: Sentence, served: Tokenizer, texts: list[str], hard: li
 
 
 def _ids(served: Tokenizer, text: str, prompt: str) -> list[int]:
-    """Token ids of a text as the server makes them; none where it refuses the text."""
+    """Return the server's token ids for a text; empty if it rejects the text."""
     try:
         return served.encode([text], prompt)[0].ids
     except InvalidError:

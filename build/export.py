@@ -1,4 +1,4 @@
-"""From source weights to the plain ONNX graph: exported by optimum, pooled and normalised by the first passes."""
+"""Export source weights to an ONNX graph with optimum, and add pooling and normalisation."""
 
 import warnings
 from pathlib import Path
@@ -21,9 +21,9 @@ from build.sources.snapshot import Snapshot
 
 
 def export(sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:
-    """Export to `input_ids, attention_mask → sentence_embedding` and return it with the passes applied.
+    """Export to `input_ids, attention_mask → sentence_embedding`; return the model and the names of the passes applied.
 
-    The graph's tensors stay on disk under `scratch` until they are read.
+    The graph's tensors are loaded lazily from `scratch`.
 
     Raises:
         BuildError: transformers or optimum cannot export this model.
@@ -40,12 +40,12 @@ def export(sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:
 
 
 def run_optimum(snapshot: Snapshot, scratch: Path) -> None:
-    """Write optimum's export, `model.onnx` with the encoder's hidden states as output, into `scratch`.
+    """Write optimum's export, `model.onnx` with the encoder's hidden states as output, to `scratch`.
 
     Raises:
         BuildError: transformers or optimum cannot export this model.
     """
-    # What these libraries warn of (deprecated arguments, traced constants) is not for the user to act on.
+    # The user cannot act on these libraries' warnings (deprecated arguments, traced constants).
     transformers.utils.logging.set_verbosity_error()
     optimum.utils.logging.set_verbosity_error()
     with warnings.catch_warnings():
@@ -59,15 +59,15 @@ def run_optimum(snapshot: Snapshot, scratch: Path) -> None:
                 do_validation=False,
                 trust_remote_code=False,
             )
-        except Exception as error:  # what fails in there is of any kind
+        except Exception as error:  # the library raises any type
             raise BuildError(f"{snapshot.id} cannot be exported to ONNX: {error}") from error
 
 
 def save(model: ir.Model, path: Path) -> None:
-    """Write one self-contained file.
+    """Serialize the model to one self-contained file.
 
     Raises:
-        OSError: disk full or not writable.
+        OSError: disk full, or path not writable.
     """
     with path.open("wb") as stream:
         stream.write(ir.to_proto(model).SerializeToString(deterministic=True))

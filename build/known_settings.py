@@ -1,7 +1,7 @@
-"""Every setting of the files that make a text into a vector: read, without effect on a vector, or refused by its name.
+"""Allow-lists of settings in a model's files: used, known to have no effect on vectors, or rejected.
 
-A setting that is in no list here is refused too: who wrote it meant something by it. `config.json` has no list, since
-the same library reads it whole for the export and for the vectors that the export is held to.
+Settings not listed are rejected, because they may affect vectors. `config.json` has no list: transformers reads it both
+for the export and for the reference vectors.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from build.sources.snapshot import Snapshot
 MODULES = "modules.json"
 SENTENCE = "config_sentence_transformers.json"
 TOKENIZER = "tokenizer_config.json"
-# In the order in which sentence-transformers looks for them; the first that says anything holds.
+# In sentence-transformers' search order; the first that is not empty applies.
 TRANSFORMER = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-# They change what sentence-transformers loads, in ways that a graph made of the weights beside them would miss.
+# Files that change what sentence-transformers loads, which the exported graph would not include.
 _FOREIGN_FILES = {
     "adapter_config.json": "an adapter: merge it into the weights (`merge_and_unload`) and save them anew",
     "preprocessor_config.json": "a processor of images or sound",
@@ -31,9 +31,9 @@ _FOREIGN_FILES = {
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting may hold: values of `types` (none: of any), or only `values` where `otherwise` is said.
+    """Permitted values of a setting: of `types` (empty: any) and, if `otherwise` is given, only `values`.
 
-    `otherwise` says what another value would do. Null is the same as absent unless `null` is False.
+    `otherwise` describes the effect of other values. Null counts as absent unless `null` is False.
     """
 
     types: tuple[type, ...] = ()
@@ -42,7 +42,7 @@ class Rule:
     null: bool = True
 
     def complaint(self, value: object) -> str:
-        """What is wrong with `value`, or ''."""
+        """Return what is wrong with `value`, or ''."""
         if value is None and self.null:
             return ""
         if self.types and (not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types)):
@@ -66,7 +66,7 @@ _TEXT, _FLAG, _COUNT, _OBJECT = (Rule((kind,)) for kind in (str, bool, int, dict
 
 
 def _nothing(otherwise: str) -> Rule:
-    """A setting that must be absent, null or empty."""
+    """Return the rule for a setting that must be absent, null or empty."""
     return Rule(values=({}, [], ""), otherwise=otherwise)
 
 
@@ -147,7 +147,7 @@ _OF_SPECIAL_TOKENS = {
     "additional_special_tokens": _ANY,
     "extra_special_tokens": _ANY,
 }
-# transformers itself makes the tokenizer of them, and what it makes is what is served.
+# transformers applies these when it builds the tokenizer, which is the one served.
 _MADE_INTO_THE_TOKENIZER = (
     "added_tokens_decoder",
     "do_lower_case",
@@ -174,7 +174,7 @@ _MADE_INTO_THE_TOKENIZER = (
     "wordpieces_prefix",
     "clean_text",
 )
-# Names, what decoding does, and the padding and truncation of the day the tokenizer was saved.
+# Names, decoding options, and padding and truncation settings from when the tokenizer was saved.
 _WITHOUT_EFFECT = (
     "name_or_path",
     "tokenizer_file",
@@ -250,10 +250,10 @@ def read(snapshot: Snapshot, name: str) -> dict[str, Any]:
 
 
 def check_module(entry: object, where: str) -> dict[str, object]:
-    """One entry of modules.json, checked; `where` names it in an error.
+    """Check and return one entry of modules.json; `where` names the file in errors.
 
     Raises:
-        BuildError: it is no object, or has a setting that is unknown or of another type.
+        BuildError: it is not an object, or a setting is unknown or has the wrong type.
     """
     if not isinstance(entry, dict) or not {"path", "type"} <= set(entry):
         raise BuildError(f"{where} has an entry without `type` and `path`")

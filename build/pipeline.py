@@ -1,4 +1,4 @@
-"""The build, from a source to the files in `models/`: export, variants, fidelity, manifest, commit."""
+"""The build pipeline: source, export, variants, fidelity, manifest, commit to `models/`."""
 
 import gc
 import importlib.metadata
@@ -39,7 +39,7 @@ TOOLS = (
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to build: the user's words, parsed."""
+    """What to build: the parsed command line."""
 
     model: str
     models_dir: Path
@@ -55,7 +55,7 @@ class BuildPlan:
 
 @dataclass(frozen=True)
 class BuildJob:
-    """One build under way: the plan, what its source turned out to be, and the vectors that it is held to."""
+    """A build in progress: the plan, the resolved source, and the expected vectors."""
 
     plan: BuildPlan
     snapshot: Snapshot
@@ -65,13 +65,13 @@ class BuildJob:
     expected: Expected
 
     def staged(self, suffix: str) -> Path:
-        """The staged file `<model name><suffix>`."""
+        """Return the path of the staged file `<model name><suffix>`."""
         return self.space.staged / f"{self.snapshot.name}{suffix}"
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A variant's file before its fidelity is known."""
+    """A converted variant whose fidelity has not been measured."""
 
     path: Path
     name: VariantName
@@ -79,7 +79,7 @@ class Draft:
 
     @property
     def precision(self) -> Precision:
-        """The precision it computes in."""
+        """The variant's precision."""
         return cast(Precision, self.name.removesuffix("-cuda"))
 
     @property
@@ -92,7 +92,7 @@ def build(plan: BuildPlan) -> Path:
     """Build every variant of one model and return the path of its manifest.
 
     Raises:
-        BuildError: anything that keeps the build from ending; the models in place are untouched.
+        BuildError: the build failed; existing models are unchanged.
     """
     plan.cache.mkdir(parents=True, exist_ok=True)
     chosen, calibration = texts.read(plan.fidelity_texts), texts.read(plan.calibration_texts)
@@ -118,7 +118,7 @@ def build(plan: BuildPlan) -> Path:
 
 
 def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[str]]:
-    """Every variant's file, fp32 first, and what could not be had."""
+    """Convert every variant, fp32 first; return the drafts, and notes on those not possible."""
     with progress.step("export"):
         model, passes = export.export(job.settings, job.space.scratch)
     with progress.step("pack and calibrate"):
@@ -131,7 +131,7 @@ def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[
                 drafts.append(_draft(job, graphs, wanted))
         except variants.NoRecipeError as error:
             notes.append(str(error))
-        gc.collect()  # The parts of a graph refer to each other: its tensors would stay until some later day.
+        gc.collect()  # Graphs contain reference cycles: free their tensors now.
     for note in [*_remarks(job.settings), *notes]:
         progress.say(f"note: {note}")
     return drafts, notes
@@ -190,14 +190,14 @@ def _manifest(
     )
 
 
-def _variant(draft: Draft, found: Fidelity) -> Variant:
+def _variant(draft: Draft, measured: Fidelity) -> Variant:
     path = draft.path
     device: Literal["any", "cuda"] = "cuda" if draft.for_cuda else "any"
-    return Variant(path.name, path.stat().st_size, sha256(path), draft.precision, draft.passes, found, device)
+    return Variant(path.name, path.stat().st_size, sha256(path), draft.precision, draft.passes, measured, device)
 
 
 def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Variant], list[str]]:
-    """Each variant with its fidelity, and what is left out because it has too little."""
+    """Measure each variant; return those with sufficient fidelity, and notes on the others."""
     measured = _Measured(job)
     built: dict[VariantName, Variant] = {}
     left_out = []
@@ -214,7 +214,7 @@ def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Vari
 
 
 class _Measured:
-    """Measures variants one after the other, fp32 first, which the others are held to."""
+    """Measures variants in sequence, fp32 first, which is the reference for the others."""
 
     def __init__(self, job: BuildJob) -> None:
         self._job = job
@@ -222,10 +222,10 @@ class _Measured:
         self._fp32 = self._to_source
 
     def check(self, draft: Draft) -> tuple[Fidelity | None, str]:
-        """A variant's fidelity, and why it is not good enough to be served, or ''.
+        """Return a variant's fidelity, and why it is too low to serve, or ''.
 
         Raises:
-            BuildError: fp32 is not the source.
+            BuildError: fp32's vectors differ from the source's.
         """
         try:
             vectors = self._vectors(draft)
@@ -234,12 +234,12 @@ class _Measured:
                 raise BuildError(f"the exported graph does not compute the texts of the build: {error}") from error
             return None, f"{error}, which would be refused for the same text each time"
         to_source = fidelity.similarity(fidelity.cosines(vectors, self._to_source))
-        found = Fidelity(fidelity.similarity(fidelity.cosines(vectors, self._fp32)), to_source)
-        progress.say(fidelity.line(draft.name, found))
-        return found, floors.shortfall(draft.precision, found)
+        measured = Fidelity(fidelity.similarity(fidelity.cosines(vectors, self._fp32)), to_source)
+        progress.say(fidelity.line(draft.name, measured))
+        return measured, floors.shortfall(draft.precision, measured)
 
     def _vectors(self, draft: Draft) -> fidelity.Vectors:
-        """Of the texts that fidelity is told of; from fp32 the source's are asked for under every prompt, too."""
+        """Return vectors of the fidelity texts; for fp32, also compare all cases with the source."""
         expected, graph, packed = self._job.expected, _runnable(self._job, draft), manifest.PACKED in draft.passes
         sequences = expected.sequences if draft.name == "fp32" else expected.sequences[: expected.measured]
         vectors = fidelity.graph_vectors(graph, expected.dimension, sequences, packed, draft.name)
@@ -252,7 +252,7 @@ class _Measured:
 
 
 def _runnable(job: BuildJob, draft: Draft) -> Path:
-    """The draft's file, or where only CUDA runs that one, the same graph with a stand-in for what the CPU lacks."""
+    """Return the draft's file; for CUDA-only graphs, a version with CPU operators."""
     if not draft.for_cuda:
         return draft.path
     model, path = ir.load(draft.path), job.space.scratch / draft.path.name

@@ -1,4 +1,4 @@
-"""Checks before a build starts: disk and memory enough to end it."""
+"""Check free disk and memory before a build."""
 
 import shutil
 from pathlib import Path
@@ -10,12 +10,12 @@ from build.sources.snapshot import Snapshot
 _MEMORY_PER_WEIGHT_BYTE = 4.6
 _DISK_PER_WEIGHT_BYTE = 5.0
 _MEMORY_FLOOR = 1_200_000_000
-# protobuf cannot hold a message of 2 GB or more, and every variant is one file.
+# Each variant is one protobuf message, which is limited to 2 GB.
 _LARGEST_GRAPH = 2_000_000_000
 
 
 def check(snapshot: Snapshot, models_dir: Path) -> None:
-    """Refuse a build that would die half-way.
+    """Check that the build can finish.
 
     Raises:
         BuildError: too little free disk or memory, or weights too large for one ONNX file.
@@ -38,7 +38,7 @@ def check_size(snapshot: Snapshot) -> None:
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Bytes this process may still take: what the machine has available, or what its cgroup leaves."""
+    """Return the bytes available to this process: the minimum of the machine's and its cgroup's."""
     available = [_meminfo(root / "proc/meminfo")]
     for limit, used in (
         ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),

@@ -1,6 +1,6 @@
-"""What makes an encoder a sentence model: pooling, length, prompts; read from sentence-transformers' files.
+"""Read pooling, maximum length and prompts from sentence-transformers' files.
 
-Nothing here is guessed: a model whose files do not say how its vectors are made is refused.
+There are no guesses: a model whose files do not specify these is rejected.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from build.sources.snapshot import Snapshot
 from server.model.manifest import POOLING_MODES
 from server.model.tokenization import Tokenizer
 
-# Model cards that name a prompt which the model's own files leave out (source: the BAAI/bge-*-en-v1.5 cards).
+# Prompts that are in the model card but not in the model's files (source: the BAAI/bge-*-en-v1.5 cards).
 _BGE_QUERY = {"query": "Represent this sentence for searching relevant passages: "}
 CARD_PROMPTS = {f"BAAI/bge-{size}-en-v1.5": _BGE_QUERY for size in ("small", "base", "large")}
-# These count positions from the padding id on.
+# Architectures whose position ids start after the padding id.
 _POSITIONS_FROM_PADDING = (
     "camembert",
     "data2vec-text",
@@ -37,10 +37,10 @@ _POSITIONS_FROM_PADDING = (
 
 @dataclass(frozen=True)
 class Sentence:
-    """How token vectors become one sentence vector. `max_tokens` includes the special tokens.
+    """How token vectors become one sentence vector. `max_tokens` includes special tokens.
 
-    The prompt named `default_prompt_name` goes before texts for which no other is asked. Of `prompts`, those
-    named in `from_card` are not in the model's files. `layers` are those between pooling and the final normalisation.
+    The prompt `default_prompt_name` applies to requests without a prompt. Prompts named in `from_card` are not in the
+    model's files. `layers` are those between pooling and the final normalisation.
     `encoder` is the part of the snapshot with the encoder's files. `pooling_file` is the file that the pooling was read
     from, None if it was named for the build. `limits` maps the setting and file of every length limit to its tokens;
     `max_tokens` is the smallest.
@@ -64,7 +64,7 @@ class Sentence:
 
     @property
     def default_prompt(self) -> str:
-        """What goes before a text for which no prompt is asked."""
+        """The prompt for requests without one."""
         return self.prompts[self.default_prompt_name] if self.default_prompt_name else ""
 
     def tokenizer(self, path: Path, unpooled: Mapping[str, int]) -> Tokenizer:
@@ -80,7 +80,7 @@ def read(snapshot: Snapshot, named: Pooling | None = None) -> Sentence:
     """Read the sentence-transformers settings of a snapshot; `named` is the pooling of one that has no modules.json.
 
     Raises:
-        BuildError: a file is missing, a setting is not known, or one asks for what the graph cannot carry.
+        BuildError: a file is missing, or a setting is unknown or not supported by the graph.
     """
     if known_settings.MODULES not in snapshot.files:
         return _without_modules(snapshot, named)
@@ -154,10 +154,10 @@ def _check_named(snapshot: Snapshot, named: Pooling | None) -> None:
 
 
 def positions(config: Mapping[str, Any]) -> int | None:
-    """The most tokens that the position table of `config.json` has rows for; None where it does not say.
+    """Return the maximum number of tokens for the position table in `config.json`; None if not specified.
 
     Raises:
-        BuildError: it holds other than whole numbers.
+        BuildError: a value is not an integer.
     """
     rows = _whole(config, "max_position_embeddings")
     if rows is None or config.get("model_type") not in _POSITIONS_FROM_PADDING:
@@ -200,7 +200,7 @@ def _transformer(snapshot: Snapshot) -> tuple[str, dict[str, Any]]:
 
 
 def _prompts(snapshot: Snapshot) -> tuple[dict[str, str], str | None]:
-    """Each prompt with text in it, and the name of the one that is the default."""
+    """Return the non-empty prompts, and the name of the default."""
     settings = known_settings.read(snapshot, known_settings.SENTENCE)
     stated, default = settings.get("prompts", {}), settings.get("default_prompt_name")
     return {key: text for key, text in stated.items() if text}, default if stated.get(default) else None
@@ -211,14 +211,14 @@ def _check_prompts(snapshot: Snapshot) -> None:
     stated, default = settings.get("prompts", {}), settings.get("default_prompt_name")
     wrong = [key for key, text in stated.items() if text is not None and not isinstance(text, str)]
     problems = [f"{where}: the prompt {key!r} is no text" for key in wrong]
-    # sentence-transformers knows these two by itself, and has them empty where the file does not say.
+    # sentence-transformers defines these two, as empty prompts, if the file does not.
     if default is not None and default not in {"query", "document", *stated}:
         problems.append(f"{where}: 'default_prompt_name' is {default!r}, which is no prompt in it")
     raise_if_any(problems)
 
 
 def _card_prompts(snapshot: Snapshot) -> dict[str, str]:
-    """The prompts of the model's card, where it names some; a folder is known by its name, as its copies bear it."""
+    """Return the prompts from the model's card, if any; a local copy is recognized by its folder's name."""
     by_name = {card: prompts for card, prompts in CARD_PROMPTS.items() if snapshot.id in (card, card.split("/")[1])}
     return dict(next(iter(by_name.values()), {}))
 

@@ -1,4 +1,4 @@
-"""From the plain fp32 graph to every variant: packed, fp16, int8 in two recipes, and packed for CUDA."""
+"""Convert the plain fp32 graph to each variant: packed, fp16, two int8 recipes, and packed for CUDA."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
 from server.inference.engine import pad, split
 from server.model.manifest import VariantName
 
-# Calibration keeps two numbers a channel and needs no more than a few texts at once.
+# Calibration only keeps minima and maxima, so small batches suffice.
 _BATCH_TOKENS = 1024
 BATCH_VARIANT = (
     "int8 rounds a whole batch with one scale, so that a text's vector depends on its neighbours: "
@@ -26,9 +26,10 @@ BATCH_VARIANT = (
 
 @dataclass(frozen=True)
 class Graphs:
-    """The fp32 graph as exported and, where its architecture is known, padding-free and calibrated.
+    """The fp32 graph as exported and, for supported architectures, padding-free with calibration ranges.
 
-    `passes` made the plain graph, `packing` the packed one from it; `notes` say what could not be had and why.
+    `passes` lists the passes of the plain graph, `packing` those that make the packed one from it; `notes` explains
+    what is missing.
     """
 
     plain: ir.Model
@@ -41,10 +42,10 @@ class Graphs:
 
 
 def prepare(plain: ir.Model, passes: list[str], pooling: Pooling, sequences: list[list[int]]) -> Graphs:
-    """Pack the plain graph and calibrate it on token `sequences`; on an unknown architecture keep it as it is.
+    """Pack the plain graph and calibrate it on token `sequences`; keep only the plain graph if packing is unsupported.
 
     Raises:
-        BuildError: the packed graph gives numbers that are not finite.
+        BuildError: the packed graph's activations are not finite.
     """
     packed = plain.clone()
     try:
@@ -55,21 +56,21 @@ def prepare(plain: ir.Model, passes: list[str], pooling: Pooling, sequences: lis
 
 
 class NoRecipeError(Exception):
-    """There is no way from this graph to that variant; the message says which and why."""
+    """The graph cannot be converted to a variant; the message names it and the reason."""
 
 
 def convert(graphs: Graphs, wanted: VariantName, reduce_range: bool) -> tuple[ir.Model, list[str]]:
-    """The graph of one variant and the names of the passes that made it.
+    """Return the graph of one variant and the names of its passes.
 
-    `reduce_range` gives int8 weights 7 bits, for processors without VNNI or AMX.
+    `reduce_range` limits int8 weights to 7 bits, for processors without VNNI or AMX.
 
     Raises:
-        NoRecipeError: there is none for this graph.
+        NoRecipeError: the graph does not support this variant.
     """
     if wanted in ("fp32-cuda", "fp16-cuda"):
         return _for_cuda(graphs, wanted)
     if wanted == "fp16":
-        # From the plain graph, which any provider runs: where CUDA has a graph of its own, this one is for the others.
+        # From the plain graph, which every provider can run; CUDA has its own variants.
         halved = graphs.plain.clone()
         return halved, graphs.passes + apply(halved, [HalveFloatsPass()])
     if wanted == "fp32":
@@ -99,7 +100,7 @@ def _batches(sequences: list[list[int]]) -> Iterator[Batch]:
 
 
 def _batch_int8(plain: ir.Model, reduce_range: bool) -> ir.Model:
-    """ONNX Runtime's dynamic quantization, a scale per output channel; embedding tables stay as they are."""
+    """Apply ONNX Runtime's dynamic quantization, per output channel, to MatMul only."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "int8.onnx"
         quantize_dynamic(

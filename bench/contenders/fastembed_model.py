@@ -1,4 +1,4 @@
-"""FastEmbed on optimum's export, which it takes as a custom model from a local folder."""
+"""FastEmbed on optimum's export, loaded as a custom model from a local folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,39 +17,39 @@ PACKAGES = ("fastembed", "onnxruntime")
 
 @dataclass(frozen=True)
 class Encoding:
-    """One row of a padded batch, with the two attributes that FastEmbed reads."""
+    """One row of a padded batch; has the two attributes that FastEmbed reads."""
 
     ids: list[int]
     attention_mask: list[int]
 
 
 class Numbers:
-    """Stands where FastEmbed keeps its tokenizer: a document is its token ids, written as numbers."""
+    """Replaces FastEmbed's tokenizer: a document is a string of token ids."""
 
     def encode_batch(self, documents: list[str]) -> list[Encoding]:
-        """Read the ids and pad them, as the tokenizer would."""
+        """Parse the ids and pad them to the longest."""
         ids, mask = pad([[int(number) for number in document.split()] for document in documents])
         return [Encoding(*row) for row in zip(ids.tolist(), mask.tolist(), strict=True)]
 
 
 class FastembedModel:
-    """A TextEmbedding whose texts are token ids."""
+    """A TextEmbedding that takes token ids."""
 
     def __init__(self, embedding: fastembed.TextEmbedding) -> None:
         self._embedding = embedding
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Vectors:
-        """Compute unit vectors in FastEmbed's own batches."""
+        """Return unit vectors, in FastEmbed's default batches."""
         documents = [" ".join(map(str, sequence)) for sequence in sequences]
         return np.stack(list(self._embedding.embed(documents))).astype(np.float32)
 
     def notes(self) -> dict[str, Any]:
-        """Nothing beyond the versions."""
+        """Return no details."""
         return {}
 
 
 def load(task: Task) -> FastembedModel:
-    """Open the export as a folder of a user's own."""
+    """Load the export as a custom model."""
     check_pooling(task.pooling)
     name = f"local/{task.model}"
     fastembed.TextEmbedding.add_custom_model(

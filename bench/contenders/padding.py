@@ -1,4 +1,4 @@
-"""What a user of a library that wants a padded batch writes around it: padding, pooling, normalisation."""
+"""Padding, pooling and normalisation for libraries that leave these to the user."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ Padded = NDArray[np.int64]
 
 
 def pad(sequences: Sequence[Sequence[int]]) -> tuple[Padded, Padded]:
-    """Return ids and mask, both [texts, longest], padded on the right with 0."""
+    """Return ids and attention mask, both [texts, longest], right-padded with 0."""
     lengths = np.fromiter(map(len, sequences), np.int64)
     mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
     ids = np.zeros_like(mask)
@@ -39,7 +39,7 @@ def pool(hidden: Vectors, mask: Padded, pooling: str) -> Vectors:
     if pooling == "cls":
         vectors = hidden[:, 0]
     else:
-        # One product for each text reads the states once; a multiplication by the mask would write them all first.
+        # A matrix product per text reads the states once; multiplying by the mask would write a copy of them.
         weights = (mask / mask.sum(1, keepdims=True)).astype(np.float32)
         vectors = (weights[:, None, :] @ hidden)[:, 0]
     unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

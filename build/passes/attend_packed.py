@@ -1,7 +1,7 @@
-"""Attention and pooling over packed tokens by ONNX Runtime's operators for CUDA.
+"""Attention and pooling over packed tokens with ONNX Runtime's CUDA operators.
 
-`PackedMultiHeadAttention` has no CPU kernel. In fp16, from compute capability 8.0 on, it is FlashAttention over texts
-of any lengths, and with query, key and value apart and without a bias it reads them where they lie; in fp32 it pads.
+`PackedMultiHeadAttention` has no CPU kernel. In fp16, with compute capability 8.0 or higher, it runs FlashAttention
+over variable-length texts, and reads separate query, key and value without bias in place. In fp32 it pads.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ PACKED_ATTENTION = "PackedMultiHeadAttention"
 
 
 def attend_packed(graph: ir.Graph, layout: CudaLayout, attention: Attention) -> ir.Value:
-    """Add the attention and return its result, a row for each token.
+    """Add the attention and return its result, with one row per token.
 
     Raises:
-        UnsupportedGraphError: a kind of attention that has no packed kernel.
-        PreconditionError: the last layer was trimmed to a single query, which has none either.
+        UnsupportedGraphError: this kind of attention has no packed kernel.
+        PreconditionError: the last layer was trimmed to a single query, which no packed kernel supports.
     """
     if attention.bias is not None:
         raise UnsupportedGraphError(f"{attention.node.name!r} has a bias by position: no CUDA kernel packs that")
@@ -32,11 +32,11 @@ def attend_packed(graph: ir.Graph, layout: CudaLayout, attention: Attention) -> 
 
 
 def mean_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value) -> ir.Value:
-    """The mean of each text's rows: a product with the matrix `[batch, total]` of 1/length where a token belongs.
+    """Return each text's mean, as a product with the matrix `[batch, total]` of 1/length for member tokens.
 
-    In fp16 the product adds up in fp32, so no sum of many tokens is ever rounded or overflows, only their mean.
+    In fp16 the product accumulates in fp32, so sums over many tokens neither lose precision nor overflow.
     """
-    scope = Scope(graph, "/packing/mean")  # not under /pooling: that stays in fp32, and so would this product
+    scope = Scope(graph, "/packing/mean")  # not under /pooling, which stays in fp32
     zero, one = (scope.constant(name, np.array(number, np.float32)) for name, number in (("zero", 0), ("one", 1)))
     member = scope.op("Equal", scope.op("Unsqueeze", layout.starts, scope.ints(1)), layout.owners())
     lengths = scope.op("Cast", scope.op("Unsqueeze", layout.lengths, scope.ints(1)), to=ir.DataType.FLOAT)

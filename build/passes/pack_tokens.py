@@ -1,7 +1,7 @@
-"""Make the graph padding-free: everything but attention works on real tokens only, `[total, hidden]`.
+"""Make the graph padding-free: everything except attention works on real tokens only, `[total, hidden]`.
 
-The layers of an encoder work token by token, whatever the rank of what they read: it is enough to look up the real
-tokens' embeddings alone, to put attention by groups of texts where attention was, and to pool by text.
+An encoder's other layers are token-wise and independent of rank. It suffices to look up embeddings of real tokens only,
+to replace attention with attention over packed tokens, and to pool by text.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Kernels:
 
 
 class PackTokensPass(GraphPass):
-    """Needs the attention fused and the output pooled. Holds for every mask of ones followed by zeros."""
+    """Requires fused attention and pooled output. Valid for masks of ones followed by zeros."""
 
     name = PACKED
 
@@ -44,7 +44,7 @@ class PackTokensPass(GraphPass):
         self._kernels = kernels or PORTABLE
 
     def requires(self, model: ir.Model) -> None:
-        """Attention is fused, and every node between the embeddings and the pooling works token by token."""
+        """Check that attention is fused and that all nodes between embeddings and pooling are token-wise."""
         graph = model.graph
         if all(node.op_type != OPERATOR for node in graph):
             raise ir.passes.PreconditionError("no attention is fused")
@@ -54,10 +54,10 @@ class PackTokensPass(GraphPass):
                 _shape_readers(region, value)
 
     def rewrite(self, model: ir.Model) -> int:
-        """Pack every node between the embeddings and the pooling.
+        """Pack all nodes between embeddings and pooling.
 
         Raises:
-            UnsupportedGraphError: the kernels have no way to compute this attention or these positions.
+            UnsupportedGraphError: the kernels do not support this attention or these positions.
         """
         graph, region = model.graph, _region(model.graph)
         layout = self._kernels.layout(graph, graph_input(graph, MASK))
@@ -70,7 +70,7 @@ class PackTokensPass(GraphPass):
         return len(region.nodes)
 
     def ensures(self, model: ir.Model) -> None:
-        """No attention over padded texts is left."""
+        """Check that no attention over padded texts is left."""
         for node in model.graph:
             if node.op_type == OPERATOR:
                 raise ir.passes.PostconditionError(f"{node.name!r} was not packed")
@@ -122,37 +122,37 @@ def _type_parts(graph: ir.Graph) -> None:
 
 
 def _shape_readers(region: _Region, value: ir.Value) -> list[ir.Node]:
-    """The nodes that read the shape of a padded value.
+    """Return the nodes that read the shape of a padded value.
 
     Raises:
-        UnsupportedGraphError: a node outside the region reads the value itself, and is not known to keep tokens apart.
+        UnsupportedGraphError: a node outside the region reads the value itself and may mix tokens.
     """
     # What pools reads all tokens: the pass replaces it.
     readers = [] if value in region.ends else value.consumers()
-    found = [node for node in readers if node not in region.nodes]
-    for reader in found:
+    foreign = [node for node in readers if node not in region.nodes]
+    for reader in foreign:
         if reader.op_type != "Shape" or reader.attributes:
             raise UnsupportedGraphError(
                 f"{reader.op_type} {reader.name!r} reads tokens and is not known to keep them apart"
             )
-    return found
+    return foreign
 
 
 def _token_wise(graph: ir.Graph, ends: list[ir.Value]) -> list[ir.Node]:
     """The nodes from the embeddings to `ends`, in order."""
-    found: set[ir.Node] = set()
+    token_wise: set[ir.Node] = set()
     pending: list[ir.Value | None] = [*ends]
     while pending:
         value = pending.pop()
         node = value.producer() if value is not None and not is_constant(value) else None
-        if node is not None and node not in found:
-            found.add(node)
+        if node is not None and node not in token_wise:
+            token_wise.add(node)
             pending += _sources(node)
-    return [node for node in graph if node in found]
+    return [node for node in graph if node in token_wise]
 
 
 def _sources(node: ir.Node) -> list[ir.Value | None]:
-    """What a token-wise node reads, token by token."""
+    """Return the token-wise inputs of a node."""
     if node.op_type == OPERATOR:
         return list(node.inputs[:3])
     if node.op_type in _PER_TOKEN:
@@ -182,14 +182,14 @@ class _Packer:
         self._layout = layout
         self._region = region
         self._per_text: set[ir.Value] = set()
-        """Values that hold a row per text, no longer one per token."""
+        """Values with one row per text instead of one per token."""
 
     def pack(self) -> None:
         """Pack all; sums over the tokens are left to the caller."""
         for node in self._region.nodes:
             for value in node.outputs:
                 self._point_shape_readers(value)
-                value.shape = None  # The exporter noted `[batch, sequence, hidden]`.
+                value.shape = None  # the exporter's `[batch, sequence, hidden]` is outdated
             if node.op_type == OPERATOR:
                 self._attention(node)
             elif is_first_row(node):
@@ -200,7 +200,7 @@ class _Packer:
                 self._per_text.update(node.outputs)
 
     def _point_shape_readers(self, value: ir.Value) -> None:
-        """Point nodes that read the shape of a padded value at the input's."""
+        """Replace the shape of a padded value by one computed from the input's."""
         for reader in _shape_readers(self._region, value):
             sizes = [self._layout.sizes, self._layout.scope.ints(width(value))]
             reader.outputs[0].replace_all_uses_with(self._layout.scope.op("Concat", *sizes, axis=0))
@@ -230,7 +230,7 @@ class _Packer:
 
 
 def _unexpanded(bias: ir.Value | None) -> ir.Value | None:
-    """A bias before it is repeated for every text: it depends on none of them."""
+    """Return a bias before its expansion over the batch, on which it does not depend."""
     node = bias.producer() if bias is not None else None
     source = node.inputs[0] if node is not None and node.op_type == "Expand" else None
     grown = source.producer() if source is not None else None
@@ -253,7 +253,7 @@ def _token_sum(value: ir.Value) -> _TokenSum | None:
 
 
 def _mean(graph: ir.Graph, layout: Layout, hidden: ir.Value) -> ir.Value:
-    """The mean of each text's rows: a product with the 0/1 matrix `[batch, total]` of who belongs where."""
+    """Return each text's mean, as a product with the 0/1 membership matrix `[batch, total]`."""
     scope = Scope(graph, "/pooling/packed")
     total = scope.op("MatMul", scope.op("Cast", _member(scope, layout), to=ir.DataType.FLOAT), hidden)
     count = scope.op("Unsqueeze", scope.op("Cast", layout.lengths, to=ir.DataType.FLOAT), scope.ints(1))

@@ -1,4 +1,4 @@
-"""The padding-free rewriting of an encoder, as a list of passes over the plain pooled graph."""
+"""The passes that make an encoder's plain pooled graph padding-free."""
 
 from build.passes import GraphPass
 from build.passes.fold_attention_biases import FoldAttentionBiasesPass
@@ -23,11 +23,11 @@ def packing_passes(pooling: Pooling) -> list[GraphPass]:
 
 
 def cuda_passes(pooling: Pooling) -> list[GraphPass]:
-    """The same for CUDA, by operators that only its provider has; nothing is sorted, for nothing goes in groups.
+    """Return the passes for CUDA, which use its provider's operators; texts are not sorted, as there are no groups.
 
-    They fit the same exports but MPNet's, whose attention has a bias by position.
+    They support the same exports except MPNet, whose attention has a position bias.
     """
-    # The biases go first: they look for the projection right behind attention, and the choice of rows comes between.
+    # Fold biases before trimming, which inserts a Gather between attention and its output projection.
     trim: list[GraphPass] = [TrimLastLayerPass(every_query=True)] if pooling.reads_first_token_alone else []
     fused: list[GraphPass] = [FuseAttentionPass(), FuseGeluPass(), FoldAttentionBiasesPass()]
     return [*fused, *trim, PackTokensPass(CUDA), FuseSumsPass()]

@@ -1,4 +1,4 @@
-"""Put pooling and L2 normalisation into the graph, so that its only output is the sentence's unit vector.
+"""Add pooling and L2 normalisation to the graph, so that its only output is the unit sentence vector.
 
 Pooling as in sentence-transformers' `Pooling`, normalisation as in `torch.nn.functional.normalize`
 (divide by the norm, no smaller than 1e-12).
@@ -30,13 +30,13 @@ class PoolOutputPass(GraphPass):
         self._pooling = pooling
 
     def requires(self, model: ir.Model) -> None:
-        """The graph's one output are the hidden states."""
+        """Check that the hidden states are the only output."""
         outputs = [value.name for value in model.graph.outputs]
         if outputs != [_HIDDEN]:
             raise UnsupportedGraphError(f"the graph's outputs are {outputs}, not {_HIDDEN!r} alone")
 
     def rewrite(self, model: ir.Model) -> int:
-        """Replace the graph's hidden-state output."""
+        """Replace the hidden states with the pooled vector as output."""
         graph = model.graph
         hidden = graph.outputs[0]
         unit = _normalize(ir.tape.Tape(graph), _pool(graph, self._pooling, hidden))
@@ -48,7 +48,7 @@ class PoolOutputPass(GraphPass):
         return 1
 
     def ensures(self, model: ir.Model) -> None:
-        """The graph's one output is the normalised vector."""
+        """Check that the normalised vector is the only output."""
         if [value.name for value in model.graph.outputs] != [OUTPUT]:
             raise ir.passes.PostconditionError(f"the graph does not end in {OUTPUT!r}")
 

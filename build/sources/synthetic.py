@@ -1,6 +1,6 @@
-"""BGE-large's architecture with seeded random weights: for benchmarks and full-size tests without the Hub.
+"""BGE-large's architecture with seeded random weights, for benchmarks and full-size tests without the Hub.
 
-It is never served under BGE's name. The tokenizer is MiniLM's, the same uncased WordPiece vocabulary of 30,522.
+It has its own name. The tokenizer is MiniLM's: the same uncased WordPiece vocabulary of 30,522 tokens.
 """
 
 import json
@@ -22,7 +22,7 @@ CONFIG = {
     "intermediate_size": 4096,
     "max_position_embeddings": 512,
 }
-# Its pooling and length, in sentence-transformers' form.
+# Pooling and maximum length, as sentence-transformers settings.
 SETTINGS = {
     "modules.json": [
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -39,10 +39,10 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 
 
 def make(cache: Path) -> Snapshot:
-    """Write the snapshot (once) and hash it.
+    """Create the snapshot if not cached, and hash it.
 
     Raises:
-        BuildError: the tokenizer's source is out of reach.
+        BuildError: the tokenizer's source is unreachable.
     """
     folder = cache / f"{NAME}-seed-{SEED}"
     if not folder.is_dir():

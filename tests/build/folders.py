@@ -1,4 +1,4 @@
-"""Folders of tiny models with other settings than usual, built and asked as a server would be."""
+"""Tiny models with unusual settings: built, and queried as by the server."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from server.settings import resolve
 from tests import tiny
 
 Change = Callable[[Path], object]
-# Short, so that a build takes a second; what the settings may do to a text is in the build's own probes.
+# Few texts, so that a build takes a second; the build's probes cover the effects of settings.
 TEXTS = "".join(f'"the cat sat on mat {number} while the server met error {number * 7}"\n' for number in range(50))
 ASKED = [
     "the cat sat on the mat",
@@ -36,7 +36,7 @@ ASKED = [
 
 
 def edit(folder: Path, name: str, **settings: object) -> None:
-    """Set some settings of a JSON file of the folder, which may be new."""
+    """Set some settings in a JSON file of the folder, creating it if needed."""
     path = folder / name
     path.parent.mkdir(exist_ok=True)
     held = json.loads(path.read_text("utf-8")) if path.exists() else {}
@@ -44,7 +44,7 @@ def edit(folder: Path, name: str, **settings: object) -> None:
 
 
 def build(folder: Path, models_dir: Path, *options: str) -> int:
-    """Build a folder's model and return the exit status."""
+    """Build the folder's model; return the exit status."""
     texts = models_dir.parent / "texts.jsonl"
     texts.write_text(TEXTS, "utf-8")
     places = ("--model", str(folder), "--models-dir", str(models_dir), "--cache", str(models_dir.parent / "cache"))
@@ -52,7 +52,7 @@ def build(folder: Path, models_dir: Path, *options: str) -> int:
 
 
 def described(models_dir: Path, name: str = "tiny") -> Manifest:
-    """The manifest of what was built."""
+    """Return the manifest of the built model."""
     return decode((models_dir / f"{name}.json").read_bytes())
 
 
@@ -67,17 +67,17 @@ def served(models_dir: Path, name: str = "tiny", texts: list[str] | None = None,
 
 
 def source(folder: Path) -> SentenceTransformer:
-    """The folder, as sentence-transformers loads it."""
+    """Load the folder with sentence-transformers."""
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
 
 
 def least_cosine(vectors: NDArray[np.float32], encoded: NDArray[np.float32]) -> float:
-    """The lowest cosine of a row to the same row."""
+    """Return the minimum row-wise cosine."""
     return float(fidelity.cosines(vectors, encoded).min())
 
 
 def byte_level(folder: Path) -> Path:
-    """A RoBERTa whose tokenizer takes bytes, and has no normalizer."""
+    """Create a RoBERTa with a byte-level tokenizer without normalizer."""
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     tiny.snapshot(folder, "roberta", vocab_size=len(vocabulary), pad_token_id=1)

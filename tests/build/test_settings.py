@@ -1,4 +1,4 @@
-"""No setting that changes a vector is passed over: the model answers as sentence-transformers does, or is not built."""
+"""No setting that changes vectors is ignored: they equal sentence-transformers', or the build fails."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ POOLING = "1_Pooling/config.json"
 
 @pytest.fixture
 def folder(snapshot: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model, to be changed."""
+    """Copy the tiny model, to be changed."""
     return Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
 
 
@@ -139,8 +139,8 @@ def test_a_copy_of_bge_in_a_folder_has_the_prompt_of_its_card(
     prompt = described(tmp_path / "models", copy.name).prompts["query"]
     assert prompt == "Represent this sentence for searching relevant passages: "
     assert "note: the model's card, not its files, has the prompt 'query'" in capsys.readouterr().out
-    found = served(tmp_path / "models", copy.name, input_type="query")
-    assert least_cosine(found, source(copy).encode(ASKED, prompt=prompt)) >= FP32
+    queries = served(tmp_path / "models", copy.name, input_type="query")
+    assert least_cosine(queries, source(copy).encode(ASKED, prompt=prompt)) >= FP32
 
 
 def test_fp16_that_overflows_is_left_out_and_the_rest_is_built(folder: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_what_is_not_carried_is_refused_by_name(folder: Path, refused: Refused, 
 def test_vectors_unlike_the_source_s_are_no_build(
     folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The floor itself, by a reading of the pooling that is wrong."""
+    """Misread the pooling, to test the floor itself."""
     monkeypatch.setattr("build.sentence.pooling.read", lambda *_, **__: Pooling(("mean",)))
     said = refused("--model", folder, "--precisions", "fp32")
     assert "fp32's vectors are not the source's" in said

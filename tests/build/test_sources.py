@@ -1,4 +1,4 @@
-"""Builds from each source, and the clear word where a source is not what it should be."""
+"""Builds from each source, and errors for invalid sources."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from tests.build import fake_hub
 from tests.build.conftest import Build, Refused
 from tests.cpu import INT8_SATURATES
 
-# What is said of int8's fidelity is said of graphs that the CPU at hand can compute exactly.
+# int8 fidelity is asserted on graphs that this CPU computes without saturation.
 EXACT = ["--reduce-range"] if INT8_SATURATES else []
 
 
@@ -87,7 +87,7 @@ def test_an_unknown_encoder_is_served_as_exported_and_the_build_says_so(
 
 
 def test_the_hub_gives_a_pinned_revision_and_a_broken_download_resumes(build: Build, tmp_path: Path) -> None:
-    # The client keeps what it got in pieces of 10 MB: the weights must be larger than one.
+    # The client resumes at multiples of 10 MB: the weights must be larger than that.
     source = tiny.snapshot(tmp_path / "hub", vocab_size=100_000)
     (source / "pytorch_model.bin").write_bytes(b"pickle")
     (source / "modeling_tiny.py").write_text("raise SystemExit('remote code ran')")

@@ -1,4 +1,4 @@
-"""The graphs that the tests of the packing passes and of int8 start from."""
+"""Graphs for the tests of packing passes and int8."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from build.quantize.calibration import Batch
 
 Exported = Callable[[str], Path]
 ARCHITECTURES = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
-# MPNet adds a bias by position to the scores, for which no packed kernel is fast.
+# MPNet adds a position bias to the scores, which no packed kernel supports.
 ON_CUDA = [name for name in ARCHITECTURES if name != "mpnet"]
 LONGEST = 64
 CLS, MEAN = Pooling(("cls",)), Pooling(("mean",))
@@ -26,7 +26,7 @@ SIDE_BY_SIDE = Pooling(("cls", "mean_sqrt_len_tokens", "lasttoken", "mean", "wei
 
 
 def plain(path: Path, pooling: Pooling = MEAN) -> ir.Model:
-    """The pooled graph of a tiny model, as the export leaves it to the packing passes."""
+    """Return a tiny model's pooled graph, the input of the packing passes."""
     model = ir.load(path)
     passes: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
     apply(model, [*passes, PoolOutputPass(pooling), NameWeightsPass()])
@@ -34,14 +34,14 @@ def plain(path: Path, pooling: Pooling = MEAN) -> ir.Model:
 
 
 def packed(path: Path, pooling: Pooling = MEAN) -> ir.Model:
-    """The padding-free graph."""
+    """Return the padding-free graph."""
     model = plain(path, pooling)
     apply(model, packing_passes(pooling))
     return model
 
 
 def before(path: Path, name: str, pooling: Pooling = MEAN) -> ir.Model:
-    """The graph just before the packing pass of that name."""
+    """Return the graph before the named packing pass."""
     model = plain(path, pooling)
     passes = packing_passes(pooling)
     apply(model, passes[: [step.name for step in passes].index(name)])
@@ -49,18 +49,18 @@ def before(path: Path, name: str, pooling: Pooling = MEAN) -> ir.Model:
 
 
 def count(graph: ir.Graph) -> Counter[str]:
-    """How many nodes there are of each operator, loop bodies included."""
+    """Count the nodes of each operator, subgraphs included."""
     return Counter(node.op_type for node in graph.all_nodes())
 
 
 def texts(*lengths: int, seed: int = 0) -> list[list[int]]:
-    """Random token ids of texts of these lengths; 0, the padding's id, is not among them."""
+    """Return random token ids, without the padding id 0, for texts of these lengths."""
     draw = np.random.default_rng([seed, *lengths])
     return [draw.integers(5, 60, length).tolist() for length in lengths]
 
 
 def batches(*lengths: Sequence[int]) -> list[Batch]:
-    """Padded batches of random texts of these lengths."""
+    """Return padded batches of random texts of these lengths."""
     made = []
     for number, batch in enumerate(lengths):
         ids = np.zeros((len(batch), max(batch)), np.int64)
@@ -74,7 +74,7 @@ CALIBRATION = batches([3, 9, 17, 30], [64, 5, 1], [12] * 6, [40, 22])
 
 
 def for_cuda(path: Path, pooling: Pooling = MEAN) -> ir.Model:
-    """The graph for CUDA, in fp32."""
+    """Return the graph for CUDA in fp32."""
     model = plain(path, pooling)
     apply(model, cuda_passes(pooling))
     return model

@@ -1,4 +1,4 @@
-"""A models folder with files of others in it: a build takes none of them for its own."""
+"""Builds in a models folder with foreign files do not claim them."""
 
 from pathlib import Path
 

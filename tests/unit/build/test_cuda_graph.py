@@ -1,5 +1,5 @@
-"""The graph for CUDA. No GPU here: its shape is held to what ONNX Runtime's partitioner keeps off the CPU, its types to
-what ONNX Runtime accepts, and its numbers are those of the CPU stand-in."""
+"""The graph for CUDA, without a GPU: its structure avoids CPU placement, its types are valid in ONNX Runtime, and its
+results are checked with the CPU stand-in."""
 
 from itertools import product
 
@@ -18,8 +18,8 @@ from tests.unit.build.conftest import Run
 from tests.unit.build.graphs import CLS, MEAN, ON_CUDA, SIDE_BY_SIDE, Exported, count, for_cuda, plain, texts
 from tests.unit.build.test_packing import BATCHES
 
-# What has a CUDA kernel for the types used here, by ONNX Runtime's docs/OperatorKernels.md; and its 1.31.1, asked for
-# the node assignment of these graphs, put every node on CUDA.
+# Operators with CUDA kernels for the types in these graphs, from ONNX Runtime's docs/OperatorKernels.md. ONNX Runtime
+# 1.31.1 assigned every node of these graphs to CUDA.
 KERNELS = {
     *("Add", "Cast", "Concat", "CumSum", "Div", "Equal", "Gather", "Greater", "LayerNormalization", "MatMul", "Max"),
     *("Mul", "NonZero", "Not", "ReduceL2", "ReduceSum", "Reshape", "Shape", "Sqrt", "Squeeze", "Sub", "Unsqueeze"),
@@ -35,7 +35,7 @@ def halved(model: ir.Model) -> ir.Model:
 
 
 def computed(model: ir.Model) -> list[ir.Node]:
-    """The nodes that are left at run time."""
+    """Return the nodes that are left at run time."""
     return [node for node in model.graph.all_nodes() if node.op_type != "Constant"]
 
 
@@ -43,7 +43,7 @@ def computed(model: ir.Model) -> list[ir.Node]:
 def test_nothing_is_left_for_the_cpu(exported: Exported, architecture: str, pooling: Pooling) -> None:
     model = halved(for_cuda(exported(architecture), pooling))
     assert {node.op_type for node in computed(model)} <= KERNELS
-    # ORT puts on the CPU what is computed from shapes, and leaves alone who reads a shape as the target of a Reshape.
+    # ORT places computation on shapes on the CPU, except a shape that is only the target of a Reshape.
     readers = [use for node in model.graph if node.op_type == "Shape" for use in node.outputs[0].uses()]
     assert [(node.op_type, index) for node, index in readers] == [("Reshape", 1)]
 
@@ -51,11 +51,11 @@ def test_nothing_is_left_for_the_cpu(exported: Exported, architecture: str, pool
 @pytest.mark.parametrize("architecture", ON_CUDA)
 def test_structure(exported: Exported, architecture: str) -> None:
     model = for_cuda(exported(architecture), CLS)
-    found = count(model.graph)
-    assert found["PackedMultiHeadAttention"] == found["BiasGelu"] == 2
-    assert found["SkipLayerNormalization"] + found["LayerNormalization"] == 5
-    # Of each layer: query, key, value, attention's output, two feed-forward; key and value have no bias left.
-    assert found["MatMul"] == 12
+    counts = count(model.graph)
+    assert counts["PackedMultiHeadAttention"] == counts["BiasGelu"] == 2
+    assert counts["SkipLayerNormalization"] + counts["LayerNormalization"] == 5
+    # Per layer: query, key, value, attention output, two feed-forward; key and value biases are folded.
+    assert counts["MatMul"] == 12
     assert [value.name for value in model.graph.inputs] == ["input_ids", "attention_mask"]
     assert [value.name for value in model.graph.outputs] == ["sentence_embedding"]
     onnx.checker.check_model(ir.to_proto(model))
@@ -96,7 +96,7 @@ def test_its_vectors_are_the_plain_graph_s(exported: Exported, run: Run, archite
 def test_a_mean_over_many_large_rows_stays_within_fp16(exported: Exported, run: Run) -> None:
     model = for_cuda(exported("bert"), MEAN)
     scale = next(node for node in reversed(list(model.graph)) if node.op_type == "SkipLayerNormalization").inputs[2]
-    # The rows' sum, 64 × 3000 and more, is beyond fp16's 65,504; no row and no mean is.
+    # The sum of the rows, at least 64 × 3000, exceeds fp16's 65,504; rows and mean do not.
     scale.const_value = ir.tensor(np.full(scale.shape[0], 3000, np.float32), name=scale.name)
     half = halved(model.clone())
     for made in (model, half):

@@ -1,4 +1,4 @@
-"""Keys and values without a bias: one cancels, the other moves behind attention."""
+"""Key and value biases: one cancels, the other moves to the output projection."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ BIASES = [f"encoder.layer.0.attention.self.{part}.bias" for part in ("query", "k
 
 
 def unfolded(exported: Exported, architecture: str, pooling: Pooling = MEAN) -> ir.Model:
-    """The graph before the pass, with biases that differ from zero, as a trained model's do."""
+    """Return the graph before the pass, with non-zero biases, as in a trained model."""
     model = before(exported(architecture), "fold-attention-biases", pooling)
     draw = np.random.default_rng(0)
     for value in model.graph.initializers.values():

@@ -1,4 +1,4 @@
-"""Fusing sums for CUDA: what is fused computes the same, what is no residual sum stays."""
+"""Fusing sums for CUDA: equal results, and other sums must not match."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from tests.unit.build.graphs import MEAN, Exported, count, plain, texts
 
 
 def unfused(path: object) -> ir.Model:
-    """The graph for CUDA just before its sums are fused."""
+    """Return the graph for CUDA before its sums are fused."""
     model = plain(path)  # type: ignore[arg-type]
     apply(model, [step for step in cuda_passes(MEAN) if step.name != FuseSumsPass.name])
     return model
@@ -24,8 +24,8 @@ def unfused(path: object) -> ir.Model:
 def test_structure_and_numbers(exported: Exported, run: Run) -> None:
     apart, fused = (unfused(exported("bert")) for _ in range(2))
     assert apply(fused, [FuseSumsPass()]) == ["fuse-sums"]
-    found = count(fused.graph)
-    assert (found["SkipLayerNormalization"], found["BiasGelu"], found["Add"]) == (5, 2, 2)
+    counts = count(fused.graph)
+    assert (counts["SkipLayerNormalization"], counts["BiasGelu"], counts["Add"]) == (5, 2, 2)
     for model in (apart, fused):
         apply(model, [StandInPass()])
     np.testing.assert_allclose(run(fused, texts(5, 1, 12)), run(apart, texts(5, 1, 12)), atol=1e-6)

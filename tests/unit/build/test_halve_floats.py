@@ -1,4 +1,4 @@
-"""fp16: close to fp32, nothing overflows, float32 at both ends."""
+"""fp16: close to fp32, no overflow, float32 inputs and outputs."""
 
 from collections.abc import Callable
 from pathlib import Path

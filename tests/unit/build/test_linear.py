@@ -1,4 +1,4 @@
-"""Which layers int8 is for, and which it refuses."""
+"""The layers that int8 quantizes, and those it rejects."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_layers_of_a_cls_model_in_order(exported: Exported) -> None:
 def test_siblings_read_the_same_value(exported: Exported) -> None:
     groups = [[layer.name for layer in layers] for layers in siblings(packed(exported("bert"), CLS).graph)]
     assert [len(names) for names in groups[:4]] == [3, 1, 1, 1]
-    # Of the last layer, keys and values read every token and the query the first ones.
+    # In the last layer, keys and values read all tokens, the query only the first.
     assert sorted(len(names) for names in groups[4:]) == [1, 1, 1, 1, 2]
 
 

@@ -1,4 +1,4 @@
-"""Packing: real tokens only, and a refusal wherever a node might look beyond its own token."""
+"""Packing: real tokens only; nodes that may mix tokens are rejected."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The whole padding-free rewriting: the same vectors for every architecture, whatever the batch."""
+"""The complete padding-free rewrite: equal vectors for every architecture, independent of the batch."""
 
 from pathlib import Path
 from random import Random
@@ -62,13 +62,13 @@ def test_structure(exported: Exported, architecture: str) -> None:
     model = packed(exported(architecture), CLS)
     assert [value.name for value in model.graph.inputs] == ["input_ids", "attention_mask"]
     assert [value.name for value in model.graph.outputs] == ["sentence_embedding"]
-    found = count(model.graph)
-    assert found["If"] == found["Loop"] == found["Gelu"] == 2
-    # Of every layer: texts of one length at once, and in groups.
-    assert found["MultiHeadAttention"] == 4
-    # Of every layer: query, key, value, attention's output, two feed-forward.
-    assert found["MatMul"] == 12
-    assert not found["Softmax"] + found["ScatterND"]
+    counts = count(model.graph)
+    assert counts["If"] == counts["Loop"] == counts["Gelu"] == 2
+    # Per layer: for texts of one length, and in the loop over groups.
+    assert counts["MultiHeadAttention"] == 4
+    # Per layer: query, key, value, attention output, two feed-forward.
+    assert counts["MatMul"] == 12
+    assert not counts["Softmax"] + counts["ScatterND"]
     onnx.checker.check_model(ir.to_proto(model))
 
 

@@ -1,4 +1,4 @@
-"""Pooling and normalisation in the graph equal their definition in numpy, over real tokens only."""
+"""Pooling and normalisation in the graph, against numpy over real tokens."""
 
 from collections.abc import Callable
 from pathlib import Path

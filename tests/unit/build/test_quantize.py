@@ -1,4 +1,4 @@
-"""Both int8 recipes: near fp32, the same vector in any batch, int8 weights only, the same bytes every time."""
+"""Both int8 recipes: near fp32, batch-invariant, int8 weights only, reproducible bytes."""
 
 from collections.abc import Callable
 from random import Random
@@ -33,7 +33,7 @@ Recipe = Callable[[ir.Model], ir.Model]
 LENGTHS = [5, 1, 12, 7, 7, 1, 30, LONGEST]
 
 
-# What is said of vectors is said of the graph that the CPU at hand can compute exactly.
+# Vectors are asserted for the graph that this CPU computes without saturation.
 
 
 def dynamic(model: ir.Model) -> ir.Model:
@@ -61,21 +61,21 @@ def cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_near_fp32(exported: Exported, run: Run, architecture: str, pooling: Pooling, recipe: Recipe) -> None:
     expected = run(plain(exported(architecture), pooling), texts(*LENGTHS))
-    found = run(recipe(packed(exported(architecture), pooling)), texts(*LENGTHS))
-    # Random weights of 0.2 and 32 channels; tests/numeric has real ones. A wrong scale anywhere gives less than 0.9.
-    assert cosine(expected, found).min() > 0.98
+    vectors = run(recipe(packed(exported(architecture), pooling)), texts(*LENGTHS))
+    # Random weights of 0.2 and 32 channels; tests/numeric has real models. A wrong scale gives less than 0.9.
+    assert cosine(expected, vectors).min() > 0.98
 
 
 @every_recipe
 def test_structure(exported: Exported, recipe: Recipe) -> None:
     model = recipe(packed(exported("bert"), CLS))
-    found = count(model.graph)
-    assert found["MatMulIntegerToFloat"] == 12
-    # Query, key and value read the same rows, rounded once; the last layer's query reads others.
-    assert found["QuantizeLinear"] == 9
-    # In fp32: only the outliers' two small products of each layer.
-    assert found["Gemm"] == (0 if recipe is dynamic else 4)
-    assert not found["MatMul"]
+    counts = count(model.graph)
+    assert counts["MatMulIntegerToFloat"] == 12
+    # Query, key and value share one quantized input, except in the last layer.
+    assert counts["QuantizeLinear"] == 9
+    # Only the two outlier products of each layer are fp32.
+    assert counts["Gemm"] == (0 if recipe is dynamic else 4)
+    assert not counts["MatMul"]
     weight = model.graph.initializers["encoder.layer.0.attention.self.query.weight"]
     assert weight.dtype == ir.DataType.INT8
     onnx.checker.check_model(ir.to_proto(model))

@@ -1,4 +1,4 @@
-"""What comes before rounding changes no number of the fp32 graph."""
+"""Rewrites before quantization do not change the fp32 graph's results."""
 
 import numpy as np
 import pytest
@@ -43,8 +43,8 @@ def test_folding_into_the_values_is_exact(exported: Exported, run: Run, pooling:
 
 def test_alpha_shares_the_range_between_input_and_weight(exported: Exported) -> None:
     layer = next(linears(packed(exported("bert")).graph))
-    found = Range(-np.arange(1, 33, dtype=np.float32), np.ones(32, np.float32))
-    evened = found.largest / factors([layer], found, 1.0)
+    span = Range(-np.arange(1, 33, dtype=np.float32), np.ones(32, np.float32))
+    evened = span.largest / factors([layer], span, 1.0)
     np.testing.assert_allclose(evened, evened[0], rtol=1e-5)
-    rows = np.abs(layer.weight()).max(axis=1) * factors([layer], found, 0.0)
+    rows = np.abs(layer.weight()).max(axis=1) * factors([layer], span, 0.0)
     np.testing.assert_allclose(rows, rows[0], rtol=1e-5)

@@ -1,4 +1,4 @@
-"""What may be read from a model's folder, and what is refused."""
+"""Files that are read from a model's folder, and those rejected."""
 
 from pathlib import Path
 

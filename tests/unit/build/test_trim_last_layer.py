@@ -1,4 +1,4 @@
-"""CLS pooling reads one token: the last layer computes no other, and the vector stays the same."""
+"""With CLS pooling the last layer computes only the first token; the vector is unchanged."""
 
 import numpy as np
 import onnx_ir as ir
@@ -23,7 +23,7 @@ def test_structure(exported: Exported) -> None:
     apply(model, [TrimLastLayerPass()])
     first = next(node for node in model.graph if node.name == "/pooling/Gather_1")
     readers = {node.name for node in first.outputs[0].consumers()}
-    # The query and the residual read the first tokens; keys and values go on reading all.
+    # The query and the residual read the first token; keys and values read all.
     assert readers == {"/encoder/layer.1/attention/self/query/MatMul", "/encoder/layer.1/attention/output/Add"}
 
 
