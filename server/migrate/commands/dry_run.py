@@ -38,10 +38,10 @@ def estimate(options: Options, settings: Settings) -> Estimate:
     checked(len(list(islice(source.records(0), 1))), options.input)
     model = JobModel(options, settings)
     mine = (record for record in source.records(0) if options.shard.takes(record.ordinal))
+    runner, batch_tokens = model.start()  # first, since it finds the ids that the graph has no embedding for
     tally = InputTally()
     for window in windows(mine, options.bounds):
         tally.add(model.preparer.prepare(window, {}))
-    runner, batch_tokens = model.start()
     rate = _tokens_per_s(runner, batch_tokens, tally.sample) if tally.rows else 0.0
     seconds = tally.tokens / rate if rate else 0.0
     return {
