@@ -89,14 +89,6 @@ class Batcher:
         """Seconds that the oldest running batch has been running; 0 if all threads are idle."""
         return self._in_hand.running_s
 
-    async def embed(self, sequences: Sequence[Ids], deadline: float, since: float | None = None) -> Embedded:
-        """Admit one request as a whole and compute its vectors, in order.
-
-        See `admit` and `compute` for `deadline`, `since` and the exceptions.
-        """
-        with self.admit(list(map(len, sequences)), deadline, since) as permit:
-            return await self.compute(sequences, permit)
-
     @contextmanager
     def admit(
         self, lengths: Sequence[int], deadline: float, since: float | None = None, room: int = 1

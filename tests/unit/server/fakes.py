@@ -9,6 +9,7 @@ import numpy as np
 from server.batching.batcher import Batcher
 from server.batching.calibration import Warm
 from server.batching.cost_model import CostModel, Pace
+from server.batching.job import Embedded
 from server.batching.worker_threads import WorkerThreads
 from server.inference.engine import Ids, Tokens, Vectors
 from server.service.result import Result
@@ -71,6 +72,15 @@ def unexpected(error: BaseException) -> None:
     raise AssertionError from error
 
 
+class WholeBatcher(Batcher):
+    """A batcher for requests whose lengths are known from the start."""
+
+    async def embed(self, sequences: Sequence[Ids], deadline: float, since: float | None = None) -> Embedded:
+        """Admit and compute one request."""
+        with self.admit(list(map(len, sequences)), deadline, since) as permit:
+            return await self.compute(sequences, permit)
+
+
 def batcher(
     engine: FakeEngine,
     batch_tokens: int = 32,
@@ -78,10 +88,10 @@ def batcher(
     clock: Callable[[], float] = lambda: 0.0,
     metrics: Metrics | None = None,
     streams: int = 1,
-) -> Batcher:
+) -> WholeBatcher:
     """Return a batcher for ten tokens per second and stream, with a clock that stands still."""
     pace = Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens, streams)
-    return Batcher(engine, WorkerThreads(streams, unexpected), pace, metrics or Metrics(), ServingState(), clock)
+    return WholeBatcher(engine, WorkerThreads(streams, unexpected), pace, metrics or Metrics(), ServingState(), clock)
 
 
 def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:

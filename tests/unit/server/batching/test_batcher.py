@@ -4,11 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.batching.batcher import Batcher
 from server.errors import DeadlineError, InferenceError, OverloadedError, UnavailableError
 from server.inference.engine import Ids
 from server.telemetry.metrics import Metrics
-from tests.unit.server.fakes import FakeEngine, batcher, first_ids
+from tests.unit.server.fakes import FakeEngine, WholeBatcher, batcher, first_ids
 
 FAR = 1e9
 
@@ -17,7 +16,7 @@ def ids(*rows: list[int]) -> list[Ids]:
     return [np.array(row, np.int64) for row in rows]
 
 
-async def hold(engine: FakeEngine, queue: Batcher) -> asyncio.Task[Any]:
+async def hold(engine: FakeEngine, queue: WholeBatcher) -> asyncio.Task[Any]:
     """Occupy the inference thread until the engine's gate opens."""
     engine.gate.clear()
     task = asyncio.create_task(queue.embed(ids([99, 99]), FAR))

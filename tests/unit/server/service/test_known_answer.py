@@ -3,10 +3,9 @@ import asyncio
 import numpy as np
 import pytest
 
-from server.batching.batcher import Batcher
 from server.errors import UnavailableError
 from server.service.known_answer import EVERY_S, KnownAnswer
-from tests.unit.server.fakes import FakeEngine, batcher
+from tests.unit.server.fakes import FakeEngine, WholeBatcher, batcher
 
 IDS = np.array([1, 5, 2], np.int64)
 
@@ -18,7 +17,7 @@ class Clock:
         return self.now
 
 
-def make(engine: FakeEngine) -> tuple[Batcher, KnownAnswer, Clock]:
+def make(engine: FakeEngine) -> tuple[WholeBatcher, KnownAnswer, Clock]:
     clock = Clock()
     made = batcher(engine, clock=clock)
     return made, KnownAnswer(made, IDS, engine.embed([IDS])[0], clock), clock
