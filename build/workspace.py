@@ -36,12 +36,8 @@ class Workspace:
         obsolete = claim.listed(self.models_dir / f"{name}.json") - replaced
         for path in [*sorted(self.staged.iterdir()), self.staged]:
             flush(path)
-        (self.staged / MARKER).touch()
-        flush(self.staged)
+        owned_files.put(self.staged / MARKER, "\n".join(sorted(obsolete)).encode())
         commit_staged(self.models_dir, self.staged)
-        for file in obsolete:
-            if file.startswith(f"{name}."):  # Whatever a manifest says, no file of another model.
-                (self.models_dir / file).unlink(missing_ok=True)
 
 
 @contextmanager

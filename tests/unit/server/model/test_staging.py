@@ -56,6 +56,16 @@ def test_a_commit_killed_between_renames_is_finished_by_the_next(
     assert sorted(path.name for path in staged.parent.iterdir()) == sorted(FILES)
 
 
+def test_files_that_only_the_old_model_had_go_with_the_commit_whoever_finishes_it(staged: Path) -> None:
+    kept = [staged.parent / name for name in ("other.onnx", "m2.onnx", "mine.txt")]
+    for path in [staged.parent / "m.fp16.onnx", *kept]:
+        path.touch()
+    listed = ["m.fp16.onnx", "m.gone.onnx", "other.onnx", "m2.onnx", "../mine.txt", "m./../mine.txt"]
+    (staged / staging.MARKER).write_text("\n".join(listed))
+    staging.commit_staged(staged.parent, staged)
+    assert sorted(path.name for path in staged.parent.iterdir()) == sorted([*FILES, *(path.name for path in kept)])
+
+
 def test_a_second_commit_does_nothing(staged: Path) -> None:
     commit(staged)
     staging.commit_staged(staged.parent, staged)
