@@ -16,7 +16,8 @@ def clean(models: Path) -> list[str]:
     """Remove every built model in a folder, each manifest last; return the names of the removed files."""
     gone = []
     for manifest in sorted(models.glob("*.json")):
-        for path in [*_listed(manifest), *([manifest] if _listed(manifest) else [])]:
+        files = _listed(manifest)
+        for path in [*files, manifest] if files else []:
             if path.is_file() and not path.is_symlink():
                 path.unlink()
                 gone.append(path.name)

@@ -1,6 +1,7 @@
 """Errors of the build stage; messages state the problem and the remedy."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class BuildError(Exception):
@@ -25,16 +26,18 @@ def raise_if_any(problems: Iterable[str]) -> None:
         raise BuildError(*actual)
 
 
-def check_all(*checks: Callable[[], object]) -> None:
-    """Run every check, also after one has failed, and report all problems at once.
+def check_all(*checks: Callable[[], Any]) -> list[Any]:
+    """Run every check, also after one has failed, and return their results or report all problems at once.
 
     Raises:
         BuildError: at least one check failed; with the problems of all of them.
     """
+    results: list[Any] = []
     problems: list[str] = []
     for check in checks:
         try:
-            check()
+            results.append(check())
         except BuildError as error:
             problems += error.problems
     raise_if_any(problems)
+    return results

@@ -20,13 +20,14 @@ from server.model.tokenization import Tokenizer, mark
 class Expected:
     """Vectors `[case, dimension]` of the source; the first `measured` cases are the texts that fidelity is told of.
 
-    `unpooled` is the number of first tokens that pooling leaves out, by prompt name.
+    `tokenizer` is the served one; `unpooled` is the number of first tokens that pooling leaves out, by prompt name.
     """
 
     cases: list[Case]
     sequences: list[list[int]]
     vectors: NDArray[np.float32]
     measured: int
+    tokenizer: Tokenizer
     unpooled: dict[str, int]
 
     @property
@@ -59,7 +60,7 @@ def expect(reference: Reference, sentence: Sentence, tokenizer: Path, texts: lis
             cases.append(Case(text, asked.prompt_name, own == reference.ids(text, prompt)))
             sequences.append(ids)
         vectors.append(reference.vectors(asked))
-    return Expected(cases, sequences, np.concatenate(vectors), len(texts), unpooled)
+    return Expected(cases, sequences, np.concatenate(vectors), len(texts), served, unpooled)
 
 
 def _check_prompts(served: Tokenizer, prompts: Mapping[str, str]) -> None:

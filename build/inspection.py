@@ -29,10 +29,10 @@ def read(snapshot: Snapshot, pooling: Pooling | None = None) -> Reading:
         BuildError: it cannot be built; with all problems.
     """
     encoder = sentence.encoder(snapshot)
-    check_all(
+    _, architecture, settings = check_all(
         partial(check_weights, encoder), partial(check_encoder, encoder), partial(sentence.read, snapshot, pooling)
     )
-    return Reading(snapshot, check_encoder(encoder), sentence.read(snapshot, pooling))
+    return Reading(snapshot, architecture, settings)
 
 
 def read_folder(path: Path, pooling: Pooling | None = None) -> Reading:
@@ -45,5 +45,6 @@ def read_folder(path: Path, pooling: Pooling | None = None) -> Reading:
     if not path.is_dir():
         raise BuildError(f"{path} is no folder: only a model's files on disk can be inspected")
     snapshot = folder.read(path)
-    check_all(partial(read, snapshot, pooling), partial(preflight.check_size, snapshot))
-    return read(snapshot, pooling)
+    reading: Reading
+    reading, _ = check_all(partial(read, snapshot, pooling), partial(preflight.check_size, snapshot))
+    return reading

@@ -12,11 +12,11 @@ import onnx_ir as ir
 from build import card, export, fidelity, floors, inspection, preflight, progress, sentence, sources, texts, variants
 from build.errors import BuildError
 from build.expected import Expected, expect
+from build.inspection import Reading
 from build.passes import apply
 from build.passes.stand_in import StandInPass
 from build.pooling import Pooling
 from build.reference import Reference
-from build.sources.snapshot import Snapshot
 from build.workspace import Workspace, open_workspace
 from server.errors import InferenceError, StartError
 from server.model import manifest
@@ -58,15 +58,13 @@ class BuildJob:
     """A build in progress: the plan, the resolved source, and the expected vectors."""
 
     plan: BuildPlan
-    snapshot: Snapshot
-    settings: sentence.Sentence
-    architecture: str
+    reading: Reading
     space: Workspace
     expected: Expected
 
     def staged(self, suffix: str) -> Path:
         """Return the path of the staged file `<model name><suffix>`."""
-        return self.space.staged / f"{self.snapshot.name}{suffix}"
+        return self.space.staged / f"{self.reading.snapshot.name}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -105,10 +103,10 @@ def build(plan: BuildPlan) -> Path:
         with progress.step("vectors of the source in torch"):
             tokenizer = space.staged / f"{snapshot.name}.tokenizer.json"
             expected = expect(Reference(snapshot, settings), settings, tokenizer, chosen.items)
-        job = BuildJob(plan, snapshot, settings, reading.architecture, space, expected)
+        job = BuildJob(plan, reading, space, expected)
         drafts, notes = _variants(job, calibration.items)
         built, left_out = _measure(job, drafts)
-        made = _manifest(job, built, chosen, calibration, [*_remarks(settings), *notes, *left_out])
+        made = _manifest(job, built, chosen, calibration, [*notes, *left_out])
         job.staged(".json").write_bytes(manifest.encode(made))
         described = card.of_model(reading, made)
         described.write(job.staged(".md"))
@@ -120,10 +118,10 @@ def build(plan: BuildPlan) -> Path:
 def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[str]]:
     """Convert every variant, fp32 first; return the drafts, and notes on those not possible."""
     with progress.step("export"):
-        model, passes = export.export(job.settings, job.space.scratch)
+        model, passes = export.export(job.reading.settings, job.space.scratch)
     with progress.step("pack and calibrate"):
-        graphs = variants.prepare(model, passes, job.settings.pooling, _tokenize(job, calibration))
-    notes = list(graphs.notes)
+        graphs = variants.prepare(model, passes, job.reading.settings.pooling, _tokenize(job, calibration))
+    notes = [*_remarks(job.reading.settings), *graphs.notes]
     drafts = []
     for wanted in job.plan.wanted:
         try:
@@ -132,7 +130,7 @@ def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[
         except variants.NoRecipeError as error:
             notes.append(str(error))
         gc.collect()  # Graphs contain reference cycles: free their tensors now.
-    for note in [*_remarks(job.settings), *notes]:
+    for note in notes:
         progress.say(f"note: {note}")
     return drafts, notes
 
@@ -160,32 +158,31 @@ def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft
 
 
 def _tokenize(job: BuildJob, items: list[str]) -> list[list[int]]:
-    settings = job.settings
-    served = settings.tokenizer(job.staged(".tokenizer.json"), job.expected.unpooled)
-    return [encoded.ids for encoded in served.encode(items, settings.default_prompt)]
+    encoded = job.expected.tokenizer.encode(items, job.reading.settings.default_prompt)
+    return [one.ids for one in encoded]
 
 
 def _manifest(
     job: BuildJob, built: dict[VariantName, Variant], chosen: texts.Texts, calibration: texts.Texts, notes: list[str]
 ) -> Manifest:
-    source, tokenizer = job.snapshot, job.staged(".tokenizer.json")
+    source, tokenizer = job.reading.snapshot, job.staged(".tokenizer.json")
     return Manifest(
         schema=manifest.SCHEMA,
         name=source.name,
         source=manifest.ModelSource(source.kind, source.id, source.revision, source.licence, source.files),
-        architecture=job.architecture,
+        architecture=job.reading.architecture,
         dimension=job.expected.dimension,
-        max_tokens=job.settings.max_tokens,
-        pooling=job.settings.pooling.name,
-        source_normalizes=job.settings.normalizes,
-        prompts=job.settings.prompts,
+        max_tokens=job.reading.settings.max_tokens,
+        pooling=job.reading.settings.pooling.name,
+        source_normalizes=job.reading.settings.normalizes,
+        prompts=job.reading.settings.prompts,
         tokenizer=File(tokenizer.name, tokenizer.stat().st_size, sha256(tokenizer)),
         variants=built,
         fidelity_texts=manifest.FidelityTexts(len(chosen.items), chosen.sha256),
         calibration_texts=manifest.FidelityTexts(len(calibration.items), calibration.sha256),
         notes=notes,
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
-        default_prompt_name=job.settings.default_prompt_name or msgspec.UNSET,
+        default_prompt_name=job.reading.settings.default_prompt_name or msgspec.UNSET,
         unpooled=job.expected.unpooled or msgspec.UNSET,
     )
 

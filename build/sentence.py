@@ -88,17 +88,16 @@ def read(snapshot: Snapshot, named: Pooling | None = None) -> Sentence:
         raise BuildError(f"{snapshot.folder} says in its modules.json how it pools; build it without --pooling")
     part = encoder(snapshot)
     checks = (modules.read, _pool, _layers, _check_prompts)
-    check_all(
+    _, listed, pooling, layers, _, limits = check_all(
         partial(known_settings.check, snapshot, part),
         *(partial(check, snapshot) for check in checks),
         partial(_limits, part),
     )
-    listed, limits = modules.read(snapshot), _limits(part)
     stated, default = _prompts(snapshot)
     prompts = stated or _card_prompts(snapshot)
     return Sentence(
         encoder=part,
-        pooling=_pool(snapshot),
+        pooling=pooling,
         pooling_file=f"{listed.pooling.folder}/config.json",
         max_tokens=min(limits.values()),
         limits=limits,
@@ -106,7 +105,7 @@ def read(snapshot: Snapshot, named: Pooling | None = None) -> Sentence:
         prompts=prompts,
         default_prompt_name=default,
         from_card=() if stated else tuple(prompts),
-        layers=_layers(snapshot),
+        layers=layers,
     )
 
 
@@ -120,12 +119,12 @@ def encoder(snapshot: Snapshot) -> Snapshot:
 
 def _without_modules(snapshot: Snapshot, named: Pooling | None) -> Sentence:
     """Read a plain Transformers folder, which has no sentence-transformers settings."""
-    check_all(
+    *_, limits = check_all(
         partial(_check_named, snapshot, named),
         partial(known_settings.check, snapshot, snapshot),
         partial(_limits, snapshot),
     )
-    limits, prompts = _limits(snapshot), _card_prompts(snapshot)
+    prompts = _card_prompts(snapshot)
     return Sentence(
         encoder=snapshot,
         pooling=cast(Pooling, named),
