@@ -90,21 +90,20 @@ _OF_SENTENCE = {
     "model_type": Rule(values=("SentenceTransformer",), otherwise="is of a model that gives other than dense vectors"),
     "truncate_dim": Rule(values=(), otherwise="cuts the vectors; remove it and ask for `dimensions` in each request"),
 }
+# The flags of versions before 5 with their modes, in the order of concatenation.
+POOLING_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
 OF_POOLING = {
     "word_embedding_dimension": _COUNT,
     "embedding_dimension": _COUNT,
     "pooling_mode": _ANY,
-    **{
-        f"pooling_mode_{mode}": _FLAG
-        for mode in (
-            "cls_token",
-            "max_tokens",
-            "mean_tokens",
-            "mean_sqrt_len_tokens",
-            "weightedmean_tokens",
-            "lasttoken",
-        )
-    },
+    **dict.fromkeys(POOLING_FLAGS, _FLAG),
     "include_prompt": Rule((bool,), null=False),
 }
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid", "GELU", "SiLU")

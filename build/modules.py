@@ -41,18 +41,18 @@ def read(snapshot: Snapshot) -> Modules:
     if not isinstance(listed, list):
         raise BuildError(f"{where} is not a list of modules")
     entries = [known_settings.check_module(entry, where) for entry in listed]
-    found = [_module(snapshot, entry) for entry in entries]
-    kinds = [module.kind for module in found]
+    modules = [_module(snapshot, entry) for entry in entries]
+    kinds = [module.kind for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - set(_AFTER_POOLING):
         raise BuildError(f"{snapshot.id} has the modules {', '.join(kinds) or 'none'}; {_SUPPORTED}")
-    return _ordered(found)
+    return _ordered(modules)
 
 
-def _ordered(found: list[Module]) -> Modules:
+def _ordered(modules: list[Module]) -> Modules:
     # Dropout does nothing at inference.
-    after = [module for module in found[2:] if module.kind != "Dropout"]
+    after = [module for module in modules[2:] if module.kind != "Dropout"]
     normalizes = bool(after) and after[-1].kind == "Normalize"
-    return Modules(found[0], found[1], tuple(after[:-1] if normalizes else after), normalizes)
+    return Modules(modules[0], modules[1], tuple(after[:-1] if normalizes else after), normalizes)
 
 
 def _module(snapshot: Snapshot, entry: dict[str, object]) -> Module:

@@ -11,16 +11,6 @@ from build.errors import BuildError
 from build.sources.snapshot import Snapshot
 from server.model.manifest import POOLING_MODES, PoolingMode
 
-# The flags of versions before 5, in the order of concatenation.
-_FLAGS = {
-    "cls_token": "cls",
-    "max_tokens": "max",
-    "mean_tokens": "mean",
-    "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "weightedmean_tokens": "weightedmean",
-    "lasttoken": "lasttoken",
-}
-
 
 @dataclass(frozen=True)
 class Pooling:
@@ -76,4 +66,4 @@ def _stated(config: Mapping[str, Any]) -> list[object]:
     stated = config.get("pooling_mode")
     if "pooling_mode" in config:
         return list(stated) if isinstance(stated, list) else [stated]
-    return [mode for flag, mode in _FLAGS.items() if config.get(f"pooling_mode_{flag}")]
+    return [mode for flag, mode in known_settings.POOLING_FLAGS.items() if config.get(flag)]

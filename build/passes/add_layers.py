@@ -51,7 +51,7 @@ def _add(graph: ir.Graph, path: str, layer: Layer, value: ir.Value) -> ir.Value:
     if isinstance(layer, DenseLayer):
         return _activate(scope, layer.activation, _linear(graph, path, layer, value))
     if isinstance(layer, ScaleLayer):
-        own = (_weight(scope, "weight", layer.weight), _weight(scope, "bias", layer.bias))
+        own = (scope.constant("weight", layer.weight), scope.constant("bias", layer.bias))
         return scope.op("LayerNormalization", value, *own, epsilon=_EPSILON)
     norm = scope.op("ReduceL2", value, scope.ints(-1), keepdims=1)
     return scope.op("Div", value, scope.op("Max", norm, scope.constant("smallest", np.array(_SMALLEST))))
@@ -60,8 +60,8 @@ def _add(graph: ir.Graph, path: str, layer: Layer, value: ir.Value) -> ir.Value:
 def _linear(graph: ir.Graph, path: str, layer: DenseLayer, value: ir.Value) -> ir.Value:
     # Gemm, because the int8 recipes quantize MatMul: with one row per text there is no time to gain.
     scope = Scope(graph, f"{path}/linear")
-    inputs = [value, _weight(scope, "weight", layer.weight)]
-    inputs += [] if layer.bias is None else [_weight(scope, "bias", layer.bias)]
+    inputs = [value, scope.constant("weight", layer.weight)]
+    inputs += [] if layer.bias is None else [scope.constant("bias", layer.bias)]
     return scope.op("Gemm", *inputs, transB=1)
 
 
@@ -78,7 +78,3 @@ def _activate(scope: Scope, activation: str, value: ir.Value) -> ir.Value:
 
 def _number(scope: Scope, number: float) -> ir.Value:
     return scope.constant(f"{float(number):.4}", np.array(number, np.float32))
-
-
-def _weight(scope: Scope, name: str, numbers: np.ndarray) -> ir.Value:
-    return scope.weight(f"{scope.path.strip('/').replace('/', '.')}.{name}", numbers)

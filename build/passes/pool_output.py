@@ -39,7 +39,7 @@ class PoolOutputPass(GraphPass):
         """Replace the hidden states with the pooled vector as output."""
         graph = model.graph
         hidden = graph.outputs[0]
-        unit = _normalize(ir.tape.Tape(graph), _pool(graph, self._pooling, hidden))
+        unit = _normalize(Scope(graph, "/normalize"), _pool(graph, self._pooling, hidden))
         unit.name = OUTPUT
         batch, _, width = hidden.shape or (None, None, None)
         dimension = width * len(self._pooling.modes) if isinstance(width, int) else width
@@ -59,16 +59,16 @@ def _pool(graph: ir.Graph, pooling: Pooling, hidden: ir.Value) -> ir.Value:
     parts = {mode: _part(graph, mode, hidden, pooled) for mode in dict.fromkeys(pooling.modes)}
     if len(pooling.modes) == 1:
         return parts[pooling.modes[0]]
-    return _op(ir.tape.Tape(graph), "Concat", "/pooling/Concat", *(parts[mode] for mode in pooling.modes), axis=-1)
+    return Scope(graph, "/pooling").op("Concat", *(parts[mode] for mode in pooling.modes), axis=-1)
 
 
 def _part(graph: ir.Graph, mode: PoolingMode, hidden: ir.Value, pooled: ir.Value) -> ir.Value:
     """Pool by one mode, `[batch, hidden]`; `pooled` is the mask of the tokens to pool."""
     mask = graph.inputs[1]
     if pooled is mask and mode == "cls":
-        return _first_row(ir.tape.Tape(graph), hidden)
+        return _first_row(Scope(graph, "/pooling"), hidden)
     if pooled is mask and mode == "mean":
-        return _masked_mean(ir.tape.Tape(graph), hidden, mask)
+        return _masked_mean(Scope(graph, "/pooling"), hidden, mask)
     scope = Scope(graph, f"/pooling/{mode}")
     if mode == "max":
         return _largest(scope, hidden, pooled)
@@ -82,33 +82,22 @@ def _largest(scope: Scope, hidden: ir.Value, pooled: ir.Value) -> ir.Value:
     return scope.op("ReduceMax", scope.op("Where", counts, hidden, lowest), scope.ints(1), keepdims=0)
 
 
-def _op(tape: ir.tape.Tape, op: str, name: str, *inputs: ir.Value, **attributes: object) -> ir.Value:
-    return tape.op(op, inputs, attributes=attributes or None, name=name, output=ir.Value(name=f"{name}_output_0"))
+def _first_row(scope: Scope, hidden: ir.Value) -> ir.Value:
+    first = scope.constant("first", np.array(0, np.int64))
+    return scope.op("Gather", hidden, first, axis=1)
 
 
-def _constant(tape: ir.tape.Tape, name: str, array: np.ndarray) -> ir.Value:
-    return tape.initializer(ir.tensor(array, name=name))
+def _masked_mean(scope: Scope, hidden: ir.Value, mask: ir.Value) -> ir.Value:
+    sequence = scope.constant("sequence_axis", np.array([1], np.int64))
+    last = scope.constant("last_axis", np.array([-1], np.int64))
+    column = scope.op("Unsqueeze", scope.op("Cast", mask, to=ir.DataType.FLOAT), last)
+    total = scope.op("ReduceSum", scope.op("Mul", hidden, column), sequence, keepdims=0)
+    count = scope.op("ReduceSum", column, sequence, keepdims=0)
+    return scope.op("Div", total, count)
 
 
-def _first_row(tape: ir.tape.Tape, hidden: ir.Value) -> ir.Value:
-    first = _constant(tape, "pooling.first", np.array(0, np.int64))
-    return _op(tape, "Gather", "/pooling/Gather", hidden, first, axis=1)
-
-
-def _masked_mean(tape: ir.tape.Tape, hidden: ir.Value, mask: ir.Value) -> ir.Value:
-    sequence = _constant(tape, "pooling.sequence_axis", np.array([1], np.int64))
-    last = _constant(tape, "pooling.last_axis", np.array([-1], np.int64))
-    weights = _op(tape, "Cast", "/pooling/Cast", mask, to=ir.DataType.FLOAT)
-    column = _op(tape, "Unsqueeze", "/pooling/Unsqueeze", weights, last)
-    kept = _op(tape, "Mul", "/pooling/Mul", hidden, column)
-    total = _op(tape, "ReduceSum", "/pooling/ReduceSum", kept, sequence, keepdims=0)
-    count = _op(tape, "ReduceSum", "/pooling/ReduceSum_1", column, sequence, keepdims=0)
-    return _op(tape, "Div", "/pooling/Div", total, count)
-
-
-def _normalize(tape: ir.tape.Tape, pooled: ir.Value) -> ir.Value:
-    last = _constant(tape, "normalize.axis", np.array([-1], np.int64))
-    smallest = _constant(tape, "normalize.smallest", np.array(1e-12, np.float32))
-    norm = _op(tape, "ReduceL2", "/normalize/ReduceL2", pooled, last, keepdims=1)
-    bounded = _op(tape, "Max", "/normalize/Max", norm, smallest)
-    return _op(tape, "Div", "/normalize/Div", pooled, bounded)
+def _normalize(scope: Scope, pooled: ir.Value) -> ir.Value:
+    last = scope.constant("axis", np.array([-1], np.int64))
+    smallest = scope.constant("smallest", np.array(1e-12, np.float32))
+    norm = scope.op("ReduceL2", pooled, last, keepdims=1)
+    return scope.op("Div", pooled, scope.op("Max", norm, smallest))
