@@ -1,6 +1,7 @@
 """Full builds in a separate process, as a user runs them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,12 @@ Refused = Callable[..., str]
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create a tiny BERT with CLS pooling in a folder."""
     return tiny.snapshot(tmp_path_factory.mktemp("source") / "tiny")
+
+
+@pytest.fixture
+def folder(snapshot: Path, tmp_path: Path) -> Path:
+    """Copy the tiny model, to be changed."""
+    return Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
 
 
 def command(*arguments: str | Path) -> list[str]:

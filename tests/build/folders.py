@@ -13,6 +13,7 @@ from tokenizers import models, pre_tokenizers, processors
 
 from build import fidelity
 from build.__main__ import main
+from build.floors import FP32
 from server.model.manifest import Manifest, decode
 from server.model.tokenization import Tokenizer
 from server.service.embed_request import Asker
@@ -74,6 +75,21 @@ def source(folder: Path) -> SentenceTransformer:
 def least_cosine(vectors: NDArray[np.float32], encoded: NDArray[np.float32]) -> float:
     """Return the minimum row-wise cosine."""
     return float(fidelity.cosines(vectors, encoded).min())
+
+
+def same_as_source(folder: Path, models_dir: Path, name: str = "tiny") -> None:
+    """Check that the model is served as sentence-transformers encodes texts and queries with the folder."""
+    expected = source(folder)
+    assert least_cosine(served(models_dir, name), expected.encode(ASKED)) >= FP32
+    assert least_cosine(served(models_dir, name, input_type="query"), expected.encode_query(ASKED)) >= FP32
+
+
+def edit_modules(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Change the entries of modules.json in place."""
+    path = folder / "modules.json"
+    entries = json.loads(path.read_text("utf-8"))
+    change(entries)
+    path.write_text(json.dumps(entries), "utf-8")
 
 
 def byte_level(folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """Modules after pooling are served as sentence-transformers computes them, in the order of modules.json."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +11,9 @@ from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Normalize
 from torch import nn
 
-from build.floors import FP32
 from server.model.manifest import PACKED
 from tests.build.conftest import Refused
-from tests.build.folders import ASKED, build, described, edit, least_cosine, served, source
+from tests.build.folders import build, described, edit, edit_modules, same_as_source, source
 
 ACTIVATIONS = [nn.Identity(), nn.Tanh(), nn.ReLU(), nn.Sigmoid(), nn.GELU(), nn.SiLU()]
 
@@ -40,12 +38,6 @@ def with_modules(snapshot: Path, folder: Path, modules: Sequence[nn.Module]) -> 
     loaded = source(snapshot)
     SentenceTransformer(modules=[loaded[0], loaded[1], *modules], prompts=loaded.prompts).save(str(folder))
     return folder
-
-
-def same_as_source(folder: Path, models: Path) -> None:
-    expected = source(folder)
-    assert least_cosine(served(models), expected.encode(ASKED)) >= FP32
-    assert least_cosine(served(models, input_type="query"), expected.encode_query(ASKED)) >= FP32
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda activation: type(activation).__name__)
@@ -100,9 +92,7 @@ def test_a_dense_layer_on_modes_side_by_side_of_a_graph_that_is_not_packed(snaps
 
 
 def _module(folder: Path, kind: str) -> None:
-    modules = json.loads((folder / "modules.json").read_text("utf-8"))
-    modules[2]["type"] = f"sentence_transformers.models.{kind}"
-    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+    edit_modules(folder, lambda entries: entries[2].update(type=f"sentence_transformers.models.{kind}"))
 
 
 @pytest.mark.parametrize("kind", ["WordWeights", "CNN", "LSTM", "WeightedLayerPooling", "Router", "Nonesuch"])

@@ -1,8 +1,7 @@
 """Folders as they are found in the world: each is served as sentence-transformers has it, or refused with a way out."""
 
-import json
-import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,26 +14,26 @@ from build.__main__ import main
 from build.floors import FP32
 from tests import tiny
 from tests.build.conftest import Refused
-from tests.build.folders import ASKED, Change, build, described, edit, least_cosine, served, source
-
-
-@pytest.fixture
-def folder(snapshot: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model, to be changed."""
-    return Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
-
-
-def same_as_source(folder: Path, models: Path, name: str = "tiny") -> None:
-    expected = source(folder)
-    assert least_cosine(served(models, name), expected.encode(ASKED)) >= FP32
-    assert least_cosine(served(models, name, input_type="query"), expected.encode_query(ASKED)) >= FP32
+from tests.build.folders import (
+    ASKED,
+    Change,
+    build,
+    described,
+    edit,
+    edit_modules,
+    least_cosine,
+    same_as_source,
+    served,
+    source,
+)
 
 
 def _modules(folder: Path, *paths: str) -> None:
-    listed = json.loads((folder / "modules.json").read_text("utf-8"))
-    for entry, path in zip(listed, paths, strict=True):
-        entry["path"] = path
-    (folder / "modules.json").write_text(json.dumps(listed), "utf-8")
+    def change(entries: list[dict[str, Any]]) -> None:
+        for entry, path in zip(entries, paths, strict=True):
+            entry["path"] = path
+
+    edit_modules(folder, change)
 
 
 def _transformer_in_a_folder(folder: Path) -> None:
@@ -52,10 +51,7 @@ def _other_names(folder: Path) -> None:
 
 
 def _numbered_backwards(folder: Path) -> None:
-    listed = json.loads((folder / "modules.json").read_text("utf-8"))
-    for entry in listed:
-        entry["idx"] = -entry["idx"]
-    (folder / "modules.json").write_text(json.dumps(listed), "utf-8")
+    edit_modules(folder, lambda entries: [entry.update(idx=-entry["idx"]) for entry in entries])
 
 
 def _shards(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Every way of pooling that sentence-transformers has is served as it computes it, for texts, queries and long ones."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from build.floors import FP32
 from server.model.manifest import PACKED
 from tests import tiny
-from tests.build.folders import ASKED, build, described, edit, least_cosine, served, source
+from tests.build.folders import ASKED, build, described, edit, least_cosine, same_as_source, served, source
 
 POOLING = "1_Pooling/config.json"
 ALL = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
@@ -18,18 +17,6 @@ FLAGS = ["cls_token", "max_tokens", "mean_tokens", "mean_sqrt_len_tokens", "weig
 
 def only(flag: str) -> dict[str, bool]:
     return {f"pooling_mode_{name}": name == flag for name in FLAGS}
-
-
-def same_as_source(folder: Path, models: Path) -> None:
-    expected = source(folder)
-    assert least_cosine(served(models), expected.encode(ASKED)) >= FP32
-    assert least_cosine(served(models, input_type="query"), expected.encode_query(ASKED)) >= FP32
-
-
-@pytest.fixture
-def folder(snapshot: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model, to be changed."""
-    return Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
 
 
 @pytest.mark.parametrize(("flag", "mode"), list(zip(FLAGS, ALL, strict=True)), ids=ALL)

@@ -19,7 +19,9 @@ from tests.build.folders import (
     byte_level,
     described,
     edit,
+    edit_modules,
     least_cosine,
+    same_as_source,
     served,
     source,
 )
@@ -27,12 +29,6 @@ from tests.build.folders import (
 TRANSFORMER = "sentence_bert_config.json"
 SENTENCE = "config_sentence_transformers.json"
 POOLING = "1_Pooling/config.json"
-
-
-@pytest.fixture
-def folder(snapshot: Path, tmp_path: Path) -> Path:
-    """Copy the tiny model, to be changed."""
-    return Path(shutil.copytree(snapshot, tmp_path / "source" / "tiny"))
 
 
 def _cased(folder: Path) -> None:
@@ -107,9 +103,7 @@ def _word_before_flags(folder: Path) -> None:
 def test_it_is_served_as_sentence_transformers_has_it(folder: Path, tmp_path: Path, change: Change) -> None:
     change(folder)
     assert build(folder, tmp_path / "models") == 0
-    assert least_cosine(served(tmp_path / "models"), source(folder).encode(ASKED)) >= FP32
-    queries = source(folder).encode_query(ASKED)
-    assert least_cosine(served(tmp_path / "models", input_type="query"), queries) >= FP32
+    same_as_source(folder, tmp_path / "models")
 
 
 def test_a_default_prompt_goes_before_texts_that_ask_for_none(folder: Path, tmp_path: Path) -> None:
@@ -176,9 +170,7 @@ def _no_tokenizer(folder: Path) -> None:
 
 
 def _module(folder: Path, **settings: str) -> None:
-    modules = json.loads((folder / "modules.json").read_text("utf-8"))
-    modules[1] |= settings
-    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+    edit_modules(folder, lambda entries: entries[1].update(settings))
 
 
 @pytest.mark.parametrize(
