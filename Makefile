@@ -58,7 +58,7 @@ check: lint ## lint, types, and the unit tests that need neither torch nor a mod
 	HYPOTHESIS_EXAMPLES=20 $(RUN) -m pytest -q -n auto -m "not whole" $(ELSEWHERE) tests/unit
 
 coverage: .venv/ready ## which lines of the server and the benchmarks the unit tests do not reach; fails below today's share
-	$(RUN) -m pytest -q -n auto $(ELSEWHERE) --cov tests/unit
+	$(RUN) -m pytest -q -n auto $(ELSEWHERE) tests/unit --cov
 
 test-one: $(T_NEEDS) ## run T=path::name alone, in the environment that has what it needs
 	@test -n "$$T" || { echo "which test? make test-one T=tests/unit/server/test_budget.py" >&2; exit 1; }
