@@ -32,7 +32,8 @@ LEAST_SHARE = 0.05
 class Ask:
     """A request's demand: tokens, and seconds of work on one stream by the measured cost.
 
-    `since` is when its caller began to wait, if the caller set no timeout of its own.
+    A `small` request cannot be divided into slices: it fits into one, or is a single text. `since` is when its caller
+    began to wait, if the caller set no timeout of its own.
     """
 
     tokens: int
@@ -46,7 +47,8 @@ class Ask:
         """Return the demand of texts of these lengths in tokens."""
         counted = list(lengths)
         tokens = sum(counted)
-        return cls(tokens, sum(map(pace.work_s, counted)), tokens <= pace.slice_tokens, deadline, since)
+        small = len(counted) == 1 or tokens <= pace.slice_tokens
+        return cls(tokens, sum(map(pace.work_s, counted)), small, deadline, since)
 
 
 class Admission:

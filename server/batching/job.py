@@ -22,7 +22,8 @@ class Embedded:
 class Job:
     """An admitted request, until its last text is computed. Times are on the batcher's clock.
 
-    A `small` request is no larger than one slice and treated as interactive. `since` is when its caller began to wait,
+    A `small` request fits into one slice or is a single text: it takes its turn as a whole, first come, first served.
+    `since` is when its caller began to wait,
     if the caller set no timeout of its own; `due_by` is when it is expected to stop waiting, and `rank` the sort key
     (server.batching.deadlines). `work_s` is the work not yet in a batch, in seconds by the measured cost.
     """

@@ -20,9 +20,9 @@ FULL = 0.9
 class BatchLimits:
     """Limits of one batch, in tokens, padding included.
 
-    `bulk_tokens` is the limit if the batch's first text belongs to a large request, so that later arrivals do not wait
-    for it too long. `horizon` is a time on the virtual clock (server.batching.fair_queue): large requests' texts due
-    before it may join a batch for small ones.
+    `bulk_tokens` is the limit if the batch's first text is bulk, so that later arrivals do not wait for it too long:
+    part of a large request, or longer than that limit. `horizon` is a time on the virtual clock
+    (server.batching.fair_queue): bulk texts due before it may join a batch for short ones.
     """
 
     tokens: int
@@ -43,7 +43,11 @@ class BatchLimits:
 
     def of(self, first: "Pending") -> int:
         """Return the limit of a batch whose first text is `first`."""
-        return self.tokens if first.small else self.bulk_tokens
+        return self.bulk_tokens if self.bulk(first) else self.tokens
+
+    def bulk(self, text: "Pending") -> bool:
+        """Return whether short queries should not wait for a batch full of texts like this one."""
+        return not text.small or text.tokens > self.bulk_tokens
 
 
 class Pending(Protocol):
@@ -61,7 +65,7 @@ class Pending(Protocol):
 
     @property
     def small(self) -> bool:
-        """Whether its request as a whole is small enough to be treated as interactive."""
+        """Whether its request fits into one slice, or has no other text."""
         ...
 
     @property
@@ -132,7 +136,7 @@ def plan(
 
 def _fits(chosen: BatchPlan[PendingT], text: Pending, cost: CostModel, limits: BatchLimits) -> bool:
     first, load = chosen.batch[0], chosen.load
-    if first.small and not text.small and text.due >= limits.horizon:
+    if text.due >= limits.horizon and limits.bulk(text) and not limits.bulk(first):
         return False
     return cost.computed(load.plus(text.tokens)) <= limits.of(first) and cost.cheaper_together(load, text.tokens)
 

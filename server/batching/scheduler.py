@@ -29,7 +29,7 @@ from server.inference.engine import Ids
 CALM = 0.5
 # How long a timetable is reused. It stays valid for a while: work proceeds about as planned, and requests are appended.
 TIMETABLE_S = 0.05
-# How long large requests are computed in slices after a small one was admitted.
+# How long bulk is computed in slices after a request was admitted that fits into one slice.
 SLICED_S = 1.0
 
 
@@ -50,7 +50,7 @@ class Scheduler:
         self._waiting = PendingTexts()
         self._turns = FairQueue()
         self._tickets = count()
-        self._small_came = -math.inf
+        self._short_came = -math.inf
         self._ordered = False
         self._bound = math.inf
         self._timetable: Timetable[Job] | None = None
@@ -124,8 +124,8 @@ class Scheduler:
     def enqueue(self, job: Job, sequences: Sequence[Ids], ask: Ask) -> None:
         """Enqueue the texts of a new request."""
         now = self._clock()
-        if job.small:
-            self._small_came = now
+        if ask.tokens <= self._pace.slice_tokens:
+            self._short_came = now
         self._admission.note(ask, now)
         job.due_by = self._admission.due_by(ask.work_s, job.deadline, job.since, now)
         job.rank = self._admission.rank(job.due_by, now)
@@ -146,7 +146,7 @@ class Scheduler:
         horizon = math.inf if self._ordered else turns.now
         if self._ordered and turns.large >= turns.now:
             horizon = -math.inf
-        sliced = now - self._small_came < SLICED_S
+        sliced = now - self._short_came < SLICED_S
         return BatchLimits.of_pace(self._pace, self._waiting.tokens, horizon, sliced=sliced)
 
     def next_batch(self, limits: BatchLimits) -> tuple[Batch, list[Text]]:

@@ -28,6 +28,8 @@ from server.errors import DeadlineError, OverloadedError
 # all-MiniLM-L6-v2 in int8 on one thread: 17,700 tokens per second.
 COST = CostModel(run_s=4.6e-4, token_s=5.5e-5, pair_s=2e-8, packed=True)
 PACE = Pace(COST, batch_tokens=269, slice_tokens=75, queue_tokens=176_700)
+# The model's longest text, for which a free queue must have room.
+LONGEST = 256
 TIMEOUT_S = 60.0
 
 
@@ -131,6 +133,7 @@ class Simulation:
         counted = self.now >= self._begin_s
         outcome.asked += counted
         try:
+            self.scheduler.check_room(LONGEST)
             self.scheduler.check(ask)
         except (OverloadedError, DeadlineError):
             outcome.refused += counted

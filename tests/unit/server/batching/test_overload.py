@@ -62,6 +62,17 @@ def test_short_queries_alone_are_delivered_too() -> None:
     assert outcome.delivered_tokens >= 0.9 * 5 * 16_200
 
 
+def test_single_long_texts_get_their_share_beside_a_flood_of_short_ones() -> None:
+    # Each kind asks for as much as the engine can compute.
+    short = replace(SHORT, rate=16_200 / 16)
+    long = Traffic(rate=16_200 / 200, texts=1, shortest=200, longest=200, announced=False)
+    with Simulation(38) as simulation:
+        outcomes = simulation.run(short, long, warm_s=25, seconds=20)
+    assert sum(outcome.delivered_tokens for outcome in outcomes) >= 0.9 * 20 * 16_200
+    few, many = sorted(outcome.refused / outcome.asked for outcome in outcomes)
+    assert many - few <= 0.1, (few, many)
+
+
 def test_patient_callers_lose_nothing() -> None:
     outcomes = []
     for told in (True, False):
