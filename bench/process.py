@@ -108,7 +108,7 @@ class Worker:
             self._requests.write(json.dumps(request).encode() + b"\n")
             self._requests.flush()
         except (BrokenPipeError, ValueError):
-            raise WorkerError(f"{self.name}: {self._epitaph()}") from None
+            raise WorkerError(f"{self.name}: {self._exit_reason()}") from None
 
     def _receive(self, op: str, deadline: float, timeout_s: float) -> bytes:
         stream = self._answers.fileno()
@@ -119,17 +119,17 @@ class Worker:
                 raise WorkerError(f"{self.name}: `{op}` took longer than {timeout_s:g} s and was killed")
             pieces.append(os.read(stream, _CHUNK))
             if not pieces[-1]:
-                raise WorkerError(f"{self.name}: {self._epitaph()}")
+                raise WorkerError(f"{self.name}: {self._exit_reason()}")
         line, _, self._unread = b"".join(pieces).partition(b"\n")
         return line
 
-    def _epitaph(self) -> str:
+    def _exit_reason(self) -> str:
         self._end(_GRACE_S)
         status = self._process.returncode
         if status == -signal.SIGKILL:
-            return f"was killed (out of memory?){self._last_words()}"
+            return f"was killed (out of memory?){self._last_output()}"
         end = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return f"{end}{self._last_words()}"
+        return f"{end}{self._last_output()}"
 
     def _end(self, grace_s: float) -> None:
         try:
@@ -137,7 +137,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         self._stderr.seek(0)
         lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         return f"; its last line: {lines[-1].strip()}" if lines else ""

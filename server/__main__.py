@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
         with reserve_port(settings.host, settings.port) as listener:
             serve(load(settings), listener)
     except (SettingsError, StartError) as error:
-        process.complain("".join(f"cannot start: {line}\n" for line in str(error).splitlines()))
+        process.write_error("".join(f"cannot start: {line}\n" for line in str(error).splitlines()))
         return START_REFUSED
     finally:
         process.drop_unwritten()

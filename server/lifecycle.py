@@ -25,7 +25,7 @@ from server.inference.device import PROVIDERS
 from server.inference.engine import OnnxEngine
 from server.service import memory_budget
 from server.service.loaded_model import LoadedModel
-from server.service.memory_budget import Budget
+from server.service.memory_budget import MemoryBudget
 from server.service.service import Service
 from server.service.startup import start_engine
 from server.system import machine, process
@@ -40,7 +40,7 @@ KEEP_ALIVE_S = 75
 # balancers that have not been updated yet, must still reach it.
 LISTEN_ON_S = 3
 # After that, slow senders and readers are checked at this interval.
-HASTEN_EVERY_S = 0.5
+CHECK_CALLERS_EVERY_S = 0.5
 # Added to REQUEST_TIMEOUT_S, how long shutdown may take before the process exits forcibly.
 STOP_MARGIN_S = 8
 
@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start the shutdown; a second signal ends the process at once."""
         self._service.state.drain()
-        process.insist_on_signals()
+        process.exit_on_signals()
         seconds = self._service.settings.request_timeout_s + STOP_MARGIN_S
         process.die_after(seconds, f"it did not stop within {seconds:g} s of signal {sig}")
         super().handle_exit(sig, frame)
@@ -71,19 +71,19 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer accepted requests, then close the listener and stop, without waiting for slow callers."""
-        hastening = asyncio.create_task(self._hasten())
+        slow_callers = asyncio.create_task(self._drop_slow_callers())
         if self.server_state.tasks:
             await asyncio.wait(set(self.server_state.tasks), timeout=LISTEN_ON_S)
         await super().shutdown(sockets)
-        hastening.cancel()
+        slow_callers.cancel()
 
-    async def _hasten(self) -> None:
+    async def _drop_slow_callers(self) -> None:
         await asyncio.sleep(LISTEN_ON_S)
         while True:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
-                    connection.hasten()
-            await asyncio.sleep(HASTEN_EVERY_S)
+                    connection.drop_if_slow()
+            await asyncio.sleep(CHECK_CALLERS_EVERY_S)
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
@@ -123,7 +123,7 @@ def serve(loaded: LoadedModel, listener: socket.socket) -> None:
         StartError: the graph cannot be loaded or does not answer, or the port was lost.
     """
     # A thread that feeds a GPU keeps its priority: the GPU must not wait for it.
-    prepare = process.step_back if loaded.choice.device == "cpu" else None
+    prepare = process.lower_priority if loaded.choice.device == "cpu" else None
     engine, warmed = start_engine(loaded, prepare)
     max_connections = process.fit_connections(loaded.settings.max_connections, process.raise_file_limit())
     budget = plan_memory(loaded, engine, max_connections)
@@ -137,14 +137,14 @@ def serve(loaded: LoadedModel, listener: socket.socket) -> None:
         logger.info(line)
     memory = Memory(budget.limit, machine.trim_heap_soon)
     service = Service(loaded, engine, warmed, WorkerThreads(warmed.pace.streams, _die, prepare), memory)
-    room = ConnectionLimit(budget.connections, service.metrics.close_for_room)
-    terms = ConnectionBounds.of(loaded.settings, room, memory, service.state, service.metrics.refuse, to_response)
-    server = Server(_uvicorn_config(service, terms), service)
-    process.settle_heap()
+    limit = ConnectionLimit(budget.connections, service.metrics.count_eviction)
+    bounds = ConnectionBounds.of(loaded.settings, limit, memory, service.state, service.metrics.refuse, to_response)
+    server = Server(_uvicorn_config(service, bounds), service)
+    process.freeze_heap()
     server.run(sockets=[listener])
 
 
-def plan_memory(loaded: LoadedModel, engine: OnnxEngine, connections: int) -> Budget:
+def plan_memory(loaded: LoadedModel, engine: OnnxEngine, connections: int) -> MemoryBudget:
     """Compute how much memory requests may hold beside the warm server.
 
     Raises:
@@ -155,7 +155,7 @@ def plan_memory(loaded: LoadedModel, engine: OnnxEngine, connections: int) -> Bu
 
 
 def summary(
-    loaded: LoadedModel, engine: OnnxEngine, pace: Pace, budget: Budget, listener: socket.socket
+    loaded: LoadedModel, engine: OnnxEngine, pace: Pace, budget: MemoryBudget, listener: socket.socket
 ) -> Iterator[str]:
     """Yield the log lines that state the configuration and its reasons, secrets masked."""
     manifest, choice, threads = loaded.artifact.manifest, loaded.choice, loaded.threads
@@ -181,11 +181,11 @@ def summary(
     yield f"ready, listening on {host} port {port}"
 
 
-def _uvicorn_config(service: Service, terms: ConnectionBounds) -> uvicorn.Config:
+def _uvicorn_config(service: Service, bounds: ConnectionBounds) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service),
         loop="uvloop",
-        http=bounded(terms),
+        http=bounded(bounds),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -207,5 +207,5 @@ def _die(error: BaseException) -> None:
 def exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
     """Exit with status 0 on a signal; a second one ends the process at once."""
     # Before uvicorn installs its handlers there is nothing to finish; after shutdown it re-raises the signal.
-    process.insist_on_signals()
+    process.exit_on_signals()
     raise SystemExit(0)

@@ -77,7 +77,7 @@ class LoadedService:
             WorkerError: the service has exited.
         """
         if self._process.poll() is not None:
-            raise WorkerError(f"{self.name}: {self._epitaph()}")
+            raise WorkerError(f"{self.name}: {self._exit_reason()}")
         return usage.measure(self.pid)
 
     @property
@@ -127,9 +127,9 @@ class LoadedService:
         started = time.monotonic()
         while not self._answers():
             if self._process.poll() is not None:
-                raise WorkerError(f"{self.name}: {self._epitaph()}")
+                raise WorkerError(f"{self.name}: {self._exit_reason()}")
             if time.monotonic() > started + START_S:
-                raise WorkerError(f"{self.name}: did not answer within {START_S:g} s; {self._last_words()}")
+                raise WorkerError(f"{self.name}: did not answer within {START_S:g} s; {self._last_output()}")
             time.sleep(_POLL_S)
         self.ready_s = time.monotonic() - started
 
@@ -154,10 +154,10 @@ class LoadedService:
     def _filled(self, part: str) -> str:
         return part.replace("{port}", str(self.port))
 
-    def _epitaph(self) -> str:
-        return f"ended with status {self._process.returncode}; {self._last_words()}"
+    def _exit_reason(self) -> str:
+        return f"ended with status {self._process.returncode}; {self._last_output()}"
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return f"its last line: {lines[-1].strip()}" if lines else "it said nothing"

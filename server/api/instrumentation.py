@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import CallerError, DeadlineError, OverloadedError, ServiceError, UnavailableError
-from server.telemetry.logs import Sparse
+from server.telemetry.logs import RateLimit
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_context import CURRENT, Answer, RequestContext
 from server.telemetry.traces import Tracer, TraceSpan
@@ -35,7 +35,7 @@ class Instrumentation:
         self._routes = frozenset(routes)
         self._metrics = metrics
         self._tracer = tracer
-        self._refusals = Sparse(REFUSALS_LOGGED_EVERY_S)
+        self._refusals = RateLimit(REFUSALS_LOGGED_EVERY_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; pass other scopes (lifespan) through."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from server.batching.caller_patience import Patience
 from server.batching.cost_model import Pace
-from server.batching.deadlines import Timetable, WaitsT
+from server.batching.deadlines import QueuedT, Timetable
 from server.batching.throughput import Rate, Speed
 from server.errors import Cause, DeadlineError, OverloadedError
 
@@ -92,7 +92,12 @@ class Admission:
         return min(due_by, now + PATIENT_S)
 
     def check(
-        self, ask: Ask, start: float, large: Callable[[], Timetable[WaitsT]], now: float, tokenized_s: float = 0.0
+        self,
+        ask: Ask,
+        start: float,
+        large: Callable[[], Timetable[QueuedT]],
+        now: float,
+        tokenized_s: float = 0.0,
     ) -> None:
         """Check that `ask` can be finished in time.
 

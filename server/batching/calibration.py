@@ -34,7 +34,7 @@ QUICK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
+class Warmed:
     """The results of warming an engine: its pace, and the vector of `ids`, which a healthy engine reproduces."""
 
     pace: Pace
@@ -69,16 +69,16 @@ def check_streams(settings: Settings, threads: int, device: DeviceName) -> None:
         )
 
 
-def warm_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> Warm:
+def warm_gpu(engine: Engine, text: Ids, settings: Settings, *, packed: bool) -> Warmed:
     """Measure `engine` on a GPU from the largest batch down; `text` is a short one.
 
     Raises:
         StartError: the longest text does not fit into the GPU's memory.
     """
-    return Warm(measure_gpu(engine, text, settings, packed=packed), text, engine.embed([text])[0])
+    return Warmed(measure_gpu(engine, text, settings, packed=packed), text, engine.embed([text])[0])
 
 
-def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams: int) -> Warm:
+def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams: int) -> Warmed:
     """Run the largest possible batch, of the longest texts, in all streams at once; `text` is a short one."""
     pace = plan_pace(cost, settings, engine.max_tokens, streams)
     if streams > 1 or pace.batch_tokens >= 2 * engine.max_tokens:
@@ -87,7 +87,7 @@ def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams
         largest += [np.resize(text, rest)] if rest and cost.packed else []
         with ThreadPoolExecutor(streams, "warming") as pool:
             list(pool.map(engine.embed, [largest] * streams))
-    return Warm(pace, text, engine.embed([text])[0])
+    return Warmed(pace, text, engine.embed([text])[0])
 
 
 def worth_streams(cost: CostModel, max_tokens: int, threads: int) -> bool:

@@ -12,7 +12,7 @@ from itertools import accumulate, chain
 from typing import Generic, Protocol, TypeVar
 
 
-class Waits(Protocol):
+class QueuedRequest(Protocol):
     """The attributes of a queued request that scheduling needs; times in seconds on one clock."""
 
     @property
@@ -36,24 +36,24 @@ class Waits(Protocol):
         ...
 
 
-WaitsT = TypeVar("WaitsT", bound=Waits)
+QueuedT = TypeVar("QueuedT", bound=QueuedRequest)
 
 
-class Timetable(Generic[WaitsT]):
+class Timetable(Generic[QueuedT]):
     """The order in which to finish requests from `start` on, at `stretch` seconds per second of work.
 
     `in_time` holds the requests that can meet their deadlines, `late` the others, already begun ones first. `pressure`
     is the time needed for all, divided by the time until the first deadline: up to 1, any order meets all deadlines.
     """
 
-    def __init__(self, requests: Iterable[WaitsT], start: float, stretch: float) -> None:
+    def __init__(self, requests: Iterable[QueuedT], start: float, stretch: float) -> None:
         """Build the timetable; a few milliseconds for thousands of requests."""
         self._stretch = stretch
         ranked = sorted(requests, key=lambda request: request.rank)
         work_s = stretch * sum(request.work_s for request in ranked)
         time_s = min((request.due_by for request in ranked), default=math.inf) - start
         self.pressure = work_s / time_s if time_s > 0 else math.inf
-        self._more: list[WaitsT] = []
+        self._more: list[QueuedT] = []
         self._more_s = 0.0
         self.in_time, self.late = (ranked, []) if self.pressure <= 1 else _divide(ranked, start, stretch)
         self._ranks = [request.rank for request in self.in_time]
@@ -62,12 +62,12 @@ class Timetable(Generic[WaitsT]):
         # How much each can be delayed without making it or a later one miss its deadline.
         self._spare = [*accumulate(reversed(spare), min, initial=math.inf)][::-1]
 
-    def add(self, request: WaitsT) -> None:
+    def add(self, request: QueuedT) -> None:
         """Append a request: an approximation until the next timetable is built, which costs more."""
         self._more.append(request)
         self._more_s += self._stretch * request.work_s
 
-    def __iter__(self) -> Iterator[WaitsT]:
+    def __iter__(self) -> Iterator[QueuedT]:
         """Yield all requests in order."""
         return chain(self.in_time, self._more, self.late)
 
@@ -78,7 +78,7 @@ class Timetable(Generic[WaitsT]):
         return max(self._ends[place] + own_s - due_by, own_s - self._spare[place])
 
 
-def _divide(ranked: list[WaitsT], start: float, stretch: float) -> tuple[list[WaitsT], list[WaitsT]]:
+def _divide(ranked: list[QueuedT], start: float, stretch: float) -> tuple[list[QueuedT], list[QueuedT]]:
     """Split into in-time and late requests by Moore's algorithm.
 
     It drops the requests with the most remaining work, hence rarely begun ones; among equals, the last.

@@ -42,7 +42,7 @@ class ConnectionBounds:
     max_header_bytes: int
     max_wire_bytes: int
     receive_timeout_s: float
-    room: ConnectionLimit
+    connections: ConnectionLimit
     memory: Memory
     state: ServingState
     refused: Callable[[ServiceError], None]
@@ -56,7 +56,7 @@ class ConnectionBounds:
     def of(
         cls,
         settings: Settings,
-        room: ConnectionLimit,
+        connections: ConnectionLimit,
         memory: Memory,
         state: ServingState,
         refused: Callable[[ServiceError], None],
@@ -65,4 +65,4 @@ class ConnectionBounds:
         """Create the bounds from the settings."""
         max_wire_bytes = settings.max_header_bytes + WIRE_FACTOR * settings.max_body_bytes
         limits = settings.max_header_bytes, max_wire_bytes, settings.receive_timeout_s
-        return cls(*limits, room, memory, state, refused, answer)
+        return cls(*limits, connections, memory, state, refused, answer)

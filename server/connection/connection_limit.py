@@ -7,7 +7,7 @@ from typing import Protocol
 # Connections accepted above the limit. Unless another connection can be closed for them, only probes are served there.
 RESERVE = 32
 # Grace period for a new connection to send its request, and for a closing one to read its answer.
-MOMENT_S = 1.0
+SHORT_GRACE_S = 1.0
 
 
 class Use(Enum):
@@ -21,53 +21,53 @@ class Use(Enum):
 
 
 CLOSING, IDLE, SILENT, HEAD, BUSY = Use
-PATIENCE_S = {CLOSING: MOMENT_S, IDLE: 0.0, SILENT: MOMENT_S, HEAD: MOMENT_S}
+GRACE_S = {CLOSING: SHORT_GRACE_S, IDLE: 0.0, SILENT: SHORT_GRACE_S, HEAD: SHORT_GRACE_S}
 
 
-class Guest(Protocol):
+class Evictable(Protocol):
     """A connection."""
 
-    def make_way(self) -> None:
+    def evict(self) -> None:
         """Close to free the slot for another connection."""
         ...
 
 
-class Places:
+class Slots:
     """A fixed number of slots, with the state of the connection in each and the time of its last change."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._use: dict[Guest, Use] = {}
-        self._since: dict[Use, dict[Guest, float]] = {use: {} for use in Use}
+        self._use: dict[Evictable, Use] = {}
+        self._since: dict[Use, dict[Evictable, float]] = {use: {} for use in Use}
 
     @property
     def full(self) -> bool:
         """Whether all slots are taken."""
         return len(self._use) >= self._limit
 
-    def __contains__(self, guest: Guest) -> bool:
-        return guest in self._use
+    def __contains__(self, connection: Evictable) -> bool:
+        return connection in self._use
 
-    def note(self, guest: Guest, use: Use, now: float) -> None:
-        """Record that `guest` is in state `use` since `now`, giving it a slot if it has none."""
-        before = self._use.get(guest)
+    def note(self, connection: Evictable, use: Use, now: float) -> None:
+        """Record that `connection` is in state `use` since `now`, giving it a slot if it has none."""
+        before = self._use.get(connection)
         if before is not use:
             if before:
-                del self._since[before][guest]
-            self._use[guest] = use
-            self._since[use][guest] = now
+                del self._since[before][connection]
+            self._use[connection] = use
+            self._since[use][connection] = now
 
-    def leave(self, guest: Guest) -> None:
-        """Free the slot of `guest`, if it has one."""
-        if use := self._use.pop(guest, None):
-            del self._since[use][guest]
+    def leave(self, connection: Evictable) -> None:
+        """Free the slot of `connection`, if it has one."""
+        if use := self._use.pop(connection, None):
+            del self._since[use][connection]
 
-    def find(self, now: float, hurry: bool) -> tuple[Guest, Use] | None:
-        """Return the connection to evict, if any, and its state; with `hurry`, ignore grace periods."""
-        for use, patience_s in PATIENCE_S.items():
-            guest, since = next(iter(self._since[use].items()), (None, now))
-            if guest is not None and (hurry or now - since >= patience_s):
-                return guest, use
+    def find(self, now: float, ignore_grace: bool) -> tuple[Evictable, Use] | None:
+        """Return the connection to evict, if any, and its state; with `ignore_grace`, ignore grace periods."""
+        for use, grace_s in GRACE_S.items():
+            connection, since = next(iter(self._since[use].items()), (None, now))
+            if connection is not None and (ignore_grace or now - since >= grace_s):
+                return connection, use
         return None
 
 
@@ -77,44 +77,44 @@ class ConnectionLimit:
     def __init__(self, limit: int, closed: Callable[[Use], None]) -> None:
         """`closed` is called with the state of every evicted connection."""
         self.limit = limit
-        self._regular = Places(limit)
-        self._reserve = Places(RESERVE)
+        self._regular = Slots(limit)
+        self._reserve = Slots(RESERVE)
         self._closed = closed
 
-    def enter(self, guest: Guest, now: float) -> bool:
+    def enter(self, connection: Evictable, now: float) -> bool:
         """Give a new connection a slot, in the reserve if no regular one is free; return whether it got one."""
-        places = self._reserve if self._regular.full else self._regular
-        if places.full and not self._make_way(places, now, hurry=True):
+        slots = self._reserve if self._regular.full else self._regular
+        if slots.full and not self._evict(slots, now, ignore_grace=True):
             return False
-        places.note(guest, SILENT, now)
+        slots.note(connection, SILENT, now)
         return True
 
-    def settle(self, guest: Guest, now: float) -> bool:
+    def settle(self, connection: Evictable, now: float) -> bool:
         """Return whether the connection has a regular slot, moving it there from the reserve if possible."""
-        if guest in self._regular:
+        if connection in self._regular:
             return True
-        if self._regular.full and not self._make_way(self._regular, now, hurry=False):
+        if self._regular.full and not self._evict(self._regular, now, ignore_grace=False):
             return False
-        self._reserve.leave(guest)
-        self._regular.note(guest, BUSY, now)
+        self._reserve.leave(connection)
+        self._regular.note(connection, BUSY, now)
         return True
 
-    def note(self, guest: Guest, use: Use, now: float) -> None:
+    def note(self, connection: Evictable, use: Use, now: float) -> None:
         """Record the new state of a connection, if it has a slot."""
-        for places in (self._regular, self._reserve):
-            if guest in places:
-                places.note(guest, use, now)
+        for slots in (self._regular, self._reserve):
+            if connection in slots:
+                slots.note(connection, use, now)
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, connection: Evictable) -> None:
         """Free the slot of a connection that has ended."""
-        self._regular.leave(guest)
-        self._reserve.leave(guest)
+        self._regular.leave(connection)
+        self._reserve.leave(connection)
 
-    def _make_way(self, places: Places, now: float, *, hurry: bool) -> bool:
-        if (evicted := places.find(now, hurry)) is None:
+    def _evict(self, slots: Slots, now: float, *, ignore_grace: bool) -> bool:
+        if (evicted := slots.find(now, ignore_grace)) is None:
             return False
-        guest, use = evicted
-        places.leave(guest)
+        connection, use = evicted
+        slots.leave(connection)
         self._closed(use)
-        guest.make_way()
+        connection.evict()
         return True

@@ -12,25 +12,25 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from server.connection.bounds import ConnectionBounds
 from server.connection.connection_limit import Use
 from server.connection.half_closed import INTERIM, HalfClosed
-from server.connection.reading import Reading
+from server.connection.reading import PipelineFlow
 from server.connection.request_progress import BODY, HEAD, REQUEST, RequestProgress
 from server.connection.slow_reader import SlowReader
 from server.connection.transport import CoalescingTransport
 from server.errors import ServiceError, SlowRequestError, UnavailableError
 from server.system.memory import CONNECTIONS
-from server.system.suspension import missed
+from server.system.suspension import suspended_s
 
 # During shutdown: how long to wait for the caller to close after its last answer, and to read 64 KiB of an answer.
-LAST_LINGER_S = 1.0
-LAST_TAKING_S = 5.0
+STOPPING_LINGER_S = 1.0
+STOPPING_READ_S = 5.0
 
 
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with limits. Answers are written to `transport`, which coalesces writes to `_socket`."""
 
-    terms: ClassVar[ConnectionBounds]
+    bounds: ClassVar[ConnectionBounds]
     transport: CoalescingTransport
-    flow: Reading
+    flow: PipelineFlow
     _socket: asyncio.Transport
     _timer: asyncio.TimerHandle | None = None
 
@@ -39,18 +39,18 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._socket = transport
         self.transport = CoalescingTransport(transport, self._close)
-        self.flow = Reading(transport, self.pipeline)
-        self._memory = self.terms.memory.claim(CONNECTIONS)
+        self.flow = PipelineFlow(transport, self.pipeline)
+        self._memory = self.bounds.memory.claim(CONNECTIONS)
         self._heads_bytes = 0
         self._refusal: ServiceError | None = None
         self._closing = self._ended = False
         self._running: RequestResponseCycle | None = None
         self._half_closed: HalfClosed | None = None
         now = self.loop.time()
-        self._taking = SlowReader(now)
-        self._progress = RequestProgress(self.terms.receive_timeout_s, self.timeout_keep_alive, now)
+        self._slow_reader = SlowReader(now)
+        self._progress = RequestProgress(self.bounds.receive_timeout_s, self.timeout_keep_alive, now)
         self._arm()
-        if not self.terms.room.enter(self, now):
+        if not self.bounds.connections.enter(self, now):
             self._refuse(self._no_room())
             self._socket.close()
 
@@ -63,8 +63,8 @@ class Connection(HttpToolsProtocol):
         if self._running:  # uvicorn notifies only the latest request.
             self._running.disconnected = not self._running.response_complete
             self._running.message_event.set()
-        self.terms.room.leave(self)
-        self.terms.unread.discard(self)
+        self.bounds.connections.leave(self)
+        self.bounds.unread.discard(self)
         self._memory.release()
         self._closing = True
         super().connection_lost(exc)
@@ -75,12 +75,12 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Add the unread answer to the write backlog."""
         super().pause_writing()
-        self.terms.unread.add(self)
+        self.bounds.unread.add(self)
 
     def resume_writing(self) -> None:
         """Remove the answer from the write backlog; nearly all of it has been read."""
         super().resume_writing()
-        self.terms.unread.discard(self)
+        self.bounds.unread.discard(self)
 
     @property
     def held_bytes(self) -> int:
@@ -91,7 +91,7 @@ class Connection(HttpToolsProtocol):
         """Close at once, discarding unsent data."""
         self._socket.abort()
 
-    def make_way(self) -> None:
+    def evict(self) -> None:
         """Close to free the slot for another connection; at most an incomplete head is lost."""
         if self._progress.awaiting is HEAD and not self._closing:
             self._refuse(SlowRequestError("the headers did not arrive while other connections waited for this one"))
@@ -104,11 +104,11 @@ class Connection(HttpToolsProtocol):
         if self._closing:
             self._socket.close()
 
-    def hasten(self) -> None:
+    def drop_if_slow(self) -> None:
         """During shutdown, refuse requests with incomplete bodies, and drop callers that do not read their answers."""
-        if self._progress.awaiting is BODY and self._owes():
+        if self._progress.awaiting is BODY and self._has_pending_answer():
             self._refuse(UnavailableError("the server stops, and the request is not whole yet; send it again"))
-        elif self._taking.stalled(self._socket.get_write_buffer_size(), self.loop.time(), LAST_TAKING_S):
+        elif self._slow_reader.stalled(self._socket.get_write_buffer_size(), self.loop.time(), STOPPING_READ_S):
             self.drop()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -140,21 +140,23 @@ class Connection(HttpToolsProtocol):
 
     def _note_use(self) -> None:
         if not self._socket.is_closing():
-            self.terms.room.note(self, self._use(), self.loop.time())
+            self.bounds.connections.note(self, self._use(), self.loop.time())
 
     def _use(self) -> Use:
         if self._closing:
             return Use.CLOSING
-        if self._owes() or self._progress.awaiting is BODY:
+        if self._has_pending_answer() or self._progress.awaiting is BODY:
             return Use.BUSY
         if self._progress.awaiting is HEAD:
             return Use.HEAD
         return Use.IDLE if self.cycle else Use.SILENT
 
     def _no_room(self) -> UnavailableError:
-        return UnavailableError(f"{self.terms.room.limit} connections are open (MAX_CONNECTIONS), none of them idle")
+        return UnavailableError(
+            f"{self.bounds.connections.limit} connections are open (MAX_CONNECTIONS), none of them idle"
+        )
 
-    def _owes(self) -> bool:
+    def _has_pending_answer(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, error: ServiceError) -> None:
@@ -163,13 +165,13 @@ class Connection(HttpToolsProtocol):
             return
         self._refusal = error
         self._progress.await_nothing()
-        self.terms.refused(error)
+        self.bounds.refused(error)
         if self._progress.awaiting is BODY:
-            self._give_up_last(error)
-        elif not self._owes():
-            self._say(error)
+            self._abandon_last_request(error)
+        elif not self._has_pending_answer():
+            self._write_error(error)
 
-    def _give_up_last(self, error: ServiceError) -> None:
+    def _abandon_last_request(self, error: ServiceError) -> None:
         """Abandon the request whose body will stay incomplete; answer it with `error` unless its answer has begun."""
         if self.pipeline:
             self.pipeline.popleft()
@@ -180,10 +182,10 @@ class Connection(HttpToolsProtocol):
         else:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-            self._say(error)
+            self._write_error(error)
 
-    def _say(self, error: ServiceError) -> None:
-        answer = self.terms.answer(error, self.url.decode("latin-1") if self.scope else "")
+    def _write_error(self, error: ServiceError) -> None:
+        answer = self.bounds.answer(error, self.url.decode("latin-1") if self.scope else "")
         headers = [*self.server_state.default_headers, *answer.raw_headers]
         lines = [b"%b: %b\r\n" % header for header in headers if header[0] != b"connection"]
         lines.append(b"connection: close\r\n")
@@ -202,9 +204,9 @@ class Connection(HttpToolsProtocol):
             return
         self._socket.write_eof()
         self.flow.resume_reading()
-        linger_s = self.terms.receive_timeout_s
-        if self.terms.state.told_to_stop:
-            linger_s = min(linger_s, LAST_LINGER_S)
+        linger_s = self.bounds.receive_timeout_s
+        if self.bounds.state.told_to_stop:
+            linger_s = min(linger_s, STOPPING_LINGER_S)
         self._progress.linger(linger_s, self.loop.time())
         self._arm()
         self._note_use()
@@ -212,15 +214,15 @@ class Connection(HttpToolsProtocol):
     def _arm(self) -> None:
         if self._timer:
             self._timer.cancel()
-        at = self._progress.next_look(self.loop.time())
+        at = self._progress.next_check(self.loop.time())
         self._timer = self.loop.call_at(at, self._tick, at)
 
     def _tick(self, meant: float) -> None:
         now = self.loop.time()
-        if late := missed(meant, now):
-            self._progress.forgive(late)
-            self._taking.forgive(late)
-        if self._taking.stalled(self._socket.get_write_buffer_size(), now, self.terms.receive_timeout_s):
+        if late := suspended_s(meant, now):
+            self._progress.extend(late)
+            self._slow_reader.extend(late)
+        if self._slow_reader.stalled(self._socket.get_write_buffer_size(), now, self.bounds.receive_timeout_s):
             self.drop()
             return
         if now >= self._progress.due:
@@ -229,9 +231,9 @@ class Connection(HttpToolsProtocol):
 
     def _expire(self, now: float) -> None:
         if self.flow.read_paused and not self._closing:
-            self._progress.excuse(now)
+            self._progress.restart_timeout(now)
         elif self._progress.awaiting is HEAD and not self._closing:
-            limit = f"{self.terms.receive_timeout_s:g} s (RECEIVE_TIMEOUT_S)"
+            limit = f"{self.bounds.receive_timeout_s:g} s (RECEIVE_TIMEOUT_S)"
             self._refuse(SlowRequestError(f"the headers did not arrive within {limit}"))
         else:
             self._progress.await_nothing()

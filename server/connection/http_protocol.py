@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 MAX_PIPELINED = 64
 
 
-def bounded(terms: ConnectionBounds) -> type[Connection]:
-    """Return uvicorn's protocol class, bound to `terms`."""
-    return type("BoundProtocol", (HttpProtocol,), {"terms": terms})
+def bounded(bounds: ConnectionBounds) -> type[Connection]:
+    """Return uvicorn's protocol class, bound to `bounds`."""
+    return type("BoundProtocol", (HttpProtocol,), {"bounds": bounds})
 
 
 class HttpProtocol(Connection):
@@ -54,9 +54,9 @@ class HttpProtocol(Connection):
         if self._closing or self._ended:
             return not self._closing  # called again when paused reading resumes
         self._ended = True
-        if self._progress.awaiting is HEAD or (self._progress.awaiting is BODY and self._owes()):
+        if self._progress.awaiting is HEAD or (self._progress.awaiting is BODY and self._has_pending_answer()):
             self._refuse(MalformedError("the connection was closed before the request was whole"))
-        if self._closing or not self._owes():
+        if self._closing or not self._has_pending_answer():
             return False
         self._watch_caller()
         return True
@@ -69,7 +69,7 @@ class HttpProtocol(Connection):
     def on_headers_complete(self) -> None:
         """Start the request, unless its head is invalid or too large; in the reserve only probes are served."""
         self._check_head()
-        settled = self.terms.room.settle(self, self.loop.time())
+        settled = self.bounds.connections.settle(self, self.loop.time())
         if not settled and not self._head().is_probe:
             self._stop(self._no_room())
         if self.parser.should_upgrade():
@@ -88,7 +88,7 @@ class HttpProtocol(Connection):
         if self._head().method == b"POST":
             self._heads_bytes += REQUEST_BYTES
         self.headers = []  # later fields are trailers, which are ignored
-        if self.terms.state.told_to_stop or not settled:
+        if self.bounds.state.told_to_stop or not settled:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
@@ -111,7 +111,7 @@ class HttpProtocol(Connection):
         self._forget_request()
         self._hold()
         if self._refusal:
-            self._say(self._refusal)
+            self._write_error(self._refusal)
         elif self._ended:
             self.transport.close()
         elif self._progress.awaiting is BODY and self.expect_100_continue:
@@ -122,7 +122,7 @@ class HttpProtocol(Connection):
         self._note_use()
 
     def _check_head(self) -> None:
-        seen, limit = self._head(), self.terms.max_header_bytes
+        seen, limit = self._head(), self.bounds.max_header_bytes
         if self._progress.arriving > limit and seen.size > limit:
             self._stop(request_head.too_large(seen, limit))
         try:
@@ -144,12 +144,12 @@ class HttpProtocol(Connection):
         """Check the size of the request being received; the chunk in which it began is not counted."""
         self._progress.count()
         if self._closing:
-            if self._progress.received > self.terms.max_wire_bytes:
+            if self._progress.received > self.bounds.max_wire_bytes:
                 self._socket.close()
         elif self._progress.awaiting is HEAD:
-            if self._progress.received > self.terms.max_header_bytes:
-                self._refuse(request_head.too_large(self._head(), self.terms.max_header_bytes))
-        elif self._progress.received > self.terms.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
+            if self._progress.received > self.bounds.max_header_bytes:
+                self._refuse(request_head.too_large(self._head(), self.bounds.max_header_bytes))
+        elif self._progress.received > self.bounds.max_wire_bytes or len(self.headers) > MAX_HEADER_FIELDS:
             self._refuse(TooLargeError("the body's chunks or trailers take too much beside it (MAX_BODY_BYTES)"))
 
     def _hold(self) -> None:
@@ -160,7 +160,7 @@ class HttpProtocol(Connection):
         heads = self._heads_bytes
         if self._progress.awaiting is HEAD:
             # The parser buffers an incomplete field without exposing its size.
-            partly = min(self._progress.seen, self.terms.max_header_bytes)
+            partly = min(self._progress.seen, self.bounds.max_header_bytes)
             heads += max(self._head().memory, partly)
         try:
             self._memory.hold(max(0, heads + self.flow.ahead_bytes - USUAL_HEAD_BYTES))

@@ -7,7 +7,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
-class Reading(FlowControl):
+class PipelineFlow(FlowControl):
     """uvicorn's flow control, with a limit on pipelined bodies.
 
     uvicorn resumes reading whenever an application receives. One that waits for a disconnect does so too, and pipelined

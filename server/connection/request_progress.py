@@ -81,15 +81,15 @@ class RequestProgress:
         self.received = 0
         self.due = now + seconds
 
-    def excuse(self, now: float) -> None:
+    def restart_timeout(self, now: float) -> None:
         """Restart the timeout: reading was paused, so the caller is not late."""
         self.due = now + self._receive_timeout_s
 
-    def forgive(self, seconds: float) -> None:
+    def extend(self, seconds: float) -> None:
         """Extend the deadline by `seconds` in which this process was suspended."""
         self.due += seconds
 
-    def next_look(self, now: float) -> float:
+    def next_check(self, now: float) -> float:
         """Return when to check the deadline next.
 
         Except when lingering, a deadline is set at least two intervals ahead, so it never passes between two checks.

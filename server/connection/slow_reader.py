@@ -17,6 +17,6 @@ class SlowReader:
             self._untaken_bytes, self._taken_at = untaken, now
         return now - self._taken_at >= limit_s
 
-    def forgive(self, seconds: float) -> None:
+    def extend(self, seconds: float) -> None:
         """Discount `seconds` in which this process was suspended."""
         self._taken_at += seconds

@@ -8,7 +8,7 @@ from server.system.memory import ANSWERS, Memory
 SHARE = 0.25
 
 
-class Owing(Protocol):
+class Droppable(Protocol):
     """A connection with an unread answer."""
 
     @property
@@ -31,25 +31,25 @@ class WriteBacklog:
     def __init__(self, memory: Memory) -> None:
         self._limit = int(SHARE * memory.limit)
         self._claim = memory.claim(ANSWERS)
-        self._owing: dict[Owing, None] = {}
+        self._connections: dict[Droppable, None] = {}
 
-    def add(self, newest: Owing) -> None:
+    def add(self, newest: Droppable) -> None:
         """Add a connection, dropping the oldest others while over the limit."""
-        self._owing.pop(newest, None)
-        excess = sum(owing.held_bytes for owing in self._owing) + newest.held_bytes - self._limit
-        while excess > 0 and self._owing:
-            oldest = next(iter(self._owing))
+        self._connections.pop(newest, None)
+        excess = sum(connection.held_bytes for connection in self._connections) + newest.held_bytes - self._limit
+        while excess > 0 and self._connections:
+            oldest = next(iter(self._connections))
             excess -= oldest.held_bytes
-            del self._owing[oldest]
+            del self._connections[oldest]
             oldest.drop()
-        self._owing[newest] = None
+        self._connections[newest] = None
         self._count()
 
-    def discard(self, owing: Owing) -> None:
+    def discard(self, connection: Droppable) -> None:
         """Remove a connection whose answer has been read, or that has ended."""
-        if owing in self._owing:
-            del self._owing[owing]
+        if connection in self._connections:
+            del self._connections[connection]
             self._count()
 
     def _count(self) -> None:
-        self._claim.keep(sum(owing.held_bytes for owing in self._owing))
+        self._claim.keep(sum(connection.held_bytes for connection in self._connections))

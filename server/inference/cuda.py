@@ -22,8 +22,8 @@ Load = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The result of `look`: what is missing, with the command that fixes it, or the GPU's memory in bytes."""
+class CudaCheck:
+    """The result of `check`: what is missing, with the command that fixes it, or the GPU's memory in bytes."""
 
     missing: str = ""
     memory: int | None = None
@@ -63,12 +63,12 @@ def libraries(major: int) -> tuple[str, ...]:
     )
 
 
-def look(version: str, load: Load = ctypes.CDLL) -> Found:
+def check(version: str, load: Load = ctypes.CDLL) -> CudaCheck:
     """Check for the driver, its version, a GPU and NVIDIA's libraries, as CUDA `version` ("13.0") requires."""
     try:
         driver = load(DRIVER)
     except OSError:
-        return Found(
+        return CudaCheck(
             f"NVIDIA's driver is not here ({DRIVER} cannot be loaded): install it (`apt install nvidia-driver`), or "
             "give the container the GPU with `docker run --gpus all`, which needs the NVIDIA Container Toolkit"
         )
@@ -76,8 +76,8 @@ def look(version: str, load: Load = ctypes.CDLL) -> Found:
     try:
         missing = _wrong_version(driver, major) or _no_gpu(driver) or _too_old(driver) or _no_library(major, load)
     except AttributeError as error:
-        return Found(f"NVIDIA's driver is not whole ({error}): install it anew (`apt install nvidia-driver`)")
-    return Found(missing, None if missing else _memory(driver))
+        return CudaCheck(f"NVIDIA's driver is not whole ({error}): install it anew (`apt install nvidia-driver`)")
+    return CudaCheck(missing, None if missing else _memory(driver))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -85,7 +85,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return bool(_OUT_OF_MEMORY.search(str(error)))
 
 
-def lost(error: BaseException) -> str:
+def device_error(error: BaseException) -> str:
     """Return the GPU's error report if this process can no longer use the GPU, else an empty string.
 
     CUDA's errors are sticky: after any but lack of memory, every later call in the process fails too.

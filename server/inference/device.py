@@ -34,10 +34,10 @@ def detect(device: Device, precision: Precision | None) -> Choice:
     """Call `choose` for this machine, after loading NVIDIA's libraries if CUDA may be used."""
     providers = onnxruntime.get_available_providers()
     if device == "cpu" or PROVIDERS["cuda"] not in providers:
-        return choose(device, precision, providers, cuda.Found())
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints missing libraries; `cuda.look` reports them
+        return choose(device, precision, providers, cuda.CudaCheck())
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints missing libraries; `cuda.check` reports them
         onnxruntime.preload_dlls()  # finds the libraries that requirements/runtime-gpu.txt installs as wheels
-    return choose(device, precision, providers, cuda.look(cuda_version()))
+    return choose(device, precision, providers, cuda.check(cuda_version()))
 
 
 def cuda_version() -> str:
@@ -45,8 +45,8 @@ def cuda_version() -> str:
     return getattr(onnxruntime, "cuda_version", "") or CUDA_VERSION
 
 
-def choose(device: Device, precision: Precision | None, providers: Sequence[str], cuda_check: cuda.Found) -> Choice:
-    """Choose device and precision from the settings, ONNX Runtime's providers and the result of `cuda.look`.
+def choose(device: Device, precision: Precision | None, providers: Sequence[str], cuda_check: cuda.CudaCheck) -> Choice:
+    """Choose device and precision from the settings, ONNX Runtime's providers and the result of `cuda.check`.
 
     Raises:
         StartError: the settings require something that this machine or this ONNX Runtime does not support.
@@ -93,7 +93,7 @@ def cuda_warnings(variant: Variant, device: DeviceName, on_cpu: int) -> Iterator
 
 
 def _choose_device(
-    device: Device, precision: Precision | None, providers: Sequence[str], cuda_check: cuda.Found
+    device: Device, precision: Precision | None, providers: Sequence[str], cuda_check: cuda.CudaCheck
 ) -> tuple[DeviceName, str]:
     missing = _missing_for_cuda(providers, cuda_check)
     if device == "cpu":
@@ -109,7 +109,7 @@ def _choose_device(
     return "cuda", "a GPU and ONNX Runtime's CUDA provider are here"
 
 
-def _missing_for_cuda(providers: Sequence[str], cuda_check: cuda.Found) -> str:
+def _missing_for_cuda(providers: Sequence[str], cuda_check: cuda.CudaCheck) -> str:
     if PROVIDERS["cuda"] not in providers:
         return f"this ONNX Runtime has no CUDA provider: `{cuda.INSTALL}`"
     return cuda_check.missing

@@ -120,7 +120,7 @@ class OnnxEngine:
 def _failure(error: Exception) -> InferenceError:
     if cuda.is_out_of_memory(error):
         return GpuMemoryError("the GPU has too little memory for this batch; send fewer or shorter texts")
-    if report := cuda.lost(error):
+    if report := cuda.device_error(error):
         return DeviceLostError(f"the GPU is lost: {report}")
     if isinstance(error, InvalidArgument):  # Deterministic: no advice to repeat.
         return GraphInputError("inference failed: the graph does not take one of the texts computed together")

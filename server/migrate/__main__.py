@@ -75,11 +75,11 @@ def _make(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], I
 
 def _warn_of_secrets(asked: Options) -> None:
     ends = {"--input": asked.input, "--output": asked.output, "--compare-with": asked.compare_with}
-    process.complain("".join(f"migrate: {flag} {VISIBLE}\n" for flag, where in ends.items() if where.holds_secret()))
+    process.write_error("".join(f"migrate: {flag} {VISIBLE}\n" for flag, where in ends.items() if where.holds_secret()))
 
 
 def _say(status: int, lines: Iterable[str]) -> int:
-    process.complain("".join(f"migrate: {line}\n" for line in lines))
+    process.write_error("".join(f"migrate: {line}\n" for line in lines))
     return status
 
 

@@ -27,13 +27,13 @@ class KnownAnswer:
         self._vector = vector
         self._clock = clock
         self._checked = clock()
-        self._complaint = ""
+        self._problem = ""
         self._comparing: asyncio.Future[None] | None = None
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Whether the last check passed and fewer than FAILURES batches in a row have failed since."""
-        return not self._complaint and self._batcher.failures_in_a_row < FAILURES
+        return not self._problem and self._batcher.failures_in_a_row < FAILURES
 
     async def check(self) -> None:
         """Check the engine, recomputing the text if it was unhealthy or after EVERY_S.
@@ -41,19 +41,19 @@ class KnownAnswer:
         Raises:
             UnavailableError: inference fails, hangs or returns another vector.
         """
-        if self._comparing is None and (not self.well or self._clock() - self._checked >= EVERY_S):
+        if self._comparing is None and (not self.healthy or self._clock() - self._checked >= EVERY_S):
             self._checked = self._clock()
             self._comparing = asyncio.ensure_future(self._compare())
         if self._comparing is not None:
             # All concurrent probes share this check, and it survives any of them hanging up: no probe may report a
             # hanging engine as healthy.
             await asyncio.shield(self._comparing)
-        if self._complaint:
-            raise UnavailableError(self._complaint)
+        if self._problem:
+            raise UnavailableError(self._problem)
 
     async def _compare(self) -> None:
         try:
-            self._complaint = await self._find_fault()
+            self._problem = await self._find_fault()
         finally:
             self._comparing = None
 

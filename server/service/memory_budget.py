@@ -25,7 +25,7 @@ SLACK_BYTES = 16 * MEGABYTE
 CONNECTIONS_SHARE = 1 / 8
 
 
-class Shape(Protocol):
+class ModelShape(Protocol):
     """The attributes of a model that determine memory use."""
 
     @property
@@ -40,7 +40,7 @@ class Shape(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class MemoryBudget:
     """The limit for requests and the number of connections, and what they derive from; sizes in bytes."""
 
     limit: int
@@ -61,7 +61,7 @@ class Budget:
         )
 
 
-def plan(settings: Settings, shape: Shape, warm: machine.Held, connections: int) -> Budget:
+def plan(settings: Settings, shape: ModelShape, warm: machine.HeldMemory, connections: int) -> MemoryBudget:
     """Compute the budget from the memory that the `warm` server holds, for `connections` or as many as fit.
 
     Raises:
@@ -77,7 +77,7 @@ def plan(settings: Settings, shape: Shape, warm: machine.Held, connections: int)
         raise StartError(_too_little(granted, source, granted + least - left))
     left = min(left, MOST_BYTES)
     fitting = fit_connections(connections, left)
-    return Budget(left - fitting * CONNECTION_BYTES, fitting, granted, source, warm.resident, peak)
+    return MemoryBudget(left - fitting * CONNECTION_BYTES, fitting, granted, source, warm.resident, peak)
 
 
 def largest_bytes(settings: Settings) -> int:
@@ -85,14 +85,14 @@ def largest_bytes(settings: Settings) -> int:
     return int(PARSED_FACTOR * settings.max_body_bytes / LARGE_SHARE) + 1
 
 
-def peak_bytes(settings: Settings, shape: Shape) -> int:
+def peak_bytes(settings: Settings, shape: ModelShape) -> int:
     """Return the transient memory to parse one body, tokenize one slice and serialize one response."""
     tokenizing = BYTES_PER_CHARACTER * max(SLICE_CHARACTERS, settings.max_text_chars)
     answering = ANSWER_BYTES * shape.dimension * settings.max_client_batch_size
     return PARSED_FACTOR * settings.max_body_bytes + tokenizing + answering + SLACK_BYTES
 
 
-def cache_bytes(settings: Settings, shape: Shape) -> int:
+def cache_bytes(settings: Settings, shape: ModelShape) -> int:
     """Return the size of a full vector cache: each entry is a vector, its ids and 300 bytes of overhead."""
     return settings.cache_entries * (4 * shape.dimension + 8 * shape.max_tokens + 300)
 

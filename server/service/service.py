@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from server.batching.batcher import Batcher
-from server.batching.calibration import Warm
+from server.batching.calibration import Warmed
 from server.batching.job import Embedded
 from server.batching.permit import Permit
 from server.batching.worker_threads import WorkerThreads
@@ -31,7 +31,7 @@ from server.service.vector_cache import VectorCache
 from server.serving_state import Phase, ServingState
 from server.system import machine
 from server.system.memory import Claim, Memory, size_of
-from server.system.suspension import Stops
+from server.system.suspension import Suspensions
 from server.telemetry.metrics import Metrics
 
 # A low estimate for English text. Used to estimate tokens before tokenization, and to limit the text being tokenized
@@ -60,7 +60,9 @@ T = TypeVar("T")
 class Service:
     """Serves embedding requests for one model. Use from one event loop."""
 
-    def __init__(self, loaded: LoadedModel, engine: Engine, warm: Warm, threads: WorkerThreads, memory: Memory) -> None:
+    def __init__(
+        self, loaded: LoadedModel, engine: Engine, warm: Warmed, threads: WorkerThreads, memory: Memory
+    ) -> None:
         """Serve with a warm `engine` on `threads`, one per stream; requests account for their memory in `memory`."""
         self.settings = loaded.settings
         self.loaded = loaded
@@ -75,7 +77,7 @@ class Service:
         self._tokenizer = loaded.tokenizer
         self._tokenizer_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="tokenization")
         self._tokenizing = Budget(CHARACTERS_PER_TOKEN * warm.pace.queue_tokens)
-        self.stops = Stops()
+        self.stops = Suspensions()
         self._watch(loaded)
 
     async def embed(
@@ -200,7 +202,7 @@ class Service:
 
     def _look(self) -> Phase:
         """Return the phase as inference is now."""
-        if self._hangs or not self._canary.well:
+        if self._hangs or not self._canary.healthy:
             self.state.fail()
         else:
             self.state.recover()

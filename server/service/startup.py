@@ -7,7 +7,7 @@ import numpy as np
 
 from server.batching.calibration import (
     MOST_TOKENS,
-    Warm,
+    Warmed,
     check_batch,
     check_streams,
     measure,
@@ -49,7 +49,7 @@ def load(settings: Settings) -> LoadedModel:
     )
 
 
-def start_engine(loaded: LoadedModel, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warm]:
+def start_engine(loaded: LoadedModel, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warmed]:
     """Load and verify the graph, and warm the engine; the thread that opens the session calls `prepare` first.
 
     ONNX Runtime's own threads inherit that thread's priority.
@@ -96,12 +96,12 @@ def gpu_memory(loaded: LoadedModel) -> int | None:
     return int(MEMORY_SHARE * loaded.choice.gpu_memory) if loaded.choice.gpu_memory else None
 
 
-def _start_on_gpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
+def _start_on_gpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warmed]:
     engine = _open(loaded, 1, prepare)
     return engine, warm_gpu(engine, _short_text(loaded), loaded.settings, packed=loaded.artifact.variant.packed)
 
 
-def _start_on_cpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warm]:
+def _start_on_cpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warmed]:
     """Open the graph with STREAMS streams, or with one, and reopen it if one stream per thread is better."""
     settings, packed, text = loaded.settings, loaded.artifact.variant.packed, _short_text(loaded)
     streams, threads = settings.streams or 1, loaded.threads.count

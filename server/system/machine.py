@@ -70,17 +70,17 @@ def resident_bytes(root: Path = ROOT) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldMemory:
     """The resident memory and the address space of the process, in bytes."""
 
     resident: int
     virtual: int
 
 
-def held_memory(root: Path = ROOT) -> Held:
+def held_memory(root: Path = ROOT) -> HeldMemory:
     """Return the current memory use of the process; zeros without /proc."""
     pages = (_read(root / "proc/self/statm") or "0 0").split()
-    return Held(int(pages[1]) * PAGE_BYTES, int(pages[0]) * PAGE_BYTES)
+    return HeldMemory(int(pages[1]) * PAGE_BYTES, int(pages[0]) * PAGE_BYTES)
 
 
 def address_space_limit() -> int | None:

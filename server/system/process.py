@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 OWN_FILES = 64
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # How long a process that must end may wait for its last log line.
-LAST_WORDS_S = 2.0
+LAST_LOG_S = 2.0
 T = TypeVar("T")
 STANDARD_STREAMS = 3
 # Added to a thread's niceness: competing with the event loop for a core, the thread then gets about a quarter of it.
@@ -46,12 +46,12 @@ def hold_standard_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def complain(text: str) -> None:
-    """Write to standard error, after pending log lines and with known secrets masked; give up after LAST_WORDS_S."""
+def write_error(text: str) -> None:
+    """Write to standard error, after pending log lines and with known secrets masked; give up after LAST_LOG_S."""
     for handler in logging.getLogger().handlers:
         handler.flush()
     with contextlib.suppress(OSError, ValueError):
-        log_writer.write(sys.stderr, scrub(text), LAST_WORDS_S)
+        log_writer.write(sys.stderr, scrub(text), LAST_LOG_S)
 
 
 def drop_unwritten() -> None:
@@ -81,7 +81,7 @@ def fit_connections(wanted: int, files: int) -> int:
     return min(wanted, room)
 
 
-def settle_heap() -> None:
+def freeze_heap() -> None:
     """Exclude all existing objects from garbage collection, and make collections rare.
 
     Reference counting frees a finished request, but the objects of waiting requests count as new: with a thousand in
@@ -93,7 +93,7 @@ def settle_heap() -> None:
     gc.set_threshold(*COLLECTION)
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Lower the priority of the calling thread, and of threads that it starts, below the event loop's (Linux).
 
     Otherwise, on a machine whose cores are all busy, a response would wait milliseconds for a core.
@@ -106,7 +106,7 @@ def step_back() -> None:
 def die(reason: str) -> NoReturn:
     """End the process at once with status INFERENCE_DIED, even if threads hang or the log is not read."""
     with contextlib.suppress(RuntimeError):  # No thread can be started: exit without this time limit.
-        _in_background(LAST_WORDS_S, os._exit, INFERENCE_DIED)
+        _in_background(LAST_LOG_S, os._exit, INFERENCE_DIED)
     logger.critical("the process ends: %s", reason)
     logging.shutdown()
     os._exit(INFERENCE_DIED)
@@ -127,7 +127,7 @@ def on_signals(handle: Callable[[int, FrameType | None], object]) -> None:
             signal.signal(number, handle)
 
 
-def insist_on_signals() -> None:
+def exit_on_signals() -> None:
     """Make these signals end the process at once, with the exit status that shells use for a signal (128 + number)."""
     on_signals(_exit_at_once)
 

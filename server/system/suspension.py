@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 # A timer that fires later than this means that the process was suspended.
-STOPPED_S = 1.0
+SUSPENDED_S = 1.0
 # How often suspensions are checked for, and how many are remembered.
 _TICK_S = 0.25
 _MOST = 1000
 
 
-def missed(meant: float, now: float) -> float:
+def suspended_s(meant: float, now: float) -> float:
     """Return how many seconds the process was suspended, if a timer scheduled for `meant` fires at `now`."""
-    return now - meant if now - meant > STOPPED_S else 0.0
+    return now - meant if now - meant > SUSPENDED_S else 0.0
 
 
-class Stops:
+class Suspensions:
     """Records when the process was suspended, and for how long."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,13 +33,13 @@ class Stops:
             self._meant = self._clock() + _TICK_S
             await asyncio.sleep(_TICK_S)
             now = self._clock()
-            if late := missed(self._meant, now):
+            if late := suspended_s(self._meant, now):
                 self._seen.append((now, late))
 
     def within(self, seconds: float) -> float:
         """Return how many of the last `seconds` the process was suspended, a suspension that just ended included."""
         now = self._clock()
-        return missed(self._meant, now) + sum(late for when, late in self._seen if when >= now - seconds)
+        return suspended_s(self._meant, now) + sum(late for when, late in self._seen if when >= now - seconds)
 
 
 class _Limit:
@@ -60,7 +60,7 @@ class _Limit:
 
     def _expire(self, meant: float) -> None:
         now = self._loop.time()
-        if late := missed(meant, now):
+        if late := suspended_s(meant, now):
             self._arm(now + late)
         else:
             self._timeout.reschedule(now)

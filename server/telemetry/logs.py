@@ -57,7 +57,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=repr)
 
 
-class Sparse:
+class RateLimit:
     """Rate limit for repeated events: admits one of each kind every `every_s` seconds, and counts the others."""
 
     def __init__(self, every_s: float) -> None:

@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from server.connection.connection_limit import PATIENCE_S, Use
+from server.connection.connection_limit import GRACE_S, Use
 from server.errors import Cause, OverloadedError, ServiceError
 from server.system import machine
 from server.system.memory import Kind, Memory
@@ -106,7 +106,7 @@ class Metrics:
         self.cache_hits = count("embedding_cache_hits", "Texts answered from the cache.")
         self.cache_misses = count("embedding_cache_misses", "Texts that the cache did not hold.")
         self.closed_for_room = count("embedding_connections_closed", "Connections closed for others.", ["state"])
-        for use in PATIENCE_S:
+        for use in GRACE_S:
             self.closed_for_room.labels(use.value)
         self.watch_total("embedding_log_lines_lost", "Log lines that nobody read in time.", logs.lost_lines)
         self.model = Info("embedding_model", "What is served.", registry=registry)
@@ -147,7 +147,7 @@ class Metrics:
         if isinstance(error, OverloadedError):
             self.overloaded.labels(error.cause).inc()
 
-    def close_for_room(self, use: Use) -> None:
+    def count_eviction(self, use: Use) -> None:
         """Count a connection in the state `use` that was closed to make room for another."""
         self.closed_for_room.labels(use.value).inc()
 

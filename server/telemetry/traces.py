@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from server import __version__
 from server.errors import ServiceError, StartError
 from server.secret import Location, scrub
-from server.telemetry.logs import Sparse
+from server.telemetry.logs import RateLimit
 from server.telemetry.request_context import Answer, RequestContext
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Exporter:
     def __init__(self, exporter: "SpanExporter", endpoint: Location) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
-        self._failures = Sparse(FAILURES_LOGGED_EVERY_S)
+        self._failures = RateLimit(FAILURES_LOGGED_EVERY_S)
         self._lost = 0
 
     def export(self, spans: Sequence["ReadableSpan"]) -> "SpanExportResult":

@@ -9,7 +9,7 @@ from server.migrate.options import Options, job_folder
 from server.migrate.outputs import open_sink
 from server.migrate.ownership.distinct_files import Place, check_apart
 from server.migrate.sinks.file import FileSink
-from server.migrate.sinks.partial_folder import Growing
+from server.migrate.sinks.partial_folder import PartialFolder
 from server.migrate.sinks.sink import Sink
 from server.migrate.stores import registry
 
@@ -51,8 +51,8 @@ def _written(options: Options, sink: Sink | None) -> Iterator[Place]:
     yield Place(f"--output {output}", output, written=True, folder=folder)
     files = sink.files() if sink and isinstance(sink, FileSink) and not folder else list[Path]()
     yield from (Place(f"{path} of --output {output}", path, written=True) for path in files if path != output)
-    growing = Growing(output).folder
-    yield Place(f"{growing}, where --output grows,", growing, written=True, folder=True)
+    partial = PartialFolder(output).folder
+    yield Place(f"{partial}, where --output grows,", partial, written=True, folder=True)
 
 
 def _check_stores(options: Options) -> None:

@@ -25,20 +25,20 @@ Receipt = dict[str, Any]
 COUNTED = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
 
 
-class File(msgspec.Struct):
+class DescribedFile(msgspec.Struct):
     """A file that a receipt describes."""
 
     name: str
     sha256: str
 
 
-class Shape(msgspec.Struct):
+class ReceiptFields(msgspec.Struct):
     """The parts of a receipt that are read back."""
 
     job: dict[str, str]
     counts: dict[str, int | None]
     verified: dict[str, float | None]
-    files: list[File]
+    files: list[DescribedFile]
     seconds: float
 
 
@@ -100,7 +100,7 @@ def read(path: Path) -> Receipt:
     """
     try:
         receipt: Receipt = orjson.loads(path.read_bytes())
-        shape = msgspec.convert(receipt, Shape)
+        shape = msgspec.convert(receipt, ReceiptFields)
     except ValueError:  # msgspec's errors are ValueErrors
         shape = None
     if shape is None or not {*COUNTED, "input"} <= shape.counts.keys() or "least_cosine" not in shape.verified:

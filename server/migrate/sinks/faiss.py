@@ -15,7 +15,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.line_file import count, pick
-from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, Growing
+from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
 
@@ -38,8 +38,8 @@ class FaissSink:
     def __init__(self, final: Path) -> None:
         self.final = final
         self.ids = ids_path(final)
-        self._growing = Growing(final)
-        self._rows = VectorRows(self._growing)
+        self._partial = PartialFolder(final)
+        self._rows = VectorRows(self._partial)
 
     def identity(self) -> str:
         """Return format and path."""
@@ -56,9 +56,9 @@ class FaissSink:
             MigrateError: the name is taken, recorded rows are missing, or FAISS is not installed.
         """
         optional.load("faiss")
-        if self._growing.is_done(target, VECTORS, self.final):
+        if self._partial.is_done(target, VECTORS, self.final):
             return  # killed after the folder was removed: nothing is left to write
-        self._growing.claim(target, self.files())
+        self._partial.claim(target, self.files())
         self._rows.open(target.dimension, target.written, self.ids)
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -72,17 +72,17 @@ class FaissSink:
     def finish(self) -> None:
         """Build the index, rename first the ids and then the index, and remove the partial files last."""
         self._rows.complete()
-        if self._growing.holds(VECTORS):
+        if self._partial.holds(VECTORS):
             faiss = optional.load("faiss")
-            vectors = np.load(self._growing.path(VECTORS), mmap_mode="r")
+            vectors = np.load(self._partial.path(VECTORS), mmap_mode="r")
             index = faiss.IndexFlatIP(vectors.shape[1])
             for start in range(0, len(vectors), BLOCK):
                 index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
-            faiss.write_index(index, str(self._growing.fresh(WHOLE)))
-            if self._growing.holds(IDS):
-                self._growing.settle(IDS, self.ids)
-            self._growing.settle(WHOLE, self.final)
-        self._growing.remove()
+            faiss.write_index(index, str(self._partial.fresh(WHOLE)))
+            if self._partial.holds(IDS):
+                self._partial.settle(IDS, self.ids)
+            self._partial.settle(WHOLE, self.final)
+        self._partial.remove()
 
     def count(self) -> int:
         """Count the vectors, and check that there are as many ids.
@@ -105,7 +105,7 @@ class FaissSink:
     def close(self) -> None:
         """Close the files and release the lock."""
         self._rows.close()
-        self._growing.close()
+        self._partial.close()
 
 
 def read_index(path: Path) -> Any:  # noqa: ANN401 - FAISS has no types

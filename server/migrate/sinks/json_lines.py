@@ -12,7 +12,7 @@ import orjson
 from server.inference.engine import Vectors
 from server.migrate.record import Row
 from server.migrate.sinks.line_file import LineFile, count, pick
-from server.migrate.sinks.partial_folder import LINES, Growing
+from server.migrate.sinks.partial_folder import LINES, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 
 
@@ -35,7 +35,7 @@ class JsonLinesSink:
 
     def __init__(self, final: Path) -> None:
         self._final = final
-        self._growing = Growing(final)
+        self._partial = PartialFolder(final)
         self._lines: LineFile | None = None
 
     def identity(self) -> str:
@@ -52,10 +52,10 @@ class JsonLinesSink:
         Raises:
             MigrateError: the name is taken, or recorded rows are missing.
         """
-        if self._growing.is_done(target, LINES, self._final):
+        if self._partial.is_done(target, LINES, self._final):
             return  # killed after the rename: nothing is left to write
-        self._growing.claim(target, self.files())
-        self._lines = LineFile(self._growing.path(LINES), target.written)
+        self._partial.claim(target, self.files())
+        self._lines = LineFile(self._partial.path(LINES), target.written)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows, or replace the last ones written if they are the same rows.
@@ -72,8 +72,8 @@ class JsonLinesSink:
         if self._lines:
             self._lines.close()
             self._lines = None
-            self._growing.settle(LINES, self._final)
-        self._growing.remove()
+            self._partial.settle(LINES, self._final)
+        self._partial.remove()
 
     def count(self) -> int:
         """Count the rows."""
@@ -89,7 +89,7 @@ class JsonLinesSink:
         if self._lines:
             self._lines.close()
             self._lines = None
-        self._growing.close()
+        self._partial.close()
 
 
 def _line(row: Row) -> bytes:

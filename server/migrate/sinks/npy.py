@@ -13,7 +13,7 @@ from server.inference.engine import Vectors
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.line_file import count, pick
-from server.migrate.sinks.partial_folder import IDS, VECTORS, Growing
+from server.migrate.sinks.partial_folder import IDS, VECTORS, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
 
@@ -44,8 +44,8 @@ class NpySink:
     def __init__(self, final: Path) -> None:
         self.final = final
         self.ids = ids_path(final)
-        self._growing = Growing(final)
-        self._rows = VectorRows(self._growing)
+        self._partial = PartialFolder(final)
+        self._rows = VectorRows(self._partial)
 
     def identity(self) -> str:
         """Return format and path."""
@@ -61,9 +61,9 @@ class NpySink:
         Raises:
             MigrateError: the name is taken, or recorded rows are missing.
         """
-        if self._growing.is_done(target, VECTORS, self.final):
+        if self._partial.is_done(target, VECTORS, self.final):
             return  # killed after the last rename: nothing is left to write
-        self._growing.claim(target, self.files())
+        self._partial.claim(target, self.files())
         self._rows.open(target.dimension, target.written, self.ids)
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -77,11 +77,11 @@ class NpySink:
     def finish(self) -> None:
         """Complete both files, and rename first the ids and then the vectors."""
         self._rows.complete()
-        if self._growing.holds(IDS):
-            self._growing.settle(IDS, self.ids)
-        if self._growing.holds(VECTORS):
-            self._growing.settle(VECTORS, self.final)
-        self._growing.remove()
+        if self._partial.holds(IDS):
+            self._partial.settle(IDS, self.ids)
+        if self._partial.holds(VECTORS):
+            self._partial.settle(VECTORS, self.final)
+        self._partial.remove()
 
     def count(self) -> int:
         """Count the vectors, and check that there are as many ids.
@@ -108,7 +108,7 @@ class NpySink:
     def close(self) -> None:
         """Close the files and release the lock."""
         self._rows.close()
-        self._growing.close()
+        self._partial.close()
 
 
 def _shape(stream: BinaryIO) -> tuple[int, int]:

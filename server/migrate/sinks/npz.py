@@ -17,7 +17,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.ownership import owned_files
 from server.migrate.record import Row
 from server.migrate.sinks.file import pick_rows
-from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, Growing
+from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
 
@@ -46,8 +46,8 @@ class NpzSink:
 
     def __init__(self, final: Path) -> None:
         self._final = final
-        self._growing = Growing(final)
-        self._rows = VectorRows(self._growing)
+        self._partial = PartialFolder(final)
+        self._rows = VectorRows(self._partial)
 
     def identity(self) -> str:
         """Return format and path."""
@@ -63,9 +63,9 @@ class NpzSink:
         Raises:
             MigrateError: the name is taken, or recorded rows are missing.
         """
-        if self._growing.is_done(target, VECTORS, self._final):
+        if self._partial.is_done(target, VECTORS, self._final):
             return  # killed after the folder was removed: nothing is left to write
-        self._growing.claim(target, self.files())
+        self._partial.claim(target, self.files())
         self._rows.open(target.dimension, target.written)
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -82,15 +82,15 @@ class NpzSink:
     def finish(self) -> None:
         """Write the archive, give it its final name, and remove the partial files."""
         self._rows.complete()
-        if self._growing.holds(VECTORS):
-            whole = owned_files.stream(self._growing.fresh(WHOLE))
+        if self._partial.holds(VECTORS):
+            whole = owned_files.stream(self._partial.fresh(WHOLE))
             with whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
-                with _member(archive, "embeddings") as member, self._growing.path(VECTORS).open("rb") as vectors:
+                with _member(archive, "embeddings") as member, self._partial.path(VECTORS).open("rb") as vectors:
                     shutil.copyfileobj(vectors, member, 1 << 20)
                 with _member(archive, "ids") as member:
-                    _write_ids(member, self._growing.path(IDS))
-            self._growing.settle(WHOLE, self._final)
-        self._growing.remove()
+                    _write_ids(member, self._partial.path(IDS))
+            self._partial.settle(WHOLE, self._final)
+        self._partial.remove()
 
     def count(self) -> int:
         """Count the vectors."""
@@ -104,7 +104,7 @@ class NpzSink:
     def close(self) -> None:
         """Close the files and release the lock."""
         self._rows.close()
-        self._growing.close()
+        self._partial.close()
 
 
 @contextmanager

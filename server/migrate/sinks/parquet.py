@@ -13,7 +13,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.ownership import owned_files
 from server.migrate.record import Row
 from server.migrate.sinks.file import pick_rows
-from server.migrate.sinks.partial_folder import PARTS, WHOLE, Growing
+from server.migrate.sinks.partial_folder import PARTS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.model import staging
 
@@ -43,8 +43,8 @@ class ParquetSink:
 
     def __init__(self, final: Path) -> None:
         self._final = final
-        self._growing = Growing(final)
-        self._parts = self._growing.path(PARTS)
+        self._partial = PartialFolder(final)
+        self._parts = self._partial.path(PARTS)
         self._dimension = 0
         self._parquet: Any = None
 
@@ -64,9 +64,9 @@ class ParquetSink:
         """
         self._parquet = optional.load("pyarrow.parquet")
         self._dimension = target.dimension
-        if self._growing.is_done(target, PARTS, self._final):
+        if self._partial.is_done(target, PARTS, self._final):
             return  # killed after the folder was removed: nothing is left to write
-        self._growing.claim(target, self.files())
+        self._partial.claim(target, self.files())
         self._parts.mkdir(exist_ok=True)
         for path in self._parts.iterdir():
             if path.suffix != SUFFIX or int(path.stem) >= target.written:
@@ -93,12 +93,12 @@ class ParquetSink:
     def finish(self) -> None:
         """Merge the parts, give the file its final name, and remove the parts with their folder."""
         if self._parts.exists():
-            whole = owned_files.stream(self._growing.fresh(WHOLE))
+            whole = owned_files.stream(self._partial.fresh(WHOLE))
             with whole, self._parquet.ParquetWriter(whole, schema(self._dimension)) as writer:
                 for part in self._sorted():
                     writer.write_table(self._parquet.read_table(part))
-            self._growing.settle(WHOLE, self._final)
-        self._growing.remove()
+            self._partial.settle(WHOLE, self._final)
+        self._partial.remove()
 
     def count(self) -> int:
         """Count the rows."""
@@ -110,7 +110,7 @@ class ParquetSink:
 
     def close(self) -> None:
         """Release the lock; no file stays open between two writes."""
-        self._growing.close()
+        self._partial.close()
 
     def _sorted(self) -> list[Path]:
         return sorted(self._parts.glob(f"*{SUFFIX}"))

@@ -25,7 +25,7 @@ FILES = [VECTORS, IDS, LINES, WHOLE, PARTS, lock.NAME]
 PART = re.compile(r"[0-9]{15}\.(?:parquet|new)")
 
 
-class Growing:
+class PartialFolder:
     """One output's folder, from `claim` to `remove`."""
 
     def __init__(self, final: Path) -> None:

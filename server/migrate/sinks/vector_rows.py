@@ -13,14 +13,14 @@ from server.migrate.errors import MigrateError
 from server.migrate.ownership import owned_files
 from server.migrate.record import Row
 from server.migrate.sinks.line_file import LineFile
-from server.migrate.sinks.partial_folder import IDS, VECTORS, Growing
+from server.migrate.sinks.partial_folder import IDS, VECTORS, PartialFolder
 
 
 class VectorRows:
     """Rows written at their places, from `open` to `complete`."""
 
-    def __init__(self, growing: Growing) -> None:
-        self._growing = growing
+    def __init__(self, partial: PartialFolder) -> None:
+        self._partial = partial
         self._dimension = 0
         self._rows = 0
         self._vectors = -1
@@ -34,7 +34,7 @@ class VectorRows:
             OSError: a file cannot be created, or was not created by this program.
         """
         self._dimension, self._rows = dimension, written
-        path, ids = self._growing.path(VECTORS), self._growing.path(IDS)
+        path, ids = self._partial.path(VECTORS), self._partial.path(IDS)
         self._vectors = owned_files.open_or_create(path)
         size = os.fstat(self._vectors).st_size
         if written and size < self._offset(written):
@@ -43,7 +43,7 @@ class VectorRows:
         if size > self._offset(written):
             os.ftruncate(self._vectors, self._offset(written))
         # If the job was killed between the two renames, the ids already have their final name.
-        moved = final_ids is not None and written and final_ids.exists() and not self._growing.holds(IDS)
+        moved = final_ids is not None and written and final_ids.exists() and not self._partial.holds(IDS)
         self._lines = LineFile(final_ids if moved and final_ids else ids, written)
 
     def write(self, rows: Sequence[Row]) -> None:

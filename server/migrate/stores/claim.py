@@ -16,7 +16,7 @@ STATE, GROWING, COMPLETE = "embedding_state", "growing", "complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ExistingCollection:
     """An existing collection. `mark` is the mark left by a migration, if any; `dimension` is None if unknown."""
 
     mark: Mapping[str, Any] | None
@@ -39,7 +39,7 @@ def mark(target: Target, state: str = GROWING) -> dict[str, str]:
     return {**fields, **maker}
 
 
-def decide(held: Held | None, target: Target, where: str) -> ClaimStep:
+def decide(held: ExistingCollection | None, target: Target, where: str) -> ClaimStep:
     """Decide how to open the target.
 
     A collection is continued or replaced only if this job created it with the same model, precision and dimension. So
@@ -59,7 +59,7 @@ def decide(held: Held | None, target: Target, where: str) -> ClaimStep:
     return ClaimStep.CONTINUE
 
 
-def _check_maker(held: Held, target: Target, where: str) -> None:
+def _check_maker(held: ExistingCollection, target: Target, where: str) -> None:
     way_out = "Choose another name in --output, or delete it yourself"
     wanted = {name: value for name, value in mark(target).items() if name not in (STATE, JOB)}
     if held.mark is None or MODEL not in held.mark:
@@ -81,7 +81,7 @@ def _check_rows(rows: int, target: Target, where: str) -> None:
         )
 
 
-def _check_turn(held: Held, target: Target, where: str) -> None:
+def _check_turn(held: ExistingCollection, target: Target, where: str) -> None:
     if not target.written and held.rows and (held.mark or {}).get(STATE) == COMPLETE:
         raise MigrateError(
             f"{where} is complete ({held.rows} rows); choose another name in --output, or replace it with --restart"

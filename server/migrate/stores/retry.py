@@ -19,12 +19,12 @@ ResultT = TypeVar("ResultT")
 Passing = Callable[[BaseException], bool]
 
 
-def never(_error: BaseException) -> bool:
+def never_transient(_error: BaseException) -> bool:
     """Treat no fault as transient, as for a store in a folder."""
     return False
 
 
-def persist(what: str, work: Callable[[], ResultT], passing: Passing = never) -> ResultT:
+def retried(what: str, work: Callable[[], ResultT], passing: Passing = never_transient) -> ResultT:
     """Call `work`, retrying with exponential backoff and jitter while `passing` says that the fault is transient.
 
     `work` must be idempotent, because its response may be lost after it has succeeded.

@@ -6,7 +6,7 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from server.migrate.stores import retry
-from server.migrate.stores.retry import persist
+from server.migrate.stores.retry import retried
 
 pytest.importorskip("tenacity", reason="needs requirements/stores.txt")
 
@@ -31,7 +31,7 @@ def is_timeout(error: BaseException) -> bool:
 def test_what_passes_is_tried_again_and_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     work = Flaky(retry.ATTEMPTS - 1, TimeoutError("no answer\nand more"))
-    assert persist("store#docs", work, is_timeout) == "done"
+    assert retried("store#docs", work, is_timeout) == "done"
     assert len(caplog.records) == work.calls - 1
     assert caplog.records[0].getMessage().startswith("store#docs: no answer; trying again in ")
 
@@ -39,7 +39,7 @@ def test_what_passes_is_tried_again_and_told(caplog: pytest.LogCaptureFixture) -
 def test_what_does_not_pass_in_time_ends_the_job() -> None:
     work = Flaky(1000, TimeoutError("no answer"))
     with pytest.raises(MigrateError, match=r"^store#docs: no answer$"):
-        persist("store#docs", work, is_timeout)
+        retried("store#docs", work, is_timeout)
     assert work.calls == retry.ATTEMPTS
 
 
@@ -49,5 +49,5 @@ def test_what_does_not_pass_in_time_ends_the_job() -> None:
 def test_what_will_not_pass_is_not_tried_again(error: Exception, said: str) -> None:
     work = Flaky(1, error)
     with pytest.raises(MigrateError, match=said):
-        persist("what", work, is_timeout)
+        retried("what", work, is_timeout)
     assert work.calls == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from server.batching.batcher import Batcher
-from server.batching.calibration import Warm
+from server.batching.calibration import Warmed
 from server.batching.cost_model import CostModel, Pace
 from server.batching.job import Embedded
 from server.batching.worker_threads import WorkerThreads
@@ -94,12 +94,12 @@ def batcher(
     return WholeBatcher(engine, WorkerThreads(streams, unexpected), pace, metrics or Metrics(), ServingState(), clock)
 
 
-def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warm:
+def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000) -> Warmed:
     """Return a calibration result."""
     ids = np.array([1, 3, 2], np.int64)
     vector = np.zeros(engine.dimension, np.float32)
     vector[:2] = np.cos(0.01), np.sin(0.01)
-    return Warm(Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens), ids, vector)
+    return Warmed(Pace(COST, batch_tokens, batch_tokens // 2, queue_tokens), ids, vector)
 
 
 def result(vectors: Vectors, tokens: int = 0) -> Result:

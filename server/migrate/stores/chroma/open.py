@@ -13,7 +13,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
 from server.migrate.stores.chroma.address import FORM
-from server.migrate.stores.retry import never, persist, reason
+from server.migrate.stores.retry import never_transient, reason, retried
 from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 1000
@@ -31,8 +31,8 @@ class Chroma:
         """
         self.name = address.collection
         self._where = str(address)
-        self.passing = is_passing if address.remote else never
-        self.client = persist(f"{self._where} cannot be opened", lambda: _connect(address))
+        self.passing = is_passing if address.remote else never_transient
+        self.client = retried(f"{self._where} cannot be opened", lambda: _connect(address))
         self.batch = max(1, int(self.client.get_max_batch_size()))
         self.collection = self._find()
 
@@ -90,7 +90,7 @@ class Chroma:
             raise MigrateError(f"{self._where} cannot be opened: {reason(error)}") from error
 
     def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
-        return persist(f"{self._where} cannot be read", work, self.passing)
+        return retried(f"{self._where} cannot be read", work, self.passing)
 
 
 def open_store(address: Address) -> Stored:

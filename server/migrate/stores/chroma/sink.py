@@ -7,9 +7,9 @@ from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores.chroma.address import FORM
 from server.migrate.stores.chroma.open import Chroma
-from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark
 from server.migrate.stores.metadata import flat
-from server.migrate.stores.retry import persist
+from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink
 from server.migrate.stores.stored import chunks
 
@@ -29,10 +29,10 @@ class ChromaSink(StoreSink[Chroma]):
         if step is ClaimStep.CONTINUE:
             return
         if step is ClaimStep.REPLACE:
-            persist(
+            retried(
                 f"{self.identity()} cannot be emptied", lambda: self.store.client.delete_collection(self.store.name)
             )
-        self.store.collection = persist(
+        self.store.collection = retried(
             f"{self.identity()} cannot be made",
             lambda: self.store.client.create_collection(
                 self.store.name,
@@ -52,7 +52,7 @@ class ChromaSink(StoreSink[Chroma]):
                 # Chroma refuses empty metadata.
                 "metadatas": [flat(row.metadata, row.id) or None for row in part],
             }
-            persist(
+            retried(
                 f"{self.identity()}: {len(part)} rows cannot be stored",
                 partial(self.store.existing().upsert, **batch),
                 self.store.passing,
@@ -61,12 +61,12 @@ class ChromaSink(StoreSink[Chroma]):
     def finish(self) -> None:
         """Mark the collection complete; Chroma updates its index on every write."""
         collection, done = self.store.existing(), mark(self.target, COMPLETE)
-        persist(f"{self.identity()} cannot be completed", lambda: collection.modify(metadata=done), self.store.passing)
+        retried(f"{self.identity()} cannot be completed", lambda: collection.modify(metadata=done), self.store.passing)
 
-    def _held(self) -> Held | None:
+    def _held(self) -> ExistingCollection | None:
         store = self.store
         if store.collection is None:
             return None
         first = next(iter(store.pages(0, ["embeddings"])), None)
         dimension = len(first["embeddings"][0]) if first else None
-        return Held(store.collection.metadata, dimension, store.count())
+        return ExistingCollection(store.collection.metadata, dimension, store.count())

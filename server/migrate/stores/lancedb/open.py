@@ -10,7 +10,7 @@ from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.retry import persist
+from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 1000
@@ -30,8 +30,8 @@ class Lance:
         self._where = str(address)
         self.pyarrow = optional.load("pyarrow")
         lancedb = optional.load("lancedb")
-        self.database = persist(f"{self._where} cannot be opened", lambda: lancedb.connect(address.location.reveal()))
-        self.table = persist(f"{self._where} cannot be opened", self._find)
+        self.database = retried(f"{self._where} cannot be opened", lambda: lancedb.connect(address.location.reveal()))
+        self.table = retried(f"{self._where} cannot be opened", self._find)
 
     def ids(self) -> Iterator[str]:
         """Yield every id, in table order."""
@@ -76,7 +76,7 @@ class Lance:
         return self.table
 
     def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
-        return persist(f"{self._where} cannot be read", work)
+        return retried(f"{self._where} cannot be read", work)
 
 
 def open_store(address: Address) -> Stored:

@@ -10,11 +10,11 @@ import numpy as np
 from server.migrate import optional
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark
 from server.migrate.stores.lancedb.address import FORM
 from server.migrate.stores.lancedb.open import ID, VECTOR, Lance
 from server.migrate.stores.metadata import to_json
-from server.migrate.stores.retry import persist
+from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink, check_alone
 
 # With fewer rows LanceDB's exact search is fast enough; with more, an index is worth its loss of recall.
@@ -42,42 +42,42 @@ class LanceSink(StoreSink[Lance]):
             mode = "overwrite" if step is ClaimStep.REPLACE else "create"
             database, name, schema = self.store.database, self.store.name, self._schema(target)
             what = f"{self.identity()} cannot be made"
-            self.store.table = persist(what, lambda: database.create_table(name, schema=schema, mode=mode))
+            self.store.table = retried(what, lambda: database.create_table(name, schema=schema, mode=mode))
 
     def write(self, rows: Sequence[Row]) -> None:
         """Upsert `rows` as one version of the table."""
         table = self.store.table
         merge = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
         batch = self._batch(rows, table.schema)
-        persist(f"{self.identity()}: {len(rows)} rows cannot be stored", lambda: merge.execute(batch))
+        retried(f"{self.identity()}: {len(rows)} rows cannot be stored", lambda: merge.execute(batch))
 
     def finish(self) -> None:
         """Compact the table, build the index if there are enough rows, and mark the table complete."""
         table = self.store.table
-        persist(f"{self.identity()} cannot be compacted", lambda: table.optimize(cleanup_older_than=OLD))
+        retried(f"{self.identity()} cannot be compacted", lambda: table.optimize(cleanup_older_than=OLD))
         index = optional.load("lancedb.index").HnswSq
         if self.count() >= INDEXED_FROM and not table.list_indices():
-            persist(
+            retried(
                 f"{self.identity()}: the index cannot be built",
                 lambda: table.create_index(VECTOR, config=index(distance_type="cosine")),
             )
         done = {"path": VECTOR, "metadata": mark(self.target, COMPLETE)}
-        persist(f"{self.identity()} cannot be completed", lambda: table.update_field_metadata(done))
+        retried(f"{self.identity()} cannot be completed", lambda: table.update_field_metadata(done))
 
     def _check_folder(self) -> None:
         place = self.address.location.reveal()
         if "://" not in place:
             check_alone(Path(place, f"{self.store.name}.lance"), FILES, self.identity())
 
-    def _held(self) -> Held | None:
+    def _held(self) -> ExistingCollection | None:
         table = self.store.table
         if table is None:
             return None
         if VECTOR not in table.schema.names:
-            return Held(None, None, table.count_rows())
+            return ExistingCollection(None, None, table.count_rows())
         field = table.schema.field(VECTOR)
         marks = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        return Held(marks, getattr(field.type, "list_size", None), table.count_rows())
+        return ExistingCollection(marks, getattr(field.type, "list_size", None), table.count_rows())
 
     def _schema(self, target: Target) -> Any:  # noqa: ANN401 - pyarrow's own
         arrow = self.store.pyarrow

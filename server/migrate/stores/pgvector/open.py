@@ -9,7 +9,7 @@ from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.retry import persist, reason
+from server.migrate.stores.retry import reason, retried
 from server.migrate.stores.stored import Stored, chunks
 from server.secret import SECRET_NAME, remember
 
@@ -42,7 +42,7 @@ class PgTable:
         self.table = self.sql.Identifier(*address.collection.split("."))
         self._connection: Any = None
         self._holds = False
-        persist(f"{address} cannot be opened", self.connection)
+        retried(f"{address} cannot be opened", self.connection)
 
     def connection(self) -> Any:  # noqa: ANN401 - the client's own
         """Return the connection, reopened if it was lost."""
@@ -65,7 +65,7 @@ class PgTable:
         Raises:
             MigrateError: another process has it.
         """
-        if not persist(f"{self._address} cannot be locked", self._take, self.is_passing):
+        if not retried(f"{self._address} cannot be locked", self._take, self.is_passing):
             raise MigrateError(f"{self._address} is being written already, by another process; wait for it or stop it")
         self._holds = True
 
@@ -181,7 +181,7 @@ class PgTable:
             rows: list[Any] = self.connection().execute(query, values or None).fetchall()
             return rows
 
-        return persist(f"{self._address} cannot be read", work, self.is_passing)
+        return retried(f"{self._address} cannot be read", work, self.is_passing)
 
 
 def open_store(address: Address) -> Stored:

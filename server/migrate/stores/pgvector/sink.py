@@ -9,11 +9,11 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores.claim import COMPLETE, GROWING, ClaimStep, Held, decide, mark
+from server.migrate.stores.claim import COMPLETE, GROWING, ClaimStep, ExistingCollection, decide, mark
 from server.migrate.stores.metadata import to_json
 from server.migrate.stores.pgvector.address import FORM
 from server.migrate.stores.pgvector.open import PgTable
-from server.migrate.stores.retry import persist
+from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink
 
 # The most dimensions of pgvector's HNSW index on the type `vector` (its README, "HNSW").
@@ -42,7 +42,7 @@ class PgvectorSink(StoreSink[PgTable]):
         self.store.register()
         step = decide(self._held(), target, self.identity())
         if step is not ClaimStep.CONTINUE:
-            persist(
+            retried(
                 f"{self.identity()} cannot be made", lambda: self._create(target, replace=step is ClaimStep.REPLACE)
             )
 
@@ -52,7 +52,7 @@ class PgvectorSink(StoreSink[PgTable]):
             if "\0" in row.id + row.text:
                 raise MigrateError(f"{row.id!r} holds a NUL character, which PostgreSQL stores in no text; remove it")
         what = f"{self.identity()}: {len(rows)} rows cannot be stored"
-        persist(what, lambda: self._copy(rows), self.store.is_passing)
+        retried(what, lambda: self._copy(rows), self.store.is_passing)
 
     def finish(self) -> None:
         """Build the index over all rows, update the planner's statistics, and mark the table complete."""
@@ -66,7 +66,7 @@ class PgvectorSink(StoreSink[PgTable]):
         self._do("the table cannot be analyzed", "ANALYZE {table}")
         self._do("the table cannot be marked", "COMMENT ON TABLE {table} IS {mark}", mark=self._comment(COMPLETE))
 
-    def _held(self) -> Held | None:
+    def _held(self) -> ExistingCollection | None:
         columns = self.store.columns()
         if not columns:
             return None
@@ -75,7 +75,7 @@ class PgvectorSink(StoreSink[PgTable]):
         except orjson.JSONDecodeError:
             comment = None
         dimension = self.store.dimension() if "vector" in columns.values() else None
-        return Held(comment if isinstance(comment, dict) else None, dimension, self.store.count())
+        return ExistingCollection(comment if isinstance(comment, dict) else None, dimension, self.store.count())
 
     def _create(self, target: Target, *, replace: bool) -> None:
         with self.store.connection().transaction():
@@ -112,4 +112,4 @@ class PgvectorSink(StoreSink[PgTable]):
         return self.store.sql.Literal(orjson.dumps(mark(self.target, state)).decode())
 
     def _do(self, fault: str, statement: str, **parts: object) -> None:
-        persist(f"{self.identity()}: {fault}", lambda: self._execute(statement, **parts), self.store.is_passing)
+        retried(f"{self.identity()}: {fault}", lambda: self._execute(statement, **parts), self.store.is_passing)

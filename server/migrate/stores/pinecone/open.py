@@ -14,7 +14,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
 from server.migrate.stores.address import Address
 from server.migrate.stores.pinecone.address import FORM
-from server.migrate.stores.retry import persist
+from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
 
 # docs.pinecone.io/reference/api/database-limits/operation-limits; MB read as decimal, the smaller unit.
@@ -42,7 +42,7 @@ class PineconeNamespace:
         if not os.environ.get(FORM.key):
             raise MigrateError(f"{self._where} needs an API key; set {FORM.key} in the environment")
         client = optional.load("pinecone")
-        self.index = persist(f"{self._where} cannot be opened", lambda: client.Index(host=address.location.reveal()))
+        self.index = retried(f"{self._where} cannot be opened", lambda: client.Index(host=address.location.reveal()))
 
     def stats(self) -> tuple[int | None, int]:
         """Return the index's dimension and the number of records in the namespace (eventually consistent)."""
@@ -88,7 +88,7 @@ class PineconeNamespace:
 
     def ask(self, fault: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
         """Call `work`, retrying transient faults after longer pauses than the client's own retries."""
-        return persist(f"{self._where}: {fault}", work, is_passing)
+        return retried(f"{self._where}: {fault}", work, is_passing)
 
     def _fetch(self, names: list[str]) -> Mapping[str, Any]:
         if not names:

@@ -13,10 +13,10 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.ownership import owned_files
 from server.migrate.record import Row
-from server.migrate.sinks.partial_folder import Growing
+from server.migrate.sinks.partial_folder import PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores import keys
-from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark
 from server.migrate.stores.pinecone.open import Record, requests
 from server.migrate.stores.pinecone.record import record
 
@@ -36,7 +36,7 @@ class PineconeShards:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._growing = Growing(folder)
+        self._partial = PartialFolder(folder)
         self._suffix = PARQUET if folder.suffix == PARQUET else ".jsonl"
         self._target: Target
 
@@ -51,11 +51,11 @@ class PineconeShards:
     def open(self, target: Target) -> None:
         """Open or create the folder, and remove shards beyond the recorded rows."""
         self._target = target
-        self._growing.claim(target)
+        self._partial.claim(target)
         try:
             step = decide(self._held(), target, str(self.folder))
         except MigrateError:
-            self._growing.remove()
+            self._partial.remove()
             raise
         if step is not ClaimStep.CREATE:
             self._cut(0 if step is ClaimStep.REPLACE else target.written)
@@ -82,7 +82,7 @@ class PineconeShards:
     def finish(self) -> None:
         """Mark the folder complete."""
         self._put(self.folder / MARK, orjson.dumps(mark(self._target, COMPLETE)))
-        self._growing.remove()
+        self._partial.remove()
 
     def count(self) -> int:
         """Count the rows by reading every shard."""
@@ -102,14 +102,14 @@ class PineconeShards:
 
     def close(self) -> None:
         """Release the lock on the output; no file stays open."""
-        self._growing.close()
+        self._partial.close()
 
-    def _held(self) -> Held | None:
+    def _held(self) -> ExistingCollection | None:
         if not self.folder.exists() or not any(self.folder.iterdir()):
             return None
         path = self.folder / MARK
         marks = orjson.loads(path.read_bytes()) if path.exists() else None
-        return Held(marks, None, sum(rows for _, rows, _ in self._shards()))
+        return ExistingCollection(marks, None, sum(rows for _, rows, _ in self._shards()))
 
     def _shards(self) -> Iterator[tuple[int, int, Path]]:
         for path in sorted(self.folder.iterdir()):

@@ -13,7 +13,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
 from server.migrate.stores.address import Address
 from server.migrate.stores.qdrant.address import FORM
-from server.migrate.stores.retry import never, persist
+from server.migrate.stores.retry import never_transient, retried
 from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 256
@@ -33,10 +33,10 @@ class Qdrant:
         """
         self.name = address.collection
         self._where = str(address)
-        self.passing = is_passing if address.remote else never
+        self.passing = is_passing if address.remote else never_transient
         self._folder = "" if address.remote else address.location.reveal()
         self.models = optional.load("qdrant_client.models")
-        self.client = persist(f"{self._where} cannot be opened", lambda: _connect(address))
+        self.client = retried(f"{self._where} cannot be opened", lambda: _connect(address))
 
     def exists(self) -> bool:
         """Return whether the collection exists.
@@ -44,7 +44,7 @@ class Qdrant:
         Raises:
             MigrateError: the server does not answer.
         """
-        return bool(persist(f"{self._where} cannot be opened", partial(self.client.collection_exists, self.name)))
+        return bool(retried(f"{self._where} cannot be opened", partial(self.client.collection_exists, self.name)))
 
     def ids(self) -> Iterator[str]:
         """Yield the input's id of every point, in the order of Qdrant's point ids."""
@@ -99,7 +99,7 @@ class Qdrant:
         return np.asarray(point.vector, np.float32)
 
     def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
-        return persist(f"{self._where} cannot be read", work, self.passing)
+        return retried(f"{self._where} cannot be read", work, self.passing)
 
 
 def open_store(address: Address) -> Stored:

@@ -11,11 +11,11 @@ from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores import keys
-from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark
 from server.migrate.stores.metadata import plain
 from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.qdrant.open import PAGE, Qdrant
-from server.migrate.stores.retry import persist
+from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink, check_alone
 from server.migrate.stores.stored import chunks
 
@@ -41,9 +41,9 @@ class QdrantSink(StoreSink[Qdrant]):
         self._check_folder(empty=step is ClaimStep.CREATE)
         client, name, models = self.store.client, self.store.name, self.store.models
         if step is ClaimStep.REPLACE:
-            persist(f"{self.identity()} cannot be emptied", lambda: client.delete_collection(name))
+            retried(f"{self.identity()} cannot be emptied", lambda: client.delete_collection(name))
         size = models.VectorParams(size=target.dimension, distance=models.Distance.COSINE)
-        persist(
+        retried(
             f"{self.identity()} cannot be made",
             lambda: client.create_collection(name, vectors_config=size, metadata=mark(target)),
         )
@@ -56,7 +56,7 @@ class QdrantSink(StoreSink[Qdrant]):
                 vectors=[row.vector.tolist() for row in part],
                 payloads=[_payload(row) for row in part],
             )
-            persist(
+            retried(
                 f"{self.identity()}: {len(part)} rows cannot be stored",
                 partial(self.store.client.upsert, self.store.name, points, wait=True),
                 self.store.passing,
@@ -66,7 +66,7 @@ class QdrantSink(StoreSink[Qdrant]):
         """Mark the collection complete; Qdrant updates its index on every write."""
         client, name, done = self.store.client, self.store.name, mark(self.target, COMPLETE)
         what = f"{self.identity()} cannot be completed"
-        persist(what, lambda: client.update_collection(name, metadata=done), self.store.passing)
+        retried(what, lambda: client.update_collection(name, metadata=done), self.store.passing)
 
     def _check_folder(self, *, empty: bool) -> None:
         """Check that the collection's folder, which the client fills or removes, contains no other files.
@@ -83,12 +83,12 @@ class QdrantSink(StoreSink[Qdrant]):
                 "it away, or choose another name in --output. Nothing was changed"
             )
 
-    def _held(self) -> Held | None:
+    def _held(self) -> ExistingCollection | None:
         if not self.store.exists():
             return None
         info = self.store.info()
         size = getattr(info.params.vectors, "size", None)
-        return Held(getattr(info, "metadata", None), size, self.store.count())
+        return ExistingCollection(getattr(info, "metadata", None), size, self.store.count())
 
 
 def _is_empty(storage: Path) -> bool:

@@ -58,7 +58,7 @@ def ignore(_use: Use) -> None:
     """Ignore evictions."""
 
 
-class House:
+class ListeningService:
     """A service on a listening socket, and clients that send one request."""
 
     def __init__(self, service: Service, engine: FakeEngine, port: int) -> None:
@@ -80,23 +80,23 @@ class House:
         writer.transport.abort()
 
 
-Ask = Callable[[House], Awaitable[object]]
+Ask = Callable[[ListeningService], Awaitable[object]]
 
 
 @asynccontextmanager
-async def house(artifact: Artifact) -> AsyncIterator[House]:
+async def listening(artifact: Artifact) -> AsyncIterator[ListeningService]:
     engine = FakeEngine()
     service = serving(load(artifact, API_KEY="key", RECEIVE_TIMEOUT_S=str(RECEIVE_TIMEOUT_S)), engine)
-    room = ConnectionLimit(100, ignore)
+    connections = ConnectionLimit(100, ignore)
     refused = service.metrics.refuse
-    terms = ConnectionBounds.of(service.settings, room, service.memory, service.state, refused, to_response)
-    protocol, state = bounded(terms), ServerState()
+    bounds = ConnectionBounds.of(service.settings, connections, service.memory, service.state, refused, to_response)
+    protocol, state = bounded(bounds), ServerState()
     config = Config(create_app(service), http=protocol, log_config=None)
     config.load()
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
     try:
-        yield House(service, engine, listener.sockets[0].getsockname()[1])
+        yield ListeningService(service, engine, listener.sockets[0].getsockname()[1])
     finally:
         engine.gate.set()
         listener.close()
@@ -106,12 +106,12 @@ async def house(artifact: Artifact) -> AsyncIterator[House]:
 def left_over(artifact: Artifact, **asks: Ask) -> dict[str, list[str]]:
     """Return the types of the objects in cycles that each kind of request leaves, if any."""
 
-    async def all_of_them(to: House) -> None:
+    async def all_of_them(to: ListeningService) -> None:
         for ask in asks.values():
             await ask(to)
 
     async def main() -> dict[str, list[str]]:
-        async with house(artifact) as open_house:
+        async with listening(artifact) as open_house:
             if not (together := await left_by(all_of_them, open_house)):
                 return {}
             # Only then run them separately, which is slow.
@@ -121,7 +121,7 @@ def left_over(artifact: Artifact, **asks: Ask) -> dict[str, list[str]]:
     return uvloop.run(main())
 
 
-async def left_by(ask: Ask, open_house: House) -> list[str]:
+async def left_by(ask: Ask, open_house: ListeningService) -> list[str]:
     await ask(open_house)  # warm up caches
     await settled()
     with uncollected():
@@ -153,7 +153,7 @@ def uncollected() -> Iterator[None]:
 
 
 def answered(kind: str) -> Ask:
-    async def ask(to: House) -> None:
+    async def ask(to: ListeningService) -> None:
         assert await to.status(ANSWERED[kind]) == int(kind[:3])
 
     return ask
@@ -164,16 +164,16 @@ def test_an_answer_leaves_nothing_behind(artifact: Artifact) -> None:
 
 
 def test_a_full_queue_a_deadline_and_a_defect_leave_nothing_behind(artifact: Artifact) -> None:
-    async def full(to: House) -> None:
+    async def full(to: ListeningService) -> None:
         with to.service._batcher.admit([10**9], math.inf), to.service._batcher.admit([10**9], math.inf):
             assert await to.status(request()) == 429
 
-    async def late(to: House) -> None:
+    async def late(to: ListeningService) -> None:
         to.engine.gate.clear()
         assert await to.status(request(WHOLE, JSON, b"x-request-timeout-ms: 100")) == 504
         to.engine.gate.set()
 
-    async def failing(to: House) -> None:
+    async def failing(to: ListeningService) -> None:
         to.engine.error = RuntimeError("a defect")
         assert await to.status(request()) == 500
 
@@ -182,7 +182,7 @@ def test_a_full_queue_a_deadline_and_a_defect_leave_nothing_behind(artifact: Art
 
 def test_a_caller_who_hangs_up_leaves_nothing_behind(artifact: Artifact) -> None:
     def hanging_up(sent: bytes) -> Ask:
-        async def ask(to: House) -> None:
+        async def ask(to: ListeningService) -> None:
             to.engine.gate.clear()
             await to.hang_up(sent)
             to.engine.gate.set()

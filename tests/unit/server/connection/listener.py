@@ -53,7 +53,7 @@ class Listener:
     """A listening server without uvicorn's main loop, with a client."""
 
     app: App
-    terms: ConnectionBounds
+    bounds: ConnectionBounds
     state: ServerState
     port: int
     refused: list[ServiceError]
@@ -75,19 +75,19 @@ class Listener:
 async def listening(keep_alive_s: float = 10, **changes: object) -> AsyncIterator[Listener]:
     refused: list[ServiceError] = []
     memory = Memory(int(str(changes.pop("memory", 100_000_000))))
-    room = ConnectionLimit(int(str(changes.pop("max_connections", 50))), lambda _use: None)
+    connections = ConnectionLimit(int(str(changes.pop("max_connections", 50))), lambda _use: None)
     limits = {"max_header_bytes": 2000, "max_wire_bytes": 10_000, "receive_timeout_s": 10.0}
     told = {"refused": refused.append, "answer": to_response}
-    shared = {"room": room, "memory": memory, "state": ServingState(), **told}
-    terms = ConnectionBounds(**limits | changes | shared)  # type: ignore[arg-type]
+    shared = {"connections": connections, "memory": memory, "state": ServingState(), **told}
+    bounds = ConnectionBounds(**limits | changes | shared)  # type: ignore[arg-type]
     app, state = App(), ServerState()
     app.gate.set()
-    config = Config(app, http=bounded(terms), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]
+    config = Config(app, http=bounded(bounds), timeout_keep_alive=keep_alive_s, log_config=None)  # type: ignore[arg-type]
     config.load()
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(lambda: bounded(terms)(config, state, {}), "127.0.0.1", 0)
+    listener = await loop.create_server(lambda: bounded(bounds)(config, state, {}), "127.0.0.1", 0)
     async with listener:
-        yield Listener(app, terms, state, listener.sockets[0].getsockname()[1], refused)
+        yield Listener(app, bounds, state, listener.sockets[0].getsockname()[1], refused)
         for connection in list(state.connections):
             assert isinstance(connection, Connection)
             connection.shutdown()

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from server.connection.connection_limit import MOMENT_S
+from server.connection.connection_limit import SHORT_GRACE_S
 from server.connection.http_connection import Connection
 from tests.unit.server.connection.listener import GET, SOON_S, listening, statuses
 
@@ -86,7 +86,7 @@ async def test_headers_that_do_not_end_give_way_with_a_word() -> None:
     async with listening(max_connections=1) as server:
         reader, writer = await server.connect()
         writer.write(GET)
-        await asyncio.sleep(MOMENT_S + 0.1)
+        await asyncio.sleep(SHORT_GRACE_S + 0.1)
         assert statuses(await server.exchange(GET + b"Connection: close\r\n\r\n")) == [200]
         assert statuses(await reader.read()) == [408]
         writer.close()
@@ -131,10 +131,10 @@ async def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> N
         reader, writer = await server.connect()
         writer.write(b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
         await asyncio.sleep(0.01)
-        server.terms.state.drain()
+        server.bounds.state.drain()
         for connection in server.state.connections:
             assert isinstance(connection, Connection)
-            connection.hasten()
+            connection.drop_if_slow()
         async with asyncio.timeout(5):
             assert statuses(await reader.read()) == [503]
             while server.state.connections:  # Well before RECEIVE_TIMEOUT_S, although the client does not close.
@@ -144,7 +144,7 @@ async def test_while_the_server_stops_a_body_that_is_not_whole_is_refused() -> N
 
 async def test_while_draining_every_answer_is_the_last_on_its_connection() -> None:
     async with listening() as server:
-        server.terms.state.drain()
+        server.bounds.state.drain()
         said = await server.exchange(GET + b"\r\n" + GET + b"\r\n")
         assert statuses(said) == [200]
         assert b"connection: close" in said

@@ -184,7 +184,7 @@ async def test_a_caller_that_waited_for_leave_to_send_and_got_an_answer_may_not_
 async def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered() -> None:
     async with listening(max_header_bytes=20_000) as server:
         server.app.gate.clear()
-        held = server.terms.memory.held
+        held = server.bounds.memory.held
         reader, writer = await server.connect()
         writer.write(GET + b"\r\n" + b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000)
         await asyncio.sleep(SOON_S)
@@ -202,7 +202,7 @@ async def test_heads_and_bodies_sent_ahead_hold_memory_until_they_are_answered()
 
 async def test_a_head_for_which_memory_has_no_room_is_refused_and_a_probe_is_not() -> None:
     async with listening(max_header_bytes=20_000) as server:
-        server.terms.memory.claim(REQUESTS).keep(server.terms.memory.limit)
+        server.bounds.memory.claim(REQUESTS).keep(server.bounds.memory.limit)
         assert statuses(await server.exchange(b"GET /c HTTP/1.1\r\nHost: x\r\nlong: " + b"y" * 9000)) == [429]
         assert statuses(await server.exchange(b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")) == [429]
         assert statuses(await server.exchange(GET + b"Connection: close\r\n\r\n")) == [200]
@@ -215,9 +215,9 @@ async def test_no_more_is_read_while_much_that_was_sent_ahead_waits() -> None:
         post = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000
         writer.write(GET + b"\r\n" + 60 * post)
         await asyncio.sleep(2 * SOON_S)
-        assert server.terms.memory.held[CONNECTIONS] < 1_000_000
+        assert server.bounds.memory.held[CONNECTIONS] < 1_000_000
         server.app.gate.set()
         for _ in range(60):
             await reader.readuntil(b"/b 60000")
-        assert server.terms.memory.held[CONNECTIONS] == 0
+        assert server.bounds.memory.held[CONNECTIONS] == 0
         writer.close()

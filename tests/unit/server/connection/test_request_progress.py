@@ -94,18 +94,18 @@ def test_what_comes_after_the_last_answer_is_counted_from_it_on_for_so_long(prog
 
 
 def test_a_caller_is_not_late_for_what_was_not_its_fault(progress: RequestProgress) -> None:
-    progress.forgive(3.0)
+    progress.extend(3.0)
     assert progress.due == 113.0
-    progress.excuse(112.0)
+    progress.restart_timeout(112.0)
     assert progress.due == 122.0
     progress.await_nothing()
     assert progress.due == math.inf
 
 
 def test_whatever_becomes_due_is_found_in_time(progress: RequestProgress) -> None:
-    assert progress.next_look(100.0) == 105.0
-    assert progress.next_look(107.0) == 110.0
+    assert progress.next_check(100.0) == 105.0
+    assert progress.next_check(107.0) == 110.0
     receive(progress, 107.0)
-    assert progress.next_look(107.0) == 112.0
+    assert progress.next_check(107.0) == 112.0
     progress.begin_head(107.0)  # Due at 117, two checks later.
-    assert progress.next_look(112.0) == 117.0
+    assert progress.next_check(112.0) == 117.0

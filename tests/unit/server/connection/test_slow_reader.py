@@ -27,6 +27,6 @@ def test_another_answer_begins_anew() -> None:
 def test_time_in_which_the_process_did_not_run_does_not_count() -> None:
     taking = SlowReader(0)
     assert not taking.stalled(MUCH, 0, 10)
-    taking.forgive(30)
+    taking.extend(30)
     assert not taking.stalled(MUCH, 30, 10)
     assert taking.stalled(MUCH, 40, 10)

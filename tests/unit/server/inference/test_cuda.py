@@ -54,7 +54,7 @@ def machine(driver: Driver | None, *absent: str) -> cuda.Load:
 
 
 def test_where_all_is_there_the_gpu_s_memory_is_told() -> None:
-    assert cuda.look("13.0", machine(Driver())) == cuda.Found("", 80 * GIB)
+    assert cuda.check("13.0", machine(Driver())) == cuda.CudaCheck("", 80 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -74,20 +74,20 @@ def test_where_all_is_there_the_gpu_s_memory_is_told() -> None:
     ids=["driver", "version", "init", "device", "too old", "cudnn", "cublas"],
 )
 def test_what_is_missing_is_named_with_the_command_that_fixes_it(load: cuda.Load, said: str) -> None:
-    report = cuda.look("13.0", load)
+    report = cuda.check("13.0", load)
     assert report.memory is None
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(report.missing)
 
 
 def test_a_driver_that_lacks_a_function_is_told_of() -> None:
-    report = cuda.look("13.0", lambda _: object())
+    report = cuda.check("13.0", lambda _: object())
     assert "not whole" in report.missing
     assert "cuDriverGetVersion" in report.missing
 
 
 def test_libraries_are_those_of_the_cuda_version_that_onnx_runtime_is_built_for() -> None:
-    assert "libcublas.so.12" in cuda.look("12.8", machine(Driver(), "libcublas.so.12")).missing
+    assert "libcublas.so.12" in cuda.check("12.8", machine(Driver(), "libcublas.so.12")).missing
 
 
 # Messages of ONNX Runtime 1.31.
@@ -102,7 +102,7 @@ BLAS = "CUBLAS failure 14: CUBLAS_STATUS_INTERNAL_ERROR ; GPU=0 ; expr=cublasGem
 @pytest.mark.parametrize("message", [ARENA, LIMIT, MEMORY, BLAS_MEMORY])
 def test_lack_of_memory_is_not_a_lost_gpu(message: str) -> None:
     assert cuda.is_out_of_memory(RuntimeError(message))
-    assert not cuda.lost(RuntimeError(message))
+    assert not cuda.device_error(RuntimeError(message))
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,14 @@ def test_lack_of_memory_is_not_a_lost_gpu(message: str) -> None:
     ],
 )
 def test_any_other_failure_of_cuda_is_a_lost_gpu(message: str, report: str) -> None:
-    assert cuda.lost(RuntimeError(message)) == report
+    assert cuda.device_error(RuntimeError(message)) == report
     assert not cuda.is_out_of_memory(RuntimeError(message))
 
 
 def test_a_bad_input_is_neither() -> None:
     error = RuntimeError("INVALID_ARGUMENT : indices element out of data bounds, idx=99 must be within [-30,29]")
     assert not cuda.is_out_of_memory(error)
-    assert not cuda.lost(error)
+    assert not cuda.device_error(error)
 
 
 class Runtime:

@@ -2,13 +2,13 @@ import msgspec
 import pytest
 
 from server.errors import StartError
-from server.inference.cuda import Found
+from server.inference.cuda import CudaCheck
 from server.inference.device import choose, cuda_warnings, int8_warnings
 from server.model.manifest import Fidelity, Precision, Similarity, Variant
 from server.settings import Device
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-GPU, NO_GPU = Found(memory=2**30), Found("the driver shows no GPU")
+GPU, NO_GPU = CudaCheck(memory=2**30), CudaCheck("the driver shows no GPU")
 SAME = Similarity(mean=1, p01=1, min=1)
 VARIANT = Variant("m.onnx", 1, "0" * 64, "fp16", [], Fidelity(SAME, SAME))
 
@@ -28,7 +28,7 @@ VARIANT = Variant("m.onnx", 1, "0" * 64, "fp16", [], Fidelity(SAME, SAME))
     ],
 )
 def test_device_and_precision(
-    device: Device, precision: Precision | None, providers: list[str], gpu: Found, expected: tuple[str, str]
+    device: Device, precision: Precision | None, providers: list[str], gpu: CudaCheck, expected: tuple[str, str]
 ) -> None:
     choice = choose(device, precision, providers, gpu)
     assert (choice.device, choice.precision) == expected
@@ -46,7 +46,7 @@ def test_device_and_precision(
     ],
 )
 def test_cuda_asked_for_and_not_possible_is_refused_with_what_to_do(
-    precision: Precision | None, providers: list[str], gpu: Found, remedy: str
+    precision: Precision | None, providers: list[str], gpu: CudaCheck, remedy: str
 ) -> None:
     with pytest.raises(StartError, match=remedy) as caught:
         choose("cuda", precision, providers, gpu)

@@ -57,10 +57,10 @@ async def test_another_vector_than_at_start_is_unready_until_it_is_right_again()
     clock.now += EVERY_S
     with pytest.raises(UnavailableError, match="another vector"):
         await canary.check()
-    assert not canary.well
+    assert not canary.healthy
     engine.embed = right  # type: ignore[method-assign]
     await canary.check()
-    assert canary.well
+    assert canary.healthy
 
 
 async def test_three_failures_in_a_row_are_unready_at_once_and_recovery_shows() -> None:
@@ -68,12 +68,12 @@ async def test_three_failures_in_a_row_are_unready_at_once_and_recovery_shows() 
     shared, canary, clock = make(engine)
     engine.error = RuntimeError()
     for _ in range(3):
-        assert canary.well
+        assert canary.healthy
         with pytest.raises(Exception, match="inference failed"):
             await shared.embed([IDS], clock() + 9)
-    assert not canary.well
+    assert not canary.healthy
     with pytest.raises(UnavailableError, match="inference fails"):
         await canary.check()
     engine.error = None
     await canary.check()
-    assert canary.well
+    assert canary.healthy

@@ -5,13 +5,13 @@ import pytest
 
 from server.errors import StartError
 from server.service import memory_budget
-from server.service.memory_budget import PARSED_FACTOR, Budget, plan
+from server.service.memory_budget import PARSED_FACTOR, MemoryBudget, plan
 from server.settings import resolve
 from server.system import machine
-from server.system.machine import Held
+from server.system.machine import HeldMemory
 from server.system.memory import CONNECTION_BYTES, LARGE_SHARE, MEGABYTE
 
-WARM = Held(100 * MEGABYTE, 1000 * MEGABYTE)
+WARM = HeldMemory(100 * MEGABYTE, 1000 * MEGABYTE)
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Model:
     max_tokens: int = 512
 
 
-def budget(limit_mb: int, monkeypatch: pytest.MonkeyPatch, connections: int = 100, **environ: str) -> Budget:
+def budget(limit_mb: int, monkeypatch: pytest.MonkeyPatch, connections: int = 100, **environ: str) -> MemoryBudget:
     monkeypatch.setattr(machine, "memory_limit", lambda: limit_mb * MEGABYTE)
     return plan(resolve(environ), Model(), WARM, connections)
 

@@ -29,7 +29,7 @@ def load(artifact: Artifact, **environ: str) -> LoadedModel:
     return LoadedModel(
         settings=resolve(environ),
         artifact=artifact,
-        choice=choose("cpu", None, [], cuda.Found("no GPU")),
+        choice=choose("cpu", None, [], cuda.CudaCheck("no GPU")),
         threads=machine.Threads(1, "a test"),
         tokenizer=Tokenizer(artifact.tokenizer_path, tiny.MAX_TOKENS),
     )
@@ -188,7 +188,7 @@ async def test_the_event_loop_tokenizes_only_what_takes_no_time(
     await service.close()
 
 
-class Untouchable(Tokenizer):
+class FailingTokenizer(Tokenizer):
     def encode_each(self, *_: object, **__: object) -> NoReturn:
         raise AssertionError("tokenized in vain")
 
@@ -202,7 +202,7 @@ async def test_what_will_not_fit_into_the_queue_is_refused_before_tokenizing(art
     held = [asyncio.create_task(service.embed(EmbedRequest(["a " * 20] * count), soon())) for count in (5, 1)]
     await asyncio.to_thread(engine.entered.wait, 10)
     service.check_room()
-    service._tokenizer = Untouchable(artifact.tokenizer_path, tiny.MAX_TOKENS)
+    service._tokenizer = FailingTokenizer(artifact.tokenizer_path, tiny.MAX_TOKENS)
     with pytest.raises(OverloadedError):
         await service.embed(EmbedRequest(["a" * length] * 4), soon())
     engine.gate.set()

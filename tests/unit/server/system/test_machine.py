@@ -105,7 +105,7 @@ def test_this_process_has_memory() -> None:
 def test_what_the_process_holds_and_may_hold_is_told(tmp_path: Path) -> None:
     held = machine.held_memory()
     assert 10**6 < held.resident < held.virtual
-    assert machine.held_memory(tmp_path) == machine.Held(0, 0)
+    assert machine.held_memory(tmp_path) == machine.HeldMemory(0, 0)
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     assert machine.address_space_limit() == (None if soft == resource.RLIM_INFINITY else soft)
 

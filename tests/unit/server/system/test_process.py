@@ -34,7 +34,7 @@ def test_the_file_limit_becomes_the_hard_one() -> None:
 
 
 def test_what_stays_is_not_collected_and_what_comes_is() -> None:
-    frozen = "import gc\nprocess.settle_heap()\nassert gc.get_freeze_count() > 1000\n"
+    frozen = "import gc\nprocess.freeze_heap()\nassert gc.get_freeze_count() > 1000\n"
     frozen += "assert gc.get_threshold()[0] >= 100_000\n"
     done = python(frozen + "circle = []\ncircle.append(circle)\ndel circle\nraise SystemExit(gc.collect())")
     assert done.returncode == 1
@@ -55,7 +55,7 @@ def test_the_watchdog_ends_a_process_that_hangs_and_no_other() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_insisted_on_ends_the_process_with_its_status(number: signal.Signals) -> None:
-    done = python(f"process.insist_on_signals()\ntry: signal.raise_signal({int(number)})\nfinally: print('cleaned up')")
+    done = python(f"process.exit_on_signals()\ntry: signal.raise_signal({int(number)})\nfinally: print('cleaned up')")
     assert done.returncode == 128 + number
     assert not done.stdout
 
@@ -68,7 +68,7 @@ def test_a_closed_standard_stream_gives_its_number_to_no_file() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="it stands in for a full disk")
 def test_what_cannot_be_written_changes_no_exit_status() -> None:
     with Path("/dev/full").open("w") as full:
-        command = "from server.system import process; process.complain('x'); process.drop_unwritten()"
+        command = "from server.system import process; process.write_error('x'); process.drop_unwritten()"
         buffered = os.environ | {"PYTHONUNBUFFERED": ""}
         done = subprocess.run(
             [sys.executable, "-c", command], env=buffered, stdout=full, stderr=full, timeout=60, check=False
@@ -82,7 +82,7 @@ def test_a_thread_that_steps_back_takes_its_own_threads_with_it_and_nobody_else(
         "before, found = nice(), []\n"
         "def inner(): found.append(nice())\n"
         "def outer():\n"
-        "    process.step_back()\n"
+        "    process.lower_priority()\n"
         "    one = threading.Thread(target=inner)\n"
         "    one.start()\n"
         "    one.join()\n"

@@ -4,12 +4,12 @@ import time
 import pytest
 
 from server.system import suspension
-from server.system.suspension import Stops, receiving
+from server.system.suspension import Suspensions, receiving
 
 
 def test_a_timer_that_is_much_too_late_tells_how_long_the_process_did_not_run() -> None:
-    assert suspension.missed(10, 10.5) == 0
-    assert suspension.missed(10, 13) == 3
+    assert suspension.suspended_s(10, 10.5) == 0
+    assert suspension.suspended_s(10, 13) == 3
 
 
 async def test_what_does_not_come_in_time_is_a_timeout_and_what_comes_is_not() -> None:
@@ -21,7 +21,7 @@ async def test_what_does_not_come_in_time_is_a_timeout_and_what_comes_is_not() -
 
 
 async def test_what_came_while_the_process_did_not_run_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suspension, "STOPPED_S", 0.05)
+    monkeypatch.setattr(suspension, "SUSPENDED_S", 0.05)
 
     sender, receiver = asyncio.Event(), asyncio.get_running_loop()
     async with receiving(0.01):
@@ -32,7 +32,7 @@ async def test_what_came_while_the_process_did_not_run_is_taken(monkeypatch: pyt
 
 async def test_stops_are_known_as_soon_as_they_end_and_remembered_while_they_matter() -> None:
     now = [100.0]
-    seen = Stops(lambda: now[0])
+    seen = Suspensions(lambda: now[0])
     watching = asyncio.create_task(seen.watch())
     await asyncio.sleep(0)
     now[0] += 3.25
@@ -46,4 +46,4 @@ async def test_stops_are_known_as_soon_as_they_end_and_remembered_while_they_mat
 
 
 def test_before_anyone_looks_for_stops_there_are_none() -> None:
-    assert Stops().within(1000) == 0
+    assert Suspensions().within(1000) == 0

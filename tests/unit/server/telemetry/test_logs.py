@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from server.telemetry import logs
-from server.telemetry.logs import Sparse
+from server.telemetry.logs import RateLimit
 from server.telemetry.request_context import CURRENT, RequestContext
 
 HOSTILE = "a\r\nFAKE\x1b[31m\x9b\u2028\u202e\x00z"
@@ -111,7 +111,7 @@ def test_a_stream_that_takes_nothing_stops_nobody(monkeypatch: pytest.MonkeyPatc
 
 
 def test_sparse_shows_the_first_of_a_kind_and_counts_those_it_holds_back() -> None:
-    sparse = Sparse(10)
-    assert [sparse.admit("a", now) for now in (0, 1, 9.9)] == [0, None, None]
-    assert sparse.admit("b", 5) == 0
-    assert [sparse.admit("a", now) for now in (10, 11, 25)] == [2, None, 1]
+    limit = RateLimit(10)
+    assert [limit.admit("a", now) for now in (0, 1, 9.9)] == [0, None, None]
+    assert limit.admit("b", 5) == 0
+    assert [limit.admit("a", now) for now in (10, 11, 25)] == [2, None, 1]

@@ -26,7 +26,7 @@ from tests.unit.server.migrate.sinks.rows import snapshot
 WINDOW = ("--window", "8")
 
 
-class Sociable:
+class BatchDependentEngine:
     """An engine whose vectors depend slightly on the rest of the batch, as those of real engines do."""
 
     def __init__(self, engine: Engine) -> None:
@@ -49,7 +49,7 @@ def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def once(model: JobModel) -> tuple[ParallelEngine, int]:
         if not started:
-            started.append(ParallelEngine(Sociable(start(model)[0].engine), 1))
+            started.append(ParallelEngine(BatchDependentEngine(start(model)[0].engine), 1))
         return started[0], 24
 
     monkeypatch.setattr(JobModel, "start", once)

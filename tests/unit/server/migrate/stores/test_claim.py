@@ -4,7 +4,7 @@ import pytest
 
 from server.migrate.errors import MigrateError
 from server.migrate.sinks.sink import Target
-from server.migrate.stores.claim import COMPLETE, ClaimStep, Held, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark
 
 BGE = "bge-large-en-v1.5"
 
@@ -13,8 +13,8 @@ def target(written: int = 0, *, fresh: bool = False, model: str = "all-MiniLM-L6
     return Target(384, model, "int8", written, fresh)
 
 
-def held(rows: int, asked: Target | None = None, state: str = "growing") -> Held:
-    return Held(mark(asked or target(), state), 384, rows)
+def held(rows: int, asked: Target | None = None, state: str = "growing") -> ExistingCollection:
+    return ExistingCollection(mark(asked or target(), state), 384, rows)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def held(rows: int, asked: Target | None = None, state: str = "growing") -> Held
     ],
 )
 def test_what_is_this_job_s_is_made_continued_or_replaced(
-    existing: Held | None, asked: Target, step: ClaimStep
+    existing: ExistingCollection | None, asked: Target, step: ClaimStep
 ) -> None:
     assert decide(existing, asked, "store#docs") is step
 
@@ -41,12 +41,12 @@ def test_what_is_this_job_s_is_made_continued_or_replaced(
         (None, target(5), "has 0 rows where 5 were written"),
         (held(4), target(5), "has 4 rows where 5 were written"),
         (held(4, state=COMPLETE), target(), "is complete"),
-        (Held(None, 384, 9), target(), "exists .9 rows of 384 dimensions. and no migration made it"),
-        (Held({"owner": "me"}, None, 0), target(fresh=True), "no migration made it"),
+        (ExistingCollection(None, 384, 9), target(), "exists .9 rows of 384 dimensions. and no migration made it"),
+        (ExistingCollection({"owner": "me"}, None, 0), target(fresh=True), "no migration made it"),
         (held(4), target(fresh=True, model=BGE), "holds vectors of all-MiniLM-L6-v2 .* these are of bge-large"),
-        (Held(mark(target()), 1024, 4), target(), "holds vectors of"),
+        (ExistingCollection(mark(target()), 1024, 4), target(), "holds vectors of"),
     ],
 )
-def test_everything_else_is_refused(existing: Held | None, asked: Target, said: str) -> None:
+def test_everything_else_is_refused(existing: ExistingCollection | None, asked: Target, said: str) -> None:
     with pytest.raises(MigrateError, match=said):
         decide(existing, asked, "store#docs")
