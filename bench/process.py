@@ -1,4 +1,4 @@
-"""Run a worker process: requests with a timeout, and guaranteed termination."""
+"""Run child processes: an error says how one ended, and none is left behind."""
 
 import json
 import os
@@ -22,14 +22,86 @@ _QUIET_LIMIT_S = 0.5
 
 
 class WorkerError(Exception):
-    """A worker failed, died or timed out; the message includes its last line of standard error."""
+    """A child process failed, died or timed out; the message includes its last line of output."""
 
 
-class Worker:
-    """A child process that answers requests. A context manager.
+class Child:
+    """A process in a group of its own; what it prints is kept for errors. A context manager."""
 
-    `program` is a module that uses `bench.conversation`, and its arguments.
-    """
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], pipe: int | None) -> None:
+        """Start `command`, with standard input and output connected to `pipe`, or to nothing if that is None.
+
+        Raises:
+            WorkerError: it cannot be started.
+        """
+        self.name = name
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdin=pipe or subprocess.DEVNULL,
+                stdout=pipe or self._printed,
+                stderr=self._printed,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._printed.close()
+            raise WorkerError(f"{name}: {command[0]} cannot be started: {error.strerror}") from None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Kill the process group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self, grace_s: float = _GRACE_S) -> None:
+        """Kill the process group if the process does not exit within `grace_s`; idempotent."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace_s)
+        self.kill()
+        self._printed.close()
+
+    def end(self) -> WorkerError:
+        """Wait until the process has ended, or kill it; return the error that says how it ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_S)
+        self.kill()
+        status = self._process.returncode
+        if status == -signal.SIGKILL:
+            how = "was killed (out of memory?)"
+        else:
+            how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return WorkerError(f"{self.name}: {how}{self.last_line()}")
+
+    def last_line(self) -> str:
+        """Return the last line printed, for an error."""
+        self._printed.seek(0)
+        lines = self._printed.read().decode("utf-8", "replace").strip().splitlines()
+        return f"; its last line: {lines[-1].strip()}" if lines else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Worker(Child):
+    """A Python program that answers requests: a module that uses `bench.conversation`, and its arguments."""
 
     def __init__(self, name: str, python: Path, program: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the process; it loads nothing before the first request.
@@ -37,21 +109,7 @@ class Worker:
         Raises:
             WorkerError: `python` cannot be started.
         """
-        self.name = name
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        try:
-            self._process = subprocess.Popen(
-                [str(python), "-m", *program],
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._stderr.close()
-            raise WorkerError(f"{name}: {python} cannot be started: {error.strerror}") from None
+        super().__init__(name, [str(python), "-m", *program], environment, subprocess.PIPE)
         self._requests = cast(IO[bytes], self._process.stdin)
         self._answers = cast(IO[bytes], self._process.stdout)
         self._unread = b""
@@ -63,7 +121,7 @@ class Worker:
             WorkerError: the worker returned an error, died, or exceeded `timeout_s` and was killed.
         """
         self._send({"op": op, **fields})
-        line = self._receive(op, time.monotonic() + timeout_s, timeout_s)
+        line = self._receive(op, timeout_s)
         try:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
@@ -81,37 +139,22 @@ class Worker:
             time.sleep(_QUIET_WINDOW_S)
             before, now = now, self._cpu_ticks()
 
-    def close(self) -> None:
-        """Close the worker's input and kill it if it does not exit within the grace period; idempotent."""
+    def close(self, grace_s: float = _GRACE_S) -> None:
+        """Close the worker's input, which ends it."""
         with suppress(BrokenPipeError):
             self._requests.close()
-        self._end(_GRACE_S)
+        super().close(grace_s)
         self._answers.close()
-        self._stderr.close()
-
-    def kill(self) -> None:
-        """Kill the worker's process group."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _send(self, request: dict[str, object]) -> None:
         try:
             self._requests.write(json.dumps(request).encode() + b"\n")
             self._requests.flush()
         except (BrokenPipeError, ValueError):
-            raise WorkerError(f"{self.name}: {self._exit_reason()}") from None
+            raise self.end() from None
 
-    def _receive(self, op: str, deadline: float, timeout_s: float) -> bytes:
-        stream = self._answers.fileno()
+    def _receive(self, op: str, timeout_s: float) -> bytes:
+        stream, deadline = self._answers.fileno(), time.monotonic() + timeout_s
         pieces = [self._unread]
         while b"\n" not in pieces[-1]:
             if not select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -119,32 +162,13 @@ class Worker:
                 raise WorkerError(f"{self.name}: `{op}` took longer than {timeout_s:g} s and was killed")
             pieces.append(os.read(stream, _CHUNK))
             if not pieces[-1]:
-                raise WorkerError(f"{self.name}: {self._exit_reason()}")
+                raise self.end()
         line, _, self._unread = b"".join(pieces).partition(b"\n")
         return line
 
-    def _exit_reason(self) -> str:
-        self._end(_GRACE_S)
-        status = self._process.returncode
-        if status == -signal.SIGKILL:
-            return f"was killed (out of memory?){self._last_output()}"
-        end = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return f"{end}{self._last_output()}"
-
-    def _end(self, grace_s: float) -> None:
-        try:
-            self._process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def _last_output(self) -> str:
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
-        return f"; its last line: {lines[-1].strip()}" if lines else ""
-
     def _cpu_ticks(self) -> int:
         try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text("ascii", "replace")
+            stat = Path(f"/proc/{self.pid}/stat").read_text("ascii", "replace")
         except OSError:
             return 0
         user, system = stat.rpartition(")")[2].split()[11:13]

@@ -1,7 +1,7 @@
 """`python -m bench.load.client`: the load generator process; see `bench.conversation`.
 
 It competes for CPU with the service, so it does little work: requests are joined from prepared parts, response bodies
-are counted and not parsed.
+are not parsed as JSON.
 """
 
 import asyncio
@@ -14,11 +14,17 @@ import msgspec
 import uvloop
 
 from bench.conversation import Answer, converse
-from bench.load import files, load
+from bench.load import load
+from bench.load.call import HEALTH, request
+from bench.load.connection import Connection
 from bench.load.corpus import Corpus
-from bench.load.crowd import Crowd
 from bench.load.figures import Figures
 from bench.load.load import LoadScenario
+from server.system.process import raise_file_limit
+
+# Idle connections opened concurrently, and the time limit for all of them.
+_AT_ONCE = 100
+_OPEN_S = 30.0
 
 
 class Client:
@@ -53,14 +59,34 @@ class Client:
             "idle": held,
         }
 
-    async def _run(self, port: int, loads: list[LoadScenario], idle: int) -> tuple[list[Figures], int]:
-        crowd = Crowd(port)
+    async def _run(self, port: int, loads: list[LoadScenario], count: int) -> tuple[list[Figures], int]:
+        idle = await open_idle(port, count)
         try:
-            await crowd.gather(idle)
             running = [load.run(one, port, self._texts[one.corpus].__next__) for one in loads]
-            return await asyncio.gather(*running), crowd.open
+            return await asyncio.gather(*running), sum(connection.open for connection in idle)
         finally:
-            crowd.close()
+            for connection in idle:
+                connection.close()
+
+
+async def open_idle(port: int, count: int) -> list[Connection]:
+    """Open up to `count` idle connections; those that fail are left out.
+
+    Each sends GET /health once, because servers may close connections that never sent a request.
+    """
+
+    async def open_one() -> Connection:
+        connection = await Connection.to(port)
+        await connection.ask(request(HEALTH))
+        return connection
+
+    opened: list[Connection] = []
+    async with asyncio.timeout(_OPEN_S):
+        for start in range(0, count, _AT_ONCE):
+            some = (open_one() for _ in range(min(_AT_ONCE, count - start)))
+            results = await asyncio.gather(*some, return_exceptions=True)
+            opened += [result for result in results if isinstance(result, Connection)]
+    return opened
 
 
 def _texts(corpus: Corpus) -> Iterator[str]:
@@ -71,5 +97,5 @@ def _texts(corpus: Corpus) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    files.raise_limit()
+    raise_file_limit()
     raise SystemExit(converse(Client))

@@ -52,7 +52,6 @@ class Figures:
     tokens_per_s: float
     answered_texts: int
     late_p99: float
-    connections: int
     gone: int = 0
 
     @property

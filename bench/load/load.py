@@ -2,20 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 
-from bench.load.answer import ReceivedAnswer
-from bench.load.call import ONE, Call, Dialect, request
+from bench.load.call import ONE, Dialect, request
+from bench.load.connection import Pool
 from bench.load.figures import Figures
-from bench.load.pool import Pool
-from bench.load.tally import Tally
+from bench.load.tally import Call, Tally
 
 # If the client falls this far behind schedule, it drops the request as unsent.
 LATE_S = 1.0
 # Closed-loop clients back off after a failure, so that they do not retry in a tight loop.
 _PAUSE_S = 0.05
-_POLL_S = 0.01
 # uvloop's timers have millisecond resolution; for shorter delays it would busy-wait on a core that the server needs.
 _TICK_S = 0.001
 
@@ -57,90 +55,83 @@ def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
 async def run(load: LoadScenario, port: int, next_text: Callable[[], str]) -> Figures:
     """Run one load on a service after its delay and return its figures."""
     await asyncio.sleep(load.delay_s)
-    return await (OpenLoop if load.rate else ClosedLoop)(load, port, next_text).run()
+    return await _Load(load, port, next_text).run()
 
 
-class _Loop:
-    """Common part of both loops: window, connection pool and tally."""
+class _Load:
+    """One load: its window, connections, tally and requests under way."""
 
     def __init__(self, load: LoadScenario, port: int, next_text: Callable[[], str]) -> None:
         self._load, self._next_text = load, next_text
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
         self._start = self._clock()
         self._end = self._start + load.warm_s + load.seconds
         self._tally = Tally(self._start + load.warm_s, self._end)
-        self._pool = Pool(port, load.clients or load.connections, self._done)
-        self._under_way = 0
+        self._pool = Pool(port)
+        self._under_way: set[asyncio.Task[object]] = set()
 
     async def run(self) -> Figures:
         """Start, wait for the end of the window, drain, and return the figures."""
         try:
-            self._begin()
+            if self._load.rate:
+                await self._send_on_schedule()
+            for _ in range(self._load.clients):
+                self._launch(self._repeat())
             await asyncio.sleep(self._end - self._clock())
-            while self._under_way and self._clock() < self._end + self._load.drain_s:
-                await asyncio.sleep(_POLL_S)
-            self._tally.connections = self._pool.highest
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=self._end + self._load.drain_s - self._clock())
             return self._tally.figures()
         finally:
-            await self._pool.close()
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+            self._pool.close()
 
-    def _begin(self) -> None:
-        raise NotImplementedError
+    def _launch(self, work: Coroutine[object, object, object]) -> None:
+        task = self._loop.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
-    def _launch(self, planned: float) -> None:
+    async def _send_on_schedule(self) -> None:
+        """Open loop: send at the scheduled times, independent of earlier responses; overdue requests at once."""
+        load = self._load
+        for due in arrivals(load.rate, load.warm_s + load.seconds, load.seed):
+            planned = self._start + due
+            if planned > self._clock():
+                await asyncio.sleep(max(planned - self._clock(), _TICK_S))
+            call = self._call(planned)
+            if self._clock() - planned < LATE_S and len(self._under_way) < load.connections:
+                self._launch(self._send(call))
+            else:
+                self._tally.miss(call)
+
+    async def _repeat(self) -> None:
+        """Closed loop: one client, which sends its next request after the response to its last."""
+        while self._clock() < self._end:
+            if not await self._send(self._call(self._clock())):
+                await asyncio.sleep(_PAUSE_S)
+
+    def _call(self, planned: float) -> Call:
+        call = Call(planned, self._load.texts, self._load.patience_s)
+        self._tally.plan(call)
+        return call
+
+    async def _send(self, call: Call) -> bool:
+        """Send one request and count its outcome; return whether it succeeded."""
         load = self._load
         texts = [self._next_text() for _ in range(load.texts)]
-        leaves = bool(load.patience_s) and not load.announced
-        sent = request(load.dialect, texts, load.patience_s if load.announced else 0.0)
-        call = Call(sent, len(texts), planned, patience_s=load.patience_s, leaves=leaves)
-        self._tally.plan(call)
-        if self._clock() - planned < LATE_S and self._pool.send(call):
-            self._under_way += 1
-        else:
-            self._tally.miss(call)
-
-    def _done(self, call: Call, answer: ReceivedAnswer | None) -> None:
-        self._under_way -= 1
-        if answer is None:
+        content = request(load.dialect, texts, load.patience_s if load.announced else 0.0)
+        leaves_at = call.planned + load.patience_s if load.patience_s and not load.announced else None
+        call.sent = self._clock()
+        try:
+            async with asyncio.timeout_at(leaves_at):
+                answer = await self._pool.ask(content)
+        except TimeoutError:
+            self._tally.leave(call)
+        except OSError:
             self._tally.lose(call)
         else:
             self._tally.answer(call, answer, self._clock())
-
-
-class OpenLoop(_Loop):
-    """Sends requests on schedule, independent of earlier responses; overdue ones at once."""
-
-    def _begin(self) -> None:
-        load = self._load
-        self._due = arrivals(load.rate, load.warm_s + load.seconds, load.seed)
-        self._timer = asyncio.get_running_loop().call_at
-        self._wait_for(next(self._due, None))
-
-    def _wait_for(self, due: float | None) -> None:
-        if due is not None:
-            self._timer(max(self._start + due, self._clock() + _TICK_S), self._pump, due)
-
-    def _pump(self, due: float | None) -> None:
-        while due is not None and self._start + due <= self._clock():
-            self._launch(self._start + due)
-            due = next(self._due, None)
-        self._wait_for(due)
-
-
-class ClosedLoop(_Loop):
-    """Each client sends its next request after the response to its last."""
-
-    def _begin(self) -> None:
-        for _ in range(self._load.clients):
-            self._launch(self._clock())
-
-    def _done(self, call: Call, answer: ReceivedAnswer | None) -> None:
-        super()._done(call, answer)
-        if answer is not None and answer.good:
-            self._again()
-        else:
-            asyncio.get_running_loop().call_later(_PAUSE_S, self._again)
-
-    def _again(self) -> None:
-        if self._clock() < self._end:
-            self._launch(self._clock())
+            return answer.status == 200
+        return False

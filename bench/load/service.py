@@ -1,26 +1,21 @@
 """Start a service, ours or a peer's, wait until it is ready, monitor and stop it."""
 
 import http.client
-import os
 import re
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from bench.load import usage
 from bench.load.call import HOST, ONE, Dialect
 from bench.load.usage import ProcessUsage
-from bench.process import ROOT, WorkerError
+from bench.process import Child, WorkerError
 
 START_S = 300.0
 _STOP_S = 20.0
@@ -39,7 +34,7 @@ class Offer:
     dialect: Dialect = ONE
 
 
-class LoadedService:
+class LoadedService(Child):
     """A service on a local port. A context manager.
 
     `ready_s` is the time to the first successful response, `early` the number of other responses before it.
@@ -51,19 +46,11 @@ class LoadedService:
         Raises:
             WorkerError: the service cannot be started, exits, or is not ready in time.
         """
-        self.name, self.dialect = offer.name, offer.dialect
-        self.port = _free_port()
+        self.dialect, self.port = offer.dialect, _free_port()
         self.ready_s, self.early = 0.0, 0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the service
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.load.launch", *(self._filled(part) for part in offer.command)],
-            cwd=ROOT,
-            env={**os.environ, **{name: self._filled(value) for name, value in offer.environment.items()}},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "bench.launch", *(self._filled(part) for part in offer.command)]
+        environment = {name: self._filled(value) for name, value in offer.environment.items()}
+        super().__init__(offer.name, command, environment, None)
         try:
             self._wait()
         except BaseException:
@@ -76,14 +63,9 @@ class LoadedService:
         Raises:
             WorkerError: the service has exited.
         """
-        if self._process.poll() is not None:
-            raise WorkerError(f"{self.name}: {self._exit_reason()}")
+        if not self.running:
+            raise self.end()
         return usage.measure(self.pid)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
 
     def info(self) -> dict[str, Any]:
         """Return the response of GET /info.
@@ -104,32 +86,19 @@ class LoadedService:
                 return float(counter[1])
         return 0.0
 
-    def close(self) -> None:
+    def close(self, grace_s: float = _STOP_S) -> None:
         """Send SIGTERM, then SIGKILL to the process group after a grace period."""
-        if self._process.poll() is None:
+        if self.running:
             self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_S)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._log.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close(grace_s)
 
     def _wait(self) -> None:
         started = time.monotonic()
         while not self._answers():
-            if self._process.poll() is not None:
-                raise WorkerError(f"{self.name}: {self._exit_reason()}")
+            if not self.running:
+                raise self.end()
             if time.monotonic() > started + START_S:
-                raise WorkerError(f"{self.name}: did not answer within {START_S:g} s; {self._last_output()}")
+                raise WorkerError(f"{self.name}: did not answer within {START_S:g} s{self.last_line()}")
             time.sleep(_POLL_S)
         self.ready_s = time.monotonic() - started
 
@@ -153,14 +122,6 @@ class LoadedService:
 
     def _filled(self, part: str) -> str:
         return part.replace("{port}", str(self.port))
-
-    def _exit_reason(self) -> str:
-        return f"ended with status {self._process.returncode}; {self._last_output()}"
-
-    def _last_output(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return f"its last line: {lines[-1].strip()}" if lines else "it said nothing"
 
 
 def _free_port() -> int:

@@ -1,10 +1,10 @@
 """Effect of thousands of idle connections on the latency of others."""
 
+import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bench import progress
-from bench.load import files
 from bench.load.call import HEALTH
 from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
@@ -40,8 +40,8 @@ class IdlePair(beside.Pair):
 def run(stage: Stage) -> Finding:
     """Alternate rounds without and with idle connections."""
     pace = stage.pace
-    wanted = pace.idle
-    can = max(0, min(wanted, files.hard_limit() - _OTHER_FILES))
+    wanted, hard_limit = pace.idle, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    can = max(0, min(wanted, hard_limit - _OTHER_FILES))
     pairs: list[IdlePair] = []
     with stage.serve() as service, stage.caller() as caller:
         rate = max(beside.LEAST_RATE, stage.rate(caller, service, "idle", beside.SHARE))
@@ -54,10 +54,10 @@ def run(stage: Stage) -> Finding:
             crowded_load, health = crowded.loads
             pairs.append(IdlePair(alone, crowded_load, health, crowded.idle))
     last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
-    data = {"rate": rate, "hard_limit": files.hard_limit(), "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
+    data = {"rate": rate, "hard_limit": hard_limit, "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
     title = f"{rate:,.0f} mixed texts a second; last round"
     latencies = {"alone": pairs[-1].alone.latency, "beside": pairs[-1].beside.latency}
-    return Finding(judge(pairs, wanted, files.hard_limit()), [answers(title, last)], data, latencies)
+    return Finding(judge(pairs, wanted, hard_limit), [answers(title, last)], data, latencies)
 
 
 def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdict]:

@@ -23,7 +23,6 @@ def figures(
         tokens_per_s=40 * texts_per_s,
         answered_texts=good,
         late_p99=0.001,
-        connections=4,
     )
 
 

@@ -1,5 +1,6 @@
 """A service's life cycle, with small programs as servers."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.load import files
 from bench.load.service import LoadedService, Offer
 from bench.process import ROOT, WorkerError
 
@@ -29,13 +29,13 @@ def test_a_service_answers_is_measured_and_is_stopped() -> None:
 
 def test_a_service_may_open_as_many_files_as_the_system_allows() -> None:
     with LoadedService(offer()) as service:
-        assert service.info()["files"] == files.hard_limit()
+        assert service.info()["files"] == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-def test_one_that_ignores_the_signal_is_stopped_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.load.service._STOP_S", 0.2)
-    with LoadedService(offer("deaf")) as service:
-        pid = service.pid
+def test_one_that_ignores_the_signal_is_stopped_too() -> None:
+    service = LoadedService(offer("deaf"))
+    pid = service.pid
+    service.close(0.2)
     assert not psutil.pid_exists(pid)
 
 

@@ -1,19 +1,20 @@
+from array import array
+
 import pytest
 
-from bench.load.answer import ReceivedAnswer
-from bench.load.call import Call
-from bench.load.tally import Tally
+from bench.load.connection import Answer
+from bench.load.tally import Call, Tally, latency
 
 
 def call(planned: float, sent: float = 0.0, texts: int = 1) -> Call:
-    return Call(b"", texts, planned, sent or planned)
+    return Call(planned, texts, sent=sent or planned)
 
 
 def test_latency_is_counted_from_the_plan_not_from_the_sending() -> None:
     tally = Tally(10.0, 20.0)
     late = call(12.0, sent=12.5)
     tally.plan(late)
-    tally.answer(late, ReceivedAnswer(200, 5, retry_after=False), 13.0)
+    tally.answer(late, Answer(200, 5, retry_after=False), 13.0)
     figures = tally.figures()
     assert figures.latency.p50 == figures.latency.most == 1.0
     assert figures.late_p99 == 0.5
@@ -24,7 +25,7 @@ def test_rates_count_what_arrives_in_the_window_whenever_it_was_planned() -> Non
     for planned, answered in ((5.0, 9.0), (9.0, 11.0), (15.0, 16.0), (19.0, 21.0)):
         one = call(planned, texts=10)
         tally.plan(one)
-        tally.answer(one, ReceivedAnswer(200, 30, retry_after=False), answered)
+        tally.answer(one, Answer(200, 30, retry_after=False), answered)
     figures = tally.figures()
     assert (figures.texts_per_s, figures.tokens_per_s, figures.answered_texts) == (2.0, 6.0, 40)
     assert (figures.planned, figures.good) == (2, 2)
@@ -36,9 +37,9 @@ def test_nothing_planned_is_ever_forgotten() -> None:
     answered, refused, odd, unsent, broken, silent = calls = [call(float(second)) for second in range(6)]
     for one in calls:
         tally.plan(one)
-    tally.answer(answered, ReceivedAnswer(200, 1, retry_after=False), 7.0)
-    tally.answer(refused, ReceivedAnswer(429, 0, retry_after=True), 7.0)
-    tally.answer(odd, ReceivedAnswer(500, 0, retry_after=False), 7.0)
+    tally.answer(answered, Answer(200, 1, retry_after=False), 7.0)
+    tally.answer(refused, Answer(429, 0, retry_after=True), 7.0)
+    tally.answer(odd, Answer(500, 0, retry_after=False), 7.0)
     tally.miss(unsent)
     tally.lose(broken)
     figures = tally.figures()
@@ -63,18 +64,26 @@ def test_the_warm_up_is_not_counted() -> None:
 def test_an_answer_that_comes_after_its_caller_s_patience_is_in_no_rate() -> None:
     tally = Tally(0.0, 10.0)
     for answered in (1.4, 1.6):
-        one = Call(b"", 4, 0.0, 0.1, patience_s=1.5)
+        one = Call(0.0, 4, patience_s=1.5, sent=0.1)
         tally.plan(one)
-        tally.answer(one, ReceivedAnswer(200, 20, retry_after=False), answered)
+        tally.answer(one, Answer(200, 20, retry_after=False), answered)
     figures = tally.figures()
     assert (figures.good, figures.tokens_per_s, figures.answered_texts) == (2, 2.0, 4)
 
 
 def test_callers_who_hang_up_are_told_from_connections_that_break() -> None:
     tally = Tally(0.0, 10.0)
-    for left in (False, True):
-        one = Call(b"", 1, 0.0, 0.1, patience_s=1.5, leaves=True, left=left)
+    for count in (tally.lose, tally.leave):
+        one = Call(0.0, 1, patience_s=1.5, sent=0.1)
         tally.plan(one)
-        tally.lose(one)
+        count(one)
     figures = tally.figures()
     assert (figures.gone, figures.broken, figures.unanswered) == (1, 1, 0)
+
+
+def test_percentiles_are_of_the_nearest_rank() -> None:
+    values = [float(value) for value in range(1, 1001)]
+    assert latency(array("d", reversed(values))) == latency(array("d", values))
+    assert (latency(array("d", values)).p50, latency(array("d", values)).p99) == (500.0, 990.0)
+    assert latency(array("d", [0.25])).p50 == latency(array("d", [0.25])).most == 0.25
+    assert latency(array("d")).p99 == 0.0
