@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.unit.until import until
+
 
 @dataclass
 class Fake:
@@ -63,8 +65,4 @@ async def serving(answer: Callable[[str], int | float | None] = lambda _body: 20
         yield fake
     finally:
         server.close()
-        for _ in range(200):
-            if not fake.open:
-                break
-            await asyncio.sleep(0.005)
-        assert not fake.open
+        await until(lambda: not fake.open)

@@ -1,4 +1,4 @@
-"""Loads on a real socket. Rates and latencies are asserted only where they are deterministic."""
+"""Loads on a real socket, on a fake clock."""
 
 import itertools
 import json
@@ -11,10 +11,17 @@ from bench.load.call import MANY
 from bench.load.figures import Figures
 from bench.load.load import LoadScenario, arrivals, run
 from tests.unit.bench.load.fake import Fake, serving
+from tests.unit.fake_clock import FakeClockLoop
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Run the tests of this file on a fake clock."""
+    return "asyncio", {"loop_factory": FakeClockLoop}
 
 
 async def put(
-    load: LoadScenario, answer: Callable[[str], int | float | None] = lambda _body: 200
+    load: LoadScenario, answer: Callable[[str], int | float | None] = lambda _body: 0.01
 ) -> tuple[Figures, Fake]:
     """Run a load on a fake service; return the figures and the service."""
     async with serving(answer) as fake:
@@ -72,7 +79,7 @@ async def test_the_refused_come_again_and_are_counted() -> None:
 
 
 async def test_a_broken_connection_is_counted_and_replaced() -> None:
-    answers = itertools.chain([None], itertools.repeat(200))
+    answers = itertools.chain([None], itertools.repeat(0.01))
     figures, fake = await put(LoadScenario("mixed", 0.3, 0.0, clients=1), lambda _body: next(answers))
     assert figures.broken == figures.faults == 1
     assert figures.good > 1

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from server.inference.engine import Tokens, Vectors
 from tests.unit.server.batching.test_batcher import FAR, ids
 from tests.unit.server.fakes import FakeEngine, batcher, first_ids
+from tests.unit.until import until
 
 
 async def under_way(engine: FakeEngine, count: int) -> list[list[list[int]]]:
     """Wait until the engine has received `count` batches."""
-    while len(engine.batches) < count:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(engine.batches) >= count)
     return sorted(engine.batches)
 
 
@@ -21,8 +21,8 @@ async def test_streams_share_a_request_and_what_waits() -> None:
     first = asyncio.create_task(queue.embed(ids(*([number] * 8 for number in range(8))), FAR))
     assert [len(batch) for batch in await under_way(engine, 2)] == [4, 4]
     second = asyncio.create_task(queue.embed(ids([9, 9]), FAR))
-    await asyncio.sleep(0.01)
-    assert (len(engine.batches), queue.queued_requests) == (2, 2)
+    await until(lambda: queue.queued_requests == 2)
+    assert len(engine.batches) == 2
     engine.gate.set()
     assert first_ids((await first).vectors) == list(range(8))
     assert first_ids((await second).vectors) == [9]

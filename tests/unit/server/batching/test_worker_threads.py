@@ -1,6 +1,4 @@
-import asyncio
 import threading
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +6,7 @@ import numpy as np
 from server.batching.worker_threads import BatchRun, WorkerThreads
 from server.inference.engine import Vectors
 from tests.unit.server.fakes import unexpected
+from tests.unit.until import until
 
 ONE: Vectors = np.ones((1, 4), np.float32)
 
@@ -19,9 +18,7 @@ async def run_all(works: list[Callable[[], Vectors]]) -> tuple[list[BatchRun], l
     thread = WorkerThreads(1, deaths.append)
     for work in works:
         thread.submit(work, runs.append)
-    until = time.monotonic() + 10
-    while len(runs) < len(works) and not deaths and time.monotonic() < until:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(runs) == len(works) or deaths)
     thread.stop()
     return runs, deaths
 
@@ -66,8 +63,7 @@ async def test_as_many_run_at_once_as_there_are_threads_and_all_end_when_told_to
     threads = WorkerThreads(2, unexpected, lambda: prepared.append(threading.current_thread()))
     for _ in range(4):
         threads.submit(together, runs.append)
-    while len(runs) < 4:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(runs) == 4)
     threads.stop()
     assert len(prepared) == 2
     for thread in prepared:

@@ -23,6 +23,7 @@ from server.system import machine
 from server.system.memory import REQUESTS, Memory
 from tests.unit.server import tiny
 from tests.unit.server.fakes import FakeEngine, unexpected, warmed
+from tests.unit.until import until
 
 
 def load(artifact: Artifact, **environ: str) -> LoadedModel:
@@ -89,9 +90,7 @@ async def test_a_batch_that_hangs_is_no_longer_alive(artifact: Artifact) -> None
     assert b"embedding_ready 0.0" in service.metrics.render()
     assert service.state.phase is Phase.DEGRADED
     engine.gate.set()
-    async with asyncio.timeout(10):
-        while b"embedding_ready 1.0" not in service.metrics.render():
-            await asyncio.sleep(0.05)
+    await until(lambda: b"embedding_ready 1.0" in service.metrics.render())
     service.check_alive()
     assert await service.close()
 
@@ -224,8 +223,7 @@ async def test_a_deadline_holds_while_texts_are_tokenized(artifact: Artifact) ->
         await service.embed(long, time.monotonic() + 0.05)
     assert service._tokenizing.held > 0  # the thread is still tokenizing
     gate.set()
-    while service._tokenizing.held:
-        await asyncio.sleep(0.01)
+    await until(lambda: not service._tokenizing.held)
     assert (await service.embed(long, soon())).tokens == tiny.MAX_TOKENS
     await service.close()
 
@@ -281,7 +279,6 @@ async def test_texts_of_a_caller_who_has_gone_are_tokenized_no_further(artifact:
     embedding.cancel()
     await asyncio.wait([embedding])
     gate.set()
-    while service._tokenizing.held:
-        await asyncio.sleep(0.01)
+    await until(lambda: not service._tokenizing.held)
     assert Slow.seen == 1
     await service.close()

@@ -1,10 +1,16 @@
 import asyncio
-import time
 
 import pytest
 
 from server.system import suspension
 from server.system.suspension import Suspensions, receiving
+from tests.unit.fake_clock import FakeClockLoop
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Run the tests of this file on a fake clock."""
+    return "asyncio", {"loop_factory": FakeClockLoop}
 
 
 def test_a_timer_that_is_much_too_late_tells_how_long_the_process_did_not_run() -> None:
@@ -20,14 +26,13 @@ async def test_what_does_not_come_in_time_is_a_timeout_and_what_comes_is_not() -
         await asyncio.sleep(0)
 
 
-async def test_what_came_while_the_process_did_not_run_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suspension, "SUSPENDED_S", 0.05)
-
-    sender, receiver = asyncio.Event(), asyncio.get_running_loop()
-    async with receiving(0.01):
-        receiver.call_later(0.02, sender.set)
-        time.sleep(0.2)
-        await sender.wait()
+async def test_what_came_while_the_process_did_not_run_is_taken() -> None:
+    sent, loop = asyncio.Event(), asyncio.get_running_loop()
+    assert isinstance(loop, FakeClockLoop)
+    async with receiving(1.0):
+        loop.call_later(2.0, sent.set)
+        loop.suspend(20.0)
+        await sent.wait()
 
 
 async def test_stops_are_known_as_soon_as_they_end_and_remembered_while_they_matter() -> None:

@@ -1,5 +1,4 @@
 import re
-import time
 
 import pytest
 
@@ -40,11 +39,11 @@ def test_a_stage_is_counted_for_all_and_kept_for_the_request_it_was_for() -> Non
     try:
         metrics.queue_seconds.observe(0.2)
         with metrics.serialize_seconds.time():
-            time.sleep(0.002)
+            pass
     finally:
         CURRENT.reset(token)
     assert value(metrics, 'embedding_stage_seconds_count{stage="queue"}') == 2
-    assert [(step.name, step.seconds >= 0.002) for step in trail.steps] == [("queue", True), ("serialize", True)]
+    assert [(step.name, step.seconds > 0) for step in trail.steps] == [("queue", True), ("serialize", True)]
 
 
 def test_a_watched_gauge_is_read_when_scraped() -> None:
