@@ -20,7 +20,10 @@ def bulk(times: float, patience_s: float, *, announced: bool) -> Traffic:
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "hang up"])
-@pytest.mark.parametrize(("patience_s", "seed"), [(0.5, 11), (1.5, 12), (5.0, 13)])
+@pytest.mark.parametrize(
+    ("patience_s", "seed"),
+    [pytest.param(0.5, 11, marks=pytest.mark.whole), (1.5, 12), pytest.param(5.0, 13, marks=pytest.mark.whole)],
+)
 def test_as_much_is_delivered_in_time_under_overload_as_at_capacity(
     patience_s: float, seed: int, *, announced: bool
 ) -> None:
@@ -73,6 +76,7 @@ def test_single_long_texts_get_their_share_beside_a_flood_of_short_ones() -> Non
     assert many - few <= 0.1, (few, many)
 
 
+@pytest.mark.whole
 def test_patient_callers_lose_nothing() -> None:
     outcomes = []
     for told in (True, False):
@@ -112,6 +116,7 @@ def test_who_hangs_up_on_purpose_keeps_nobody_out(leave_s: float) -> None:
     assert len(outcome.latencies) >= 0.1 * outcome.asked
 
 
+@pytest.mark.whole
 def test_patience_is_forgotten_once_callers_are_patient() -> None:
     with Simulation(37) as simulation:
         simulation.run(bulk(2, 1.5, announced=False), warm_s=5, seconds=0)

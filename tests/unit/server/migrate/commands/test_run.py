@@ -19,6 +19,7 @@ from server.migrate.pipeline.embed import Embedder
 from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.record import Row
 from server.migrate.sinks.npy import NpySink
+from tests.conftest import STRIDE
 from tests.unit.server.migrate.crash import Killed, killing
 from tests.unit.server.migrate.jobs import run, texts, write_input
 from tests.unit.server.migrate.sinks.rows import snapshot
@@ -77,9 +78,9 @@ def test_killed_at_any_moment_and_run_again_it_gives_the_uninterrupted_result(
     models_dir: Path, source: Path, tmp_path: Path, name: str, *, half: bool
 ) -> None:
     expected = whole(models_dir, source, tmp_path / "whole", name)
-    calls, died = 0, True
+    calls, died = 1 - STRIDE, True
     while died:
-        calls += 1
+        calls += STRIDE
         folder = tmp_path / f"killed{calls}"
         folder.mkdir()
         with killing(calls, half=half):

@@ -13,6 +13,7 @@ from server.migrate.outputs import open_sink, read
 from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink
+from tests.conftest import STRIDE
 from tests.unit.server.migrate.crash import Killed, killing
 from tests.unit.server.migrate.sinks.rows import rows, snapshot, target
 
@@ -104,7 +105,7 @@ class FileSinkContract(ABC):
 
     def test_killed_at_any_moment_of_the_end_it_is_finished_the_next_time(self, tmp_path: Path) -> None:
         expected = self.whole(tmp_path / "a")
-        for call in range(1, 60):
+        for call in range(1, 60, STRIDE):
             folder = tmp_path / f"killed{call}"
             folder.mkdir()
             sink = self.make(folder)
