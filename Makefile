@@ -40,7 +40,7 @@ T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO)
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
 
-.PHONY: help demo check test coverage test-one reliability build-models inspect serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
+.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -54,7 +54,10 @@ test: lint models/$(DEMO).json models/$(FULL).json .venv-clients/ready .venv-sto
 	$(CLIENTS) -m pytest $(CLIENTS_TESTS)
 	$(STORES) -m pytest $(STORES_TESTS)
 
-check: lint ## lint, types, and the unit tests that need neither torch nor a model
+check: .venv/ready ## lint, types, and the unit tests that need neither torch nor a model
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint unit
+
+unit: .venv/ready
 	HYPOTHESIS_EXAMPLES=20 $(RUN) -m pytest -q -n auto -m "not whole" $(ELSEWHERE) tests/unit
 
 coverage: .venv/ready ## which lines of the server and the benchmarks the unit tests do not reach; fails below today's share

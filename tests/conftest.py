@@ -15,7 +15,7 @@ from tests.serving import Served, serve
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "100"))
 hypothesis.settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("untimed")
-# With fewer examples, tests that try every moment of a job try every STRIDE-th.
+# With fewer examples, tests that try all moments of a job or all characters try every STRIDE-th.
 STRIDE = max(1, 100 // EXAMPLES)
 
 # Background jobs of a shell ignore SIGINT, which child processes would inherit.

@@ -10,6 +10,8 @@ from bench.__main__ import main
 from tests.unit.bench.conftest import drawn
 from tests.unit.server import tiny
 
+pytestmark = pytest.mark.whole
+
 SENTENCES = [f"the {first} {second} query" for first in tiny.WORDS[3:11] for second in tiny.WORDS[3:11]]
 
 

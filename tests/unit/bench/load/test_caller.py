@@ -13,6 +13,8 @@ from bench.load.load import LoadScenario
 from bench.load.service import LoadedService, Offer
 from bench.process import WorkerError
 
+pytestmark = pytest.mark.whole
+
 SERVER = Path(__file__).with_name("small_server.py")
 OFFER = Offer("small", (sys.executable, str(SERVER), "{port}"), {}, ONE)
 CORPORA = {"mixed": make(["one", "two"], (4, 8), 2)}

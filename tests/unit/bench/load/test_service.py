@@ -11,6 +11,8 @@ import pytest
 from bench.load.service import LoadedService, Offer
 from bench.process import ROOT, WorkerError
 
+pytestmark = pytest.mark.whole
+
 SERVER = Path(__file__).with_name("small_server.py")
 
 

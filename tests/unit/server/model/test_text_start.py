@@ -12,6 +12,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 from server.model import tokenization
 from server.model.text_start import CHARACTERS_PER_TOKEN, WINDOW, TextStart
 from server.model.tokenization import Tokenizer
+from tests.conftest import EXAMPLES
 
 MAX_TOKENS = 8
 SHORTEST_CUT = CHARACTERS_PER_TOKEN * MAX_TOKENS + WINDOW
@@ -72,7 +73,7 @@ def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return file
 
 
-@settings(max_examples=40)
+@settings(max_examples=min(40, EXAMPLES))
 @given(unit=TEXTS, tail=TEXTS)
 def test_the_ids_are_those_of_the_whole_text_cut_afterwards(path: Path, unit: str, tail: str) -> None:
     whole = tokenizers.Tokenizer.from_file(str(path))

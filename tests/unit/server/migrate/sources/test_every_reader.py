@@ -17,8 +17,8 @@ from server.migrate.errors import MigrateError
 from server.migrate.inputs import open_source
 from server.migrate.record import Record
 from server.migrate.sources.source import Broken
+from tests.conftest import EXAMPLES
 
-EXAMPLES = 40
 ODD = (
     *("", " ", "\n", "a\nb", "a\r\nb", "a\rb", "\0", "\ufeff", "\ufeffa", '"', '""', 'a"b', "a,b", "a;b", "a\tb", "'"),
     *("\u05d0\u05d1", "\u202eabc", "e\u0301", "\U0001f468\u200d\U0001f469", "\u2028", "\x85", "\x0b\x0c", "\\"),
@@ -85,14 +85,14 @@ def read_pairs(name: str, content: bytes) -> list[tuple[str, object]]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=min(40, EXAMPLES))
 @given(rows=ROWS)
 def test_records_come_back_exactly(kind: str, rows: Rows) -> None:
     name, write = FORMATS[kind]
     assert read_pairs(name, write(rows)) == rows
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=min(40, EXAMPLES))
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
 def test_lines_come_back_exactly_or_are_rejected(texts: list[str]) -> None:
     texts = [text.replace("\n", " ") for text in texts]
@@ -107,7 +107,7 @@ def test_lines_come_back_exactly_or_are_rejected(texts: list[str]) -> None:
         )
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=min(40, EXAMPLES))
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
 def test_files_of_a_folder_come_back_exactly(texts: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +118,7 @@ def test_files_of_a_folder_come_back_exactly(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=min(40, EXAMPLES))
 @given(rows=ROWS, data=st.data())
 def test_a_file_that_was_cut_gives_whole_records_or_none(kind: str, rows: Rows, data: st.DataObject) -> None:
     name, write = FORMATS[kind]
@@ -136,7 +136,7 @@ def test_a_file_that_was_cut_gives_whole_records_or_none(kind: str, rows: Rows, 
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=min(40, EXAMPLES))
 @given(rows=ROWS, data=st.data())
 def test_a_row_with_a_cell_more_or_less_is_rejected_and_no_other(
     delimiter: str, rows: Rows, data: st.DataObject
@@ -150,7 +150,7 @@ def test_a_row_with_a_cell_more_or_less_is_rejected_and_no_other(
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "dump"])
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=min(40, EXAMPLES))
 @given(rows=ROWS, data=st.data())
 def test_an_object_with_a_key_twice_is_rejected_and_no_other(kind: str, rows: Rows, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 1))
@@ -164,7 +164,7 @@ def test_an_object_with_a_key_twice_is_rejected_and_no_other(kind: str, rows: Ro
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=min(40, EXAMPLES))
 @given(rows=ROWS, at=st.integers(0), byte=st.integers(0, 255))
 def test_any_other_byte_ends_in_records_or_a_refusal(kind: str, rows: Rows, at: int, byte: int) -> None:
     name, write = FORMATS[kind]
