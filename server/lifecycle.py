@@ -5,21 +5,24 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from starlette.responses import Response
 
 from server import __version__
 from server.api.app import create_app
 from server.api.error_answer import to_response
+from server.api.paths import canonical
 from server.batching.cost_model import Pace
 from server.batching.worker_threads import WorkerThreads
 from server.connection.bounds import ConnectionBounds
 from server.connection.connection_limit import ConnectionLimit
 from server.connection.http_connection import Connection
 from server.connection.http_protocol import bounded
-from server.errors import DeviceLostError, StartError
+from server.errors import DeviceLostError, ServiceError, StartError
 from server.inference import device
 from server.inference.device import PROVIDERS
 from server.inference.engine import OnnxEngine
@@ -34,8 +37,6 @@ from server.system.memory import Memory
 logger = logging.getLogger("server")
 
 BACKLOG = 2048
-# Longer than the idle timeout of common load balancers (60 s), so that the side that reuses connections closes them.
-KEEP_ALIVE_S = 75
 # How long the listener stays open after a signal while pending requests are answered: readiness probes, and load
 # balancers that have not been updated yet, must still reach it.
 LISTEN_ON_S = 3
@@ -138,7 +139,8 @@ def serve(loaded: LoadedModel, listener: socket.socket) -> None:
     memory = Memory(budget.limit, machine.trim_heap_soon)
     service = Service(loaded, engine, warmed, WorkerThreads(warmed.pace.streams, _die, prepare), memory)
     limit = ConnectionLimit(budget.connections, service.metrics.count_eviction)
-    bounds = ConnectionBounds.of(loaded.settings, limit, memory, service.state, service.metrics.refuse, to_response)
+    answer = partial(_answer, base_path=loaded.settings.base_path)
+    bounds = ConnectionBounds.of(loaded.settings, limit, memory, service.state, service.metrics.refuse, answer)
     server = Server(_uvicorn_config(service, bounds), service)
     process.freeze_heap()
     server.run(sockets=[listener])
@@ -193,9 +195,14 @@ def _uvicorn_config(service: Service, bounds: ConnectionBounds) -> uvicorn.Confi
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=service.settings.keep_alive_s,
         timeout_graceful_shutdown=round(service.settings.request_timeout_s) + 1,
     )
+
+
+def _answer(error: ServiceError, target: str, base_path: str) -> Response:
+    """Render an error of a request that did not reach the application, in the dialect of its path."""
+    return to_response(error, canonical(target.partition("?")[0], base_path))
 
 
 def _die(error: BaseException) -> None:

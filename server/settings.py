@@ -1,12 +1,11 @@
 """All settings of the server: one table, read once from the environment, validated together, then frozen."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from server import setting_values as values
 from server.secret import MASK, Location, Secret, mask
 
 Quantization = Literal["fp32", "fp16", "int8", "int8-static"]
@@ -15,7 +14,6 @@ Device = Literal["auto", "cpu", "cuda"]
 QUANTIZATIONS: tuple[Quantization, ...] = ("fp32", "fp16", "int8", "int8-static")
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class SettingsError(ValueError):
@@ -60,7 +58,9 @@ class Settings:
     device: Device
     host: str
     port: int
+    base_path: str
     api_key: Secret
+    model_aliases: tuple[str, ...]
     threads: int | None
     streams: int | None
     max_batch_tokens: int | None
@@ -73,6 +73,7 @@ class Settings:
     max_text_chars: int
     max_header_bytes: int
     max_connections: int
+    keep_alive_s: int
     receive_timeout_s: float
     request_timeout_s: float
     auto_truncate: bool
@@ -116,95 +117,12 @@ def _printable(value: object) -> str:
     return mask(str(value))
 
 
-def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    span = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
-
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < low or (high is not None and int(text) > high):
-            raise ValueError(f"must be {span}")
-        return int(text)
-
-    return parse
-
-
-def _whole_or_auto(low: int) -> Callable[[str], int | None]:
-    parse_whole = _whole(low)
-
-    def parse(text: str) -> int | None:
-        if text == "auto":
-            return None
-        try:
-            return parse_whole(text)
-        except ValueError as error:
-            raise ValueError(f"{error}, or auto") from None
-
-    return parse
-
-
-def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return text.lower()
-
-    return parse
-
-
 def _quantization(text: str) -> str | None:
-    return _choice(QUANTIZATIONS)(text) if text else None
-
-
-def _boolean(text: str) -> bool:
-    return _choice(("true", "false"))(text) == "true"
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or float(text) <= 0:
-        raise ValueError("must be a number of seconds greater than 0, at most 999999")
-    return float(text)
-
-
-def _model(text: str) -> str:
-    if not MODEL_NAME.fullmatch(text.rstrip("/").rsplit("/", 1)[-1]):
-        raise ValueError("must be the name of a built model, or a Hub id that ends in one (letters, digits, . _ -)")
-    return text.rstrip("/")
-
-
-def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", text):
-        raise ValueError("must be an address or a host name, without a port")
-    return text
-
-
-def _keys(text: str) -> Secret:
-    keys = [key.strip() for key in text.split(",")] if text else []
-    if any(not re.fullmatch(r"[\x21-\x7e]+", key) for key in keys):
-        raise ValueError("must be keys of printable ASCII without spaces, separated by commas, none empty")
-    return Secret(keys)
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip() for origin in text.split(",")) if text else ()
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s,]+", origin):
-            raise ValueError("must be origins such as https://example.org separated by commas, or *")
-    return origins
-
-
-def _collector(text: str) -> Location:
-    try:
-        parts = urlsplit(text)
-        known = not text or bool(re.fullmatch(r"https?://[^/\s]+(/\S*)?", text) and parts.hostname)
-        _ = parts.port
-    except ValueError:
-        known = False
-    if not known:
-        raise ValueError("must be the address of a collector, such as http://collector:4318")
-    return Location(text)
+    return values.choice(QUANTIZATIONS)(text) if text else None
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("MODEL", "bge-large-en-v1.5", _model, "Model to serve: the name it was built under, or its Hub id."),
+    Setting("MODEL", "bge-large-en-v1.5", values.model, "Model to serve: the name it was built under, or its Hub id."),
     Setting("MODELS_DIR", "models", Path, "Folder that holds the built models."),
     Setting(
         "QUANTIZATION",
@@ -212,22 +130,40 @@ SETTINGS: tuple[Setting, ...] = (
         _quantization,
         f"Precision: {', '.join(QUANTIZATIONS)}. Unset: fp32 on CPU (maximum accuracy), fp16 on CUDA.",
     ),
-    Setting("DEVICE", "auto", _choice(DEVICES), "auto, cpu or cuda. auto takes CUDA where a usable GPU is found."),
-    Setting("HOST", "0.0.0.0", _host, "Address to listen on."),  # noqa: S104 - a container must be reachable
-    Setting("PORT", "8000", _whole(0, 65535), "TCP port to listen on; 0 lets the system choose one."),
+    Setting(
+        "DEVICE", "auto", values.choice(DEVICES), "auto, cpu or cuda. auto takes CUDA where a usable GPU is found."
+    ),
+    Setting("HOST", "0.0.0.0", values.host, "Address to listen on."),  # noqa: S104 - a container must be reachable
+    Setting("PORT", "8000", values.whole(0, 65535), "TCP port to listen on; 0 lets the system choose one."),
+    Setting(
+        "BASE_PATH",
+        "",
+        values.base_path,
+        "Prefix that a reverse proxy leaves before every path, such as /embeddings-api. Paths without it are served, "
+        "too.",
+    ),
     Setting(
         "API_KEY",
         "",
-        _keys,
+        values.keys,
         "Keys that callers may send as `Authorization: Bearer KEY`, separated by commas, so that one can replace "
         "another without a gap. Unset: no key is asked for.",
         secret=True,
     ),
-    Setting("THREADS", "auto", _whole_or_auto(1), "Inference threads. auto: physical cores within quota and affinity."),
+    Setting(
+        "MODEL_ALIASES",
+        "",
+        values.aliases,
+        "Further names for the served model, separated by commas, such as text-embedding-3-small, for clients that "
+        "cannot be told its own. Answers have its own name.",
+    ),
+    Setting(
+        "THREADS", "auto", values.whole_or_auto(1), "Inference threads. auto: physical cores within quota and affinity."
+    ),
     Setting(
         "STREAMS",
         "auto",
-        _whole_or_auto(1),
+        values.whole_or_auto(1),
         "Batches computed side by side, each with its share of the inference threads; more of them answer more texts "
         "a second, and each text later. auto: one for each thread where the model is so small that its longest text "
         "then takes at most a quarter of a second, else one. On a GPU: one.",
@@ -235,14 +171,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MAX_BATCH_TOKENS",
         "auto",
-        _whole_or_auto(1),
+        values.whole_or_auto(1),
         "Tokens computed at once, padding included; at least the model's longest text. auto: the smallest batch that "
         "reaches 97 % of the best throughput, measured at start.",
     ),
     Setting(
         "MAX_QUEUE_TOKENS",
         "auto",
-        _whole_or_auto(1),
+        values.whole_or_auto(1),
         "Tokens that may wait or run before requests are refused with 429, which they are where a text of the greatest "
         "length has no room. auto: five seconds of work at the measured speed. "
         "One request counts for at most half, so that a huge one is accepted and leaves room for others.",
@@ -250,7 +186,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MEMORY_MB",
         "auto",
-        _whole_or_auto(1),
+        values.whole_or_auto(1),
         "Memory that the process may take, in MB of 2^20 bytes. auto: the container's limit, or the machine's memory. "
         "What the warm server leaves of it, less the peak of one request and at most 1 GiB, is what connections and "
         "requests may hold together; beyond it: 429.",
@@ -258,15 +194,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "GPU_MEMORY_MB",
         "auto",
-        _whole_or_auto(1),
+        values.whole_or_auto(1),
         "Memory of the GPU that the server may take, in MB of 2^20 bytes. auto: 90 % of what the GPU has.",
     ),
-    Setting("MAX_CLIENT_BATCH_SIZE", "1024", _whole(1), "Texts in one request."),
-    Setting("MAX_REQUEST_TOKENS", "524288", _whole(1), "Tokens in one request, prompts included, after truncation."),
+    Setting("MAX_CLIENT_BATCH_SIZE", "1024", values.whole(1), "Texts in one request."),
+    Setting(
+        "MAX_REQUEST_TOKENS", "524288", values.whole(1), "Tokens in one request, prompts included, after truncation."
+    ),
     Setting(
         "MAX_BODY_BYTES",
         "8000000",
-        _whole(1),
+        values.whole(1),
         "Bytes in one request body. The default holds 1024 English texts of 512 tokens (about 2.5 MB) even where "
         r"the client writes many characters as \u escapes of six bytes. Bodies of more than 64 KiB share three "
         "quarters of the memory for requests (MEMORY_MB); beyond it: 429.",
@@ -274,58 +212,67 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MAX_TEXT_CHARS",
         "131072",
-        _whole(1),
+        values.whole(1),
         "Characters in one text, checked before tokenization, whose time grows with them (about 3 s a million).",
     ),
-    Setting("MAX_HEADER_BYTES", "32768", _whole(1024), "Bytes in the request line and the headers of one request."),
+    Setting(
+        "MAX_HEADER_BYTES", "32768", values.whole(1024), "Bytes in the request line and the headers of one request."
+    ),
     Setting(
         "MAX_CONNECTIONS",
         "10000",
-        _whole(1),
+        values.whole(1),
         "Open connections. One more takes the place of one that is idle, and is answered 503 where none is; probes "
         "always get an answer. Lowered at start to what the process may open.",
     ),
     Setting(
+        "KEEP_ALIVE_S",
+        "75",
+        values.whole(1, 86400),
+        "Seconds that an idle connection is kept open. Longer than a load balancer reuses it (60 s is common), so that "
+        "no request meets a connection that is being closed.",
+    ),
+    Setting(
         "RECEIVE_TIMEOUT_S",
         "20",
-        _seconds,
+        values.seconds,
         "Seconds for a request's headers, and again for its body, to arrive whole; and for the caller to take 64 KiB "
         "of an answer that waits for it.",
     ),
     Setting(
         "REQUEST_TIMEOUT_S",
         "60",
-        _seconds,
+        values.seconds,
         "Seconds until a request that is not answered gets 504. A request may ask for less with the header "
         "`x-request-timeout-ms`.",
     ),
     Setting(
         "AUTO_TRUNCATE",
         "true",
-        _boolean,
+        values.boolean,
         "true cuts texts longer than the model reads, false refuses them; a request's `truncate` overrides it.",
     ),
     Setting(
         "CACHE_ENTRIES",
         "0",
-        _whole(0),
+        values.whole(0),
         "Vectors kept for texts that come again, least recently used out first. 0: none. One takes about 4 KB for "
         "each 1024 dimensions, and its token ids.",
     ),
     Setting(
         "CORS_ALLOW_ORIGIN",
         "",
-        _origins,
+        values.origins,
         "Origins whose pages may call, separated by commas; what pages of others post is refused. Unset: none but the "
         "server's own.",
     ),
     Setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "",
-        _collector,
+        values.collector,
         "OpenTelemetry collector that gets a trace of every request, over HTTP, such as http://collector:4318. Needs "
         "requirements/otel.txt. Unset: none.",
     ),
-    Setting("LOG_FORMAT", "text", _choice(("text", "json")), "text or json, one line per event."),
-    Setting("LOG_LEVEL", "info", _choice(LOG_LEVELS), f"{', '.join(LOG_LEVELS)}."),
+    Setting("LOG_FORMAT", "text", values.choice(("text", "json")), "text or json, one line per event."),
+    Setting("LOG_LEVEL", "info", values.choice(LOG_LEVELS), f"{', '.join(LOG_LEVELS)}."),
 )

@@ -1,6 +1,10 @@
 """Handlers for `/info`, probes, metrics and the API documentation."""
 
+from collections.abc import Iterable
+from typing import Annotated, TypedDict
+
 import orjson
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +15,15 @@ from server.errors import ServiceError
 from server.service.info import Info, Status
 from server.service.service import Service
 from server.telemetry import metrics
+
+
+class Index(TypedDict):
+    """The routes of this server."""
+
+    service: str
+    routes: Annotated[list[str], Meta(description="Method and path of each route.")]
+    docs: Annotated[str, Meta(description="The route that describes them.")]
+
 
 TEXT = {"type": "string"}
 STATUS = {"Status": Status}
@@ -26,6 +39,17 @@ METRICS = Operation(
 )
 DOCUMENT = Operation("/openapi.json", "openapi", "This document", {"type": "object"})
 DOCS = Operation("/docs", "docs", "This document to read", TEXT, media="text/html")
+
+INDEX = Operation(
+    "/",
+    "index",
+    "The routes, and that the server listens",
+    ref("Index"),
+    {"Index": Index},
+    text="For browsers and load balancers; needs no key.",
+    failures=(ServiceError,),
+    open=True,
+)
 
 
 async def info(request: Request) -> Response:
@@ -63,3 +87,14 @@ async def show_docs(request: Request) -> Response:
     """GET /docs: the OpenAPI document as HTML."""
     headers = {"Content-Security-Policy": docs_page.POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(request.app.state.docs, headers=headers, media_type="text/html")
+
+
+async def show_index(request: Request) -> Response:
+    """GET /: the names of the routes."""
+    return Response(request.app.state.index, media_type=JSON)
+
+
+def index(operations: Iterable[Operation]) -> Index:
+    """Return the body of `GET /`."""
+    listed = [f"{operation.method} {operation.template}" for operation in operations]
+    return {"service": "embedding service", "routes": listed, "docs": DOCS.path}

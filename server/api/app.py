@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
-from server.api import docs_page, openapi, routes
+from server.api import about, docs_page, openapi, routes
 from server.api.dialects.openai import describe_model
 from server.api.error_answer import from_http
 from server.api.guard import REQUEST_TIMEOUT, Guard
 from server.api.instrumentation import REQUEST_ID, Instrumentation
+from server.api.paths import Paths, describe_nearest
 from server.service.service import Service
 from server.system import process
 
@@ -36,6 +37,7 @@ def create_app(service: Service) -> Starlette:
     document = openapi.document(service.loaded)
     app.state.document = orjson.dumps(document)
     app.state.docs = docs_page.render(document)
+    app.state.index = orjson.dumps(about.index(operation for operation, _ in routes.ROUTES))
     app.state.model = describe_model(
         service.loaded.artifact.manifest, int(service.loaded.artifact.model_path.stat().st_mtime)
     )
@@ -58,10 +60,11 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 def _middleware(service: Service, paths: list[str]) -> list[Middleware]:
     settings, tracer = service.settings, service.loaded.tracer
+    rewrite = Middleware(Paths, base_path=settings.base_path)
     observe = Middleware(Instrumentation, routes=paths, metrics=service.metrics, tracer=tracer)
     guard = Middleware(Guard, settings=settings, check_room=service.check_room, memory=service.memory)
     if not settings.cors_allow_origin:
-        return [observe, guard]
+        return [rewrite, observe, guard]
     # Outside the guard: a preflight request carries no key, and the page must be able to read refusals.
     cors = Middleware(
         CORSMiddleware,
@@ -70,9 +73,16 @@ def _middleware(service: Service, paths: list[str]) -> list[Middleware]:
         allow_headers=["Authorization", "Content-Type", REQUEST_ID, REQUEST_TIMEOUT, "traceparent", "tracestate"],
         expose_headers=["*"],
     )
-    return [observe, cors, guard]
+    return [rewrite, observe, cors, guard]
 
 
 async def _raise_ours(request: Request, error: Exception) -> NoReturn:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
-    raise from_http(error, request.method, request.url.path)
+    path = request.scope["path"]
+    raise from_http(error, request.method, path, _methods(request), describe_nearest(path))
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of all routes of the path; Starlette names those of the first only."""
+    routes_of_path = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in routes_of_path for method in route.methods}

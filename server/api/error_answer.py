@@ -1,5 +1,6 @@
 """Renders errors as responses: nested as OpenAI does under its paths, flat elsewhere."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
@@ -35,13 +36,15 @@ class NestedError(TypedDict):
     error: OpenAIError
 
 
-def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
-    """Convert Starlette's 404 and 405 to service errors, so that all errors have the same shape."""
+def from_http(error: HTTPException, method: str, path: str, methods: Iterable[str], hint: str) -> ServiceError:
+    """Convert Starlette's 404 and 405 to service errors, so that all errors have the same shape.
+
+    `methods` are those of the path's routes, and `hint` says what to request instead of an unknown path.
+    """
     if error.status_code == MethodNotAllowedError.status:
-        # Starlette joins a set, whose order varies between processes.
-        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+        allowed = ", ".join(sorted(methods))
         return MethodNotAllowedError(f"{path} does not take {method}; it takes {allowed}", headers={"Allow": allowed})
-    return NotFoundError(f"there is no {path} here; POST /embed embeds texts, GET /docs shows every route")
+    return NotFoundError(f"there is no {path} here; {hint}; GET /docs shows every route")
 
 
 def to_response(error: ServiceError, path: str) -> Response:

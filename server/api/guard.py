@@ -27,8 +27,10 @@ from server.system.memory import REQUESTS, Claim, Memory
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = "x-request-timeout-ms"
-# Probes carry no key.
+# Probes carry no key, nor do load balancers and browsers that request the page at `/`.
 OPEN_PATHS = frozenset(path.decode() for path in PROBES)
+INDEX_PATH = "/"
+READS = frozenset({"GET", "HEAD"})
 MILLISECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,17}")
 # JSON is UTF-8 (RFC 8259, 8.1), of which ASCII is a subset.
 CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
@@ -76,7 +78,7 @@ class Guard:
             await _answer(error, scope, receive, reply)
 
     def _check(self, path: str, method: str, headers: Headers) -> None:
-        if self._keys and path not in OPEN_PATHS:
+        if self._keys and not is_open(method, path):
             check_key(headers, self._keys)
         if method == "POST":
             check_origin(headers, self._origins)
@@ -95,6 +97,11 @@ class _Reply:
         if message["type"] == "http.response.start":
             self.begun = True
         await self._send(message)
+
+
+def is_open(method: str, path: str) -> bool:
+    """Return whether a request needs no API key."""
+    return path in OPEN_PATHS or (path == INDEX_PATH and method in READS)
 
 
 def choose_timeout(headers: Headers, limit_s: float) -> float:

@@ -43,7 +43,7 @@ def document(loaded: LoadedModel) -> dict[str, Any]:
             "description": f"Vectors of {manifest.name}: {manifest.dimension} components, at most "
             f"{manifest.max_tokens} tokens a text. Limits are those of this running server.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": loaded.settings.base_path or "/"}],
         "paths": paths,
         "components": {
             "schemas": components(loaded),

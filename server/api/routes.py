@@ -19,4 +19,12 @@ ROUTES: tuple[tuple[Operation, Handler], ...] = (
     (about.METRICS, about.show_metrics),
     (about.DOCUMENT, about.show_document),
     (about.DOCS, about.show_docs),
+    (about.INDEX, about.show_index),
 )
+# Other paths of these routes; one that ends in a slash is the beginning of a path. They are not in the document.
+ALIASES = {
+    "/embeddings": "/v1/embeddings",
+    "/models": "/v1/models",
+    "/models/": "/v1/models/",
+    "/healthz": "/health",
+}

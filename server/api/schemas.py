@@ -5,6 +5,7 @@ limits, and combinations of fields that exclude each other. A body is valid by i
 accepts it, except for texts whose token count exceeds the limit, which only the tokenizer can tell.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from server.api.operation import COMPONENTS, Schema, ref
 from server.errors import InvalidError
 from server.model.tokenization import Tokenizer
 from server.service.blank_text import PATTERN
-from server.service.embed_request import DIRECTIONS, PROMPTS_OF, TRUNCATIONS, Asker
+from server.service.embed_request import DIRECTIONS, PROMPTS_OF, PROVIDERS, TRUNCATIONS, Asker
 from server.service.loaded_model import LoadedModel
 
 ERRORS = {"FlatError": FlatError, "NestedError": NestedError}
@@ -78,9 +79,9 @@ def _limited(loaded: LoadedModel) -> dict[str, Schema]:
             "maximum": manifest.dimension,
         },
         "ModelName": {
-            "description": "The model that is served, by its name or its id. Another is refused, not replaced.",
-            "type": "string",
-            "enum": list(Asker(settings, manifest).names),
+            "description": "The model that is served, by its name, its id or an alias (MODEL_ALIASES), also after a "
+            "provider's name, as in `openai/NAME`. Another is refused, not replaced.",
+            "anyOf": _model_names(Asker(settings, manifest).names),
         },
         "Vector": {
             "description": "A text's vector, of unit length.",
@@ -90,6 +91,12 @@ def _limited(loaded: LoadedModel) -> dict[str, Schema]:
             "maxItems": manifest.dimension,
         },
     }
+
+
+def _model_names(names: Sequence[str]) -> list[Schema]:
+    escaped = "|".join(re.sub(r"([^A-Za-z0-9_:@-])", r"\\\1", name) for name in names)
+    prefixed = f"^({'|'.join(PROVIDERS)})/({escaped})$"
+    return [{"type": "string", "enum": list(names)}, {"type": "string", "pattern": prefixed}]
 
 
 def _list_of(name: str, limit: int) -> Schema:

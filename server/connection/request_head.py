@@ -22,7 +22,7 @@ HOST = re.compile(rb"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9
 WHITESPACE = b" \t"
 
 # Probes of an orchestrator, answered even when no other request is.
-PROBES = frozenset({b"/health", b"/ready"})
+PROBES = frozenset({b"/health", b"/healthz", b"/ready"})
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 # Memory overhead of a field, beside its name and value.

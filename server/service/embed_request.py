@@ -24,6 +24,10 @@ PROMPTS_OF: dict[str, tuple[str, ...]] = {
 TRUNCATIONS: dict[str | bool, Truncation] = {"END": "END", "START": "START", "NONE": "NONE", False: "NONE"}
 DIRECTIONS: dict[str, Truncation] = {"Right": "END", "right": "END", "Left": "START", "left": "START"}
 
+# What LiteLLM and clients built on it put before the name of a model of an OpenAI-compatible server. Not any prefix:
+# `org/NAME` is another organisation's model.
+PROVIDERS = ("openai", "openai_like", "custom_openai", "hosted_vllm", "infinity", "huggingface", "litellm_proxy")
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
@@ -49,7 +53,8 @@ class Asker:
         self.manifest = manifest
         self.most_texts = settings.max_client_batch_size
         # All names of the model: in the manifest, at its source, and in MODEL.
-        self.names = tuple(dict.fromkeys((manifest.name, manifest.source.id, settings.model)))
+        own = manifest.name, manifest.source.id, settings.model
+        self.names = tuple(dict.fromkeys((*own, *settings.model_aliases)))
 
     def inputs(self, inputs: Inputs, key: str) -> Inputs:
         """Check that texts or token ids can be embedded, and return them; `key` names them in errors.
@@ -82,12 +87,13 @@ class Asker:
             self._check_length(index, text)
 
     def check_model(self, name: str) -> None:
-        """Check that `name` is the served model.
+        """Check that `name` is the served model, which a gateway may prefix with a provider, as in `openai/NAME`.
 
         Raises:
             UnknownModelError: it is another model, which is never substituted by the served one.
         """
-        if name not in self.names:
+        prefix, _, rest = name.partition("/")
+        if name not in self.names and not (prefix in PROVIDERS and rest in self.names):
             raise UnknownModelError(
                 f"the model asked for is not served here; this server has {' alias '.join(self.names)}"
             )

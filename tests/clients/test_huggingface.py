@@ -34,6 +34,13 @@ def test_inference_client_is_told_what_is_wrong(served: Served) -> None:
         client.feature_extraction("a " * 300, truncate=False)
 
 
+def test_similarity_has_its_own_route_and_the_client_is_told_so(served: Served) -> None:
+    client = InferenceClient(model=f"{served.url}/similarity", token=KEY)
+    assert client.sentence_similarity("a cat", other_sentences=["a cat", "rates rose"])[0] == pytest.approx(1, abs=1e-5)
+    with pytest.raises(HfHubHTTPError, match="/similarity"):
+        InferenceClient(model=served.url, token=KEY).sentence_similarity("a cat", other_sentences=["a cat"])
+
+
 def test_async_inference_client(served: Served, texts: list[str], expected: NDArray[np.float32]) -> None:
     async def ask() -> object:
         async with AsyncInferenceClient(model=served.url, token=KEY) as client:

@@ -42,7 +42,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "truncation_direction": st.sampled_from(["Left", "right", "up"]),
     "normalize": st.booleans(),
     "dimensions": st.sampled_from([0, 1, 8, 9, 8.0, 1e2, -1, 10**30]),
-    "model": st.sampled_from([tiny.NAME, f"tests/{tiny.NAME}", "bge-large-en-v1.5", "gpt"]),
+    "model": st.sampled_from(
+        [tiny.NAME, f"tests/{tiny.NAME}", f"openai/{tiny.NAME}", f"org/{tiny.NAME}", "bge-large-en-v1.5", "gpt"]
+    ),
     "encoding_format": st.sampled_from(["float", "base64", "int8"]),
     "user": TEXT,
     "add_special_tokens": st.booleans(),

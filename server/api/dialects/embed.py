@@ -77,7 +77,7 @@ def parse(payload: bytes, asker: Asker) -> EmbedQuestion:
         TooLargeError: more texts than one request may hold.
         InvalidError: JSON of another shape, or a value that cannot be served; the message names it and the limit.
     """
-    body = decode(payload, EmbedBody, '{"text": "..."}', asker.most_texts)
+    body = _decode(payload, asker)
     inputs, shape = _inputs_of(body, asker)
     question = EmbedRequest(
         inputs=inputs,
@@ -98,6 +98,17 @@ def render(asked: EmbedQuestion, result: Result) -> bytes:
     elif asked.shape == "embeddings":
         answer = {"embeddings": rows}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _decode(payload: bytes, asker: Asker) -> EmbedBody:
+    try:
+        return decode(payload, EmbedBody, '{"text": "..."}', asker.most_texts)
+    except InvalidError as error:
+        # What Hugging Face's client sends to the address of its model, whatever it is to compute.
+        if error.param == "inputs" and "got `object`" in str(error):
+            hint = "inputs is an object, as for similarity; post it to /similarity (the client's model=URL/similarity)"
+            raise InvalidError(hint, param="inputs") from None
+        raise
 
 
 def _inputs_of(body: EmbedBody, asker: Asker) -> tuple[Inputs, Shape]:

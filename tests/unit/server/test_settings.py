@@ -52,6 +52,14 @@ def test_all_problems_are_reported_at_once_with_name_value_and_what_is_allowed()
         ("HOST", "http://here"),
         ("CORS_ALLOW_ORIGIN", "example.org"),
         ("LOG_LEVEL", "loud"),
+        ("BASE_PATH", "api"),
+        ("BASE_PATH", "/a//b"),
+        ("BASE_PATH", "/a/../b"),
+        ("BASE_PATH", "/a b"),
+        ("MODEL_ALIASES", "a,,b"),
+        ("MODEL_ALIASES", "a b"),
+        ("MODEL_ALIASES", "../a"),
+        ("KEEP_ALIVE_S", "0"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:

@@ -36,7 +36,7 @@ async def test_embed_answers_with_vectors_and_headers(artifact: Artifact) -> Non
         assert response.headers["x-compute-tokens"] == "3"
 
 
-@pytest.mark.parametrize("path", ["/info", "/health", "/ready"])
+@pytest.mark.parametrize("path", ["/", "/info", "/health", "/healthz", "/ready"])
 async def test_what_can_be_got_can_be_asked_for_by_head(artifact: Artifact, path: str) -> None:
     async with serve(artifact) as client:
         assert (await client.get(path)).status_code == 200
@@ -48,8 +48,8 @@ async def test_what_can_be_got_can_be_asked_for_by_head(artifact: Artifact, path
     [
         ("GET", "/embed", 405, {"POST"}),
         ("DELETE", "/info", 405, {"GET", "HEAD"}),
-        ("POST", "/embed/", 404, None),
-        ("GET", "/", 405, {"POST"}),
+        ("POST", "/embed/x", 404, None),
+        ("DELETE", "/", 405, {"GET", "HEAD", "POST"}),
         ("GET", "/v1", 404, None),
     ],
 )

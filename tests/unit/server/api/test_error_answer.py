@@ -24,7 +24,7 @@ def test_openai_routes_get_the_nested_shape() -> None:
     [
         (errors.OverloadedError("full", 7), "retry-after", "7"),
         (errors.UnauthorizedError("key"), "www-authenticate", "Bearer"),
-        (error_answer.from_http(HTTPException(405, headers={"Allow": "POST"}), "GET", "/embed"), "allow", "POST"),
+        (error_answer.from_http(HTTPException(405), "GET", "/embed", ["POST"], ""), "allow", "POST"),
     ],
 )
 def test_headers_that_a_client_acts_on(error: errors.ServiceError, header: str, value: str) -> None:
@@ -32,11 +32,11 @@ def test_headers_that_a_client_acts_on(error: errors.ServiceError, header: str, 
 
 
 def test_the_method_refused_and_the_method_taken_are_named() -> None:
-    error = error_answer.from_http(HTTPException(405, headers={"Allow": "POST"}), "GET", "/embed")
+    error = error_answer.from_http(HTTPException(405), "GET", "/embed", ["POST"], "")
     assert str(error) == "/embed does not take GET; it takes POST"
 
 
 def test_methods_are_named_in_one_order_whichever_process_answers() -> None:
-    error = error_answer.from_http(HTTPException(405, headers={"Allow": "HEAD, GET"}), "PUT", "/info")
+    error = error_answer.from_http(HTTPException(405), "PUT", "/info", ["HEAD", "GET"], "")
     assert str(error) == "/info does not take PUT; it takes GET, HEAD"
     assert error.headers == {"Allow": "GET, HEAD"}

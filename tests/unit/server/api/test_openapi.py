@@ -6,6 +6,7 @@ import pytest
 
 from server import errors
 from server.api.app import create_app
+from server.api.guard import is_open
 from server.api.openapi import document
 from server.model.artifact import Artifact
 from tests.unit.server.service.test_service import load, serving
@@ -40,8 +41,11 @@ def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
 
 
 def test_a_key_is_asked_for_where_one_is_set(artifact: Artifact, described: dict[str, Any]) -> None:
-    operations = {path: next(iter(methods.values())) for path, methods in described["paths"].items()}
-    assert {path for path, operation in operations.items() if "security" not in operation} == {"/health", "/ready"}
+    paths = described["paths"]
+    operations = {(path, method): one for path, methods in paths.items() for method, one in methods.items()}
+    keyless_routes = {route for route, operation in operations.items() if "security" not in operation}
+    assert keyless_routes == {("/health", "get"), ("/ready", "get"), ("/", "get")}
+    assert all(is_open(method.upper(), path) is ((path, method) in keyless_routes) for path, method in operations)
     assert "secret" not in json.dumps(described)
     keyless = document(load(artifact))
     assert "security" not in json.dumps(keyless)

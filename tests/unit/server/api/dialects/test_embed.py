@@ -91,6 +91,7 @@ def test_null_means_left_out(card: Manifest) -> None:
         (b'{"text": null}', InvalidError, r"`\$\.text`"),
         (b'{"texts": ["a", null]}', InvalidError, r"`\$\.texts\[1\]`"),
         (b'{"inputs": [[1, 2.5]]}', InvalidError, r"`\$\.inputs\[0\]\[1\]`"),
+        (b'{"inputs": {"source_sentence": "a", "sentences": ["b"]}}', InvalidError, "post it to /similarity"),
         (b'{"inputs": ["a", 1]}', InvalidError, "inputs mixes texts and token ids"),
         (b'{"inputs": [[1, 2], "a"]}', InvalidError, "inputs mixes texts and token ids"),
         (b'{"text": ["a", " "]}', InvalidError, "index 1 holds nothing to embed"),

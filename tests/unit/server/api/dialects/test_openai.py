@@ -26,6 +26,18 @@ def parse(asker: Asker, **body: Any) -> openai.EmbeddingsQuestion:
     return openai.parse(orjson.dumps({"model": "tiny", "input": "a"} | body), asker)
 
 
+@pytest.mark.parametrize("name", ["ada", "openai/tiny", "huggingface/tests/tiny", "hosted_vllm/ada"])
+def test_aliases_and_a_gateway_s_provider_before_the_name_are_accepted(artifact: Artifact, name: str) -> None:
+    aliased = Asker(resolve({"MODEL_ALIASES": "ada"}), artifact.manifest)
+    assert parse(aliased, model=name).model == "tiny"
+
+
+@pytest.mark.parametrize("name", ["ada", "stranger/tiny", "openai/openai/tiny", "openai/", "/tiny"])
+def test_another_organisation_s_model_of_the_same_name_is_not(asker: Asker, name: str) -> None:
+    with pytest.raises(UnknownModelError):
+        parse(asker, model=name)
+
+
 @pytest.mark.parametrize(
     ("given", "inputs"),
     [
