@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 
 from server.api import about, docs_page, openapi, routes
+from server.api.dialects.extra_fields import IGNORED
 from server.api.dialects.openai import describe_model
 from server.api.error_answer import from_http
 from server.api.guard import REQUEST_TIMEOUT, Guard
@@ -34,6 +35,8 @@ def create_app(service: Service) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.service = service
+    for name in IGNORED:  # so that each series begins at 0
+        service.metrics.ignored_fields.labels(name)
     document = openapi.document(service.loaded)
     app.state.document = orjson.dumps(document)
     app.state.docs = docs_page.render(document)

@@ -198,8 +198,12 @@ def _kind(schema: Schema) -> str:
         values = schema.get("enum", [schema.get("const")])
         return ", ".join(f"<code>{escape(json.dumps(value))}</code>" for value in values)
     limits = (words.format(schema[key]) for key, words in LIMITS.items() if key in schema)
-    kind = f"list of {_kind(schema['items'])}" if "items" in schema else escape(str(schema.get("type", "nothing")))
+    kind = f"list of {_kind(schema['items'])}" if "items" in schema else _type(schema)
     return "; ".join([kind, *limits])
+
+
+def _type(schema: Schema) -> str:
+    return escape(str(schema.get("type", "nothing" if "not" in schema else "anything")))
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -21,6 +21,7 @@ from server.system.suspension import receiving
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
+IGNORED_FIELDS = "x-ignored-fields"
 
 
 class Asked(Protocol):
@@ -39,7 +40,9 @@ def vectors(parse: Callable[[bytes, Asker], AskedT], render: Callable[[AskedT, R
 
     async def answer(request: Request) -> Response:
         asked, result = await _embed(request, parse)
-        return _answer(request, result, partial(render, asked, result))
+        response = _answer(request, result, partial(render, asked, result))
+        _report_ignored(request, response, asked.question.ignored)
+        return response
 
     return answer
 
@@ -83,6 +86,15 @@ def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Re
     }
     times = {name: str(round(1000 * value)) for name, value in seconds.items()}
     return Response(body, headers=work | times, media_type=JSON)
+
+
+def _report_ignored(request: Request, response: Response, fields: Sequence[str]) -> None:
+    """Name the fields of the body that were ignored in a header, and count them."""
+    service: Service = request.app.state.service
+    for name in fields:
+        service.metrics.ignored_fields.labels(name).inc()
+    if fields:
+        response.headers[IGNORED_FIELDS] = ", ".join(fields)
 
 
 async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> tuple[AskedT, Result]:

@@ -6,6 +6,7 @@ from typing import Any
 from server import __version__, errors
 from server.api import routes
 from server.api.guard import MILLISECONDS, REQUEST_TIMEOUT
+from server.api.handlers import IGNORED_FIELDS
 from server.api.instrumentation import REQUEST_ID
 from server.api.operation import JSON, Examples, Operation, Schema, ref
 from server.api.schemas import components
@@ -21,6 +22,7 @@ VECTOR_HEADERS = {
     "x-queue-time": "Milliseconds of waiting for the engine.",
     "x-inference-time": "Milliseconds of inference.",
 }
+IGNORED_HEADER = (IGNORED_FIELDS, "The fields of the body that were ignored; left out where there are none.")
 ERROR_HEADERS = {
     "Retry-After": "Seconds after which to try again.",
     "WWW-Authenticate": "The kind of key that is asked for.",
@@ -77,7 +79,7 @@ def _operation(operation: Operation, examples: Examples, asks_key: bool) -> Sche
 
 
 def _answer(operation: Operation) -> Schema:
-    headers = [REQUEST_ID, *(VECTOR_HEADERS if operation.vectors else ())]
+    headers = [REQUEST_ID, *((*VECTOR_HEADERS, IGNORED_FIELDS) if operation.vectors else ())]
     answer = {
         "description": operation.summary,
         "headers": _header_refs(headers),
@@ -124,10 +126,11 @@ def _headers() -> Schema:
     counts = {name: (text, count) for name, text in VECTOR_HEADERS.items()}
     words = {name: (text, {"type": "string"}) for name, text in ERROR_HEADERS.items()}
     request_id = {REQUEST_ID: ("The request's id: the caller's, or a new one.", {"type": "string"})}
+    name, text = IGNORED_HEADER
     return {
         name: {"description": text, "required": True, "schema": schema}
         for name, (text, schema) in (request_id | counts | words).items()
-    }
+    } | {name: {"description": text, "required": False, "schema": {"type": "string"}}}
 
 
 def _parameter_names(operation: Operation) -> list[str]:

@@ -38,7 +38,14 @@ def components(loaded: LoadedModel) -> dict[str, Schema]:
     for operation, _ in routes.ROUTES:
         if operation.body and operation.one_of:
             shapes[operation.body.__name__]["oneOf"] = [{"required": [key]} for key in operation.one_of]
-    return {name: _tidy(shape) for name, shape in shapes.items()} | _limited(loaded)
+    return {name: _tidy(_own_first(shape, types.get(name))) for name, shape in shapes.items()} | _limited(loaded)
+
+
+def _own_first(shape: Schema, kind: Any) -> Schema:  # noqa: ANN401 - a type or an alias
+    """Put the fields of a dialect before those that it shares with others."""
+    own = {name: place for place, name in enumerate(getattr(kind, "__annotations__", ()))}
+    fields = dict(sorted(shape.get("properties", {}).items(), key=lambda field: own.get(field[0], len(own))))
+    return shape | {"properties": fields} if fields else shape
 
 
 def _types() -> dict[str, Any]:

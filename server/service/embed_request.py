@@ -31,13 +31,17 @@ PROVIDERS = ("openai", "openai_like", "custom_openai", "hosted_vllm", "infinity"
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """A validated request: texts or token ids, tokenization options, and which part of each vector to return."""
+    """A validated request: texts or token ids, tokenization options, and which part of each vector to return.
+
+    `ignored` names the fields of the request's body that make no difference.
+    """
 
     inputs: Inputs
     prompt: str = ""
     truncate: Truncation = "END"
     normalize: bool = True
     dimensions: int | None = None
+    ignored: tuple[str, ...] = ()
 
     @property
     def characters(self) -> int:

@@ -95,6 +95,7 @@ class Metrics:
         self.overloaded = count("embedding_overloaded", "Requests refused with 429, by what they lacked.", ["cause"])
         for cause in get_args(Cause):
             self.overloaded.labels(cause)
+        self.ignored_fields = count("embedding_ignored_fields", "Fields of requests that were ignored.", ["field"])
         self.dropped_texts = count("embedding_dropped_texts", "Texts that were admitted and given up uncomputed.")
         self.batch_tokens = Histogram("embedding_batch_tokens", "Tokens of a batch.", buckets=TOKENS, registry=registry)
         self.batch_texts = Histogram("embedding_batch_texts", "Texts of a batch.", buckets=TEXTS, registry=registry)

@@ -48,6 +48,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "encoding_format": st.sampled_from(["float", "base64", "int8"]),
     "user": TEXT,
     "add_special_tokens": st.booleans(),
+    "metadata": JUNK,
+    "task": JUNK,
+    "late_chunking": st.booleans(),
+    "normalized": st.booleans(),
+    "modality": st.sampled_from(["text", "image"]),
     "surprise": JUNK,
 }
 GONE = object()
@@ -100,6 +105,7 @@ def changed(good: Any, *fields: str) -> st.SearchStrategy[Any]:
     return st.one_of(body, body, body, JUNK)
 
 
+EXTRA = ("add_special_tokens", "metadata", "task", "late_chunking", "normalized", "modality")
 OPTIONS = ("input_type", "prompt_name", "truncate", "truncation_direction", "normalize", "dimensions")
 
 
@@ -108,11 +114,12 @@ OPTIONS = ("input_type", "prompt_name", "truncate", "truncation_direction", "nor
 @given(data=st.data())
 def test_embed(judge: Judge, key: str, data: st.DataObject) -> None:
     good = {key: "a" if key == "text" else ["a", "b"]}
-    judge.agrees("EmbedBody", data.draw(changed(good, *OPTIONS, "text", "texts", "inputs")), embed.parse)
+    fields = (*OPTIONS, *EXTRA, "text", "texts", "inputs")
+    judge.agrees("EmbedBody", data.draw(changed(good, *fields)), embed.parse)
 
 
 @settings(max_examples=500)
-@given(asked=changed({"input": "a", "model": tiny.NAME}, "encoding_format", "user", *OPTIONS))
+@given(asked=changed({"input": "a", "model": tiny.NAME}, "encoding_format", "user", *OPTIONS, *EXTRA))
 def test_embeddings(judge: Judge, asked: Any) -> None:
     judge.agrees("EmbeddingsBody", asked, openai.parse)
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
-import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
 from server.api.dialects.body import decode
+from server.api.dialects.extra_fields import ExtraFields, ignored_fields
 from server.api.dialects.fields import (
     Dimensions,
     InputType,
@@ -32,7 +32,7 @@ KEYS = ("text", "texts", "inputs")
 Shape = Literal["embedding", "embeddings", "rows"]
 
 
-class EmbedBody(msgspec.Struct, forbid_unknown_fields=True):
+class EmbedBody(ExtraFields, forbid_unknown_fields=True, kw_only=True):
     """Texts, under exactly one of `text`, `texts`, `inputs`, and options. `null` means that an option is left out."""
 
     text: Text | Texts | UnsetType = UNSET
@@ -85,6 +85,7 @@ def parse(payload: bytes, asker: Asker) -> EmbedQuestion:
         truncate=asker.truncation(body.truncate, body.truncation_direction),
         normalize=asker.normalize(body.normalize),
         dimensions=asker.dimensions(body.dimensions),
+        ignored=ignored_fields(body),
     )
     return EmbedQuestion(question, shape)
 

@@ -4,11 +4,11 @@ import binascii
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
-import msgspec
 import orjson
 from msgspec import Meta
 
 from server.api.dialects.body import decode
+from server.api.dialects.extra_fields import ExtraFields, ignored_fields
 from server.api.dialects.fields import (
     Dimensions,
     InputType,
@@ -31,7 +31,7 @@ Base64 = Annotated[str, Meta(description="The vector's components as little-endi
 Count = Annotated[int, Meta(ge=0)]
 
 
-class EmbeddingsBody(msgspec.Struct, forbid_unknown_fields=True):
+class EmbeddingsBody(ExtraFields, forbid_unknown_fields=True, kw_only=True):
     """OpenAI's question, and options that its API does not have. `null` means that an option is left out."""
 
     input: OneOrMany
@@ -48,7 +48,6 @@ class EmbeddingsBody(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     dimensions: Dimensions | None = None
-    user: Annotated[str, Meta(description="Taken for compatibility, and not used.")] | None = None
     input_type: InputType | None = None
     prompt_name: PromptName | None = None
     truncate: Truncate = None
@@ -128,6 +127,7 @@ def parse(payload: bytes, asker: Asker) -> EmbeddingsQuestion:
         prompt=asker.prompt(body.input_type, body.prompt_name),
         truncate=asker.truncation(body.truncate, None),
         dimensions=asker.dimensions(body.dimensions),
+        ignored=ignored_fields(body),
     )
     return EmbeddingsQuestion(question, body.encoding_format == "base64", asker.manifest.name)
 

@@ -53,7 +53,7 @@ def test_the_four_kinds_of_input(asker: Asker, given: object, inputs: object) ->
 
 def test_options_of_others_beside_openai_s(asker: Asker) -> None:
     asked = parse(asker, input_type="query", truncate="START", dimensions=2, user="me", encoding_format="base64")
-    assert asked.question == EmbedRequest(["a"], prompt="query: ", truncate="START", dimensions=2)
+    assert asked.question == EmbedRequest(["a"], prompt="query: ", truncate="START", dimensions=2, ignored=("user",))
 
 
 @pytest.mark.parametrize("name", ["tiny", "tests/tiny", "me/renamed"])
