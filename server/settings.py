@@ -79,6 +79,7 @@ class Settings:
     auto_truncate: bool
     cache_entries: int
     cors_allow_origin: tuple[str, ...]
+    playground: bool
     otel_exporter_otlp_endpoint: Location
     log_format: Literal["text", "json"]
     log_level: str
@@ -265,6 +266,12 @@ SETTINGS: tuple[Setting, ...] = (
         values.origins,
         "Origins whose pages may call, separated by commas; what pages of others post is refused. Unset: none but the "
         "server's own.",
+    ),
+    Setting(
+        "PLAYGROUND",
+        "true",
+        values.boolean,
+        "true serves the page to try the model on at /, false the list of routes.",
     ),
     Setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT",

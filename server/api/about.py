@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server import errors
-from server.api import docs_page
+from server.api import docs_page, playground
 from server.api.operation import JSON, Operation, ref
 from server.errors import ServiceError
 from server.service.info import Info, Status
@@ -43,11 +43,12 @@ DOCS = Operation("/docs", "docs", "This document to read", TEXT, media="text/htm
 INDEX = Operation(
     "/",
     "index",
-    "The routes, and that the server listens",
+    "A page to try the model on",
     ref("Index"),
     {"Index": Index},
-    text="For browsers and load balancers; needs no key.",
+    text="For browsers and load balancers; needs no key. With PLAYGROUND=false, the list of routes instead.",
     failures=(ServiceError,),
+    also={"text/html": TEXT},
     open=True,
 )
 
@@ -90,7 +91,11 @@ async def show_docs(request: Request) -> Response:
 
 
 async def show_index(request: Request) -> Response:
-    """GET /: the names of the routes."""
+    """GET /: the page, or the names of the routes."""
+    service: Service = request.app.state.service
+    if service.settings.playground:
+        headers = {"Content-Security-Policy": playground.POLICY, "X-Content-Type-Options": "nosniff"}
+        return Response(playground.PAGE, headers=headers, media_type="text/html")
     return Response(request.app.state.index, media_type=JSON)
 
 

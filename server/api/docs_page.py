@@ -23,10 +23,16 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; 
 nav ul { list-style: none; padding: 0; columns: 2 20rem; }
 .method { display: inline-block; min-width: 3.2rem; font-weight: 600; }
 """
-POLICY = (
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
-)
+CLOSED = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""The part of a Content-Security-Policy that allows nothing."""
+
+
+def digest(text: str) -> str:
+    """Return the source expression that allows an inline style or script by its text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+POLICY = f"{CLOSED}; style-src '{digest(STYLE)}'"
 """The page's Content-Security-Policy, which allows only its own inline style."""
 
 Schema = Mapping[str, Any]

@@ -83,7 +83,10 @@ def _answer(operation: Operation) -> Schema:
     answer = {
         "description": operation.summary,
         "headers": _header_refs(headers),
-        "content": {operation.media: {"schema": operation.answer}},
+        "content": {
+            media: {"schema": schema}
+            for media, schema in ({operation.media: operation.answer} | {**operation.also}).items()
+        },
     }
     if operation.links:
         answer["links"] = operation.links

@@ -50,7 +50,8 @@ class Operation:
     `path` is a Starlette path pattern. `body` is the type of the request body; without one the method is GET. Exactly
     one of the fields in `one_of` is required. `examples` returns example bodies for a model. `answer` is the schema of
     the response, which may refer to `types` by name. `links` are OpenAPI links, and `media` is the response's media
-    type. `vectors` adds the headers that report tokens and times; `open` exempts the operation from the API key.
+    type; `also` holds the schemas of answers of other media types. `vectors` adds the headers that report tokens and
+    times; `open` exempts the operation from the API key.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Operation:
     failures: tuple[type[ServiceError], ...] = READ_ERRORS
     links: Mapping[str, object] = field(default_factory=dict)
     media: str = JSON
+    also: Mapping[str, Schema] = field(default_factory=dict)
     vectors: bool = False
     open: bool = False
 

@@ -88,7 +88,7 @@ async def test_other_spellings_have_the_key_the_error_shape_and_the_label_of_the
 
 
 async def test_the_index_lists_the_routes_and_nothing_of_the_model(artifact: Artifact) -> None:
-    async with serve(artifact) as client:
+    async with serve(artifact, PLAYGROUND="false") as client:
         answer = await client.get("/")
         assert "POST /v1/embeddings" in answer.json()["routes"]
         assert tiny.NAME not in answer.text
