@@ -157,8 +157,6 @@ def test_wrong_methods(int8: Served, route: str) -> None:
     assert route in message(route, answer.json())
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1", "/v1/embedding", "/v1/embeddings/", "/v1/models/", "/v1/models/../../etc/passwd"]
-)
+@pytest.mark.parametrize("path", ["/v1", "/v1/embedding", "/v1/embeddings/x", "/v1/models/../../etc/passwd"])
 def test_wrong_paths(int8: Served, path: str) -> None:
     assert int8.client.get(path).status_code == 404

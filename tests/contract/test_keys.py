@@ -59,12 +59,14 @@ def test_a_key_of_a_megabyte_is_not_read(keyed: Served) -> None:
     assert status(keyed, b"Bearer " + b"k" * 1_000_000) == 431
 
 
-@pytest.mark.parametrize("path", [b"/health", b"/ready"])
+@pytest.mark.parametrize("path", [b"/health", b"/ready", b"/healthz", b"/health/", b"//health", b"/", b"//"])
 def test_probes_carry_no_key(keyed: Served, path: bytes) -> None:
     assert status(keyed, path=path) == 200
     assert status(keyed, b"Bearer wrong", path=path) == 200
 
 
-@pytest.mark.parametrize("path", [b"/embed", b"/nowhere", b"/health/", b"//health", b"/health/../info"])
+@pytest.mark.parametrize(
+    "path", [b"/embed", b"/nowhere", b"//info", b"/info/", b"/health/../info", b"/./health", b"/health/x"]
+)
 def test_everything_else_asks_for_one(keyed: Served, path: bytes) -> None:
     assert status(keyed, path=path) == 401

@@ -98,8 +98,8 @@ def test_what_http_1_1_leaves_out_is_said_to_be_unknown(int8: Served, sent: byte
 ANSWERED = {
     "HTTP 1.0": (b"GET /health HTTP/1.0\r\n\r\n", [200]),
     "the whole address": (b"GET http://x/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [200]),
-    "an address without a path": (b"GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [405]),
-    "a query without a path": (b"GET http://x?a=/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [405]),
+    "an address without a path": (b"GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [200]),
+    "a query without a path": (b"GET http://x?a=/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [200]),
     "an empty host": (b"GET /health HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n", [200]),
     "an IPv6 host": (b"GET /health HTTP/1.1\r\nHost: [::1]:80 \t\r\nConnection: close\r\n\r\n", [200]),
     "a bad authority behind a good request": (
@@ -108,7 +108,7 @@ ANSWERED = {
     ),
     "no path behind a good request": (
         post(TEXT) + b"GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        [200, 405],
+        [200, 200],
     ),
     "no host behind a good request": (post(TEXT) + b"GET /health HTTP/1.1\r\n\r\n", [200, 400]),
     "a coding behind a good request": (post(TEXT) + POST + GZIP + b"\r\n" + CHUNKS, [200, 501]),

@@ -107,8 +107,8 @@ def _decode(payload: bytes, asker: Asker) -> EmbedBody:
     except InvalidError as error:
         # What Hugging Face's client sends to the address of its model, whatever it is to compute.
         if error.param == "inputs" and "got `object`" in str(error):
-            hint = "inputs is an object, as for similarity; post it to /similarity (the client's model=URL/similarity)"
-            raise InvalidError(hint, param="inputs") from None
+            hint = "; for similarity, post it to /similarity (Hugging Face's client: model=URL/similarity)"
+            raise InvalidError(f"{error}{hint}", param="inputs") from None
         raise
 
 
