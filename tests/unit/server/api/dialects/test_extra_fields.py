@@ -41,7 +41,7 @@ def test_a_field_without_meaning_for_a_vector_is_ignored_whatever_it_holds(asker
     assert ask(asker, route, **{name: None}).ignored == ()
 
 
-@pytest.mark.parametrize("name", REFUSED.keys() - {"normalize"})
+@pytest.mark.parametrize("name", [name for name in REFUSED if name != "normalize"])
 def test_a_field_that_could_change_a_vector_is_refused_with_the_nearest_one_that_is_taken(
     asker: Asker, name: str
 ) -> None:
