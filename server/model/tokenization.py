@@ -180,21 +180,23 @@ class Tokenizer:
         content = self._content(ids)
         if content == prompt_ids:
             raise nothing_to_embed(index)
+        if len(ids) > self.max_tokens and truncate == "NONE":
+            raise InvalidError(
+                f"the text at index {index} has {len(ids)} tokens, the limit is {self.max_tokens}; "
+                f"shorten it, or send truncate: true",
+                param=PARAM,
+            )
+        kept = ids if len(ids) <= self.max_tokens else self._cut(content, prompt_ids, truncate)
+        self._check_computable(index, kept)
+        return Encoded(kept, len(ids))
+
+    def _check_computable(self, index: int, ids: list[int]) -> None:
         if self.computable <= self.largest_id and max(ids) >= self.computable:
             raise InvalidError(
                 f"the text at index {index} has a token, with the id {max(ids)}, that this model has no embedding for: "
                 f"its ids end at {self.computable - 1}",
                 param=PARAM,
             )
-        if len(ids) <= self.max_tokens:
-            return Encoded(ids, len(ids))
-        if truncate == "NONE":
-            raise InvalidError(
-                f"the text at index {index} has {len(ids)} tokens, the limit is {self.max_tokens}; "
-                f"shorten it, or send truncate: true",
-                param=PARAM,
-            )
-        return Encoded(self._cut(content, prompt_ids, truncate), len(ids))
 
     def _unwrapped(self, index: int, ids: list[int]) -> list[int]:
         """Return a caller's token ids without the special tokens around them.

@@ -171,6 +171,18 @@ def test_a_long_text_is_split_like_a_short_one(tokenizer: Tokenizer) -> None:
     assert long.words[-2] == 2 * count - 1
 
 
+def test_an_id_without_an_embedding_matters_only_where_it_is_kept(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer.json")
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json", MAX_TOKENS)
+    tokenizer.computable = len(WORDS) - 1
+    unknown, known = WORDS[-1], text_of([3] * MAX_TOKENS)
+    (cut,) = tokenizer.encode([f"{known} {unknown}"])
+    assert cut.ids == [CLS, *[3] * (MAX_TOKENS - 2), SEP]
+    for text, truncate in ((unknown, "END"), (f"{unknown} {known}", "END"), (f"{known} {unknown}", "START")):
+        with pytest.raises(InvalidError, match=r"has a token, with the id \d+, that this model has no"):
+            tokenizer.encode([text], "", truncate)  # type: ignore[arg-type]
+
+
 def test_a_lone_surrogate_cannot_be_split(tokenizer: Tokenizer) -> None:
     with pytest.raises(InvalidError, match="lone surrogate"):
         tokenizer.split("a \ud800")
