@@ -9,7 +9,7 @@ from bench.contenders import Task
 from bench.process import ROOT
 from bench.workloads import Vocabulary, Workload
 from server.model.artifact import read_manifest
-from server.model.manifest import FOR_CUDA, PRECISIONS, Manifest, Precision, VariantName
+from server.model.manifest import ADDED_LAYERS, FOR_CUDA, PRECISIONS, Manifest, Precision, VariantName
 from server.model.tokenization import Tokenizer
 
 BATCH_TOKENS = 1024
@@ -66,6 +66,7 @@ class Subject:
             pooling=self.manifest.pooling,
             source=source,
             cache=str(self.cache),
+            layers=ADDED_LAYERS in self.manifest.variants["fp32"].passes,
         )
 
     def json(self) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class Task:
     """What to load and how; sent to the worker as JSON, so all fields are JSON types.
 
     `precision` is the contender's; `source` is the folder of the original weights; `cache` is the folder for converted
-    models; `batch_tokens` is the server's batch limit; `device` is cpu or cuda.
+    models; `batch_tokens` is the server's batch limit; `layers`: it has layers after pooling; `device` is cpu or
+    cuda.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Task:
     pooling: str
     source: str
     cache: str
+    layers: bool = False
     device: str = "cpu"
 
 

@@ -10,7 +10,7 @@ from ctranslate2.converters import TransformersConverter
 
 from bench import cached
 from bench.contenders import Task, Vectors
-from bench.contenders.padding import pad, pool
+from bench.contenders.padding import check_comparable, pad, pool
 
 PACKAGES = ("ctranslate2",)
 _FOLDER = "ctranslate2-{}"
@@ -44,6 +44,7 @@ def prepare(task: Task) -> None:
 
 def load(task: Task) -> Ctranslate2Model:
     """Open the converted model."""
+    check_comparable(task)
     path = Path(task.cache) / _FOLDER.format(task.precision) / "model"
     encoder = ctranslate2.Encoder(
         str(path), device="cpu", compute_type=task.precision, inter_threads=1, intra_threads=task.threads

@@ -10,7 +10,7 @@ import numpy as np
 from fastembed.common.model_description import ModelSource, PoolingType
 
 from bench.contenders import Task, Vectors
-from bench.contenders.padding import check_pooling, pad
+from bench.contenders.padding import check_comparable, pad
 
 PACKAGES = ("fastembed", "onnxruntime")
 
@@ -50,7 +50,7 @@ class FastembedModel:
 
 def load(task: Task) -> FastembedModel:
     """Load the export as a custom model."""
-    check_pooling(task.pooling)
+    check_comparable(task)
     name = f"local/{task.model}"
     fastembed.TextEmbedding.add_custom_model(
         model=name,

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from bench import cached
 from bench.contenders import Task, Vectors
-from bench.contenders.padding import pad, pool
+from bench.contenders.padding import check_comparable, pad, pool
 from build import texts
 
 PACKAGES = ("openvino", "nncf")
@@ -63,6 +63,7 @@ def prepare(task: Task) -> None:
 
 def load(task: Task) -> OpenvinoModel:
     """Compile for the CPU, optimized for latency."""
+    check_comparable(task)
     int8 = task.precision == "int8"
     settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": task.threads, "PERFORMANCE_HINT": "LATENCY"}
     settings |= {} if int8 else {"INFERENCE_PRECISION_HINT": task.precision}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contenders import Vectors
+from bench.contenders import Task, Vectors
 
 Padded = NDArray[np.int64]
 
@@ -19,23 +19,20 @@ def pad(sequences: Sequence[Sequence[int]]) -> tuple[Padded, Padded]:
     return ids, mask
 
 
-def check_pooling(pooling: str) -> None:
-    """Check that peers can be compared in this pooling.
+def check_comparable(task: Task) -> None:
+    """Check that libraries without sentence-transformers' modules can compute this model's vectors.
 
     Raises:
-        ValueError: they are in cls and mean alone.
+        ValueError: it pools by other than cls or mean, or has layers after pooling.
     """
-    if pooling not in ("cls", "mean"):
-        raise ValueError(f"the model pools by {pooling}; peers are compared in cls and mean alone")
+    if task.pooling not in ("cls", "mean"):
+        raise ValueError(f"the model pools by {task.pooling}; this peer is compared in cls and mean alone")
+    if task.layers:
+        raise ValueError("the model has layers after pooling, which this peer does not compute")
 
 
 def pool(hidden: Vectors, mask: Padded, pooling: str) -> Vectors:
-    """Reduce hidden states [texts, longest, dimension] to unit vectors [texts, dimension].
-
-    Raises:
-        ValueError: the pooling is not one that peers are compared in.
-    """
-    check_pooling(pooling)
+    """Reduce hidden states [texts, longest, dimension] to unit vectors [texts, dimension], by cls or mean."""
     if pooling == "cls":
         vectors = hidden[:, 0]
     else:

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from bench.contenders import Task, Vectors
-from bench.contenders.padding import pad, pool
+from bench.contenders.padding import check_comparable, pad, pool
 
 PACKAGES = ("onnxruntime",)
 
@@ -35,6 +35,7 @@ class PlainExport:
 
 def load(task: Task) -> PlainExport:
     """Load the export made by `bench.source`."""
+    check_comparable(task)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = task.threads
     options.log_severity_level = 3

@@ -9,16 +9,18 @@ import onnx_ir as ir
 from build.layers import DenseLayer, Layer, ScaleLayer
 from build.passes import GraphPass
 from build.passes.graph import LAYERS, Scope, pooled
+from build.passes.pool_output import normalize
+from server.model.manifest import ADDED_LAYERS
 
-# torch.nn.LayerNorm's, and torch.nn.functional.normalize's.
-_EPSILON, _SMALLEST = 1e-5, np.float32(1e-12)
+# torch.nn.LayerNorm's.
+_EPSILON = 1e-5
 _ONE_OPERATOR = {"Tanh": "Tanh", "ReLU": "Relu", "Sigmoid": "Sigmoid"}
 
 
 class AddLayersPass(GraphPass):
     """Insert `layers` between pooling and the final normalisation."""
 
-    name = "add-layers"
+    name = ADDED_LAYERS
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
@@ -53,8 +55,7 @@ def _add(graph: ir.Graph, path: str, layer: Layer, value: ir.Value) -> ir.Value:
     if isinstance(layer, ScaleLayer):
         own = (scope.constant("weight", layer.weight), scope.constant("bias", layer.bias))
         return scope.op("LayerNormalization", value, *own, epsilon=_EPSILON)
-    norm = scope.op("ReduceL2", value, scope.ints(-1), keepdims=1)
-    return scope.op("Div", value, scope.op("Max", norm, scope.constant("smallest", np.array(_SMALLEST))))
+    return normalize(scope, value)
 
 
 def _linear(graph: ir.Graph, path: str, layer: DenseLayer, value: ir.Value) -> ir.Value:

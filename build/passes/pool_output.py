@@ -39,7 +39,7 @@ class PoolOutputPass(GraphPass):
         """Replace the hidden states with the pooled vector as output."""
         graph = model.graph
         hidden = graph.outputs[0]
-        unit = _normalize(Scope(graph, "/normalize"), _pool(graph, self._pooling, hidden))
+        unit = normalize(Scope(graph, "/normalize"), _pool(graph, self._pooling, hidden))
         unit.name = OUTPUT
         batch, _, width = hidden.shape or (None, None, None)
         dimension = width * len(self._pooling.modes) if isinstance(width, int) else width
@@ -96,8 +96,9 @@ def _masked_mean(scope: Scope, hidden: ir.Value, mask: ir.Value) -> ir.Value:
     return scope.op("Div", total, count)
 
 
-def _normalize(scope: Scope, pooled: ir.Value) -> ir.Value:
+def normalize(scope: Scope, vectors: ir.Value) -> ir.Value:
+    """Divide vectors `[batch, dimension]` by their norm, no smaller than 1e-12."""
     last = scope.constant("axis", np.array([-1], np.int64))
     smallest = scope.constant("smallest", np.array(1e-12, np.float32))
-    norm = scope.op("ReduceL2", pooled, last, keepdims=1)
-    return scope.op("Div", pooled, scope.op("Max", norm, smallest))
+    norm = scope.op("ReduceL2", vectors, last, keepdims=1)
+    return scope.op("Div", vectors, scope.op("Max", norm, smallest))

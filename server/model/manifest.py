@@ -22,6 +22,8 @@ FOR_CUDA: dict[Precision, VariantName] = {"fp32": "fp32-cuda", "fp16": "fp16-cud
 
 PACKED = "pack-tokens"
 """The name of the pass that makes a graph padding-free."""
+ADDED_LAYERS = "add-layers"
+"""The name of the pass that adds the layers after pooling."""
 
 PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 POOLING_MODES: tuple[PoolingMode, ...] = get_args(PoolingMode)

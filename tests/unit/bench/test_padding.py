@@ -1,7 +1,11 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from bench.contenders.padding import pad, pool
+from bench.contenders import Task, plain_export
+from bench.contenders.padding import check_comparable, pad, pool
 
 SEQUENCES = [[5, 6, 7], [8]]
 
@@ -24,6 +28,15 @@ def test_pooling_sees_real_tokens_only_and_returns_unit_vectors(pooling: str) ->
     np.testing.assert_array_equal(pool(spoilt, mask, pooling), vectors)
 
 
-def test_other_poolings_are_not_compared() -> None:
-    with pytest.raises(ValueError, match=r"pools by mean\+max; peers are compared in cls and mean alone"):
-        pool(np.zeros((1, 1, 4), np.float32), np.ones((1, 1), np.int64), "mean+max")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pooling": "mean+max"}, r"pools by mean\+max; this peer is compared in cls and mean alone"),
+        ({"layers": True}, "has layers after pooling, which this peer does not compute"),
+    ],
+)
+def test_what_a_peer_would_compute_otherwise_is_not_compared(change: dict[str, Any], said: str) -> None:
+    task = Task("tiny", "fp32", 1, "", 16, 8, "mean", "", "")
+    check_comparable(task)
+    with pytest.raises(ValueError, match=said):
+        plain_export.load(replace(task, **change))

@@ -28,6 +28,14 @@ def test_a_graph_for_cuda_is_loaded_there_in_its_precision(with_cuda: Subject) -
     assert with_cuda.task("fp32").device == "cpu"
 
 
+def test_peers_are_told_of_layers_after_pooling(models_dir: Path) -> None:
+    assert not open_subject(models_dir, tiny.NAME, threads=1).task("fp32").layers
+    variants: dict[str, dict[str, object]] = tiny.describe(models_dir, tiny.NAME)["variants"]  # type: ignore[assignment]
+    own = variants["fp32"] | {"passes": ["pool-mean-normalize", "add-layers"]}
+    tiny.write_model(models_dir, changes={"variants": {"fp32": own}})
+    assert open_subject(models_dir, tiny.NAME, threads=1).task("fp32").layers
+
+
 def test_graphs_for_cuda_are_compared_where_a_gpu_is(with_cuda: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(compare._variants(with_cuda)) == ["fp32"]
     monkeypatch.setattr(device, "detect", lambda *_: GPU)
