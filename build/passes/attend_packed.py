@@ -11,6 +11,7 @@ from build.passes import UnsupportedGraphError
 from build.passes.attend import Attention
 from build.passes.cuda_layout import CudaLayout
 from build.passes.graph import MICROSOFT, Scope, folder
+from build.passes.max_rows import max_rows
 
 PACKED_ATTENTION = "PackedMultiHeadAttention"
 
@@ -51,6 +52,13 @@ def sum_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value, weights: i
     # The weights are computed in fp32; in the fp16 graph this cast becomes one to fp16.
     own = scope.op("Cast", layout.pack(weights), to=ir.DataType.FLOAT)
     return _product(scope, scope.op("Where", member, own, zero), hidden)
+
+
+def max_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value, counts: ir.Value) -> ir.Value:
+    """The largest of each text's rows by component, of those where `counts`, `[batch, sequence]`, is true."""
+    largest = max_rows(Scope(graph, "/packing/max"), layout, hidden, counts)
+    largest.type = ir.TensorType(ir.DataType.FLOAT)
+    return largest
 
 
 def _product(scope: Scope, matrix: ir.Value, hidden: ir.Value) -> ir.Value:

@@ -14,11 +14,12 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.attend import Attention, attend, width
-from build.passes.attend_packed import attend_packed, mean_packed, sum_packed
+from build.passes.attend_packed import attend_packed, max_packed, mean_packed, sum_packed
 from build.passes.cuda_layout import CudaLayout
 from build.passes.fuse_attention import MASK, OPERATOR
 from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
 from build.passes.layout import Layout
+from build.passes.max_rows import max_rows
 from server.model.manifest import PACKED
 
 _PER_TOKEN = {"Add", "LayerNormalization", "Gelu"}
@@ -26,12 +27,13 @@ _PER_TOKEN = {"Add", "LayerNormalization", "Gelu"}
 
 @dataclass(frozen=True)
 class Kernels:
-    """What computes the tables, attention, mean and weighted sum of packed tokens: operators of one kind of device."""
+    """What computes the tables, attention, mean, weighted sum and maximum of packed tokens, for one kind of device."""
 
     layout: type[Layout]
     attend: Callable[[ir.Graph, Any, Attention], ir.Value]
     mean: Callable[[ir.Graph, Any, ir.Value], ir.Value]
     sum: Callable[[ir.Graph, Any, ir.Value, ir.Value], ir.Value]
+    max: Callable[[ir.Graph, Any, ir.Value, ir.Value], ir.Value]
 
 
 class PackTokensPass(GraphPass):
@@ -62,8 +64,8 @@ class PackTokensPass(GraphPass):
         graph, region = model.graph, _region(model.graph)
         layout = self._kernels.layout(graph, graph_input(graph, MASK))
         _Packer(graph, layout, self._kernels, region).pack()
-        for found in region.sums:
-            found.value.replace_all_uses_with(self._sum(graph, layout, found))
+        for found in region.pools:
+            found.value.replace_all_uses_with(self._pool(graph, layout, found))
         _type_parts(graph)
         graph.sort()
         RemoveUnusedNodesPass()(model)
@@ -75,36 +77,41 @@ class PackTokensPass(GraphPass):
             if node.op_type == OPERATOR:
                 raise ir.passes.PostconditionError(f"{node.name!r} was not packed")
 
-    def _sum(self, graph: ir.Graph, layout: Layout, found: "_TokenSum") -> ir.Value:
+    def _pool(self, graph: ir.Graph, layout: Layout, found: "_TokenPool") -> ir.Value:
         if found.weights is None:
             return self._kernels.mean(graph, layout, found.hidden)
-        return self._kernels.sum(graph, layout, found.hidden, found.weights)
+        kernel = self._kernels.max if found.is_max else self._kernels.sum
+        return kernel(graph, layout, found.hidden, found.weights)
 
 
 @dataclass(frozen=True)
-class _TokenSum:
-    """A mean of hidden states (no weights), or their sum weighted by `weights`, `[batch, sequence]`."""
+class _TokenPool:
+    """A mean of hidden states (no weights), their sum weighted by `weights`, or the maximum where `weights` is true.
+
+    `weights` is `[batch, sequence]`.
+    """
 
     value: ir.Value
     hidden: ir.Value
     weights: ir.Value | None
+    is_max: bool = False
 
 
 @dataclass(frozen=True)
 class _Region:
-    """The nodes that work token by token, in order, their last values, and the sums over tokens."""
+    """The nodes that work token by token, in order, their last values, and what pools all tokens."""
 
     nodes: list[ir.Node]
     ends: list[ir.Value]
-    sums: list[_TokenSum]
+    pools: list[_TokenPool]
 
 
 def _region(graph: ir.Graph) -> _Region:
     parts = _parts(graph)
-    sums = [found for part in parts if (found := _token_sum(part)) is not None]
-    summed = {found.value for found in sums}
-    ends = [*(part for part in parts if part not in summed), *(found.hidden for found in sums)]
-    return _Region(_token_wise(graph, ends), ends, sums)
+    pools = [found for part in parts if (found := _token_max(part) or _token_sum(part)) is not None]
+    reduced = {found.value for found in pools}
+    ends = [*(part for part in parts if part not in reduced), *(found.hidden for found in pools)]
+    return _Region(_token_wise(graph, ends), ends, pools)
 
 
 def _parts(graph: ir.Graph) -> list[ir.Value]:
@@ -185,7 +192,7 @@ class _Packer:
         """Values with one row per text instead of one per token."""
 
     def pack(self) -> None:
-        """Pack all; sums over the tokens are left to the caller."""
+        """Pack all; what pools all tokens is left to the caller."""
         for node in self._region.nodes:
             for value in node.outputs:
                 self._point_shape_readers(value)
@@ -237,7 +244,17 @@ def _unexpanded(bias: ir.Value | None) -> ir.Value | None:
     return source if grown is not None and grown.op_type == "Unsqueeze" else bias
 
 
-def _token_sum(value: ir.Value) -> _TokenSum | None:
+def _token_max(value: ir.Value) -> _TokenPool | None:
+    """Match max pooling, ReduceMax(Where(Unsqueeze(counts), hidden, lowest)); None for other values."""
+    node = value.producer()
+    chosen = node.inputs[0].producer() if node is not None and node.op_type == "ReduceMax" else None
+    if chosen is None or chosen.op_type != "Where":
+        return None
+    counts, hidden = chosen.inputs[:2]
+    return _TokenPool(value, hidden, counts.producer().inputs[0], is_max=True)
+
+
+def _token_sum(value: ir.Value) -> _TokenPool | None:
     """Match mean pooling, Div(ReduceSum(Mul(hidden, mask)), tokens), or ReduceSum(Mul(hidden, weights)).
 
     None for a value that is no sum over tokens, such as CLS.
@@ -249,7 +266,7 @@ def _token_sum(value: ir.Value) -> _TokenSum | None:
             return None
         hidden, last = node.inputs[0], node
         node = hidden.producer()
-    return _TokenSum(value, hidden, None if is_mean else last.inputs[1].producer().inputs[0])
+    return _TokenPool(value, hidden, None if is_mean else last.inputs[1].producer().inputs[0])
 
 
 def _mean(graph: ir.Graph, layout: Layout, hidden: ir.Value) -> ir.Value:
@@ -267,6 +284,10 @@ def _sum(graph: ir.Graph, layout: Layout, hidden: ir.Value, weights: ir.Value) -
     return scope.op("MatMul", scope.op("Where", _member(scope, layout), layout.pack(weights), zero), hidden)
 
 
+def _max(graph: ir.Graph, layout: Layout, hidden: ir.Value, counts: ir.Value) -> ir.Value:
+    return max_rows(Scope(graph, "/pooling/packed"), layout, hidden, counts)
+
+
 def _member(scope: Scope, layout: Layout) -> ir.Value:
     """`[batch, total]`: whether the text contains the token."""
     zero, one = (scope.constant(name, np.array(number, np.int64)) for name, number in (("zero", 0), ("one", 1)))
@@ -274,5 +295,5 @@ def _member(scope: Scope, layout: Layout) -> ir.Value:
     return scope.op("Equal", scope.op("Unsqueeze", every, scope.ints(1)), layout.texts())
 
 
-PORTABLE = Kernels(Layout, attend, _mean, _sum)
-CUDA = Kernels(CudaLayout, attend_packed, mean_packed, sum_packed)
+PORTABLE = Kernels(Layout, attend, _mean, _sum, _max)
+CUDA = Kernels(CudaLayout, attend_packed, mean_packed, sum_packed, max_packed)

@@ -14,9 +14,8 @@ from build.pooling import Pooling
 def packing_passes(pooling: Pooling) -> list[GraphPass]:
     """The passes, in order; the graph keeps its inputs and its output, and the output its values within 1e-6.
 
-    They fit the exports of BERT, RoBERTa, XLM-RoBERTa, DistilBERT and MPNet, and every pooling but `max`. On another
-    one of them raises UnsupportedGraphError and leaves the graph half rewritten: go on from a fresh copy of the plain
-    graph.
+    They fit the exports of BERT, RoBERTa, XLM-RoBERTa, DistilBERT and MPNet, and every pooling. On another export one
+    of them raises UnsupportedGraphError and leaves the graph half rewritten: go on from a fresh copy of the plain one.
     """
     trim: list[GraphPass] = [TrimLastLayerPass()] if pooling.reads_first_token_alone else []
     return [FuseAttentionPass(), FuseGeluPass(), *trim, FoldAttentionBiasesPass(), PackTokensPass(), SortTextsPass()]

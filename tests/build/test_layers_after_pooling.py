@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -11,10 +12,13 @@ from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Normalize
 from torch import nn
 
+from build.passes import UnsupportedGraphError
+from build.pooling import Pooling
 from server.model.manifest import PACKED
 from tests.build.conftest import Refused
 from tests.build.folders import build, described, edit, edit_modules, same_as_source, source
 
+shows = pytest.mark.shows
 ACTIVATIONS = [nn.Identity(), nn.Tanh(), nn.ReLU(), nn.Sigmoid(), nn.GELU(), nn.SiLU()]
 
 
@@ -40,6 +44,7 @@ def with_modules(snapshot: Path, folder: Path, modules: Sequence[nn.Module]) -> 
     return folder
 
 
+@shows("Dense")
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda activation: type(activation).__name__)
 def test_dense_with_each_activation(snapshot: Path, tmp_path: Path, activation: nn.Module) -> None:
     folder = with_modules(snapshot, tmp_path / "source/tiny", [dense(32, 24, activation), Normalize()])
@@ -52,6 +57,8 @@ def test_dense_with_each_activation(snapshot: Path, tmp_path: Path, activation: 
     assert PACKED in made.variants["fp32"].passes
 
 
+@shows("LayerNorm")
+@shows("Normalize")
 def test_any_order_and_no_bias(snapshot: Path, tmp_path: Path) -> None:
     modules = [
         Normalize(),
@@ -70,6 +77,7 @@ def test_any_order_and_no_bias(snapshot: Path, tmp_path: Path) -> None:
     assert PACKED in made.variants["fp32"].passes
 
 
+@shows("Dropout")
 def test_dropout_and_a_last_normalisation_leave_the_graph_as_it_is(snapshot: Path, tmp_path: Path) -> None:
     folder, models = (
         with_modules(snapshot, tmp_path / "source/tiny", [Dropout(0.1), Normalize(), Dropout(0.9)]),
@@ -82,7 +90,14 @@ def test_dropout_and_a_last_normalisation_leave_the_graph_as_it_is(snapshot: Pat
     assert "add-layers" not in made.variants["fp32"].passes
 
 
-def test_a_dense_layer_on_modes_side_by_side_of_a_graph_that_is_not_packed(snapshot: Path, tmp_path: Path) -> None:
+def _not_packed(_: Pooling) -> NoReturn:
+    raise UnsupportedGraphError("as of another architecture")
+
+
+def test_a_dense_layer_on_modes_side_by_side_of_a_graph_that_is_not_packed(
+    snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("build.variants.packing_passes", _not_packed)
     copy = Path(shutil.copytree(snapshot, tmp_path / "copy"))
     edit(copy, "1_Pooling/config.json", pooling_mode=["max", "cls"])
     folder, models = with_modules(copy, tmp_path / "source/tiny", [dense(64, 24, nn.Tanh())]), tmp_path / "models"

@@ -21,8 +21,8 @@ ARCHITECTURES = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
 ON_CUDA = [name for name in ARCHITECTURES if name != "mpnet"]
 LONGEST = 64
 CLS, MEAN = Pooling(("cls",)), Pooling(("mean",))
-# Every pooling that is a sum over tokens, concatenated.
-SIDE_BY_SIDE = Pooling(("cls", "mean_sqrt_len_tokens", "lasttoken", "mean", "weightedmean"))
+# Every pooling, concatenated.
+SIDE_BY_SIDE = Pooling(("cls", "mean_sqrt_len_tokens", "max", "lasttoken", "mean", "weightedmean"))
 
 
 def plain(path: Path, pooling: Pooling = MEAN) -> ir.Model:
