@@ -10,6 +10,7 @@ from build.clean import seal
 from build.inspection import Reading
 from build.layers import DenseLayer, ScaleLayer, UnitLayer
 from build.page import Commands, Part, Rows, Section
+from build.sentence import NO_LIMIT
 from server.migrate.ownership import owned_files
 from server.model import manifest
 from server.model.manifest import FOR_CUDA, PRECISIONS, VARIANTS, File, Manifest, Variant, VariantName
@@ -29,6 +30,7 @@ PURPOSES: Mapping[str, str] = {
     "sort-texts": "texts of equal length are neighbours and share one attention",
     "fuse-sums": "biases and residual sums are computed by the operators that read them",
     "float16": "weights and activations in 16 bits",
+    "float16-partly": "weights and activations in 16 bits, except for numbers beyond their range",
     "int8-token": "linear layers in 8 bits, activations quantized with a scale per token at run time",
     "int8-static": "linear layers in 8 bits, activations quantized with scales from the calibration texts",
     "int8-batch": "linear layers in 8 bits, activations quantized with one scale per batch",
@@ -91,8 +93,7 @@ def _source(reading: Reading) -> Section:
 
 
 def _limit(tokens: int) -> str:
-    # transformers writes about 1e30 for tokenizers without a limit.
-    return f"{tokens} tokens" if tokens < 1_000_000_000 else "none"
+    return f"{tokens} tokens" if tokens < NO_LIMIT else "none"
 
 
 def _prompts(reading: Reading) -> Iterator[tuple[str, str, str]]:

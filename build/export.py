@@ -29,6 +29,11 @@ def export(sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:
         BuildError: transformers or optimum cannot export this model.
     """
     run_optimum(sentence.encoder, scratch)
+    return read(sentence, scratch)
+
+
+def read(sentence: Sentence, scratch: Path) -> tuple[ir.Model, list[str]]:
+    """Read optimum's export in `scratch` and add what `export` adds."""
     model = ir.load(scratch / "model.onnx")
     fold: list[GraphPass] = [FoldTokenTypesPass()] if fold_token_types.needed(model) else []
     name: list[GraphPass] = [NameWeightsPass()] if name_weights.needed(model) else []

@@ -9,7 +9,20 @@ from typing import Literal, cast
 import msgspec
 import onnx_ir as ir
 
-from build import card, export, fidelity, floors, inspection, preflight, progress, sentence, sources, texts, variants
+from build import (
+    card,
+    export,
+    fidelity,
+    floors,
+    inspection,
+    preflight,
+    progress,
+    reference,
+    sentence,
+    sources,
+    texts,
+    variants,
+)
 from build.errors import BuildError
 from build.expected import Expected, expect
 from build.inspection import Reading
@@ -35,6 +48,9 @@ TOOLS = (
     "torch",
     "transformers",
 )
+
+
+_MODULES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -194,20 +210,41 @@ def _variant(draft: Draft, measured: Fidelity) -> Variant:
 
 
 def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Variant], list[str]]:
-    """Measure each variant; return those with sufficient fidelity, and notes on the others."""
+    """Measure each variant; return those with sufficient fidelity, and notes on the others and on parts in fp32."""
     measured = _Measured(job)
     built: dict[VariantName, Variant] = {}
-    left_out = []
+    notes = []
     for draft in drafts:
         with progress.step(f"fidelity of {draft.name}"):
             found, lacking = measured.check(draft)
-        if found is not None and not lacking:
-            built[draft.name] = _variant(draft, found)
-            continue
-        left_out.append(f"{draft.name} is left out: {lacking}")
-        progress.say(f"note: {left_out[-1]}")
-        draft.path.unlink()
-    return built, left_out
+        final, note = draft, f"{draft.name} is left out: {lacking}"
+        if lacking and draft.precision == "fp16" and (partly := _partly(job, draft)):
+            with progress.step(f"fidelity of {draft.name}, parts of it in fp32"):
+                found, still_lacking = measured.check(partly[0])
+            if not still_lacking:
+                (final, note), lacking = partly, ""
+        if lacking:
+            draft.path.unlink()
+        elif found is not None:
+            built[draft.name] = _variant(final, found)
+        if lacking or final is not draft:
+            notes.append(note)
+            progress.say(f"note: {note}")
+    return built, notes
+
+
+def _partly(job: BuildJob, draft: Draft) -> tuple[Draft, str] | None:
+    """Convert an fp16 variant anew, with what exceeds fp16's range in fp32, and note which; None if nothing does."""
+    with progress.step(f"convert {draft.name}, parts of it in fp32"):
+        plain, passes = export.read(job.reading.settings, job.space.scratch)
+        graphs = variants.Graphs(plain, passes, job.reading.settings.pooling)
+        converted, passes, modules = variants.convert_partly(graphs, draft.name, job.expected.sequences)
+        if not modules:
+            return None
+        export.save(converted, draft.path)
+    shown = ", ".join(modules[:_MODULES_SHOWN]) + (", …" if len(modules) > _MODULES_SHOWN else "")
+    note = f"{draft.name} computes {len(modules)} modules in fp32, whose numbers exceed fp16's range: {shown}"
+    return Draft(draft.path, draft.name, passes), note
 
 
 class _Measured:
@@ -243,9 +280,20 @@ class _Measured:
         if draft.name == "fp32":
             departs = floors.departure(expected.cases, fidelity.cosines(vectors, expected.vectors))
             if departs:
-                raise BuildError(departs)
+                raise BuildError(departs, *_missing_weights(self._job))
             self._fp32 = vectors = vectors[: expected.measured]
         return vectors
+
+
+def _missing_weights(job: BuildJob) -> list[str]:
+    encoder = job.reading.settings.encoder
+    names = reference.missing_weights(encoder)
+    if not names:
+        return []
+    return [
+        f"{len(names)} of the encoder's weights are in none of the files in {encoder.folder}, such as {names[0]}: "
+        "transformers initializes them at random. Fetch the weights again, or save them under the names that it expects"
+    ]
 
 
 def _runnable(job: BuildJob, draft: Draft) -> Path:

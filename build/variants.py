@@ -8,9 +8,11 @@ from pathlib import Path
 import onnx_ir as ir
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from build import overflow
 from build.passes import GraphPass, UnsupportedGraphError, apply
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.packing import cuda_passes, packing_passes
+from build.passes.stand_in import StandInPass
 from build.pooling import Pooling
 from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
 from server.inference.engine import pad, split
@@ -92,6 +94,21 @@ def _for_cuda(graphs: Graphs, wanted: VariantName) -> tuple[ir.Model, list[str]]
         return made, graphs.passes + apply(made, [*cuda_passes(graphs.pooling), *halve])
     except UnsupportedGraphError as error:
         raise NoRecipeError(f"{wanted} cannot be made, CUDA gets the graph that runs everywhere: {error}") from None
+
+
+def convert_partly(
+    graphs: Graphs, wanted: VariantName, sequences: list[list[int]]
+) -> tuple[ir.Model, list[str], tuple[str, ...]]:
+    """Return an fp16 graph that computes in fp32 what exceeds fp16's range on token `sequences`.
+
+    Also return its passes and the modules in fp32; there are none if nothing exceeds the range.
+    """
+    made = graphs.plain.clone()
+    passes = apply(made, cuda_passes(graphs.pooling)) if wanted == "fp16-cuda" else []
+    runnable = made.clone()
+    apply(runnable, [StandInPass()] if wanted == "fp16-cuda" else [])
+    found = overflow.find(runnable, _batches(sequences))
+    return made, [*graphs.passes, *passes, *apply(made, [HalveFloatsPass(found)])], found.modules
 
 
 def _batches(sequences: list[list[int]]) -> Iterator[Batch]:

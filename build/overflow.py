@@ -1,0 +1,75 @@
+"""Which nodes of an fp32 graph read or compute numbers that fp16 cannot hold, measured on real texts."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+from build.passes.graph import Scope, array, folder
+from build.passes.halve_floats import Overflow
+from build.quantize import Batch
+
+# A quarter of fp16's largest number, because other texts reach further than those measured.
+_LARGEST = float(np.finfo(np.float16).max) / 4
+# Attention's mask uses numbers from here on as minus infinity; fp16 has its own.
+_INFINITE = 1e37
+
+
+def find(model: ir.Model, batches: Iterable[Batch]) -> Overflow:
+    """Run the graph on batches of token ids; it needs operators that have CPU kernels and no subgraphs."""
+    (ids, mask), *rest = batches
+    floats = _floats(model, (ids[:1], mask[:1]))
+    largest = _largest(model, floats, [(ids, mask), *rest])
+    beyond = {name for name, value in largest.items() if value > _LARGEST}
+    nodes = [node for node in model.graph if any(_is_beyond(value, beyond) for value in (*node.inputs, *node.outputs))]
+    modules = dict.fromkeys(folder(node).strip("/").replace("/", ".") for node in nodes)
+    return Overflow(frozenset(node.name or "" for node in nodes), tuple(modules), frozenset(floats))
+
+
+def _is_beyond(value: ir.Value | None, beyond: set[str]) -> bool:
+    if value is None or value.name in beyond:
+        return value is not None
+    numbers = array(value)
+    if numbers is None or numbers.dtype != np.float32 or not numbers.size:
+        return False
+    return _LARGEST < float(np.abs(numbers).max()) < _INFINITE
+
+
+def _floats(model: ir.Model, batch: Batch) -> list[str]:
+    """Return the names of all fp32 values that nodes compute."""
+    probe = model.clone()
+    probe.graph.outputs[:] = [_untyped(value) for node in probe.graph for value in node.outputs if value.name]
+    values = _run(probe, [batch])[0]
+    return [name for name, value in values.items() if value.dtype == np.float32]
+
+
+def _largest(model: ir.Model, floats: list[str], batches: list[Batch]) -> Mapping[str, float]:
+    """Return the largest magnitude of each value over all batches, without the mask's."""
+    probe = model.clone()
+    wanted = set(floats)
+    scope = Scope(probe.graph, "/magnitude")
+    zero, infinite = (scope.constant(str(number), np.array(number, np.float32)) for number in (0, _INFINITE))
+    names, outputs = [], []
+    for value in [value for node in probe.graph for value in node.outputs if value.name in wanted]:
+        size = scope.op("Abs", value)
+        finite = scope.op("Where", scope.op("Less", size, infinite), size, zero)
+        names.append(value.name or "")
+        outputs.append(scope.op("ReduceMax", finite, keepdims=0))
+    probe.graph.outputs[:] = outputs
+    probe.graph.sort()
+    found = [list(values.values()) for values in _run(probe, batches)]
+    return dict(zip(names, (float(max(column)) for column in zip(*found, strict=True)), strict=True))
+
+
+def _untyped(value: ir.Value) -> ir.Value:
+    """Remove annotations, which ONNX Runtime infers."""
+    value.type = value.shape = None
+    return value
+
+
+def _run(model: ir.Model, batches: list[Batch]) -> list[dict[str, np.ndarray]]:
+    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    feeds = ({"input_ids": ids, "attention_mask": mask} for ids, mask in batches)
+    return [dict(zip(names, session.run(None, feed), strict=True)) for feed in feeds]
