@@ -9,8 +9,8 @@ from build.architecture import check_encoder
 from build.errors import BuildError, check_all
 from build.pooling import Pooling
 from build.sentence import Sentence
-from build.sources import folder
-from build.sources.snapshot import Snapshot, check_weights
+from build.sources import folder, weight_files
+from build.sources.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def read(snapshot: Snapshot, pooling: Pooling | None = None) -> Reading:
     """
     encoder = sentence.encoder(snapshot)
     _, architecture, settings = check_all(
-        partial(check_weights, encoder), partial(check_encoder, encoder), partial(sentence.read, snapshot, pooling)
+        partial(weight_files.check, encoder), partial(check_encoder, encoder), partial(sentence.read, snapshot, pooling)
     )
     return Reading(snapshot, architecture, settings)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from build.errors import BuildError
 from build.pooling import Pooling
@@ -48,6 +48,11 @@ class Reference:
         self._model = _load(snapshot, sentence)
         if not getattr(self._model.tokenizer, "is_fast", False):
             raise BuildError(f"{snapshot.id} has no tokenizer.json, and none can be made from its other files")
+        if self._model.tokenizer.pad_token is None:
+            raise BuildError(
+                f"{snapshot.id} has no padding token, without which sentence-transformers embeds no texts: name one of "
+                "the tokenizer's tokens as `pad_token` in tokenizer_config.json, which never changes a text's vector"
+            )
         table = positions(sentence.encoder.json("config.json"))
         if table is not None and (self._model.max_seq_length or 0) > table:
             self._model.max_seq_length = table  # longer texts would fail
@@ -119,6 +124,22 @@ class Reference:
                 f"model's table has {rows} rows. A text with one could not be embedded. Remove them from the "
                 "tokenizer's files, or enlarge the table (`resize_token_embeddings`), train it and save the model anew"
             )
+
+
+def missing_weights(snapshot: Snapshot) -> list[str]:
+    """Return the names of the encoder's weights that no file has, so that transformers initializes them at random.
+
+    Loads the model a second time. The pooler, which no sentence vector needs, does not count.
+    """
+    with _quietly():
+        _, found = AutoModel.from_pretrained(
+            snapshot.folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    return sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
 
 
 def reason(error: BaseException) -> str:

@@ -20,6 +20,8 @@ from server.model.tokenization import Tokenizer
 # Prompts that are in the model card but not in the model's files (source: the BAAI/bge-*-en-v1.5 cards).
 _BGE_QUERY = {"query": "Represent this sentence for searching relevant passages: "}
 CARD_PROMPTS = {f"BAAI/bge-{size}-en-v1.5": _BGE_QUERY for size in ("small", "base", "large")}
+NO_LIMIT = 1_000_000_000
+"""transformers writes about 1e30 for tokenizers without a limit."""
 # Architectures whose position ids start after the padding id.
 _POSITIONS_FROM_PADDING = (
     "camembert",
@@ -226,6 +228,8 @@ def _whole(settings: Mapping[str, Any], key: str, least: int = 1) -> int | None:
     value = settings.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
+    # The tokenizers library takes no floats; transformers never gives it one that stands for no limit, such as 1e30.
+    whole = isinstance(value, int) or (isinstance(value, float) and NO_LIMIT <= value < float("inf"))
+    if isinstance(value, bool) or not whole or value < least:
         raise BuildError(f"{key!r} is {value!r}, and should be a whole number from {least} on")
     return int(value)

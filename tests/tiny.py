@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel
 
@@ -56,6 +57,11 @@ def snapshot(folder: Path, architecture: str = "bert", pooling: str = "cls", **c
         path = folder / "tokenizer_config.json"
         _write(path, json.loads(path.read_text("utf-8")) | {"model_input_names": ["input_ids", "attention_mask"]})
     return folder
+
+
+def write_weights(path: Path) -> None:
+    """Write a weights file with one number, for tests that load no model."""
+    save_file({"weight": torch.ones(1)}, path)
 
 
 def write_settings(folder: Path, pooling: str = "cls", max_tokens: int = 64) -> None:

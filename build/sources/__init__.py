@@ -1,6 +1,6 @@
 """Sources of weights: the Hub, a folder, the embedded default's package, or seeded random numbers.
 
-`resolve` turns MODEL into a `Snapshot`, a folder of safetensors, json and txt files.
+`resolve` turns MODEL into a `Snapshot`, a folder of safetensors, json, txt and SentencePiece files.
 """
 
 from pathlib import Path

@@ -30,7 +30,7 @@ def hub_id(model: str) -> str | None:
 def fetch(model: str, cache: Path, revision: str | None = None) -> Snapshot:
     """Download `model` at `revision`; the default is its pinned revision, else the newest commit.
 
-    Interrupted downloads resume. Only safetensors, json and txt files are fetched.
+    Interrupted downloads resume. Only safetensors, json, txt and SentencePiece files are fetched.
 
     Raises:
         BuildError: Hub unreachable, no such model or revision, or no safetensors.

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from build.errors import BuildError
 from server.model.artifact import sha256
 
-# No pickle, which executes code when loaded, and no Python files; weights come from safetensors only.
-ALLOWED = (".safetensors", ".json", ".txt")
+# No pickle, which executes code when loaded, and no Python files; weights come from safetensors only. `.model` is
+# SentencePiece's vocabulary.
+ALLOWED = (".safetensors", ".json", ".txt", ".model")
 # File systems allow 255 characters; suffixes follow the name.
 _LONGEST_NAME = 100
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -85,23 +85,3 @@ def inventory(folder: Path) -> dict[str, str]:
     if not {"modules.json", "config.json"} & set(names):
         raise BuildError(f"{folder} has no config.json: it is not a model's folder")
     return {name: sha256(folder / name) for name in names}
-
-
-def check_weights(snapshot: Snapshot) -> None:
-    """Check that a snapshot has weights that are read without running code.
-
-    Raises:
-        BuildError: no safetensors, or weights only as pickle.
-    """
-    if not any(name.endswith(".safetensors") and "/" not in name for name in snapshot.files):
-        raise BuildError(_no_weights(snapshot.folder))
-
-
-def _no_weights(folder: Path) -> str:
-    pickles = sorted(path.name for path in folder.glob("*") if path.suffix in _PICKLES)
-    if pickles:
-        return (
-            f"{folder} has weights only as pickle ({', '.join(pickles)}), which runs code when it is loaded. "
-            "Convert them to model.safetensors first (`safetensors.torch.save_file`), on a machine you can lose."
-        )
-    return f"{folder} has no weights: expected model.safetensors beside config.json"

@@ -32,6 +32,7 @@ ASKED = [
     "  blue   river\tcontract\n",
     "heart! (error) #42",
     "東京 the cat Москва ภาษา dog",
+    "?",
     "the server and the river " * 40 + "END",
 ]
 
@@ -77,11 +78,16 @@ def least_cosine(vectors: NDArray[np.float32], encoded: NDArray[np.float32]) -> 
     return float(fidelity.cosines(vectors, encoded).min())
 
 
-def same_as_source(folder: Path, models_dir: Path, name: str = "tiny") -> None:
-    """Check that the model is served as sentence-transformers encodes texts and queries with the folder."""
+def same_as_source(folder: Path, models_dir: Path, name: str = "tiny", longest: int | None = None) -> None:
+    """Check that the model is served as sentence-transformers encodes texts, queries and documents with the folder.
+
+    `longest` replaces a length that sentence-transformers itself fails at.
+    """
     expected = source(folder)
-    assert least_cosine(served(models_dir, name), expected.encode(ASKED)) >= FP32
-    assert least_cosine(served(models_dir, name, input_type="query"), expected.encode_query(ASKED)) >= FP32
+    expected.max_seq_length = longest or expected.max_seq_length
+    for input_type, encode in ((None, "encode"), ("query", "encode_query"), ("document", "encode_document")):
+        vectors = served(models_dir, name, input_type=input_type)
+        assert least_cosine(vectors, getattr(expected, encode)(ASKED)) >= FP32
 
 
 def edit_modules(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:

@@ -27,6 +27,8 @@ from tests.build.folders import (
     source,
 )
 
+shows = pytest.mark.shows
+
 
 def _modules(folder: Path, *paths: str) -> None:
     def change(entries: list[dict[str, Any]]) -> None:
@@ -76,13 +78,13 @@ def _of_another_head(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        _transformer_in_a_folder,
-        _other_names,
+        pytest.param(_transformer_in_a_folder, marks=shows("the Transformer in a folder of its own (`0_Transformer`)")),
+        pytest.param(_other_names, marks=shows("modules under other paths or numbers")),
         _numbered_backwards,
-        _shards,
-        lambda folder: _cast(folder, torch.bfloat16),
+        pytest.param(_shards, marks=shows("weights in several shards")),
+        pytest.param(lambda folder: _cast(folder, torch.bfloat16), marks=shows("weights in bf16 or fp16")),
         lambda folder: _cast(folder, torch.float16),
-        _of_another_head,
+        pytest.param(_of_another_head, marks=shows("weights saved with a head (`bert.` before their names)")),
     ],
     ids=["0_Transformer", "other-names", "numbered-backwards", "shards", "bf16", "fp16", "prefix"],
 )
@@ -92,6 +94,7 @@ def test_it_is_served_as_sentence_transformers_has_it(folder: Path, tmp_path: Pa
     same_as_source(folder, tmp_path / "models")
 
 
+@shows("the Hub's cache (`models--OWNER--NAME/snapshots/COMMIT`, links to `blobs`)")
 def test_the_hub_s_cache(folder: Path, tmp_path: Path) -> None:
     cached = tmp_path / "hub/models--Owner--Tiny-v1/snapshots/0123456789abcdef0123456789abcdef01234567"
     blobs = tmp_path / "hub/models--Owner--Tiny-v1/blobs"
@@ -106,6 +109,7 @@ def test_the_hub_s_cache(folder: Path, tmp_path: Path) -> None:
     assert described(tmp_path / "models", "Tiny-v1").source.id == "Owner/Tiny-v1"
 
 
+@shows("names with spaces and Unicode")
 @pytest.mark.parametrize(("name", "served_as"), [("my model (v2) ü", "my-model-v2"), ("模型", "model")])
 def test_a_name_with_spaces_and_unicode(folder: Path, tmp_path: Path, name: str, served_as: str) -> None:
     renamed = folder.rename(folder.with_name(name))
@@ -113,6 +117,7 @@ def test_a_name_with_spaces_and_unicode(folder: Path, tmp_path: Path, name: str,
     same_as_source(renamed, tmp_path / "models", served_as)
 
 
+@shows("no `modules.json` (the transformers library alone)")
 @pytest.mark.parametrize("pooling", ["cls", "mean+max"])
 def test_a_folder_of_transformers_alone_is_pooled_as_it_is_named(tmp_path: Path, pooling: str) -> None:
     folder, models = tiny.snapshot(tmp_path / "source/tiny"), tmp_path / "models"
@@ -144,12 +149,31 @@ def test_a_pooling_that_there_is_not(folder: Path, capsys: pytest.CaptureFixture
     assert "'sum': choose from cls, max, mean" in capsys.readouterr().err
 
 
+@shows("weights under names that transformers does not expect")
+def test_weights_that_transformers_would_initialize_at_random(folder: Path, refused: Refused) -> None:
+    weights = load_file(folder / "model.safetensors")
+    other = {name.replace("layer.1.", "layers.1."): one for name, one in weights.items()}
+    save_file(other, folder / "model.safetensors", {"format": "pt"})
+    said = refused("--model", folder, "--precisions", "fp32")
+    assert "16 of the encoder's weights are in none of the files" in said
+    assert "such as encoder.layer.1.attention.output.LayerNorm.bias" in said
+
+
+@shows("numbers that are not finite in fp32")
+def test_weights_that_are_not_finite(folder: Path, refused: Refused) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.1.output.dense.weight"][0, 0] = torch.nan
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    assert "numbers that are not finite" in refused("--model", folder, "--precisions", "fp32")
+
+
 def test_a_transformer_s_folder_without_weights(folder: Path, refused: Refused) -> None:
     _transformer_in_a_folder(folder)
     (folder / "0_Transformer/model.safetensors").rename(folder / "model.safetensors")
     assert "0_Transformer has no weights" in refused("--model", folder)
 
 
+@shows("JSON that begins with a byte order mark")
 @pytest.mark.parametrize(
     "name",
     [

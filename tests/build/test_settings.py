@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from build.floors import FP32
 from build.pooling import Pooling
-from tests import tiny
+from server.model.manifest import VariantName
 from tests.build.conftest import Refused
 from tests.build.folders import (
     ASKED,
@@ -29,6 +29,7 @@ from tests.build.folders import (
 TRANSFORMER = "sentence_bert_config.json"
 SENTENCE = "config_sentence_transformers.json"
 POOLING = "1_Pooling/config.json"
+shows = pytest.mark.shows
 
 
 def _cased(folder: Path) -> None:
@@ -56,20 +57,6 @@ def _settings_under_an_architecture_s_name(folder: Path) -> None:
     edit(folder, "sentence_distilbert_config.json", max_seq_length=16, do_lower_case=True)
 
 
-def _longer_than_the_tokenizer_says(folder: Path) -> None:
-    edit(folder, "tokenizer_config.json", model_max_length=16)
-
-
-def _length_of_the_tokenizer_alone(folder: Path) -> None:
-    (folder / TRANSFORMER).unlink()
-    edit(folder, "tokenizer_config.json", model_max_length=16)
-
-
-def _longer_than_the_positions(folder: Path) -> None:
-    edit(folder, TRANSFORMER, max_seq_length=48)
-    edit(folder, "tokenizer_config.json", model_max_length=1e30)
-
-
 def _saved_anew(folder: Path) -> None:
     _lowercased_by_the_tokenizer_s_settings(folder)
     loaded = source(folder)
@@ -88,13 +75,13 @@ def _word_before_flags(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        _lowercased_by_the_tokenizer_s_settings,
+        pytest.param(
+            _lowercased_by_the_tokenizer_s_settings,
+            marks=shows("case and accents that only `tokenizer_config.json` or `sentence_bert_config.json` says"),
+        ),
         _accents_kept,
         _lowercased_by_the_transformer_s_settings,
         _settings_under_an_architecture_s_name,
-        _longer_than_the_tokenizer_says,
-        _length_of_the_tokenizer_alone,
-        _longer_than_the_positions,
         _saved_anew,
         _mean_by_list,
         _word_before_flags,
@@ -137,14 +124,32 @@ def test_a_copy_of_bge_in_a_folder_has_the_prompt_of_its_card(
     assert least_cosine(queries, source(copy).encode(ASKED, prompt=prompt)) >= FP32
 
 
-def test_fp16_that_overflows_is_left_out_and_the_rest_is_built(folder: Path, tmp_path: Path) -> None:
-    """Also where an earlier build has it: its file, which the new manifest does not list, goes."""
-    assert build(folder, tmp_path / "models", "--precisions", "fp32,fp16") == 0
-    assert (tmp_path / "models/tiny.fp16.onnx").exists()
+@shows("activations beyond fp16's range")
+def test_what_overflows_in_fp16_stays_in_fp32(folder: Path, tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     for name, factor in (("intermediate", 2.0**24), ("output", 2.0**-24)):
         weights[f"encoder.layer.0.{name}.dense.weight"] *= factor
     weights["encoder.layer.0.intermediate.dense.bias"] *= 2.0**24
+    save_file({name: torch.clone(weight) for name, weight in weights.items()}, folder / "model.safetensors")
+    assert build(folder, tmp_path / "models", "--precisions", "fp32,fp16,fp16-cuda") == 0
+    made = described(tmp_path / "models")
+    names: tuple[VariantName, ...] = ("fp16", "fp16-cuda")
+    for name in names:
+        assert made.variants[name].fidelity.to_source.min >= 0.9999
+        assert made.variants[name].passes[-1] == "float16-partly"
+        (note,) = (note for note in made.notes if note.startswith(f"{name} computes"))
+        assert "in fp32, whose numbers exceed fp16's range: encoder.layer.0.intermediate.dense" in note
+        assert "layer.1" not in note
+
+
+@shows("weights that fp16 rounds too much, or overflow that fp32 parts do not mend")
+def test_fp16_of_too_low_fidelity_is_left_out_and_the_rest_is_built(folder: Path, tmp_path: Path) -> None:
+    """Also where an earlier build has it: its file, which the new manifest does not list, goes."""
+    assert build(folder, tmp_path / "models", "--precisions", "fp32,fp16") == 0
+    assert (tmp_path / "models/tiny.fp16.onnx").exists()
+    weights = load_file(folder / "model.safetensors")
+    for name in ("word", "position", "token_type"):
+        weights[f"embeddings.{name}_embeddings.weight"] *= 2.0**-20
     save_file({name: torch.clone(weight) for name, weight in weights.items()}, folder / "model.safetensors")
     assert build(folder, tmp_path / "models", "--precisions", "fp32,fp16") == 0
     made = described(tmp_path / "models")
@@ -153,12 +158,6 @@ def test_fp16_that_overflows_is_left_out_and_the_rest_is_built(folder: Path, tmp
     assert not (tmp_path / "models/tiny.fp16.onnx").exists()
     assert build(folder, tmp_path / "models") == 0
     assert least_cosine(served(tmp_path / "models"), source(folder).encode(ASKED)) >= FP32
-
-
-def _token_beyond_the_table(folder: Path) -> None:
-    made = tiny.tokenizer()
-    made.add_tokens(["extraordinary"])
-    made.save(str(folder / "tokenizer.json"))
 
 
 def _null_padding(folder: Path) -> None:
@@ -177,8 +176,11 @@ def _module(folder: Path, **settings: str) -> None:
     ("change", "said"),
     [
         (lambda folder: edit(folder, POOLING, include_prompt=None), "'include_prompt' is no true or false"),
-        (lambda folder: edit(folder, SENTENCE, default_prompt_name="other"), "'other', which is no prompt"),
-        (lambda folder: edit(folder, SENTENCE, prompts={"query": "the cat " * 40}), "takes 82 of the 64 tokens"),
+        pytest.param(
+            lambda folder: edit(folder, SENTENCE, default_prompt_name="other"),
+            "'other', which is no prompt",
+            marks=shows("`default_prompt_name` of no prompt"),
+        ),
         (lambda folder: edit(folder, SENTENCE, truncate_dim=8), "ask for `dimensions`"),
         (lambda folder: edit(folder, SENTENCE, Prompts={}), "'Prompts', which is no setting known here"),
         (lambda folder: edit(folder, TRANSFORMER, max_seq_length="64"), "'max_seq_length' is no whole number"),
@@ -189,7 +191,6 @@ def _module(folder: Path, **settings: str) -> None:
         (lambda folder: edit(folder, "adapter_config.json"), "an adapter"),
         (lambda folder: _module(folder, type="elsewhere.Pooling"), "needs code of its own"),
         (lambda folder: _module(folder, type="sentence_transformers.models.Normalize"), "then Pooling, then any of"),
-        (_token_beyond_the_table, "'extraordinary' with id 147"),
         (_null_padding, "'pad_token_id' is null"),
         (_no_tokenizer, "no tokenizer can be made of tokenizer.json"),
     ],

@@ -14,6 +14,7 @@ from tests.build import fake_hub
 from tests.build.conftest import Build, Refused
 from tests.cpu import INT8_SATURATES
 
+shows = pytest.mark.shows
 # int8 fidelity is asserted on graphs that this CPU computes without saturation.
 EXACT = ["--reduce-range"] if INT8_SATURATES else []
 
@@ -154,12 +155,16 @@ def _torn_json(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_pickles, "only as pickle"),
+        pytest.param(_pickles, "only as pickle", marks=shows("weights as pickle alone")),
         (_no_weights, "has no weights"),
         (_no_settings, "has no modules.json"),
         (_decoder, "not an encoder"),
         (_unknown, "knows no architecture 'nonesuch'"),
-        (_torn_weights, "cannot load damaged"),
+        pytest.param(
+            _torn_weights,
+            "is damaged or cut short",
+            marks=shows("weights missing, damaged, truncated, or not those of the index"),
+        ),
         (_torn_json, "is not JSON"),
     ],
 )

@@ -21,7 +21,7 @@ def reading(tmp_path: Path) -> Reading:
     folder = tmp_path / "tiny"
     tiny.write_settings(folder)
     (folder / "config.json").write_text('{"model_type": "bert", "max_position_embeddings": 66}')
-    (folder / "model.safetensors").write_bytes(b"weights")
+    tiny.write_weights(folder / "model.safetensors")
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
     return read_folder(folder)
 
@@ -60,6 +60,7 @@ def made(reading: Reading) -> Manifest:
 
 
 def test_a_source_s_card_says_what_was_read_and_where(reading: Reading) -> None:
+    weights = reading.snapshot.folder / "model.safetensors"
     shown = " ".join(card.of_source(reading).text().split())
     for row in (
         "model tiny folder",
@@ -70,7 +71,7 @@ def test_a_source_s_card_says_what_was_read_and_where(reading: Reading) -> None:
         "limit 64 tokens max_seq_length in sentence_bert_config.json",
         "limit 66 tokens max_position_embeddings in config.json",
         'prompt query "the query: " config_sentence_transformers.json',
-        f"model.safetensors 7 {sha256(reading.snapshot.folder / 'model.safetensors')}",
+        f"model.safetensors {weights.stat().st_size} {sha256(weights)}",
     ):
         assert row in shown
 

@@ -12,10 +12,10 @@ from tests import tiny
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model's files as far as they are read here: the weights are opened by nobody."""
+    """A model's files as far as they are read here."""
     tiny.write_settings(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert", "max_position_embeddings": 66}')
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    tiny.write_weights(tmp_path / "model.safetensors")
     return tmp_path
 
 

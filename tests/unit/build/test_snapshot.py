@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from build.errors import BuildError
-from build.sources import folder
-from build.sources.snapshot import Snapshot, check_weights, inventory
+from build.sources import folder, weight_files
+from build.sources.snapshot import Snapshot, inventory
 
 
 def fill(root: Path, *names: str) -> None:
@@ -17,23 +17,18 @@ def fill(root: Path, *names: str) -> None:
 
 def test_lists_allowed_files_only_and_hashes_them(tmp_path: Path) -> None:
     fill(
-        tmp_path, "config.json", "model.safetensors", "1_Pooling/config.json", "modeling.py", "model.bin", ".git/x.json"
+        tmp_path,
+        "config.json",
+        "model.safetensors",
+        "1_Pooling/config.json",
+        "spiece.model",
+        "modeling.py",
+        "model.bin",
+        ".git/x.json",
     )
     files = inventory(tmp_path)
-    assert sorted(files) == ["1_Pooling/config.json", "config.json", "model.safetensors"]
+    assert sorted(files) == ["1_Pooling/config.json", "config.json", "model.safetensors", "spiece.model"]
     assert files["config.json"] == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-
-
-def test_pickle_weights_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    fill(tmp_path, "config.json", "pytorch_model.bin")
-    with pytest.raises(BuildError, match=r"only as pickle \(pytorch_model\.bin\).*safetensors"):
-        check_weights(folder.read(tmp_path))
-
-
-def test_a_folder_without_weights_says_what_is_missing(tmp_path: Path) -> None:
-    fill(tmp_path, "config.json")
-    with pytest.raises(BuildError, match=r"expected model\.safetensors"):
-        check_weights(folder.read(tmp_path))
 
 
 def test_any_other_folder_is_not_a_model(tmp_path: Path) -> None:
@@ -90,4 +85,4 @@ def test_the_encoder_s_part_has_its_files_by_their_names_there(tmp_path: Path) -
     assert (part.folder, sorted(part.files)) == (tmp_path / "0_Transformer", ["config.json", "model.safetensors"])
     for other in ("", "1_Pooling", "../elsewhere"):
         with pytest.raises(BuildError, match=r"has no (config\.json|weights)"):
-            check_weights(whole.inner(other))
+            weight_files.check(whole.inner(other))
