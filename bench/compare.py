@@ -11,7 +11,7 @@ from bench import catalog, fidelity, host, progress, rounds
 from bench.comparison import WORKLOADS, Comparison, Measured
 from bench.fidelity import Pairs, Rows
 from bench.process import Worker
-from bench.rounds import LOAD_TIMEOUT_S, Field, RoundPace
+from bench.rounds import LOAD_TIMEOUT_S, Contestants, RoundPace
 from bench.subject import Subject
 from bench.workloads import Workload
 from server.inference import device
@@ -50,11 +50,11 @@ def _variants(subject: Subject) -> Variants:
 
 
 @contextmanager
-def _started(subject: Subject, variants: Variants) -> Iterator[Field]:
+def _started(subject: Subject, variants: Variants) -> Iterator[Contestants]:
     """Start every variant STARTS times, interleaved, and keep the last workers."""
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
-        contestants = Field(workers)
+        contestants = Contestants(workers)
         with progress.step("load") as show:
             for number, name in rounds.turns(list(variants), STARTS):
                 if name in contestants.dropped:
@@ -67,7 +67,7 @@ def _started(subject: Subject, variants: Variants) -> Iterator[Field]:
         yield contestants
 
 
-def _load(contestants: Field, name: str, subject: Subject, measured: Measured) -> None:
+def _load(contestants: Contestants, name: str, subject: Subject, measured: Measured) -> None:
     answer = contestants.ask(name, "load", LOAD_TIMEOUT_S, task=asdict(subject.task(name)))
     if answer is not None:
         measured.load_s.append(answer["seconds"])
@@ -75,7 +75,7 @@ def _load(contestants: Field, name: str, subject: Subject, measured: Measured) -
         measured.versions = answer["versions"]
 
 
-def _measure_memory(contestants: Field, subject: Subject, variants: Variants) -> None:
+def _measure_memory(contestants: Contestants, subject: Subject, variants: Variants) -> None:
     batch = subject.largest_batch()
     with progress.step("largest batch"):
         for name in contestants.names():
@@ -83,7 +83,7 @@ def _measure_memory(contestants: Field, subject: Subject, variants: Variants) ->
             variants[name].resident_after_largest_batch = _resident(contestants, name)
 
 
-def _measure_speed(contestants: Field, workloads: list[Workload], turns: int, variants: Variants) -> None:
+def _measure_speed(contestants: Contestants, workloads: list[Workload], turns: int, variants: Variants) -> None:
     for workload in workloads:
         with progress.step(f"speed, {workload.title}") as show:
             for name, done in rounds.measure(contestants, workload, RoundPace(turns, _SECONDS), show).items():
@@ -92,31 +92,31 @@ def _measure_speed(contestants: Field, workloads: list[Workload], turns: int, va
         variants[name].resident_at_end = _resident(contestants, name)
 
 
-def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], variants: Variants) -> None:
+def _measure_fidelity(contestants: Contestants, subject: Subject, sample: list[str], variants: Variants) -> None:
     vectors = _embed_all(contestants, subject.encode(sample), "fidelity")
     if "fp32" in vectors:
         for name, rows in vectors.items():
             variants[name].fidelity = fidelity.compare(rows, vectors["fp32"])
 
 
-def _measure_spearman(contestants: Field, subject: Subject, pairs: Pairs, variants: Variants) -> None:
+def _measure_spearman(contestants: Contestants, subject: Subject, pairs: Pairs, variants: Variants) -> None:
     for name, rows in _embed_all(contestants, subject.encode(pairs.left + pairs.right), "pairs").items():
         left, right = np.split(rows, 2)
         variants[name].spearman = fidelity.spearman(fidelity.cosine(left, right), pairs.scores)
 
 
-def _resident(contestants: Field, name: str) -> int | None:
+def _resident(contestants: Contestants, name: str) -> int | None:
     answer = contestants.ask(name, "memory") if name in contestants.names() else None
     return answer["resident"] if answer else None
 
 
-def _embed_all(contestants: Field, sequences: list[list[int]], label: str) -> dict[str, Rows]:
+def _embed_all(contestants: Contestants, sequences: list[list[int]], label: str) -> dict[str, Rows]:
     with progress.step(f"{label}, {len(sequences)} texts"):
         embedded = {name: embed(contestants, name, sequences, label) for name in contestants.names()}
     return {name: rows for name, rows in embedded.items() if rows is not None}
 
 
-def embed(contestants: Field, name: str, sequences: list[list[int]], label: str) -> Rows | None:
+def embed(contestants: Contestants, name: str, sequences: list[list[int]], label: str) -> Rows | None:
     """Return one contender's vectors [texts, dimension], computed in chunks sorted by length; None if it fails."""
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     rows: Rows | None = None

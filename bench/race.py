@@ -9,7 +9,7 @@ from bench import catalog, compare, fidelity, host, limit, progress, rounds
 from bench.catalog import PEAKS, PEERS, SOURCE, Entry
 from bench.process import WorkerError
 from bench.ranking import REFERENCE, Ranking, Standing, no_peaks
-from bench.rounds import LOAD_TIMEOUT_S, Field, RoundPace, Runner
+from bench.rounds import LOAD_TIMEOUT_S, Contestants, RoundPace, Runner
 from bench.subject import Subject
 from bench.workloads import Workload
 from build import texts
@@ -94,15 +94,15 @@ def _ask_prepare(subject: Subject, entry: Entry, source: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _started(subject: Subject, entries: Sequence[Entry]) -> Iterator[Field]:
+def _started(subject: Subject, entries: Sequence[Entry]) -> Iterator[Contestants]:
     with ExitStack() as stack:
         workers: dict[str, Runner] = {}
         for entry in entries:
             workers[entry.name] = stack.enter_context(catalog.start(entry, subject.threads))
-        yield Field(workers)
+        yield Contestants(workers)
 
 
-def _load(contestants: Field, subject: Subject, standings: dict[str, Standing], origin: RaceOrigin) -> None:
+def _load(contestants: Contestants, subject: Subject, standings: dict[str, Standing], origin: RaceOrigin) -> None:
     """Load the contenders one at a time, so that loads do not compete."""
     for name, standing in standings.items():
         with progress.step(f"load {name}"):
@@ -113,7 +113,7 @@ def _load(contestants: Field, subject: Subject, standings: dict[str, Standing], 
             standing.versions, standing.notes = answer["versions"], answer["notes"]
 
 
-def _check_agreement(contestants: Field, subject: Subject, standings: dict[str, Standing]) -> str:
+def _check_agreement(contestants: Contestants, subject: Subject, standings: dict[str, Standing]) -> str:
     """Compare all contenders' vectors for a few real texts with the reference's; return the reference's name."""
     sequences = subject.encode(texts.read().items[::_EVERY])
     racing = [name for name in contestants.names() if standings[name].entry not in PEAKS]
@@ -126,7 +126,9 @@ def _check_agreement(contestants: Field, subject: Subject, standings: dict[str, 
     return reference
 
 
-def _measure(contestants: Field, workloads: list[Workload], pace: RoundPace, standings: dict[str, Standing]) -> None:
+def _measure(
+    contestants: Contestants, workloads: list[Workload], pace: RoundPace, standings: dict[str, Standing]
+) -> None:
     for workload in workloads:
         with progress.step(f"{workload.title}, {pace.rounds} rounds") as show:
             for name, done in rounds.measure(contestants, workload, pace, show).items():

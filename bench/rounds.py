@@ -29,7 +29,7 @@ class Runner(Protocol):
 
 
 @dataclass
-class Field:
+class Contestants:
     """The contenders still running, and why the others were dropped."""
 
     runners: Mapping[str, Runner]
@@ -67,7 +67,7 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
 
 
 def measure(
-    contestants: Field, workload: Workload, pace: RoundPace, show: Callable[[str], None] = lambda _: None
+    contestants: Contestants, workload: Workload, pace: RoundPace, show: Callable[[str], None] = lambda _: None
 ) -> dict[str, Turns]:
     """Run one workload on all contenders in turns; return the seconds of each run, by contender and turn.
 

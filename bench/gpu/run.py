@@ -18,11 +18,11 @@ from bench.gpu.report import OURS, PEAK, TORCH, GpuReport, Served
 from bench.load.call import MANY, ONE, Dialect
 from bench.load.caller import Caller
 from bench.load.load import LoadScenario
-from bench.load.service import LoadedService, Offer
+from bench.load.service import LoadedService, ServiceCommand
 from bench.load.stage import CLIENTS, MIXED, Stage
 from bench.load.stage import LoadPace as StagePace
 from bench.process import Worker, WorkerError
-from bench.rounds import LOAD_TIMEOUT_S, Field, RoundPace
+from bench.rounds import LOAD_TIMEOUT_S, Contestants, RoundPace
 from bench.subject import Subject
 from bench.workloads import Workload
 from server.batching.calibration import MOST_TOKENS
@@ -99,7 +99,7 @@ def _tasks(subject: Subject, plan: GpuPlan, origin: dict[str, Any]) -> Tasks:
 
 
 @contextmanager
-def _started(subject: Subject, tasks: Tasks) -> Iterator[Field]:
+def _started(subject: Subject, tasks: Tasks) -> Iterator[Contestants]:
     with ExitStack() as stack:
         workers = {}
         for name, (entry, _) in tasks.items():
@@ -108,10 +108,10 @@ def _started(subject: Subject, tasks: Tasks) -> Iterator[Field]:
             program = ("bench.worker", entry.module)
             made = Worker(name, Path(sys.executable), program, {}) if ours else catalog.start(entry, subject.threads)
             workers[name] = stack.enter_context(made)
-        yield Field(workers)
+        yield Contestants(workers)
 
 
-def _load(contestants: Field, tasks: Tasks, report: GpuReport) -> None:
+def _load(contestants: Contestants, tasks: Tasks, report: GpuReport) -> None:
     for name, (_, task) in tasks.items():
         with progress.step(f"load {name}"):
             answer = contestants.ask(name, "load", LOAD_TIMEOUT_S, task=asdict(task))
@@ -122,7 +122,7 @@ def _load(contestants: Field, tasks: Tasks, report: GpuReport) -> None:
         raise WorkerError(contestants.dropped[OURS])
 
 
-def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], report: GpuReport) -> None:
+def _measure_fidelity(contestants: Contestants, subject: Subject, sample: list[str], report: GpuReport) -> None:
     sequences = subject.encode(sample)
     with progress.step(f"fidelity, {len(sequences)} texts"):
         embedded = {name: embed(contestants, name, sequences, "fidelity") for name in (OURS, REFERENCE)}
@@ -132,8 +132,8 @@ def _measure_fidelity(contestants: Field, subject: Subject, sample: list[str], r
     report.fidelity = fidelity.compare(ours, reference)
 
 
-def _measure_speed(contestants: Field, loads: list[Workload], plan: GpuPlan, report: GpuReport) -> None:
-    racing = Field({name: runner for name, runner in contestants.runners.items() if name != REFERENCE})
+def _measure_speed(contestants: Contestants, loads: list[Workload], plan: GpuPlan, report: GpuReport) -> None:
+    racing = Contestants({name: runner for name, runner in contestants.runners.items() if name != REFERENCE})
     racing.dropped = dict(contestants.dropped)
     for load in loads:
         with progress.step(f"speed, {load.title}") as show:
@@ -145,26 +145,26 @@ def _measure_speed(contestants: Field, loads: list[Workload], plan: GpuPlan, rep
         raise WorkerError(contestants.dropped[OURS])
 
 
-def _serve(subject: Subject, plan: GpuPlan, contestants: Field, report: GpuReport) -> None:
+def _serve(subject: Subject, plan: GpuPlan, contestants: Contestants, report: GpuReport) -> None:
     """Time the server's start, load it with batches and single texts, and repeat that with a no-op engine."""
     pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0, 0.0)
     stage = Stage(subject, plan.precision, pace)
     texts = [stage.corpora[MIXED].text(number) for number in range(CORPUS if plan.device == "cuda" else BATCH)]
     engine = _engine_rate(contestants, subject.encode(texts), plan)
-    offer = stage.offer()
+    command = stage.command()
     with stage.caller() as caller:
         started = time.monotonic()
-        with _service(offer, {"DEVICE": plan.device}) as service:
+        with _service(command, {"DEVICE": plan.device}) as service:
             report.ready_s = time.monotonic() - started
             report.served = list(_loads(caller, service, plan, pace, engine, subject))
-        instant = replace(offer, name="no engine", command=(sys.executable, "-m", "bench.gpu.instant"))
+        instant = replace(command, name="no engine", arguments=(sys.executable, "-m", "bench.gpu.instant"))
         with _service(instant, {"QUANTIZATION": "fp32", **_ROOM}) as service:
             report.ceiling = list(_loads(caller, service, plan, pace, engine, subject))
 
 
-def _service(offer: Offer, settings: dict[str, str]) -> LoadedService:
-    with progress.step(f"start {offer.name}"):
-        return LoadedService(replace(offer, environment={**offer.environment, **settings}))
+def _service(command: ServiceCommand, settings: dict[str, str]) -> LoadedService:
+    with progress.step(f"start {command.name}"):
+        return LoadedService(replace(command, environment={**command.environment, **settings}))
 
 
 def _loads(
@@ -182,7 +182,7 @@ def _loads(
             yield Served(name, caller.run(service, load), engine)
 
 
-def _engine_rate(contestants: Field, sequences: list[list[int]], plan: GpuPlan) -> float:
+def _engine_rate(contestants: Contestants, sequences: list[list[int]], plan: GpuPlan) -> float:
     """Return the bare engine's tokens a second on the clients' texts."""
     answer = contestants.runners[OURS].ask("run", rounds.TIMEOUT_S, sequences=sequences, seconds=plan.seconds, most=50)
     return sum(map(len, sequences)) / statistics.median(map(float, answer["seconds"]))

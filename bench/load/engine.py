@@ -11,7 +11,7 @@ from bench.contenders import Task, variant
 from bench.conversation import Answer, converse
 
 
-class Bare:
+class BareEngine:
     """Request handlers around the engine without a server."""
 
     @property
@@ -60,4 +60,4 @@ class Bare:
 
 
 if __name__ == "__main__":
-    raise SystemExit(converse(Bare))
+    raise SystemExit(converse(BareEngine))

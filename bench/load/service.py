@@ -25,11 +25,11 @@ _COMPUTED_TOKENS = "embedding_useful_tokens_total"
 
 
 @dataclass(frozen=True)
-class Offer:
-    """How to start and query a service. `{port}` in the command and the environment is replaced by its port."""
+class ServiceCommand:
+    """How to start and query a service. `{port}` in arguments and environment is replaced by its port."""
 
     name: str
-    command: Sequence[str]
+    arguments: Sequence[str]
     environment: Mapping[str, str]
     dialect: Dialect = ONE
 
@@ -40,17 +40,17 @@ class LoadedService(Child):
     `ready_s` is the time to the first successful response, `early` the number of other responses before it.
     """
 
-    def __init__(self, offer: Offer) -> None:
+    def __init__(self, command: ServiceCommand) -> None:
         """Start the service and wait until it embeds a text.
 
         Raises:
             WorkerError: the service cannot be started, exits, or is not ready in time.
         """
-        self.dialect, self.port = offer.dialect, _free_port()
+        self.dialect, self.port = command.dialect, _free_port()
         self.ready_s, self.early = 0.0, 0
-        command = [sys.executable, "-m", "bench.launch", *(self._filled(part) for part in offer.command)]
-        environment = {name: self._filled(value) for name, value in offer.environment.items()}
-        super().__init__(offer.name, command, environment, None)
+        arguments = [sys.executable, "-m", "bench.launch", *(self._filled(part) for part in command.arguments)]
+        environment = {name: self._filled(value) for name, value in command.environment.items()}
+        super().__init__(command.name, arguments, environment, None)
         try:
             self._wait()
         except BaseException:

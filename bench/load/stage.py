@@ -13,7 +13,7 @@ from bench.load.call import HOST
 from bench.load.caller import Caller, Run
 from bench.load.corpus import MOST_WORDS, Corpus
 from bench.load.load import LoadScenario
-from bench.load.service import LoadedService, Offer
+from bench.load.service import LoadedService, ServiceCommand
 from bench.process import Worker, WorkerError
 from bench.rounds import LOAD_TIMEOUT_S
 from bench.subject import Subject
@@ -92,7 +92,7 @@ class Stage:
         """Start a client process with all corpora."""
         return Caller(self.corpora)
 
-    def offer(self) -> Offer:
+    def command(self) -> ServiceCommand:
         """Return how to start our server; settings not listed come from this process's environment."""
         settings = {
             "MODEL": self.subject.manifest.name,
@@ -105,7 +105,7 @@ class Stage:
             "THREADS": str(self.subject.threads),
             "LOG_LEVEL": "error",
         }
-        return Offer("server", (sys.executable, "-m", "server"), settings)
+        return ServiceCommand("server", (sys.executable, "-m", "server"), settings)
 
     def serve(self, **settings: str) -> LoadedService:
         """Start our server with additional settings.
@@ -113,8 +113,8 @@ class Stage:
         Raises:
             WorkerError: the server does not start.
         """
-        offer = self.offer()
-        return LoadedService(replace(offer, environment={**offer.environment, **settings}))
+        command = self.command()
+        return LoadedService(replace(command, environment={**command.environment, **settings}))
 
     @contextmanager
     def engine(self, streams: int) -> Iterator[tuple[Worker, float]]:

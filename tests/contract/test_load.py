@@ -11,7 +11,7 @@ import pytest
 from bench.__main__ import main
 from bench.load import stage
 from bench.load.scenarios import soak
-from bench.load.service import Offer
+from bench.load.service import ServiceCommand
 from bench.load.stage import Stage
 from bench.subject import open_subject
 from tests.serving import MINILM, MODELS
@@ -40,8 +40,8 @@ def test_overload_is_measured(
 class Leaking(Stage):
     """A stage whose server leaks memory."""
 
-    def offer(self) -> Offer:
-        return replace(super().offer(), command=(sys.executable, "-m", "tests.faults.leaking_server"))
+    def command(self) -> ServiceCommand:
+        return replace(super().command(), arguments=(sys.executable, "-m", "tests.faults.leaking_server"))
 
 
 def test_a_server_that_leaks_fails_the_soak() -> None:

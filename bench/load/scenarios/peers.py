@@ -10,7 +10,7 @@ from bench.load.call import HOST, Dialect
 from bench.load.caller import Caller, Run
 from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
-from bench.load.service import LoadedService, Offer
+from bench.load.service import LoadedService, ServiceCommand
 from bench.load.stage import CLIENTS, MIXED, Stage
 from bench.load.verdict import Verdict, all_answered
 from bench.process import Worker, WorkerError
@@ -60,7 +60,7 @@ def _against(name: str, times: float | None) -> Verdict:
     return Verdict(f"at least {TIMES:g} times as many texts/s as {name}", answer, times is not None and times >= TIMES)
 
 
-def offers(stage: Stage, folder: str) -> list[Offer]:
+def commands(stage: Stage, folder: str) -> list[ServiceCommand]:
     """Return how to start the peers on the original weights in `folder`, with our number of threads."""
     programs = catalog.PYTHONS["peers"].parent
     threads = str(stage.subject.threads)
@@ -70,8 +70,8 @@ def offers(stage: Stage, folder: str) -> list[Offer]:
     plain = [str(programs / "uvicorn"), "bench.load.fastapi_service:app", "--host", HOST, "--port", "{port}"]
     plain += ["--log-level", "warning", "--no-access-log"]
     return [
-        Offer("infinity", infinity, quiet, Dialect("/embeddings", '{"input":"', '"}')),
-        Offer("fastapi", plain, quiet | {"MODEL": folder, "THREADS": threads}),
+        ServiceCommand("infinity", infinity, quiet, Dialect("/embeddings", '{"input":"', '"}')),
+        ServiceCommand("fastapi", plain, quiet | {"MODEL": folder, "THREADS": threads}),
     ]
 
 
@@ -85,12 +85,12 @@ def _started(stage: Stage, stack: ExitStack, skipped: dict[str, str]) -> dict[st
     except WorkerError as error:
         skipped["peers"] = f"the original weights are missing: {error}"
         return services
-    for offer in offers(stage, folder):
+    for command in commands(stage, folder):
         try:
-            with progress.step(f"peers: start {offer.name}"):
-                services[offer.name] = stack.enter_context(LoadedService(offer))
+            with progress.step(f"peers: start {command.name}"):
+                services[command.name] = stack.enter_context(LoadedService(command))
         except WorkerError as error:
-            skipped[offer.name] = str(error)
+            skipped[command.name] = str(error)
     return services
 
 

@@ -12,6 +12,8 @@ import pytest
 from bench.process import Worker, WorkerError
 from tests.unit.bench import fake
 
+pytestmark = pytest.mark.whole
+
 LIMIT_S = 60.0
 Start = Callable[..., Worker]
 

@@ -6,7 +6,7 @@ import pytest
 from bench import catalog
 from bench.load.caller import Run
 from bench.load.scenarios import peers
-from bench.load.scenarios.peers import judge, offers, ratios
+from bench.load.scenarios.peers import commands, judge, ratios
 from bench.load.stage import SHORT, Stage
 from bench.subject import Subject
 from tests.unit.bench.load.made import figures, run
@@ -39,13 +39,14 @@ def test_a_peer_that_answered_nothing_in_a_round_is_not_beaten_but_not_measured(
 
 
 def test_peers_get_our_number_of_threads_and_the_folder(subject: Subject) -> None:
-    infinity, plain = offers(Stage(subject, "fp32", SHORT), "/weights")
-    assert "/weights" in infinity.command
+    infinity, plain = commands(Stage(subject, "fp32", SHORT), "/weights")
+    assert "/weights" in infinity.arguments
     assert plain.environment["MODEL"] == "/weights"
-    assert {offer.environment["OMP_NUM_THREADS"] for offer in (infinity, plain)} == {str(subject.threads)}
-    assert all("{port}" in offer.command for offer in (infinity, plain))
+    assert {one.environment["OMP_NUM_THREADS"] for one in (infinity, plain)} == {str(subject.threads)}
+    assert all("{port}" in one.arguments for one in (infinity, plain))
 
 
+@pytest.mark.whole
 def test_without_their_environment_the_peers_are_skipped_with_a_word(
     monkeypatch: pytest.MonkeyPatch, subject: Subject, tmp_path: Path
 ) -> None:
