@@ -12,7 +12,7 @@ from build.layers import DenseLayer, ScaleLayer, UnitLayer
 from build.page import Commands, Part, Rows, Section
 from build.sentence import NO_LIMIT
 from server.migrate.ownership import owned_files
-from server.model import manifest
+from server.model import manifest, space
 from server.model.manifest import FOR_CUDA, PRECISIONS, VARIANTS, File, Manifest, Variant, VariantName
 
 # A key that ends in a hyphen is a prefix.
@@ -120,6 +120,7 @@ def _decided(made: Manifest) -> Section:
         f"The graph of fp32 is {graph}. Its vectors have {made.dimension} dimensions and unit length.",
         Rows(("variant", "built", "passes, or why not"), [_built(made, name) for name in VARIANTS]),
         Rows(("pass", "what for"), [(name, purpose(name)) for name in passes]),
+        Rows(("variant", "embedding space"), list(space.of_variants(made).items())),
     ]
     if made.notes:
         parts.append(Rows(("note",), [(note,) for note in made.notes]))

@@ -32,7 +32,7 @@ from build.pooling import Pooling
 from build.reference import Reference
 from build.workspace import Workspace, open_workspace
 from server.errors import InferenceError, StartError
-from server.model import manifest
+from server.model import manifest, space
 from server.model.artifact import sha256
 from server.model.manifest import FOR_CUDA, Fidelity, File, Manifest, Precision, Variant, VariantName
 
@@ -182,7 +182,7 @@ def _manifest(
     job: BuildJob, built: dict[VariantName, Variant], chosen: texts.Texts, calibration: texts.Texts, notes: list[str]
 ) -> Manifest:
     source, tokenizer = job.reading.snapshot, job.staged(".tokenizer.json")
-    return Manifest(
+    made = Manifest(
         schema=manifest.SCHEMA,
         name=source.name,
         source=manifest.ModelSource(source.kind, source.id, source.revision, source.licence, source.files),
@@ -201,6 +201,7 @@ def _manifest(
         default_prompt_name=job.reading.settings.default_prompt_name or msgspec.UNSET,
         unpooled=job.expected.unpooled or msgspec.UNSET,
     )
+    return msgspec.structs.replace(made, spaces=space.of_variants(made))
 
 
 def _variant(draft: Draft, measured: Fidelity) -> Variant:

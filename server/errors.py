@@ -2,13 +2,14 @@
 
     ServiceError
     ├── CallerError     the request must change before it can succeed
-    │   ├── MalformedError 400          ├── UriTooLongError 414
-    │   ├── UnauthorizedError 401       ├── MediaTypeError 415
+    │   ├── MalformedError 400          ├── TooLargeError 413
+    │   ├── UnauthorizedError 401       ├── UriTooLongError 414
+    │   ├── ForbiddenError 403          ├── MediaTypeError 415
     │   ├── NotFoundError 404           ├── InvalidError 422
     │   ├── UnknownModelError 404       ├── HeadTooLargeError 431
     │   ├── MethodNotAllowedError 405   ├── ClientGoneError 499 (never sent)
     │   ├── SlowRequestError 408        ├── UnsupportedCodingError 501
-    │   └── ForbiddenError 403          └── UnsupportedVersionError 505
+    │   └── SpaceError 412              └── UnsupportedVersionError 505
     └── OurError        the same request may succeed later
         ├── OverloadedError 429         ├── UnavailableError 503
         └── InferenceError 500          └── DeadlineError 504
@@ -54,7 +55,7 @@ class CallerError(ServiceError):
 
 
 class MalformedError(CallerError):
-    """The body is not JSON, or the bytes are not HTTP."""
+    """The body is not JSON, the bytes are not HTTP, or the header if-embedding-space is no id."""
 
     status = 400
     error_type = "malformed"
@@ -109,6 +110,13 @@ class SlowRequestError(CallerError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, headers={"Connection": "close"})
+
+
+class SpaceError(CallerError):
+    """Vectors of another embedding space than the served one were asked for."""
+
+    status = 412
+    error_type = "space_mismatch"
 
 
 class TooLargeError(CallerError):

@@ -164,6 +164,7 @@ def summary(
     yield f"embedding service {__version__}"
     yield f"model {manifest.name} ({manifest.source.id}, revision {manifest.source.revision})"
     yield f"dimension {manifest.dimension}, at most {manifest.max_tokens} tokens, pooling {manifest.pooling}"
+    yield f"embedding space {loaded.artifact.space}"
     yield f"precision {choice.precision}: {choice.precision_reason}"
     yield f"device {choice.device} ({PROVIDERS[choice.device]}): {choice.device_reason}"
     yield from engine.report()

@@ -17,7 +17,7 @@ from server.api import about, docs_page, openapi, routes
 from server.api.dialects.extra_fields import IGNORED
 from server.api.dialects.openai import describe_model
 from server.api.error_answer import from_http
-from server.api.guard import REQUEST_TIMEOUT, Guard
+from server.api.guard import IF_SPACE, REQUEST_TIMEOUT, Guard
 from server.api.instrumentation import REQUEST_ID, Instrumentation
 from server.api.paths import Paths, describe_nearest
 from server.service.service import Service
@@ -42,7 +42,9 @@ def create_app(service: Service) -> Starlette:
     app.state.docs = docs_page.render(document)
     app.state.index = orjson.dumps(about.index(operation for operation, _ in routes.ROUTES))
     app.state.model = describe_model(
-        service.loaded.artifact.manifest, int(service.loaded.artifact.model_path.stat().st_mtime)
+        service.loaded.artifact.manifest,
+        int(service.loaded.artifact.model_path.stat().st_mtime),
+        str(service.space),
     )
     return app
 
@@ -65,7 +67,9 @@ def _middleware(service: Service, paths: list[str]) -> list[Middleware]:
     settings, tracer = service.settings, service.loaded.tracer
     rewrite = Middleware(Paths, base_path=settings.base_path)
     observe = Middleware(Instrumentation, routes=paths, metrics=service.metrics, tracer=tracer)
-    guard = Middleware(Guard, settings=settings, check_room=service.check_room, memory=service.memory)
+    guard = Middleware(
+        Guard, settings=settings, check_room=service.check_room, memory=service.memory, served=service.space
+    )
     if not settings.cors_allow_origin:
         return [rewrite, observe, guard]
     # Outside the guard: a preflight request carries no key, and the page must be able to read refusals.
@@ -73,7 +77,9 @@ def _middleware(service: Service, paths: list[str]) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_allow_origin,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", REQUEST_ID, REQUEST_TIMEOUT, "traceparent", "tracestate"],
+        allow_headers=[
+            *("Authorization", "Content-Type", REQUEST_ID, REQUEST_TIMEOUT, IF_SPACE, "traceparent", "tracestate")
+        ],
         expose_headers=["*"],
     )
     return [rewrite, observe, cors, guard]

@@ -16,17 +16,22 @@ from server.connection.request_head import PROBES
 from server.errors import (
     ForbiddenError,
     InvalidError,
+    MalformedError,
     MediaTypeError,
     ServiceError,
+    SpaceError,
     TooLargeError,
     UnauthorizedError,
 )
+from server.model import space
+from server.model.space import Space
 from server.settings import Settings
 from server.system.memory import REQUESTS, Claim, Memory
 
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = "x-request-timeout-ms"
+IF_SPACE = "if-embedding-space"
 # Probes carry no key, nor do load balancers and browsers that request the page at `/`.
 OPEN_PATHS = frozenset(path.decode() for path in PROBES)
 INDEX_PATH = "/"
@@ -41,16 +46,19 @@ JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
 class Guard:
     """Middleware that refuses invalid requests early, and renders every exception as an error response."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, check_room: Callable[[float], None], memory: Memory) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, check_room: Callable[[float], None], memory: Memory, served: Space
+    ) -> None:
         """`check_room` raises if no request can finish by a deadline, in time.monotonic() seconds.
 
         It is called here, before the body is read, because under overload most requests are refused by it. Request
-        bodies are accounted in `memory`.
+        bodies are accounted in `memory`; `served` is the space of the vectors.
         """
         self._app = app
         self._check_room = check_room
         self._max_body_bytes = settings.max_body_bytes
         self._memory = memory
+        self._served = served
         self._timeout_s = settings.request_timeout_s
         self._origins = frozenset(settings.cors_allow_origin)
         self._keys = [key.encode() for key in settings.api_key.reveal()]
@@ -83,6 +91,7 @@ class Guard:
         if method == "POST":
             check_origin(headers, self._origins)
             check_media(headers)
+            check_space(headers, self._served)
         check_length(headers, self._max_body_bytes)
 
 
@@ -116,6 +125,24 @@ def choose_timeout(headers: Headers, limit_s: float) -> float:
     if len(given) > 1 or not MILLISECONDS.fullmatch(given[0]):
         raise InvalidError(f"{REQUEST_TIMEOUT} must be one whole number of milliseconds, 1 or more")
     return min(limit_s, int(given[0]) / 1000)
+
+
+def check_space(headers: Headers, served: Space) -> None:
+    """Check that a caller which says what vectors it expects gets no others.
+
+    Raises:
+        MalformedError: the header is not a single id; what was sent is not quoted.
+        SpaceError: it names another space than `served`.
+    """
+    given = headers.getlist(IF_SPACE)
+    if not given:
+        return
+    try:
+        expected = space.parse(given[0].strip() if len(given) == 1 else "")
+    except ValueError as error:
+        raise MalformedError(f"{IF_SPACE} {error}; send one, once") from None
+    if not expected.admits(served):
+        raise SpaceError(f"{IF_SPACE} asks for vectors of {expected}; this server's are of {served}")
 
 
 def check_key(headers: Headers, keys: Iterable[bytes]) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from server.api.dialects import openai, tokens
-from server.api.operation import JSON
+from server.api.operation import EMBEDDING_SPACE, JSON
 from server.errors import ClientGoneError, SlowRequestError
 from server.service.embed_request import Asker, EmbedRequest
 from server.service.result import Result
@@ -69,7 +69,7 @@ async def tokenize(request: Request) -> Response:
 
 
 def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Response:
-    """Render an answer with headers that report tokens, characters and times in milliseconds."""
+    """Render an answer with headers that report space, tokens, characters and times in ms."""
     service: Service = request.app.state.service
     with service.metrics.serialize_seconds.time():
         body = render()
@@ -83,6 +83,7 @@ def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Re
         "x-compute-tokens": str(result.tokens),
         "x-compute-characters": str(result.characters),
         "x-truncated-inputs": str(result.truncated),
+        EMBEDDING_SPACE: result.space,
     }
     times = {name: str(round(1000 * value)) for name, value in seconds.items()}
     return Response(body, headers=work | times, media_type=JSON)

@@ -5,12 +5,13 @@ from typing import Any
 
 from server import __version__, errors
 from server.api import routes
-from server.api.guard import MILLISECONDS, REQUEST_TIMEOUT
+from server.api.guard import IF_SPACE, MILLISECONDS, REQUEST_TIMEOUT
 from server.api.handlers import IGNORED_FIELDS
 from server.api.instrumentation import REQUEST_ID
-from server.api.operation import JSON, Examples, Operation, Schema, ref
+from server.api.operation import EMBEDDING_SPACE, JSON, Examples, Operation, Schema, ref
 from server.api.schemas import components
 from server.errors import ServiceError
+from server.model import space
 from server.service.loaded_model import LoadedModel
 
 VECTOR_HEADERS = {
@@ -23,6 +24,7 @@ VECTOR_HEADERS = {
     "x-inference-time": "Milliseconds of inference.",
 }
 IGNORED_HEADER = (IGNORED_FIELDS, "The fields of the body that were ignored; left out where there are none.")
+SPACE_HEADERS = {EMBEDDING_SPACE: "The id of the vectors' embedding space: NAME@HASH/PRECISION."}
 ERROR_HEADERS = {
     "Retry-After": "Seconds after which to try again.",
     "WWW-Authenticate": "The kind of key that is asked for.",
@@ -53,7 +55,7 @@ def document(loaded: LoadedModel) -> dict[str, Any]:
                 name: response for operation in operations for name, response in _errors(operation, asks_key)
             },
             "headers": _headers(),
-            "parameters": _parameters(),
+            "parameters": _parameters(loaded),
             **({"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}} if asks_key else {}),
         },
     }
@@ -79,7 +81,7 @@ def _operation(operation: Operation, examples: Examples, asks_key: bool) -> Sche
 
 
 def _answer(operation: Operation) -> Schema:
-    headers = [REQUEST_ID, *((*VECTOR_HEADERS, IGNORED_FIELDS) if operation.vectors else ())]
+    headers = [REQUEST_ID, *((*VECTOR_HEADERS, *SPACE_HEADERS, IGNORED_FIELDS) if operation.vectors else ())]
     answer = {
         "description": operation.summary,
         "headers": _header_refs(headers),
@@ -127,7 +129,7 @@ def _header_refs(names: Iterable[str]) -> Schema:
 def _headers() -> Schema:
     count: Schema = {"type": "integer", "minimum": 0}
     counts = {name: (text, count) for name, text in VECTOR_HEADERS.items()}
-    words = {name: (text, {"type": "string"}) for name, text in ERROR_HEADERS.items()}
+    words = {name: (text, {"type": "string"}) for name, text in (ERROR_HEADERS | SPACE_HEADERS).items()}
     request_id = {REQUEST_ID: ("The request's id: the caller's, or a new one.", {"type": "string"})}
     name, text = IGNORED_HEADER
     return {
@@ -140,11 +142,12 @@ def _parameter_names(operation: Operation) -> list[str]:
     return [
         *(["model"] if "{model}" in operation.template else []),
         REQUEST_ID,
-        *([REQUEST_TIMEOUT] if operation.body else []),
+        *([REQUEST_TIMEOUT, IF_SPACE] if operation.body else []),
     ]
 
 
-def _parameters() -> Schema:
+def _parameters(loaded: LoadedModel) -> Schema:
+    served = space.parse(loaded.artifact.space)
     return {
         "model": {
             "name": "model",
@@ -164,5 +167,12 @@ def _parameters() -> Schema:
             "in": "header",
             "description": "Milliseconds that the caller waits, if fewer than the server's own limit; then 429 or 504.",
             "schema": {"type": "string", "pattern": f"^{MILLISECONDS.pattern}$"},
+        },
+        IF_SPACE: {
+            "name": IF_SPACE,
+            "in": "header",
+            "description": "The id of the embedding space that the caller expects, with or without its precision; "
+            "where this server's vectors are of another one: 412.",
+            "schema": {"type": "string", "enum": [served.model, str(served)]},
         },
     }

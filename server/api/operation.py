@@ -13,12 +13,14 @@ from server.model.manifest import Manifest
 JSON = "application/json"
 COMPONENTS = "#/components/schemas/"
 OPENAI_PATHS = "/v1/"
+EMBEDDING_SPACE = "x-embedding-space"
 
 READ_ERRORS = (errors.UnauthorizedError, ServiceError)
 BODY_ERRORS = (
     errors.MalformedError,
     errors.UnauthorizedError,
     errors.ForbiddenError,
+    errors.SpaceError,
     errors.SlowRequestError,
     errors.TooLargeError,
     errors.MediaTypeError,

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from server.errors import StartError
-from server.model import staging
+from server.model import space, staging
 from server.model.manifest import FOR_CUDA, File, Manifest, Precision, Variant, VariantName, decode
 
 
@@ -22,6 +24,11 @@ class Artifact:
     variant: Variant
     model_path: Path
     tokenizer_path: Path
+
+    @property
+    def space(self) -> str:
+        """The id of the embedding space: NAME@HASH/PRECISION."""
+        return space.of_variant(self.manifest, self.variant)
 
 
 def artifact_name(model: str) -> str:
@@ -94,6 +101,7 @@ def read_manifest(models_dir: Path, model: str) -> Manifest:
         raise StartError(f"{path} is not a manifest: {error}. Build it again: {_remedy(model)}") from None
     if manifest.name != name:
         raise StartError(f"{path} describes the model {manifest.name}, expected {name}. Rename it back or rebuild")
+    _check_spaces(manifest, path, model)
     return manifest
 
 
@@ -122,6 +130,20 @@ def _finish_commit(models_dir: Path, model: str) -> None:
             f"{staged} holds a finished build that could not be moved into place: {error}. "
             f"Make {models_dir} writable and build again: {_remedy(model)}"
         ) from None
+
+
+def _check_spaces(manifest: Manifest, path: Path, model: str) -> None:
+    """Check that ids can be computed, and that those written at the build still describe the manifest."""
+    try:
+        computed = space.of_variants(manifest)
+    except ValueError as error:
+        raise StartError(f"{path} gives its vectors no name: {error}. Build it again: {_remedy(model)}") from None
+    if manifest.spaces is not msgspec.UNSET and manifest.spaces != computed:
+        said, found = (next(iter(ids.values()), "none") for ids in (manifest.spaces, computed))
+        raise StartError(
+            f"{path} was changed since it was built: it says that its vectors are of the space {said}, and describes "
+            f"{found}. Build it again: {_remedy(model)}"
+        )
 
 
 def _select_variant(manifest: Manifest, precision: Precision, model: str, *, cuda: bool) -> Variant:

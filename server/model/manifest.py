@@ -105,7 +105,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `notes` list what the build left out for this architecture, and why. `default_prompt_name` names the prompt for
     texts that select none; the key is absent from the manifest of a model without a default prompt.
     `unpooled` gives the number of first tokens that the graph leaves out of the pooling, by the name of the prompt
-    before a text; the key is absent if it pools all tokens.
+    before a text; the key is absent if it pools all tokens. `spaces` gives the id of each variant's embedding space
+    (docs/space.md); models built before it was written have none, and their ids are computed all the same.
     """
 
     schema: int
@@ -125,6 +126,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tools: dict[str, str]
     default_prompt_name: str | msgspec.UnsetType = msgspec.UNSET
     unpooled: dict[str, Positive] | msgspec.UnsetType = msgspec.UNSET
+    spaces: dict[VariantName, str] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Raise ValueError if the default prompt, or one with unpooled tokens, is not one of the prompts."""

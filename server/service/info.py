@@ -77,6 +77,7 @@ class Decided(TeiInfo):
     """What was decided at start."""
 
     model: str
+    space: Annotated[str, Meta(description="The id of the vectors' embedding space, as in x-embedding-space.")]
     source: Origin
     architecture: str
     dimension: int
@@ -119,6 +120,7 @@ def describe(loaded: LoadedModel, pace: Pace) -> Decided:
     source = manifest.source
     return {
         "model": manifest.name,
+        "space": loaded.artifact.space,
         "source": {"kind": source.kind, "id": source.id, "revision": source.revision, "licence": source.licence},
         "architecture": manifest.architecture,
         "dimension": manifest.dimension,

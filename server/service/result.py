@@ -7,7 +7,10 @@ from server.inference.engine import Vectors
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A request's uncut vectors, [inputs, dimension], with its counts and its timings in seconds."""
+    """A request's uncut vectors, [inputs, dimension], with its counts and its timings in seconds.
+
+    `space` is the id of the vectors' embedding space.
+    """
 
     vectors: Vectors
     characters: int
@@ -16,3 +19,4 @@ class Result:
     tokenization_s: float
     queue_s: float
     inference_s: float
+    space: str

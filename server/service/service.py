@@ -20,6 +20,7 @@ from server.batching.worker_threads import WorkerThreads
 from server.budget import Budget
 from server.errors import DeadlineError, OverloadedError, TooLargeError, UnavailableError
 from server.inference.engine import Engine, Ids
+from server.model import space
 from server.model.tokenization import SLICE_CHARACTERS, WORKERS, Inputs, Pieces
 from server.service.embed_request import Asker, EmbedRequest
 from server.service.info import describe
@@ -66,6 +67,7 @@ class Service:
         """Serve with a warm `engine` on `threads`, one per stream; requests account for their memory in `memory`."""
         self.settings = loaded.settings
         self.loaded = loaded
+        self.space = space.parse(loaded.artifact.space)
         self.asker = Asker(loaded.settings, loaded.artifact.manifest)
         self.metrics = Metrics()
         self.memory = memory
@@ -111,6 +113,7 @@ class Service:
             tokenization_s=tokenization_s,
             queue_s=embedded.queue_s,
             inference_s=embedded.inference_s,
+            space=str(self.space),
         )
         self._count(result)
         return result
@@ -301,7 +304,8 @@ class Service:
 
     def _watch(self, loaded: LoadedModel) -> None:
         manifest, choice = loaded.artifact.manifest, loaded.choice
-        self.metrics.model.info({"model": manifest.name, "precision": choice.precision, "device": choice.device})
+        served = {"model": manifest.name, "precision": choice.precision, "device": choice.device}
+        self.metrics.model.info(served | {"space": str(self.space)})
         batcher, watch = self._batcher, self.metrics.watch
         watch("embedding_queue_tokens", "Tokens admitted and not yet answered.", lambda: batcher.queued_tokens)
         watch("embedding_queue_requests", "Requests admitted and not yet answered.", lambda: batcher.queued_requests)

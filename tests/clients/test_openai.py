@@ -53,6 +53,18 @@ def test_base64_float_and_embed_give_the_same_bits(client: openai.OpenAI, served
     assert base64.b64decode(written) == bits == np.array(served.embed([text])[0], np.float32).tobytes()
 
 
+def test_the_space_of_the_vectors_and_the_one_expected(client: openai.OpenAI) -> None:
+    answer = client.embeddings.create(model=MINILM, input="a")
+    space = answer.embedding_space
+    assert client.models.list().data[0].embedding_space == space
+    name = space.partition("/")[0]
+    assert client.with_options(default_headers={"if-embedding-space": name}).embeddings.create(model=MINILM, input="a")
+    other = client.with_options(default_headers={"if-embedding-space": "other@0123456789ab"})
+    with pytest.raises(openai.APIStatusError, match="other@0123456789ab") as refused:
+        other.embeddings.create(model=MINILM, input="a")
+    assert (refused.value.status_code, refused.value.code) == (412, "space_mismatch")
+
+
 def test_dimensions_and_our_own_options(client: openai.OpenAI, served: Served) -> None:
     options = {"input_type": "query", "truncate": "START"}
     long = "alpha " * 300 + "omega " * 300

@@ -75,10 +75,11 @@ class Embeddings(TypedDict):
     data: list[Embedding]
     model: str
     usage: Usage
+    embedding_space: Annotated[str, Meta(description="The id of the vectors' embedding space.")]
 
 
 class Model(TypedDict):
-    """A model; the last two fields are this server's own."""
+    """A model; the last three fields are this server's own."""
 
     id: str
     object: Literal["model"]
@@ -86,6 +87,7 @@ class Model(TypedDict):
     owned_by: str
     max_tokens: Annotated[int, Meta(description="Tokens that it reads of a text, special tokens included.")]
     dimension: Annotated[int, Meta(description="Components of a vector.")]
+    embedding_space: Annotated[str, Meta(description="The id of its vectors' embedding space.")]
 
 
 class Models(TypedDict):
@@ -141,12 +143,13 @@ def render(asked: EmbeddingsQuestion, result: Result) -> bytes:
         "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(encoded)],
         "model": asked.model,
         "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
+        "embedding_space": result.space,
     }
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def describe_model(manifest: Manifest, created: int) -> Model:
-    """Return the model's entry in `/v1/models`; `created` is in Unix seconds."""
+def describe_model(manifest: Manifest, created: int, space: str) -> Model:
+    """Return the model's entry in `/v1/models`; `created` is in Unix seconds, `space` the id of its space."""
     owner, _, name = manifest.source.id.rpartition("/")
     return {
         "id": manifest.name,
@@ -155,6 +158,7 @@ def describe_model(manifest: Manifest, created: int) -> Model:
         "owned_by": owner if owner and name and manifest.source.kind != "folder" else "local",
         "max_tokens": manifest.max_tokens,
         "dimension": manifest.dimension,
+        "embedding_space": space,
     }
 
 

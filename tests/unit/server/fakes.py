@@ -16,6 +16,7 @@ from server.service.result import Result
 from server.serving_state import ServingState
 from server.telemetry.metrics import Metrics
 
+SPACE = "tiny@0123456789ab/fp32"
 COST = CostModel(run_s=0.0, token_s=0.1, pair_s=0.0, packed=True)
 
 
@@ -104,7 +105,7 @@ def warmed(engine: FakeEngine, batch_tokens: int = 32, queue_tokens: int = 1000)
 
 def result(vectors: Vectors, tokens: int = 0) -> Result:
     """Return a result whose times are 0."""
-    return Result(vectors, 0, tokens, 0, 0.0, 0.0, 0.0)
+    return Result(vectors, 0, tokens, 0, 0.0, 0.0, 0.0, SPACE)
 
 
 def clocked(*ticks: float) -> Callable[[], float]:

@@ -18,6 +18,7 @@ DIMENSION = 8
 MAX_TOKENS = 16
 CLS, SEP = 1, 2
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "d", "e", "query", ":", "the", "cat", "dog", "sat", "warm", "ready"]
+WEIGHTS = {"model.safetensors": "1" * 64}
 NAN_WORD, ZERO_WORD = WORDS.index("d"), WORDS.index("e")
 
 
@@ -41,7 +42,7 @@ def describe(folder: Path, name: str) -> dict[str, object]:
     return {
         "schema": manifest.SCHEMA,
         "name": name,
-        "source": {"kind": "synthetic", "id": f"tests/{name}", "revision": "1", "licence": "none", "files": {}},
+        "source": {"kind": "synthetic", "id": f"tests/{name}", "revision": "1", "licence": "none", "files": WEIGHTS},
         "architecture": "BagOfWords",
         "dimension": DIMENSION,
         "max_tokens": MAX_TOKENS,

@@ -148,7 +148,7 @@ async def post(service: Service, receive: Callable[[], Awaitable[Message]]) -> l
 
 async def test_browsers_may_call_only_from_allowed_origins(artifact: Artifact) -> None:
     preflight = {"origin": "https://a.org", "access-control-request-method": "POST"}
-    preflight |= {"access-control-request-headers": "authorization, content-type, x-request-timeout-ms"}
+    preflight |= {"access-control-request-headers": "authorization, content-type, if-embedding-space"}
 
     async with serve(artifact, CORS_ALLOW_ORIGIN="https://a.org", API_KEY="k") as client:
         response = await client.options("/embed", headers=preflight)

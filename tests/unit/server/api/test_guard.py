@@ -8,9 +8,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.guard import Guard
 from server.errors import OverloadedError
+from server.model import space
 from server.settings import resolve
 from server.system.memory import REQUESTS, SMALL_BYTES, Memory
 
+SERVED = space.parse("tiny@0123456789ab/int8-01234567")
 JSON = {"content-type": "application/json"}
 
 
@@ -45,7 +47,8 @@ async def call(
     memory: Memory | None = None,
     **options: object,
 ) -> httpx.Response:
-    transport = httpx.ASGITransport(Guard(app or echo, resolve(environ or {}), check_room, memory or Memory(10**9)))
+    guard = Guard(app or echo, resolve(environ or {}), check_room, memory or Memory(10**9), SERVED)
+    transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.request(method, path, **options)  # type: ignore[arg-type]
 
@@ -211,6 +214,48 @@ async def test_a_time_that_is_no_whole_number_is_refused_by_its_header_s_name(gi
 
 async def test_a_time_that_is_given_twice_is_refused() -> None:
     assert (await call(headers=[("x-request-timeout-ms", "5"), ("x-request-timeout-ms", "5")])).status_code == 422
+
+
+@pytest.mark.parametrize("expected", [str(SERVED), SERVED.model, f" {SERVED} "])
+async def test_who_expects_the_served_space_is_answered(expected: str) -> None:
+    assert (await call(headers={"if-embedding-space": expected})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "expected", ["tiny@0123456789ac", "other@0123456789ab", f"{SERVED.model}/fp32", f"{SERVED.model}/int8-01234568"]
+)
+async def test_who_expects_another_space_is_refused_before_a_byte_of_the_body_is_read(expected: str) -> None:
+    async def unread() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    headers = JSON | {"if-embedding-space": expected}
+    response = await call(content=unread(), check_room=full, headers=headers)
+    assert response.status_code == 412
+    assert response.json()["error_type"] == "space_mismatch"
+    assert expected in response.json()["error"]
+    assert str(SERVED) in response.json()["error"]
+    assert (await call(path="/v1/embeddings", headers=headers)).json()["error"]["code"] == "space_mismatch"
+    assert (await call("GET", headers=headers)).status_code == 200
+    assert (await call(environ={"API_KEY": "key"}, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(b"", b"tiny", b"*", b'"tiny@0123456789ab"', b"tiny@0123456789ab, x@0123456789ab", b"x" * 30_000),
+        *("tiny@０123456789ab".encode(), b"tiny@0123456789ab\xff", b"\xe2\x98\x83@0123456789ab"),
+    ],
+)
+async def test_an_expectation_that_is_no_id_is_refused_with_the_grammar(sent: bytes) -> None:
+    response = await call(headers=[("if-embedding-space", sent)])
+    assert (response.status_code, response.json()["error_type"]) == (400, "malformed")
+    assert "if-embedding-space is not the id of an embedding space: NAME@HASH" in response.json()["error"]
+    assert len(response.text) < 400
+
+
+async def test_an_expectation_that_is_given_twice_is_refused() -> None:
+    assert (await call(headers=[("if-embedding-space", str(SERVED))] * 2)).status_code == 400
 
 
 async def test_a_full_queue_refuses_whoever_has_a_key_before_a_byte_of_the_body_is_read() -> None:

@@ -12,7 +12,7 @@ from server.inference.engine import Vectors
 from server.model.artifact import Artifact
 from server.service.embed_request import Asker, EmbedRequest
 from server.settings import resolve
-from tests.unit.server.fakes import result
+from tests.unit.server.fakes import SPACE, result
 
 VECTORS: Vectors = np.array([[0.6, 0.8, 0.0], [0.0, 0.6, 0.8]], np.float32)
 
@@ -91,6 +91,7 @@ def test_the_answer_counts_tokens_and_keeps_the_order(asker: Asker) -> None:
         ],
         "model": "tiny",
         "usage": {"prompt_tokens": 6, "total_tokens": 6},
+        "embedding_space": SPACE,
     }
 
 
@@ -105,8 +106,8 @@ def test_base64_holds_the_same_bits(asker: Asker, dimensions: int | None) -> Non
 
 
 def test_a_model_says_who_made_it(artifact: Artifact) -> None:
-    model = openai.describe_model(artifact.manifest, 1_700_000_000)
+    model = openai.describe_model(artifact.manifest, 1_700_000_000, SPACE)
     assert (model["id"], model["owned_by"], model["created"]) == ("tiny", "tests", 1_700_000_000)
     source = msgspec.structs.replace(artifact.manifest.source, kind="folder", id="/home/me/tiny")
     local = msgspec.structs.replace(artifact.manifest, source=source)
-    assert openai.describe_model(local, 0)["owned_by"] == "local"
+    assert openai.describe_model(local, 0, SPACE)["owned_by"] == "local"
