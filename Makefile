@@ -32,6 +32,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/__init__.py)
 STORES := .venv-stores/bin/python
 # make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores use .venv-stores.
 MIGRATE := $(if $(INPUT)$(OUTPUT)$(FORMAT),$(shell $(PYTHON) -m server.migrate.environment "$(INPUT)" "$(OUTPUT)" "$(FORMAT)"),.venv)
+VERIFY := $(if $(STORE),$(shell $(PYTHON) -m server.migrate.environment "$(STORE)"),.venv)
 # make test-one T=path::name: the path relative to the repository, the test's environment, and its prerequisites.
 T_PATH := $(patsubst $(CURDIR)/%,%,$(abspath $(firstword $(subst ::, ,$(T)))))
 T_IN = $(filter $(1) $(addsuffix /%,$(1)),$(T_PATH))
@@ -40,7 +41,7 @@ T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO)
 
 export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
 
-.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
+.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke verify compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -83,6 +84,9 @@ serve: .venv/ready ## serve MODEL= in QUANTIZATION= on DEVICE= and PORT=
 
 smoke: .venv/ready ## send real texts to a running server at URL= and judge the answers
 	$(RUN) -m server.smoke $(URL)
+
+verify: $(VERIFY)/ready ## say whether the vectors of STORE= (a store, a file or a server's URL) are of the space they claim: the model of the settings, or the server at OTHER=, embeds a sample again
+	@$(VERIFY)/bin/python -m server.verify $(VERIFY_ARGS) "$(STORE)" $(if $(OTHER),"$(OTHER)")
 
 compare: .venv/ready ## size, memory, speed and fidelity of every variant of MODEL= on this machine
 	$(RUN) -m bench compare $(COMPARE_ARGS)

@@ -45,6 +45,11 @@ class Space:
     def __str__(self) -> str:
         return f"{self.model}/{self.precision}" if self.precision else self.model
 
+    @property
+    def number_format(self) -> str:
+        """The precision without the hash of how it was made: fp32, fp16, int8, int8-static, or empty."""
+        return re.sub("-[0-9a-f]{8}$", "", self.precision)
+
     def admits(self, other: "Space") -> bool:
         """Return whether vectors of `other` are what this id asks for: the same model, and precision if it says one."""
         return self.model == other.model and self.precision in ("", other.precision)

@@ -15,6 +15,8 @@ KINDS = {
     "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|(\.venv/bin/)?pip install -r ",
     "compose": r"make (up|down)\b|docker compose ",
     "cluster": r"kubectl ",
+    # tests/unit/server/verify
+    "verify": r"make verify\b",
     # tests/contract
     "lock": r"make lock-images\b",
     # tests/build

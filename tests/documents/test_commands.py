@@ -46,7 +46,7 @@ def test_some_test_runs_it(command: Command) -> None:
 def test_the_pages_have_the_commands_that_these_tests_are_about() -> None:
     assert {block.page for block in blocks("bash")} == {
         *("README.md", "CONTRIBUTING.md", "docs/migration.md", "docs/operations.md", "docs/quantization.md"),
-        "docs/reliability.md",
+        *("docs/reliability.md", "docs/space.md"),
     }
     assert {kind(command) for command in commands()} >= {"serve", "ask", "build", "migrate", "plan", "compose"}
 

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from server.migrate.sinks.parquet import space
 from tests.unit.server.migrate.sinks.contract import FileSinkContract
-from tests.unit.server.migrate.sinks.rows import DIMENSION, rows
+from tests.unit.server.migrate.sinks.rows import DIMENSION, SPACE, rows
 
 
 class TestParquet(FileSinkContract):
@@ -17,4 +18,6 @@ class TestParquet(FileSinkContract):
         assert table.schema.field("embedding").type == pyarrow.list_(pyarrow.float32(), DIMENSION)
         assert table.column("text").to_pylist() == [row.text for row in rows(0, 10)]
         assert table.column("metadata").to_pylist()[:2] == [None, '{"n":1}']
+        assert table.schema.metadata == {b"embedding_space": SPACE.encode()}
+        assert space(tmp_path / "a" / "out.parquet") == SPACE
         assert np.array_equal(table.column("embedding").to_pylist(), np.stack([row.vector for row in rows(0, 10)]))

@@ -14,6 +14,7 @@ import orjson
 from server.migrate.commands.job_files import check_places
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
+from server.migrate.job.journal import SPACE
 from server.migrate.job.receipt import Receipt
 from server.migrate.job.workspace import JobWorkspace, check_own
 from server.migrate.options import Options, job_folder
@@ -124,7 +125,9 @@ class _Finished:
 def _check_family(shards: list[_Finished]) -> None:
     first = shards[0]
     for other in shards[1:]:
-        changed = [name for name in first.job if name not in OWN and first.job[name] != other.job.get(name)]
+        # Shards of earlier versions say no space, but their graph's hash is in the model.
+        known = {name for name in first.job if name not in OWN and (name != SPACE or SPACE in other.job)}
+        changed = sorted(name for name in known if first.job[name] != other.job.get(name))
         if changed or first.counts["input"] != other.counts["input"]:
             raise MigrateError(f"{other.output} and {first.output} are of different jobs: {', '.join(changed)}")
     have = [shard.shard.index for shard in shards]
@@ -138,7 +141,7 @@ def _write(sink: Sink, shards: list[_Finished], workspace: JobWorkspace, *, fres
     dimension = len(first.vector) if first else 1
     job = shards[0].job
     with closing(DuplicateIds(workspace.ids, Shard())) as seen:
-        sink.open(Target(dimension, job["model"], job["precision"], 0, fresh, workspace.made))
+        sink.open(Target(dimension, job["model"], job["precision"], 0, fresh, workspace.made, job.get(SPACE, "")))
         ordered, written = _covered(shards), 0
         while rows := [dataclasses.replace(row, place=written + at) for at, row in enumerate(islice(ordered, ROWS))]:
             _check_ids(seen, rows)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from server.migrate.errors import MigrateError
+from server.migrate.job.journal import SPACE
 from server.migrate.options import Options
 from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prepare import Preparer
@@ -33,6 +34,7 @@ class JobModel:
         self._loaded = load(settings)
         self.manifest = self._loaded.artifact.manifest
         self.precision = self._loaded.choice.precision
+        self.space = self._loaded.artifact.space
         asker = Asker(settings, self.manifest)
         # A corpus is documents unless told otherwise.
         type_ = options.input_type or (None if options.prompt_name else "document")
@@ -53,6 +55,7 @@ class JobModel:
             "model": f"{manifest.name}, graph SHA-256 {self._loaded.artifact.variant.sha256}",
             "tokenizer": f"SHA-256 {manifest.tokenizer.sha256}",
             "precision": self.precision,
+            SPACE: self.space,
             "device": self._loaded.choice.device,
             "prompt": repr(self.prompt),
         }

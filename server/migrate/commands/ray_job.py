@@ -125,7 +125,7 @@ class RayWorker:
             Row(place, piece.id, piece.text, vector, piece.metadata)
             for place, (piece, vector) in enumerate(zip(prepared.pieces, vectors, strict=True))
         ]
-        return _with_reasons(parquet.table(rows, self._model.dimension), prepared)
+        return _with_reasons(parquet.table(rows, self._model.dimension, self._model.space), prepared)
 
     def _prepare(self, batch: Any) -> Prepared:  # noqa: ANN401 - an Arrow table
         records = [self._fields.record(ordinal, entry) for ordinal, entry in enumerate(batch.to_pylist())]

@@ -163,7 +163,10 @@ class RowWriter:
             file = SideFile(path, last.lengths.get(path.name, 0))
             self._side[path.name] = stack.enter_context(closing(file))
         fresh = journal_.header.fresh and not last.window
-        job.sink.open(Target(dimension, job.model.manifest.name, job.model.precision, last.rows, fresh, workspace.made))
+        model = job.model
+        job.sink.open(
+            Target(dimension, model.manifest.name, model.precision, last.rows, fresh, workspace.made, model.space)
+        )
 
     def write(self, prepared: Prepared) -> None:
         """Embed a window, write it to the sink and then record it in the journal.

@@ -11,8 +11,9 @@ import orjson
 from server.inference.engine import Vectors
 from server.migrate import outputs
 from server.migrate.errors import MigrateError
+from server.migrate.job import receipt
 from server.migrate.record import Row
-from server.migrate.sinks import faiss, npy
+from server.migrate.sinks import faiss, npy, npz, parquet
 from server.migrate.stores.retry import reason
 from server.secret import mask
 
@@ -45,6 +46,17 @@ class RowFile:
         wanted = set(ids)
         return {row.id: row.vector.copy() for row in self._rows() if row.id in wanted}
 
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Read texts by id, in one pass; `.npz` holds none."""
+        wanted = set(ids)
+        return {row.id: row.text for row in self._rows() if row.id in wanted and row.text}
+
+    def space(self) -> str:
+        """Return the id that the file itself holds, or its job's receipt."""
+        kind = outputs.guess(str(self._path))
+        held = {"npz": npz.space, "parquet": parquet.space}.get(kind)
+        return (held(self._path) if held else "") or receipt.space_of(self._path)
+
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
@@ -69,6 +81,7 @@ class VectorFile:
             raise MigrateError(
                 f"{mask(str(path))} cannot be compared: give a file that a migration wrote, or a store's address"
             )
+        self._path = path
         self._ids = faiss.ids_path(path) if self._faiss else npy.ids_path(path)
         opened: Any = faiss.read_index(path) if self._faiss else _load(path)
         self._vectors = opened
@@ -90,6 +103,14 @@ class VectorFile:
         """Read vectors by id, in one pass over the ids."""
         wanted = set(ids)
         return {id_: self._row(row) for row, id_ in enumerate(self.ids()) if id_ in wanted}
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002 - the format stores none
+        """Return none."""
+        return {}
+
+    def space(self) -> str:
+        """Return the id in the receipt of the file's job."""
+        return receipt.space_of(self._path)
 
     def close(self) -> None:
         """Do nothing: the file is closed when this object is garbage-collected."""

@@ -17,6 +17,8 @@ from server.migrate.ownership import owned_files
 from server.secret import mask
 
 VERSION = 1
+# The key of the embedding space's id in a job. Jobs of earlier versions say none; their graph's hash is compared.
+SPACE = "space"
 RESTART = "Run with --restart to start over"
 
 
@@ -150,7 +152,7 @@ def parse(data: bytes) -> Recovered:
 
 def differences(recorded: Mapping[str, str], asked: Mapping[str, str]) -> list[str]:
     """List the differences between the recorded job and the requested one."""
-    names = {**recorded, **asked}
+    names = [name for name in {**recorded, **asked} if name != SPACE or SPACE in recorded]
     return [
         f"{name} was {mask(recorded.get(name, '(none)'))}, is {asked.get(name, '(none)')}"
         for name in names

@@ -14,7 +14,7 @@ import tokenizers
 
 from server import __version__
 from server.migrate.errors import MigrateError
-from server.migrate.job.journal import Header, JournalEntry
+from server.migrate.job.journal import SPACE, Header, JournalEntry
 from server.migrate.job.verify import Verified
 from server.migrate.ownership import owned_files
 from server.migrate.sinks.file import FileSink
@@ -22,6 +22,8 @@ from server.migrate.sinks.sink import Sink
 from server.model.artifact import sha256
 
 Receipt = dict[str, Any]
+# Where a job's receipt is: in the journal's folder, which is beside the output unless --journal names another.
+FOLDER_SUFFIX, NAME = ".migrate", "receipt.json"
 COUNTED = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
 
 
@@ -108,6 +110,15 @@ def read(path: Path) -> Receipt:
     return receipt
 
 
+def space_of(output: Path) -> str:
+    """Return the id of the embedding space in the receipt beside an output file; empty if there is none."""
+    beside = output.with_name(f"{output.name}{FOLDER_SUFFIX}") / NAME
+    try:
+        return str(read(beside)["job"].get(SPACE, ""))
+    except OSError:
+        return ""
+
+
 def lines(receipt: Receipt) -> list[str]:
     """Format a receipt as lines of text."""
     counts, verified = receipt["counts"], receipt["verified"]
@@ -116,6 +127,7 @@ def lines(receipt: Receipt) -> list[str]:
         f"{counts['rejected']:,} rejected",
         f"took {receipt['seconds']:,.1f} s" + _tokens(counts, receipt["seconds"]),
         _verified(verified),
+        *([f"embedding space {receipt['job'][SPACE]}"] if SPACE in receipt["job"] else []),
     ]
     if counts.get("truncated"):
         said.append(f"{counts['truncated']:,} texts were longer than the model reads and lost their end; see --chunk")

@@ -1,4 +1,4 @@
-"""NumPy's `.npz`: `embeddings`, float32 [rows, dimension] in input order, and `ids`."""
+"""NumPy's `.npz`: `embeddings`, float32 [rows, dimension] in input order, `ids`, and the id of their `space`."""
 
 import json
 import shutil
@@ -23,6 +23,7 @@ from server.migrate.sinks.vector_rows import VectorRows
 
 # NumPy pads every id to the longest.
 LONGEST_ID = 1024
+SPACE = "space"
 ROWS = 1024
 # A fixed date, so that the same vectors give the same bytes.
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -41,6 +42,15 @@ def read(final: Path) -> Iterator[Row]:
             yield Row(place, str(id_), "", vector)
 
 
+def space(final: Path) -> str:
+    """Return the id of the vectors' space; empty in files of earlier versions."""
+    with zipfile.ZipFile(final) as archive:
+        if f"{SPACE}.npy" not in archive.namelist():
+            return ""
+        with archive.open(f"{SPACE}.npy") as member:
+            return str(npy_format.read_array(member, allow_pickle=False))
+
+
 class NpzSink:
     """Implements `Sink`. Rows are collected in a `.npy` file, which is packed into the archive at the end."""
 
@@ -48,6 +58,7 @@ class NpzSink:
         self._final = final
         self._partial = PartialFolder(final)
         self._rows = VectorRows(self._partial)
+        self._space = ""
 
     def identity(self) -> str:
         """Return format and path."""
@@ -63,6 +74,7 @@ class NpzSink:
         Raises:
             MigrateError: the name is taken, or recorded rows are missing.
         """
+        self._space = target.space
         if self._partial.is_done(target, VECTORS, self._final):
             return  # killed after the folder was removed: nothing is left to write
         self._partial.claim(target, self.files())
@@ -89,6 +101,8 @@ class NpzSink:
                     shutil.copyfileobj(vectors, member, 1 << 20)
                 with _member(archive, "ids") as member:
                     _write_ids(member, self._partial.path(IDS))
+                with _member(archive, SPACE) as member:
+                    npy_format.write_array(member, np.array(self._space), allow_pickle=False)
             self._partial.settle(WHOLE, self._final)
         self._partial.remove()
 

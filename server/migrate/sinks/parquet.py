@@ -1,4 +1,7 @@
-"""Parquet: columns `id`, `text`, `embedding` (fixed-size list of float32), `metadata` (JSON), in input order."""
+"""Parquet: columns `id`, `text`, `embedding` (fixed-size list of float32), `metadata` (JSON), in input order.
+
+The file's key-value metadata has the id of the vectors' embedding space, as `embedding_space`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +22,7 @@ from server.model import staging
 
 ROWS = 1024
 SUFFIX = ".parquet"
+SPACE = "embedding_space"
 
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
@@ -46,6 +50,7 @@ class ParquetSink:
         self._partial = PartialFolder(final)
         self._parts = self._partial.path(PARTS)
         self._dimension = 0
+        self._space = ""
         self._parquet: Any = None
 
     def identity(self) -> str:
@@ -63,7 +68,7 @@ class ParquetSink:
             MigrateError: the name is taken, recorded rows are missing, or pyarrow is not installed.
         """
         self._parquet = optional.load("pyarrow.parquet")
-        self._dimension = target.dimension
+        self._dimension, self._space = target.dimension, target.space
         if self._partial.is_done(target, PARTS, self._final):
             return  # killed after the folder was removed: nothing is left to write
         self._partial.claim(target, self.files())
@@ -85,7 +90,7 @@ class ParquetSink:
         fresh = part.with_suffix(".new")
         owned_files.remove(fresh)
         with owned_files.stream(fresh) as stream:
-            self._parquet.write_table(table(rows, self._dimension), stream)
+            self._parquet.write_table(table(rows, self._dimension, self._space), stream)
         staging.flush(fresh)
         fresh.replace(part)
         staging.flush(self._parts)
@@ -94,9 +99,10 @@ class ParquetSink:
         """Merge the parts, give the file its final name, and remove the parts with their folder."""
         if self._parts.exists():
             whole = owned_files.stream(self._partial.fresh(WHOLE))
-            with whole, self._parquet.ParquetWriter(whole, schema(self._dimension)) as writer:
+            with whole, self._parquet.ParquetWriter(whole, schema(self._dimension, self._space)) as writer:
                 for part in self._sorted():
-                    writer.write_table(self._parquet.read_table(part))
+                    # Parts of a job that an earlier version began have no metadata.
+                    writer.write_table(self._parquet.read_table(part).replace_schema_metadata(_keys(self._space)))
             self._partial.settle(WHOLE, self._final)
         self._partial.remove()
 
@@ -116,14 +122,21 @@ class ParquetSink:
         return sorted(self._parts.glob(f"*{SUFFIX}"))
 
 
-def schema(dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
-    """Return the columns of an output whose vectors have `dimension` components."""
+def space(final: Path) -> str:
+    """Return the id of the vectors' embedding space; empty in files of earlier versions."""
+    keys = optional.load("pyarrow.parquet").read_metadata(final).metadata or {}
+    return str(keys.get(SPACE.encode(), b"").decode())
+
+
+def schema(dimension: int, space: str) -> Any:  # noqa: ANN401 - Arrow's type
+    """Return the columns of an output whose vectors have `dimension` components, and are of `space`."""
     arrow = optional.load("pyarrow")
     text = {name: arrow.string() for name in ("id", "text")}
-    return arrow.schema({**text, "embedding": arrow.list_(arrow.float32(), dimension), "metadata": arrow.string()})
+    columns = {**text, "embedding": arrow.list_(arrow.float32(), dimension), "metadata": arrow.string()}
+    return arrow.schema(columns, metadata=_keys(space))
 
 
-def table(rows: Sequence[Row], dimension: int) -> Any:  # noqa: ANN401 - Arrow's type
+def table(rows: Sequence[Row], dimension: int, space: str) -> Any:  # noqa: ANN401 - Arrow's type
     """Return rows as an Arrow table of `schema`."""
     arrow = optional.load("pyarrow")
     flat = arrow.array(np.concatenate([np.empty(0, np.float32), *(row.vector for row in rows)]))
@@ -134,7 +147,11 @@ def table(rows: Sequence[Row], dimension: int) -> Any:  # noqa: ANN401 - Arrow's
         arrow.FixedSizeListArray.from_arrays(flat, dimension),
         arrow.array(metadata, arrow.string()),
     ]
-    return arrow.Table.from_arrays(columns, schema=schema(dimension))
+    return arrow.Table.from_arrays(columns, schema=schema(dimension, space))
+
+
+def _keys(space: str) -> dict[str, str] | None:
+    return {SPACE: space} if space else None
 
 
 def _vectors(column: Any) -> Vectors:  # noqa: ANN401 - Arrow's type

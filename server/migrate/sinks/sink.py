@@ -14,7 +14,8 @@ class Target:
     """The job that a sink is opened for. `fresh` empties the job's earlier output; otherwise the job is resumed.
 
     `written` is the number of rows recorded in the journal: a sink refuses a target with fewer. `made` records what the
-    job created before; nothing else is ever replaced.
+    job created before; nothing else is ever replaced. `space` is the id of the vectors' embedding space, empty if it is
+    not known: shards of earlier versions do not say it.
     """
 
     dimension: int
@@ -23,6 +24,7 @@ class Target:
     written: int
     fresh: bool
     made: Made = field(default_factory=Made)
+    space: str = ""
 
 
 class Sink(Protocol):

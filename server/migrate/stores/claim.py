@@ -9,6 +9,8 @@ from server.migrate.errors import MigrateError
 from server.migrate.sinks.sink import Target
 
 MODEL, PRECISION, DIMENSION = "embedding_model", "embedding_precision", "embedding_dimension"
+# The id of the embedding space (docs/space.md); earlier versions wrote none.
+SPACE = "embedding_space"
 # The id of the job that created the collection, from its journal's folder; earlier versions wrote none.
 JOB = "embedding_job"
 # Whether all rows are there: tells users when to cut over, and keeps a second job from the same target.
@@ -34,16 +36,17 @@ class ClaimStep(Enum):
 
 def mark(target: Target, state: str = GROWING) -> dict[str, str]:
     """Return the mark of a target, which identifies it to later runs and tells users what its vectors are."""
-    maker = {JOB: target.made.job} if target.made.job else {}
+    known = {SPACE: target.space, JOB: target.made.job}
     fields = {MODEL: target.model, PRECISION: target.precision, DIMENSION: str(target.dimension), STATE: state}
-    return {**fields, **maker}
+    return {**fields, **{name: value for name, value in known.items() if value}}
 
 
 def decide(held: ExistingCollection | None, target: Target, where: str) -> ClaimStep:
     """Decide how to open the target.
 
-    A collection is continued or replaced only if this job created it with the same model, precision and dimension. So
-    vectors of two models or two jobs never share a collection, and other collections are never written to or deleted.
+    A collection is continued or replaced only if this job created it with the same model, precision, dimension and
+    embedding space, if both say one. So vectors of two spaces or two jobs never share a collection, and other
+    collections are never written to or deleted.
 
     Raises:
         MigrateError: the target must not be used, or recorded rows are missing from it.
@@ -65,13 +68,15 @@ def _check_maker(held: ExistingCollection, target: Target, where: str) -> None:
     if held.mark is None or MODEL not in held.mark:
         size = f"{held.rows} rows" + (f" of {held.dimension} dimensions" if held.dimension else "")
         raise MigrateError(f"{where} exists ({size}) and no migration made it. {way_out}")
+    if SPACE not in held.mark:
+        wanted.pop(SPACE, None)
     marked = {name: str(held.mark.get(name)) for name in wanted}
+    if marked != wanted or held.dimension not in (None, target.dimension):
+        raise MigrateError(f"{where} holds vectors of {_named(marked)}; these are of {_named(wanted)}. {way_out}")
     if str(held.mark.get(JOB, target.made.job)) != target.made.job:
         raise MigrateError(
             f"{where} was made by another job. Go on with that one, where it was begun or with its --journal. {way_out}"
         )
-    if marked != wanted or held.dimension not in (None, target.dimension):
-        raise MigrateError(f"{where} holds vectors of {_named(marked)}; these are of {_named(wanted)}. {way_out}")
 
 
 def _check_rows(rows: int, target: Target, where: str) -> None:
@@ -89,4 +94,5 @@ def _check_turn(held: ExistingCollection, target: Target, where: str) -> None:
 
 
 def _named(marks: Mapping[str, str]) -> str:
-    return f"{marks[MODEL]} ({marks[PRECISION]}, {marks[DIMENSION]} dimensions)"
+    space = f", space {marks[SPACE]}" if SPACE in marks else ""
+    return f"{marks[MODEL]} ({marks[PRECISION]}, {marks[DIMENSION]} dimensions{space})"

@@ -28,6 +28,22 @@ class Stored(Protocol):
         """
         ...
 
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Read the texts that were embedded, by id; ids without a text are left out.
+
+        Raises:
+            MigrateError: the store cannot be read.
+        """
+        ...
+
+    def space(self) -> str:
+        """Return the id of the embedding space that the vectors are said to be of; empty if none is said.
+
+        Raises:
+            MigrateError: the store cannot be read.
+        """
+        ...
+
     def count(self) -> int:
         """Count the vectors.
 

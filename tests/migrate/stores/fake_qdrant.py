@@ -81,7 +81,9 @@ class FakeQdrant:
         return _plain(self.local.upsert(name, models.Batch(**asked["batch"])))
 
     def _retrieve(self, name: str, asked: dict[str, Any]) -> Any:
-        return [_plain(one) for one in self.local.retrieve(name, asked["ids"], False, asked["with_vector"])]
+        return [
+            _plain(one) for one in self.local.retrieve(name, asked["ids"], asked["with_payload"], asked["with_vector"])
+        ]
 
     def _scroll(self, name: str, asked: dict[str, Any]) -> Any:
         points, after = self.local.scroll(

@@ -44,9 +44,10 @@ def target(
     *,
     fresh: bool = False,
     made: Made = MADE,
+    space: str = "",
 ) -> Target:
     """Return a target, by default always of the same job."""
-    return Target(dimension, model, "int8", written, fresh, made)
+    return Target(dimension, model, "int8", written, fresh, made, space)
 
 
 def check(sink: Sink, written: Sequence[Row]) -> None:

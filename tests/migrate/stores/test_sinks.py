@@ -1,9 +1,11 @@
 """Tests that every sink must pass, against the real store or a fake server."""
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 
+from server.migrate.commands.open_stored import open_stored
 from server.migrate.errors import MigrateError
 from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
@@ -12,6 +14,8 @@ from tests.migrate.stores.opening import opened, sink_for
 from tests.migrate.stores.rows import check, rows, target
 
 pytest.importorskip("chromadb", reason="needs requirements/stores.txt")
+# What `open_stored` reads texts from.
+STORED = [kind for kind in ALL if "shards" not in kind and kind != "faiss"]
 every_store = pytest.mark.parametrize("output", ALL, indirect=True)
 # A Pinecone namespace cannot carry a mark; test_pinecone tests its rules.
 every_marked_store = pytest.mark.parametrize("output", [kind for kind in ALL if kind != "pinecone"], indirect=True)
@@ -114,6 +118,47 @@ def test_vectors_of_two_models_never_meet(output: str, fresh: bool) -> None:
         pass
     with opened(output, target(30)) as sink:
         check(sink, rows(30))
+
+
+SPACE = "all-MiniLM-L6-v2@0123456789ab/int8-01234567"
+
+
+@every_marked_store
+def test_vectors_of_another_space_of_the_same_model_are_refused_naming_both(output: str) -> None:
+    with opened(output, target(space=SPACE)) as sink:
+        sink.write(rows(30))
+    if not output.endswith(".faiss"):
+        other = SPACE.replace("@0", "@1")
+        with (
+            pytest.raises(MigrateError, match=rf"space {SPACE}\).* these are of .*space {other}\)"),
+            opened(output, target(30, space=other)),
+        ):
+            pass
+    with opened(output, target(30, space=SPACE)) as sink:
+        sink.finish()
+        check(sink, rows(30))
+
+
+@every_marked_store
+def test_a_job_that_an_earlier_version_began_goes_on(output: str) -> None:
+    with opened(output, target()) as sink:
+        sink.write(rows(30)[:20])
+    with opened(output, target(20, space=SPACE)) as sink:
+        sink.write(rows(30)[20:])
+        sink.finish()
+        check(sink, rows(30))
+
+
+@pytest.mark.parametrize("output", STORED, indirect=True)
+def test_a_store_says_its_space_and_gives_its_texts(output: str) -> None:
+    written = rows(30)
+    with opened(output, target(space=SPACE)) as sink:
+        sink.write(written)
+        sink.finish()
+    with closing(open_stored(output)) as stored:
+        assert stored.space() == SPACE
+        asked = [row.id for row in written[:12]]
+        assert stored.texts([*asked, "not there"]) == {row.id: row.text for row in written[:12]}
 
 
 @every_store

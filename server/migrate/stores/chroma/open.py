@@ -13,6 +13,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
 from server.migrate.stores.chroma.address import FORM
+from server.migrate.stores.claim import SPACE
 from server.migrate.stores.retry import never_transient, reason, retried
 from server.migrate.stores.stored import Stored, chunks
 
@@ -59,6 +60,19 @@ class Chroma:
             page = self._ask(partial(collection.get, ids=part, include=["embeddings"]))
             vectors |= dict(zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True))
         return vectors
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Read documents by id."""
+        collection = self.existing()
+        texts: dict[str, str] = {}
+        for part in chunks(ids, min(self.batch, PAGE)):
+            page = self._ask(partial(collection.get, ids=part, include=["documents"]))
+            texts |= {id_: text for id_, text in zip(page["ids"], page["documents"], strict=True) if text}
+        return texts
+
+    def space(self) -> str:
+        """Return the id in the collection's metadata."""
+        return str((self.existing().metadata or {}).get(SPACE, ""))
 
     def count(self) -> int:
         """Count the entries."""

@@ -10,11 +10,12 @@ from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
+from server.migrate.stores.claim import SPACE
 from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
 
 PAGE = 1000
-ID, VECTOR = "id", "vector"
+ID, TEXT, VECTOR = "id", "text", "vector"
 
 
 class Lance:
@@ -43,10 +44,26 @@ class Lance:
         """Read vectors by id."""
         vectors_by_id: dict[str, Vectors] = {}
         for part in chunks(ids, PAGE):
-            rows = self._ask(partial(self._rows, part))
+            rows = self._ask(partial(self._rows, part, VECTOR))
             vectors = np.asarray(rows[VECTOR].combine_chunks().flatten(), np.float32).reshape(len(rows), -1)
             vectors_by_id |= dict(zip(rows[ID].to_pylist(), vectors, strict=True)) if len(rows) else {}
         return vectors_by_id
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Read the column `text` by id."""
+        texts: dict[str, str] = {}
+        if TEXT not in self._existing().schema.names:
+            return texts
+        for part in chunks(ids, PAGE):
+            rows = self._ask(partial(self._rows, part, TEXT))
+            texts |= {id_: text for id_, text in zip(rows[ID].to_pylist(), rows[TEXT].to_pylist(), strict=True) if text}
+        return texts
+
+    def space(self) -> str:
+        """Return the id in the metadata of the column of vectors."""
+        schema = self._existing().schema
+        held = schema.field(VECTOR).metadata if VECTOR in schema.names else None
+        return str((held or {}).get(SPACE.encode(), b"").decode())
 
     def count(self) -> int:
         """Count the rows."""
@@ -65,10 +82,10 @@ class Lance:
                 return None
             raise
 
-    def _rows(self, ids: Sequence[str]) -> Any:  # noqa: ANN401 - the client's own
+    def _rows(self, ids: Sequence[str], column: str) -> Any:  # noqa: ANN401 - the client's own
         listed = ", ".join("'" + id_.replace("'", "''") + "'" for id_ in ids)
         wanted = self._existing().search().where(f"{ID} IN ({listed})")
-        return wanted.select([ID, VECTOR]).limit(len(ids)).to_arrow()
+        return wanted.select([ID, column]).limit(len(ids)).to_arrow()
 
     def _existing(self) -> Any:  # noqa: ANN401 - the client's own
         if self.table is None:

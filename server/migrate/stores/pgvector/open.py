@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 
 from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
+from server.migrate.stores.claim import SPACE
 from server.migrate.stores.retry import reason, retried
 from server.migrate.stores.stored import Stored, chunks
 from server.secret import SECRET_NAME, remember
@@ -16,6 +18,7 @@ from server.secret import SECRET_NAME, remember
 PAGE = 1000
 CONNECT_TIMEOUT_S = 10
 ID = "id"
+TEXT = "text"
 # pgvector's types, which are never metadata.
 VECTORS = ("vector", "halfvec", "sparsevec")
 # Types read as Python values; all others are read as PostgreSQL's text form. An array type's name begins with `_`.
@@ -116,6 +119,27 @@ class PgTable:
         for part in chunks(ids, PAGE):
             vectors |= {id_: np.asarray(vector.to_list(), np.float32) for id_, vector in self._ask(query, (part,))}
         return vectors
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Read the column `text` by id."""
+        if TEXT not in self.columns():
+            return {}
+        query = self.sql.SQL("SELECT {id}::text, {text}::text FROM {table} WHERE {id}::text = ANY(%s)").format(
+            id=self.sql.Identifier(self.id_column), text=self.sql.Identifier(TEXT), table=self.table
+        )
+        return {id_: text for part in chunks(ids, PAGE) for id_, text in self._ask(query, (part,)) if text}
+
+    def mark(self) -> dict[str, Any] | None:
+        """Return the mark that a migration left in the table's comment, if it did."""
+        try:
+            comment = orjson.loads(self.comment())
+        except orjson.JSONDecodeError:
+            return None
+        return comment if isinstance(comment, dict) else None
+
+    def space(self) -> str:
+        """Return the id in the table's comment."""
+        return str((self.mark() or {}).get(SPACE, ""))
 
     def count(self) -> int:
         """Count the rows."""

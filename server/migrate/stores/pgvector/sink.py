@@ -70,12 +70,8 @@ class PgvectorSink(StoreSink[PgTable]):
         columns = self.store.columns()
         if not columns:
             return None
-        try:
-            comment = orjson.loads(self.store.comment())
-        except orjson.JSONDecodeError:
-            comment = None
         dimension = self.store.dimension() if "vector" in columns.values() else None
-        return ExistingCollection(comment if isinstance(comment, dict) else None, dimension, self.store.count())
+        return ExistingCollection(self.store.mark(), dimension, self.store.count())
 
     def _create(self, target: Target, *, replace: bool) -> None:
         with self.store.connection().transaction():

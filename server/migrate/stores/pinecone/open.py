@@ -13,6 +13,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
 from server.migrate.stores.address import Address
+from server.migrate.stores.claim import SPACE
 from server.migrate.stores.pinecone.address import FORM
 from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
@@ -81,6 +82,18 @@ class PineconeNamespace:
         for part in chunks(asked, FETCHED):
             vectors |= {asked[key]: np.asarray(one.values, np.float32) for key, one in self._fetch(part).items()}
         return vectors
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Read the metadata field `text` by the input's ids."""
+        asked = {keys.pinecone_key(id_): id_ for id_ in ids}
+        fetched = (pair for part in chunks(asked, FETCHED) for pair in self._fetch(part).items())
+        return {asked[key]: text for key, record in fetched if (text := (record.metadata or {}).get(keys.TEXT))}
+
+    def space(self) -> str:
+        """Return the id in the first record's metadata: a namespace carries none."""
+        page = self.ask("cannot be read", partial(self.index.list_paginated, namespace=self.name, limit=1))
+        records = self._fetch([item.id for item in page.vectors]).values()
+        return str(next(((record.metadata or {}).get(SPACE, "") for record in records), ""))
 
     def close(self) -> None:
         """Close the connection."""

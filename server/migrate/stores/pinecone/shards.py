@@ -74,7 +74,7 @@ class PineconeShards:
         """
         self._cut(rows[0].place)
         place = rows[0].place
-        for batch in requests(map(record, rows)):
+        for batch in requests(record(row, self._target.space) for row in rows):
             path = self.folder / f"rows-{place:012d}-{len(batch):04d}{self._suffix}"
             self._put(path, self._parquet(batch) if self._suffix == PARQUET else _lines(batch))
             place += len(batch)

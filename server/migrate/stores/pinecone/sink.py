@@ -56,7 +56,7 @@ class PineconeSink(StoreSink[PineconeNamespace]):
 
     def write(self, rows: Sequence[Row]) -> None:
         """Upsert `rows`, in requests within Pinecone's limits."""
-        for batch in requests(map(record, rows)):
+        for batch in requests(record(row, self.target.space) for row in rows):
             self.store.upsert(batch)
         self._expected = max([self._expected, *(row.place + 1 for row in rows)])
 

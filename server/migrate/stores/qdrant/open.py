@@ -12,6 +12,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
 from server.migrate.stores.address import Address
+from server.migrate.stores.claim import SPACE
 from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.retry import never_transient, retried
 from server.migrate.stores.stored import Stored, chunks
@@ -70,6 +71,19 @@ class Qdrant:
             points = self._ask(partial(self.client.retrieve, self.name, part, with_payload=False, with_vectors=True))
             vectors |= {asked[str(point.id)]: self._vector(point) for point in points}
         return vectors
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Read the payload's field `text` by the input's ids."""
+        asked = {str(keys.qdrant_key(id_)): id_ for id_ in ids}
+        texts: dict[str, str] = {}
+        for part in chunks(map(keys.qdrant_key, ids), PAGE):
+            points = self._ask(partial(self.client.retrieve, self.name, part, with_payload=[keys.TEXT]))
+            texts |= {asked[str(point.id)]: text for point in points if (text := (point.payload or {}).get(keys.TEXT))}
+        return texts
+
+    def space(self) -> str:
+        """Return the id in the collection's metadata."""
+        return str((getattr(self.info(), "metadata", None) or {}).get(SPACE, ""))
 
     def count(self) -> int:
         """Count the points."""

@@ -7,7 +7,9 @@ from server.migrate import options
 from server.migrate.commands.merge import merge
 from server.migrate.errors import MigrateError
 from server.migrate.job.receipt import Receipt
+from server.migrate.options import job_folder
 from server.migrate.outputs import read
+from server.migrate.sinks import npz
 from tests.unit.server.migrate.crash import Killed, killing
 from tests.unit.server.migrate.jobs import run, texts, write_input
 from tests.unit.server.migrate.sinks.rows import snapshot
@@ -42,6 +44,23 @@ def test_the_union_of_all_shards_is_the_whole(models_dir: Path, source: Path, tm
     assert all((row.vector == twin.vector).all() for row, twin in zip(one, other, strict=True))
     for count in ("input", "records", "embedded", "rejected", "rows"):
         assert receipt["counts"][count] == whole["counts"][count]
+
+
+def test_the_union_says_the_space_of_its_shards_and_takes_those_of_earlier_versions(
+    models_dir: Path, source: Path, tmp_path: Path
+) -> None:
+    parts = shards(models_dir, source, tmp_path, "npz", 2)
+    said = unite(parts, tmp_path / "united.npz")["job"]["space"]
+    assert said.startswith("tiny@")
+    assert npz.space(tmp_path / "united.npz") == said
+    path = job_folder(str(parts[1])) / "receipt.json"
+    old = orjson.loads(path.read_bytes())
+    job = {name: value for name, value in old["job"].items() if name != "space"}
+    path.write_bytes(orjson.dumps(old | {"job": job}))
+    assert unite(parts, tmp_path / "again.npz")["job"]["space"] == said
+    path.write_bytes(orjson.dumps(old | {"job": old["job"] | {"space": "tiny@0123456789ab/fp32"}}))
+    with pytest.raises(MigrateError, match="different jobs: space"):
+        unite(parts, tmp_path / "never.npz")
 
 
 def test_chunks_of_one_record_stay_together(models_dir: Path, tmp_path: Path) -> None:

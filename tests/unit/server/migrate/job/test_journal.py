@@ -106,3 +106,8 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_differences_name_both_values() -> None:
     assert differences({"model": "a", "chunk": "no"}, {"model": "b", "chunk": "no"}) == ["model was a, is b"]
     assert differences({}, {"fields": "x"}) == ["fields was (none), is x"]
+
+
+def test_a_job_of_a_version_that_wrote_no_space_is_the_same_job() -> None:
+    assert differences({"model": "a"}, {"model": "a", "space": "x"}) == []
+    assert differences({"model": "a", "space": "x"}, {"model": "a", "space": "y"}) == ["space was x, is y"]

@@ -9,6 +9,7 @@ from server.migrate.record import Row
 from server.migrate.sinks.sink import Target
 
 DIMENSION = 6
+SPACE = "tiny@0123456789ab/fp32"
 MADE = Made("one job")
 IDS = ["plain", "ünïcode ☃", 'quote " and \\', "line\nend", "-", "0"]
 
@@ -26,7 +27,7 @@ def rows(start: int, stop: int) -> list[Row]:
 
 def target(written: int = 0, *, fresh: bool = False, made: Made = MADE) -> Target:
     """Return a target, by default always of the same job."""
-    return Target(DIMENSION, "tiny", "fp32", written, fresh, made)
+    return Target(DIMENSION, "tiny", "fp32", written, fresh, made, SPACE)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

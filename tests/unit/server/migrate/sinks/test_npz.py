@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from server.migrate.errors import MigrateError
+from server.migrate.sinks.npz import space
 from tests.unit.server.migrate.sinks.contract import FileSinkContract
-from tests.unit.server.migrate.sinks.rows import rows, target
+from tests.unit.server.migrate.sinks.rows import SPACE, rows, target
 
 
 class TestNpz(FileSinkContract):
@@ -17,6 +18,12 @@ class TestNpz(FileSinkContract):
         with np.load(tmp_path / "a" / "out.npz") as arrays:
             assert arrays["ids"].tolist() == [row.id for row in rows(0, 10)]
             assert np.array_equal(arrays["embeddings"], np.stack([row.vector for row in rows(0, 10)]))
+            assert str(arrays["space"]) == SPACE
+        assert space(tmp_path / "a" / "out.npz") == SPACE
+
+    def test_a_file_of_an_earlier_version_says_no_space(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "old.npz", embeddings=np.zeros((0, 6), np.float32), ids=np.empty(0, "<U1"))
+        assert space(tmp_path / "old.npz") == ""
 
     def test_an_id_that_would_make_all_others_long_is_refused(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)

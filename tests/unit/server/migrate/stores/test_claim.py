@@ -13,6 +13,14 @@ def target(written: int = 0, *, fresh: bool = False, model: str = "all-MiniLM-L6
     return Target(384, model, "int8", written, fresh)
 
 
+SPACE = "all-MiniLM-L6-v2@0123456789ab/int8-01234567"
+OTHER = "all-MiniLM-L6-v2@ba9876543210/int8-01234567"
+
+
+def spaced(space: str, *, fresh: bool = False) -> Target:
+    return Target(384, "all-MiniLM-L6-v2", "int8", 0, fresh, space=space)
+
+
 def held(rows: int, asked: Target | None = None, state: str = "growing") -> ExistingCollection:
     return ExistingCollection(mark(asked or target(), state), 384, rows)
 
@@ -27,6 +35,9 @@ def held(rows: int, asked: Target | None = None, state: str = "growing") -> Exis
         (held(100), target(90), ClaimStep.CONTINUE),
         (held(100, state=COMPLETE), target(100), ClaimStep.CONTINUE),
         (held(100, state=COMPLETE), target(fresh=True), ClaimStep.REPLACE),
+        (held(5, spaced(SPACE)), spaced(SPACE), ClaimStep.CONTINUE),
+        # Begun by a version that wrote no space.
+        (held(5), spaced(SPACE), ClaimStep.CONTINUE),
     ],
 )
 def test_what_is_this_job_s_is_made_continued_or_replaced(
@@ -45,6 +56,9 @@ def test_what_is_this_job_s_is_made_continued_or_replaced(
         (ExistingCollection({"owner": "me"}, None, 0), target(fresh=True), "no migration made it"),
         (held(4), target(fresh=True, model=BGE), "holds vectors of all-MiniLM-L6-v2 .* these are of bge-large"),
         (ExistingCollection(mark(target()), 1024, 4), target(), "holds vectors of"),
+        (held(5, spaced(SPACE)), spaced(OTHER), rf"space {SPACE}\); these are of .*, space {OTHER}\)"),
+        (held(5, spaced(SPACE)), spaced(OTHER, fresh=True), "holds vectors of"),
+        (ExistingCollection({**mark(spaced(SPACE)), "embedding_job": "x"}, 384, 5), spaced(OTHER), "holds vectors of"),
     ],
 )
 def test_everything_else_is_refused(existing: ExistingCollection | None, asked: Target, said: str) -> None:

@@ -1,0 +1,1 @@
+"""Whether vectors are of the embedding space that they are said to be of."""

@@ -1,0 +1,117 @@
+"""Holds the vectors of a store or file to its own texts, embedded again."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.inference.engine import Vectors
+from server.migrate.commands.compare import draw
+from server.migrate.commands.open_stored import open_stored
+from server.model import space
+from server.model.space import Space
+from server.secret import mask
+from server.service.blank_text import has_visible
+from server.service.embed_request import cut
+from server.verify.agreement import Agreement, agreement, tolerance
+from server.verify.embedders import Embeds
+from server.verify.errors import VerifyError
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows of a store: ids, texts and vectors [rows, dimension], and the id of the space that it claims."""
+
+    ids: list[str]
+    texts: list[str]
+    vectors: Vectors
+    claims: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreVerdict:
+    """What was found: the ids of the spaces that are claimed and that embedded again, and how far vectors agree."""
+
+    claimed: str
+    found: str
+    agreement: Agreement
+    dimension: int
+    cut: bool
+
+    @property
+    def right(self) -> bool:
+        """Whether all vectors agree, and the store claims nothing else."""
+        return not self.agreement.differing and not self.contradicts
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether another model is claimed than the one that embedded again."""
+        claimed, found = parsed(self.claimed), parsed(self.found)
+        return bool(self.claimed) and (claimed is None or (found is not None and claimed.model != found.model))
+
+    def lines(self) -> Iterator[str]:
+        """Format the verdict as lines of text."""
+        yield f"claims the space {shown(self.claimed)}" if self.claimed else "claims no space"
+        yield f"embedded again in the space {shown(self.found) if self.found else 'of a server that does not say it'}"
+        if self.cut:
+            yield f"vectors are cut to {self.dimension} dimensions"
+        yield self.agreement.line()
+        yield f"verdict: {self._verdict()}"
+
+    def _verdict(self) -> str:
+        if self.agreement.differing:
+            return "the vectors are NOT all of that space, or were embedded with another prompt (--input-type)"
+        if self.contradicts:
+            return "the vectors agree, but another space is claimed"
+        return f"the vectors are of the space {shown(self.found)}"
+
+
+def verify_store(where: str, embeds: Embeds, size: int, input_type: str) -> StoreVerdict:
+    """Compare the vectors of a sample of `size` rows of `where` with their texts embedded again.
+
+    Raises:
+        VerifyError: there are no rows, no texts, or vectors of a size that the model does not have.
+        MigrateError: the store cannot be read.
+    """
+    drawn = sample(where, size)
+    again = embeds.embed(drawn.texts, input_type)
+    dimension, whole = drawn.vectors.shape[1], again.shape[1]
+    if dimension > whole:
+        raise VerifyError(f"{mask(where)} holds vectors of {dimension} dimensions, {embeds} gives {whole}")
+    limit = tolerance(parsed(drawn.claims), parsed(embeds.space))
+    found = agreement(drawn.ids, drawn.vectors, cut(again, dimension, normalize=True), limit)
+    return StoreVerdict(drawn.claims, embeds.space, found, dimension, dimension < whole)
+
+
+def sample(where: str, size: int) -> Sample:
+    """Draw rows that have a text, uniformly, in memory for `size` of them.
+
+    Raises:
+        VerifyError: there are none.
+        MigrateError: the store cannot be read.
+    """
+    with closing(open_stored(where)) as stored:
+        ids = draw(stored.ids(), size)
+        if not ids:
+            raise VerifyError(f"{mask(where)} is empty: there is nothing to verify")
+        texts, vectors, claims = stored.texts(ids), stored.vectors(ids), stored.space()
+    kept = [id_ for id_ in ids if id_ in vectors and has_visible(texts.get(id_, ""))]
+    if not kept:
+        raise VerifyError(f"{mask(where)} stores no texts, so nothing can be embedded again; verify a copy with texts")
+    if len({vectors[id_].shape for id_ in kept}) > 1:
+        raise VerifyError(f"{mask(where)} holds vectors of several dimensions")
+    return Sample(kept, [texts[id_] for id_ in kept], np.stack([vectors[id_] for id_ in kept]), claims)
+
+
+def parsed(text: str) -> Space | None:
+    """Parse the id of a space; None if it is none."""
+    try:
+        return space.parse(text)
+    except ValueError:
+        return None
+
+
+def shown(claimed: str) -> str:
+    """Format an id that a store or server gives, which may hold anything."""
+    return claimed if parsed(claimed) else f"{claimed[:80]!a} (not an id)"
