@@ -76,7 +76,7 @@ def _access(document: Schema) -> str:
         return ""
     return (
         "<p>Every request carries the key, as the header <code>Authorization: Bearer KEY</code>, "
-        "but for /health and /ready.</p>"
+        "but for /health, /ready and the page at /.</p>"
     )
 
 

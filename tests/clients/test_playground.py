@@ -157,6 +157,7 @@ def test_hostile_texts_stay_texts_and_thousands_are_bounded(page: Page) -> None:
 
 
 def test_the_key_is_kept_in_memory_only(page: Page) -> None:
+    assert page.driver.find_element(By.ID, "key").get_attribute("value") == ""
     stored = (
         "return [document.cookie, JSON.stringify(localStorage), JSON.stringify(sessionStorage), location.href].join()"
     )
@@ -167,6 +168,9 @@ def test_the_key_is_kept_in_memory_only(page: Page) -> None:
 
 
 def test_a_wrong_key_and_a_refused_text_are_told(page: Page) -> None:
+    page.paste("texts", " \n\n")
+    page.submit("compare-form")
+    page.wait_for("error", "at least one text")
     page.paste("long", "a" * 140_000)
     page.submit("tokens-form")
     assert "the limit is 131072" in page.wait_for("error", "140000")
@@ -179,7 +183,9 @@ def test_a_wrong_key_and_a_refused_text_are_told(page: Page) -> None:
 def test_a_model_with_prompts_behind_a_proxy_s_prefix_on_a_phone(driver: WebDriver, tmp_path: Path) -> None:
     tiny.write_model(tmp_path)
     driver.set_window_size(380, 800)
-    with serve(model=tiny.NAME, models_dir=tmp_path, quantization="fp32", base_path="/api") as server:
+    with serve(
+        model=tiny.NAME, models_dir=tmp_path, quantization="fp32", base_path="/api", max_client_batch_size=1
+    ) as server:
         root = f"{server.url.rstrip('/')}/api"
         for end in ("", "/"):
             opened = Page(driver, f"{root}{end}")

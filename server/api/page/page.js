@@ -14,8 +14,8 @@ const warmth = (value) => (value > 0.75 ? "hot" : value > 0.5 ? "warm" : "");
 const shorten = (text, most = 60) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 const fixed = (value) => value.toFixed(3);
 
-async function embed(texts, prompt) {
-  const options = prompt ? { prompt_name: prompt } : {};
+// Texts in parts that the server takes.
+async function embed(texts, options) {
   const vectors = [];
   for (let start = 0; start < texts.length; start += info.limits.texts) {
     const body = { texts: texts.slice(start, start + info.limits.texts), ...options };
@@ -53,24 +53,27 @@ function showVectors(texts, vectors) {
 }
 
 async function compare() {
-  const texts = lines("texts", Math.min(MOST_COMPARED, info.limits.texts));
-  const vectors = await embed(texts, get("prompt").value);
+  const texts = lines("texts", MOST_COMPARED);
+  if (!texts.length) throw new Error("enter at least one text");
+  const vectors = await embed(texts, promptOptions());
   showMatrix(texts, vectors);
   showVectors(texts, vectors);
   showSnippets();
 }
 
-function queryPrompt() {
-  return Object.hasOwn(info.prompts, "query") ? "query" : "";
+function promptOptions() {
+  const prompt = get("prompt").value;
+  return prompt ? { prompt_name: prompt } : {};
 }
 
 async function rank() {
   const passages = lines("passages", MOST_PASSAGES);
   const query = get("query").value;
+  if (!passages.length) throw new Error("enter at least one passage");
   const [vectors, [plain], [prompted]] = await Promise.all([
-    askFor("embed", { texts: passages, input_type: "document" }).then((answer) => answer.embeddings),
-    askFor("embed", { texts: [query] }).then((answer) => answer.embeddings),
-    askFor("embed", { texts: [query], input_type: "query" }).then((answer) => answer.embeddings),
+    embed(passages, { input_type: "document" }),
+    embed([query], {}),
+    embed([query], { input_type: "query" }),
   ]);
   showRanking(passages, vectors.map((vector) => cosine(prompted, vector)), vectors.map((vector) => cosine(plain, vector)));
 }
@@ -83,7 +86,7 @@ function places(scores) {
 }
 
 function showRanking(passages, prompted, plain) {
-  const withPrompt = queryPrompt() !== "";
+  const withPrompt = Object.hasOwn(info.prompts, "query");
   const ranks = places(prompted), plainRanks = places(plain);
   const title = withPrompt ? "Passages by cosine with the query, with and without the model's prompt for queries"
     : "Passages by cosine with the query; this model has no prompt for queries";
@@ -124,12 +127,11 @@ async function showTokens() {
 const inShell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function showSnippets() {
-  const prompt = get("prompt").value;
+  const options = promptOptions();
   const texts = allLines("texts").slice(0, 4);
-  const options = prompt ? { prompt_name: prompt } : {};
   const body = JSON.stringify({ texts, ...options }, null, 2);
   const url = BASE.replace(/\/$/, "");
-  const extra = prompt ? `, extra_body=${JSON.stringify(options)}` : "";
+  const extra = options.prompt_name ? `, extra_body=${JSON.stringify(options)}` : "";
   const made = {
     curl: `curl -s ${inShell(`${url}/embed`)} \\\n  -H 'Content-Type: application/json' -H "Authorization: Bearer $API_KEY" \\\n  -d ${inShell(body)}`,
     Python: `import json, urllib.request\n\nbody = json.dumps(${body}).encode()\nheaders = {"Content-Type": "application/json", "Authorization": "Bearer $API_KEY"}\nrequest = urllib.request.Request(${JSON.stringify(`${url}/embed`)}, body, headers)\nvectors = json.load(urllib.request.urlopen(request))["embeddings"]`,
@@ -170,8 +172,9 @@ async function start() {
     return;
   }
   ready = true;
+  get("key").value = "";
   get("status").textContent = "";
-  get("access").hidden = !key;
+  get("access").hidden = true;
   get("title").textContent = info.model;
   get("subtitle").textContent = `${info.dimension} dimensions, ${info.precision} on ${info.device}`
     + (info.space ? `, space ${info.space}` : "");
