@@ -130,8 +130,6 @@ def _load(given: argparse.Namespace, subject: Subject) -> int:
     if given.minutes:
         pace = replace(pace, **dict.fromkeys(stage.LONG_ONES, 60.0 * given.minutes))
     results = report.run(Stage(subject, given.quantization, pace, given.source), given.scenarios)
-    if given.chart and results.findings:
-        _write(given.chart, results.chart())
     return _report(given, results, len(results.findings))
 
 
@@ -196,7 +194,6 @@ def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     out.add_argument("--short", action="store_true", help="seconds instead of minutes: shows that it works")
     out.add_argument("--minutes", type=float, help="of the load in steady, overload and soak (5, 5 and 10)")
     out.add_argument("--source", default="", help="folder of the original weights for the peers, if not kept")
-    out.add_argument("--chart", type=Path, help="write the latencies as SVG")
     return out
 
 

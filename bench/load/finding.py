@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.load.figures import OK, Figures, Latency
+from bench.load.figures import OK, Figures
 from bench.load.verdict import Verdict
 from bench.table import Table, number
 
@@ -13,12 +13,11 @@ _MS = 1e3
 
 @dataclass
 class Finding:
-    """Results of one scenario; `latencies` are for the chart, `skipped` has the services left out and why."""
+    """Results of one scenario; `skipped` has the services left out and why."""
 
     verdicts: list[Verdict]
     tables: list[Table]
     raw: dict[str, Any]
-    latencies: dict[str, Latency] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:

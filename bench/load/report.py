@@ -4,14 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench import chart, host
-from bench.chart import Bar
-from bench.load.figures import NOTHING
+from bench import host
 from bench.load.finding import Finding
 from bench.load.scenarios import bulk, burst, idle, impatient, over_http, overload, peers, soak, start, steady
 from bench.load.stage import Stage
 from bench.process import WorkerError
-from bench.spread import Spread
 from bench.table import Table
 
 SCENARIOS: dict[str, Callable[[Stage], Finding]] = {
@@ -27,7 +24,6 @@ SCENARIOS: dict[str, Callable[[Stage], Finding]] = {
     "soak": soak.run,
 }
 NAMES = tuple(SCENARIOS)
-_MS = 1e3
 
 
 @dataclass
@@ -65,17 +61,6 @@ class Loaded:
             "scenarios": {name: finding.json() for name, finding in self.findings.items()},
             "skipped": self.skipped,
         }
-
-    def chart(self) -> str:
-        """Draw each scenario's latency of successful responses as SVG: bars to p50, lines to p99."""
-        rows = [
-            Bar(f"{name}, {load}".removesuffix(", "), Spread(times.p50, times.p50, times.p99).scaled(_MS), True)
-            for name, finding in self.findings.items()
-            for load, times in finding.latencies.items()
-            if times != NOTHING
-        ]
-        unit = "ms from the planned moment to the whole answer; bar: median, line: to the 99th percentile"
-        return chart.bars(f"{self.stage.subject.manifest.name} {self.stage.precision}: latency", unit, rows)
 
     def _verdicts(self) -> Table:
         rows = [

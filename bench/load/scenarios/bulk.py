@@ -42,8 +42,7 @@ def run(stage: Stage) -> Finding:
     last = pairs[-1].loads()
     title = f"{rate:,.0f} short queries a second, and requests of {BULK_TEXTS} texts of 100 tokens; last round"
     data = {"rate": rate, "rounds": [asdict(pair) | {"times": pair.times} for pair in pairs]}
-    latencies = {"alone": pairs[-1].alone.latency, "beside": pairs[-1].beside.latency}
-    return Finding(judge(pairs), [answers(title, last)], data, latencies)
+    return Finding(judge(pairs), [answers(title, last)], data)
 
 
 def judge(pairs: Sequence[BulkPair]) -> list[Verdict]:

@@ -33,7 +33,7 @@ def run(stage: Stage) -> Finding:
     loads = {"before": measured.before, "burst": measured.burst, "after": measured.after}
     title = f"{rate:,.0f} requests/s, {FACTOR:g} times as many for {BURST_S:g} s, and {BACK_S:g} s later"
     data = {"rate": rate, **asdict(measured)}
-    return Finding(judge(measured), [answers(title, loads)], data, {name: load.latency for name, load in loads.items()})
+    return Finding(judge(measured), [answers(title, loads)], data)
 
 
 def plan(rate: float, seconds: float, warm_s: float) -> list[LoadScenario]:

@@ -56,8 +56,7 @@ def run(stage: Stage) -> Finding:
     last = {"alone": pairs[-1].alone, f"beside {pairs[-1].held:,} idle": pairs[-1].beside}
     data = {"rate": rate, "hard_limit": hard_limit, "rounds": [asdict(p) | {"slower": p.slower} for p in pairs]}
     title = f"{rate:,.0f} mixed texts a second; last round"
-    latencies = {"alone": pairs[-1].alone.latency, "beside": pairs[-1].beside.latency}
-    return Finding(judge(pairs, wanted, hard_limit), [answers(title, last)], data, latencies)
+    return Finding(judge(pairs, wanted, hard_limit), [answers(title, last)], data)
 
 
 def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdict]:

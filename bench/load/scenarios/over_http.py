@@ -68,7 +68,7 @@ def run(stage: Stage) -> Finding:
     last = pairs[-1].http
     title = f"{CLIENTS} clients, one text a request, last of {len(pairs)} rounds"
     tables = [_speeds(pairs), _split(pairs), answers(title, {"http": last})]
-    return Finding(judge(pairs, asked), tables, _raw(pairs), {"": last.latency})
+    return Finding(judge(pairs, asked), tables, _raw(pairs))
 
 
 def judge(pairs: Sequence[HttpPair], asked: float) -> list[Verdict]:

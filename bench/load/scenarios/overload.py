@@ -59,8 +59,7 @@ def run(stage: Stage) -> Finding:
     loads = {"alone": alone, "beside refusals": measured.capacities[-1], "overload": measured.floods[-1]}
     asked = FACTOR * alone.texts_per_s
     title = f"{asked:,.0f} requests/s on a server that answers {alone.texts_per_s:,.0f}; last of {len(measured.floods)}"
-    latency = measured.floods[-1].latency
-    return Finding(judge(measured), [answers(title, loads), _memory(measured)], _raw(measured), {"": latency})
+    return Finding(judge(measured), [answers(title, loads), _memory(measured)], _raw(measured))
 
 
 def flood(alone: Figures, seconds: float, queue: int) -> LoadScenario:

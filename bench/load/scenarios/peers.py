@@ -33,8 +33,7 @@ def run(stage: Stage) -> Finding:
     last = {name: runs[-1].loads[0] for name, runs in rounds.items()}
     title = f"{CLIENTS} clients, one text a request, last of {stage.pace.rounds} rounds"
     data = {"rounds": {name: [asdict(run) for run in runs] for name, runs in rounds.items()}}
-    latencies = {name: figures.latency for name, figures in last.items()}
-    return Finding(judge(rounds), [_speeds(rounds), answers(title, last)], data, latencies, skipped)
+    return Finding(judge(rounds), [_speeds(rounds), answers(title, last)], data, skipped)
 
 
 def judge(rounds: Mapping[str, Sequence[Run]]) -> list[Verdict]:

@@ -43,7 +43,7 @@ def run(stage: Stage) -> Finding:
         measured = SoakMeasured(figures, track, files_before, _files(service))
     title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"
     tables = [answers(title, {"soak": figures}), _resources(measured)]
-    return Finding(judge(measured), tables, asdict(measured) | {"rate": rate}, {"": figures.latency})
+    return Finding(judge(measured), tables, asdict(measured) | {"rate": rate})
 
 
 def judge(measured: SoakMeasured) -> list[Verdict]:

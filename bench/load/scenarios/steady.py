@@ -23,7 +23,7 @@ def run(stage: Stage) -> Finding:
             figures = caller.run(service, LoadScenario(MIXED, seconds, stage.pace.warm_s, rate=rate)).loads[0]
     title = f"{rate:,.0f} mixed texts a second for {seconds / 60:g} minutes"
     data = {"rate": rate, "load": asdict(figures)}
-    return Finding(judge(figures), [answers(title, {"steady": figures})], data, {"": figures.latency})
+    return Finding(judge(figures), [answers(title, {"steady": figures})], data)
 
 
 def judge(figures: Figures) -> list[Verdict]:
