@@ -33,7 +33,7 @@ class ServingState:
         return self._phase
 
     @property
-    def told_to_stop(self) -> bool:
+    def stopping(self) -> bool:
         """Whether shutdown has begun."""
         return self._phase in (DRAINING, STOPPED)
 

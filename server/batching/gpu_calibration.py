@@ -49,7 +49,7 @@ def largest_first(engine: Engine, text: Ids, most: int) -> list[Timed]:
         try:
             timed.append(_time(engine, [longest] * texts))
         except GpuMemoryError as error:
-            _say_halved(texts, engine.max_tokens, error)
+            _log_halved(texts, engine.max_tokens, error)
         texts //= 2
     return timed
 
@@ -79,7 +79,7 @@ def _time(engine: Engine, batch: Sequence[Ids]) -> Timed:
     return Timed(load, min(seconds))
 
 
-def _say_halved(texts: int, longest: int, error: GpuMemoryError) -> None:
+def _log_halved(texts: int, longest: int, error: GpuMemoryError) -> None:
     if texts == 1:
         raise StartError(
             f"the GPU's memory does not hold one text of {longest} tokens: see `nvidia-smi`, end what else runs there, "

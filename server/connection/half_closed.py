@@ -25,12 +25,12 @@ class HalfClosed:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
-    def look(self, next_s: float = SOONEST_S) -> None:
+    def poll(self, next_s: float = SOONEST_S) -> None:
         """Poll for a reset, with exponential backoff, until stopped."""
         if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._gone()
         else:
-            self._timer = self._loop.call_later(next_s, self.look, min(2 * next_s, LATEST_S))
+            self._timer = self._loop.call_later(next_s, self.poll, min(2 * next_s, LATEST_S))
 
     def wait(self) -> None:
         """Treat the caller as gone after `GRACE_S`; there is no way to probe it."""

@@ -136,7 +136,7 @@ class Connection(HttpToolsProtocol):
             return
         if running and not running.response_started:
             self._socket.write(INTERIM)
-        self._half_closed.look()
+        self._half_closed.poll()
 
     def _note_use(self) -> None:
         if not self._socket.is_closing():
@@ -205,7 +205,7 @@ class Connection(HttpToolsProtocol):
         self._socket.write_eof()
         self.flow.resume_reading()
         linger_s = self.bounds.receive_timeout_s
-        if self.bounds.state.told_to_stop:
+        if self.bounds.state.stopping:
             linger_s = min(linger_s, STOPPING_LINGER_S)
         self._progress.linger(linger_s, self.loop.time())
         self._arm()

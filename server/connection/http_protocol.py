@@ -88,7 +88,7 @@ class HttpProtocol(Connection):
         if self._head().method == b"POST":
             self._heads_bytes += REQUEST_BYTES
         self.headers = []  # later fields are trailers, which are ignored
-        if self.bounds.state.told_to_stop or not settled:
+        if self.bounds.state.stopping or not settled:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:

@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         _warn_of_secrets(asked)
         summary, lines = _do(asked, environ)
     except KeyboardInterrupt:
-        return _say(INTERRUPTED, [f"interrupted. {AGAIN}"])
+        return _fail(INTERRUPTED, [f"interrupted. {AGAIN}"])
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        return _say(FAILED, [f"{name}{error.strerror or error}. {AGAIN}, when that is mended"])
+        return _fail(FAILED, [f"{name}{error.strerror or error}. {AGAIN}, when that is mended"])
     except (MigrateError, SettingsError, StartError, ServiceError) as error:
-        return _say(FAILED, secret.scrub(str(error)).splitlines())
+        return _fail(FAILED, secret.scrub(str(error)).splitlines())
     sys.stdout.write(orjson.dumps(summary).decode() + "\n" if asked.json else "".join(f"{line}\n" for line in lines))
     return DONE
 
@@ -78,7 +78,7 @@ def _warn_of_secrets(asked: Options) -> None:
     process.write_error("".join(f"migrate: {flag} {VISIBLE}\n" for flag, where in ends.items() if where.holds_secret()))
 
 
-def _say(status: int, lines: Iterable[str]) -> int:
+def _fail(status: int, lines: Iterable[str]) -> int:
     process.write_error("".join(f"migrate: {line}\n" for line in lines))
     return status
 

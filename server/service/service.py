@@ -171,7 +171,7 @@ class Service:
         Raises:
             UnavailableError: the server starts or stops, inference fails or hangs, or its vectors have changed.
         """
-        if refusal := NOT_READY.get(self._look()):
+        if refusal := NOT_READY.get(self._refresh_phase()):
             raise UnavailableError(refusal)
         self.check_alive()
         await self._canary.check()
@@ -203,7 +203,7 @@ class Service:
         running_s, limit = self._batcher.running_s, self.settings.request_timeout_s
         return running_s > limit and running_s - self.stops.within(running_s) > limit
 
-    def _look(self) -> Phase:
+    def _refresh_phase(self) -> Phase:
         """Return the phase as inference is now."""
         if self._hangs or not self._canary.healthy:
             self.state.fail()
@@ -312,7 +312,7 @@ class Service:
         watch("embedding_queue_seconds", "The time they should take.", lambda: batcher.queued_s)
         watch("embedding_patience_seconds", "How long callers wait who do not say so, learned.", self._patience_s)
         self.metrics.watch_memory(self.memory)
-        watch("embedding_ready", "1 while requests can be answered.", lambda: self._look() is Phase.READY)
+        watch("embedding_ready", "1 while requests can be answered.", lambda: self._refresh_phase() is Phase.READY)
 
     def _patience_s(self) -> float:
         return min(self.settings.request_timeout_s, self._batcher.patience_s)

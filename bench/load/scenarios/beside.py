@@ -30,7 +30,7 @@ def times(pairs: Sequence[Pair]) -> float:
     return statistics.median(pair.times for pair in pairs)
 
 
-def said(pairs: Sequence[Pair]) -> str:
+def summary(pairs: Sequence[Pair]) -> str:
     """Format the median p99 latencies and the smallest number of requests in a round."""
     alone, beside = (
         statistics.median(figures.latency.p99 for figures in side)

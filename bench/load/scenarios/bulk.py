@@ -48,7 +48,7 @@ def run(stage: Stage) -> Finding:
 def judge(pairs: Sequence[BulkPair]) -> list[Verdict]:
     """Judge the median of the rounds."""
     times = beside.times(pairs)
-    said = f"{times:.1f} times ({beside.said(pairs)})"
+    said = f"{times:.1f} times ({beside.summary(pairs)})"
     return [
         Verdict(f"short queries' p99 at most {MOST_TIMES:g} times that alone", said, times <= MOST_TIMES),
         all_answered(figures for pair in pairs for figures in pair.loads().values()),

@@ -65,7 +65,7 @@ def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdi
     held = min(pair.held for pair in pairs)
     short = "" if held >= wanted else f"; a process here may open {hard_limit:,} files"
     health = max(pair.health.latency.p99 for pair in pairs)
-    said = f"{slower * 100:+.1f} % ({beside.said(pairs)})"
+    said = f"{slower * 100:+.1f} % ({beside.summary(pairs)})"
     return [
         Verdict(f"p99 at most {percent(MOST_SLOWER, 0)} above that alone", said, slower <= MOST_SLOWER),
         Verdict(f"health's p99 within {milliseconds(HEALTH_S)}", milliseconds(health), health < HEALTH_S),

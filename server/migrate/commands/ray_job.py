@@ -58,7 +58,7 @@ def migrate(options: Options, settings: Settings) -> Receipt:
     place = options.place(str(options.output))
     workspace = JobWorkspace(options.folder(str(options.output)), place)
     check_places(options, None, workspace.folder)
-    with workspace.lock(), _told(options), _claimed(options, workspace.made), _cluster() as data:
+    with workspace.lock(), _as_migrate_errors(options), _claimed(options, workspace.made), _cluster() as data:
         model = JobModel(options, settings)
         began = time.monotonic(), receipt.now()
         source = _read(data, options)
@@ -87,7 +87,7 @@ def _embed(data: Any, source: Any, options: Options, settings: Settings) -> Any:
 
 
 @contextmanager
-def _told(options: Options) -> Iterator[None]:
+def _as_migrate_errors(options: Options) -> Iterator[None]:
     """Convert exceptions from the cluster to MigrateError."""
     try:
         yield

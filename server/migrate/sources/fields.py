@@ -95,13 +95,13 @@ class Fields:
             metadata = self._metadata(entry, everything=everything)
         except ValueError as error:
             return Record(ordinal, UNREAD, Broken(str(error)))
-        text = look(entry, self.text)
+        text = field_value(entry, self.text)
         return Record(ordinal, id_, Broken(f"it has no field {self.text}") if text is MISSING else text, metadata)
 
     def _id(self, ordinal: int, entry: Mapping[str, object], key: str | None) -> str:
         if key is not None and not self.id:
             return key
-        value = look(entry, self.id) if self.id else entry.get(ID, ordinal)
+        value = field_value(entry, self.id) if self.id else entry.get(ID, ordinal)
         try:
             return id_text(None if value is MISSING else value)
         except ValueError as error:
@@ -111,7 +111,7 @@ class Fields:
         names = self.metadata
         if everything and not names:
             names = tuple(name for name in entry if name not in (self.text, self.id))
-        present = {name: value for name in names if (value := look(entry, name)) is not MISSING}
+        present = {name: value for name in names if (value := field_value(entry, name)) is not MISSING}
         self._found.update(present)
         plain: dict[str, object] = {}
         for name, value in present.items():
@@ -127,13 +127,13 @@ class Fields:
         return {"--text-field": self.text} | ({"--id-field": self.id} if self.id else {})
 
     def _check(self, entry: Mapping[str, object]) -> None:
-        missing = [f"{flag} {name}" for flag, name in self._asked().items() if look(entry, name) is MISSING]
+        missing = [f"{flag} {name}" for flag, name in self._asked().items() if field_value(entry, name) is MISSING]
         if missing:
             shown = ", ".join(list(_names(entry))[:SHOWN]) or "none"
             raise MigrateError(f"the first entry has no such field: {', '.join(missing)}; it has: {shown}")
 
 
-def look(entry: Mapping[str, object], name: str) -> object:
+def field_value(entry: Mapping[str, object], name: str) -> object:
     """Return the value of the field `name`, which may be a dotted path into nested objects, or MISSING."""
     if name in entry:
         return entry[name]

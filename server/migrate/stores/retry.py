@@ -37,7 +37,7 @@ def retried(what: str, work: Callable[[], ResultT], passing: Passing = never_tra
         retry=tenacity.retry_if_exception(passing),
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=tenacity.wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
-        before_sleep=lambda state: _tell(what, state),
+        before_sleep=lambda state: _log_retry(what, state),
         reraise=True,
     )
     try:
@@ -56,6 +56,6 @@ def reason(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:LONGEST_REASON]
 
 
-def _tell(what: str, state: Any) -> None:  # noqa: ANN401 - tenacity's own
+def _log_retry(what: str, state: Any) -> None:  # noqa: ANN401 - tenacity's own
     pause = state.next_action.sleep
     logger.warning("%s: %s; trying again in %.1f s", what, reason(state.outcome.exception()), pause)

@@ -35,6 +35,6 @@ def test_an_event_leads_there_and_elsewhere_changes_nothing(event: str, leads: d
 
 
 def test_told_to_stop_is_for_good() -> None:
-    told = {phase for phase, way in WAYS.items() if after(*way).told_to_stop}
+    told = {phase for phase, way in WAYS.items() if after(*way).stopping}
     assert told == {DRAINING, STOPPED}
-    assert after("drain", "begin", "recover").told_to_stop
+    assert after("drain", "begin", "recover").stopping
