@@ -1,4 +1,4 @@
-"""`python -m bench`: compare a model's variants, race them, load a server, time a migration, plan servers."""
+"""`python -m bench`: compare a model's variants and output types, race them, load a server, time a migration."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench import capacity, fidelity, host, migration, race, workloads
+from bench import capacity, fidelity, host, migration, outputs, race, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
 from bench.gpu import run as gpu
@@ -52,7 +52,9 @@ class Report(Protocol):
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser; the model's defaults come from environment variables, which `make` sets."""
     out = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = out.add_subparsers(required=True, dest="command", metavar="compare|run|load|migrate|gpu|capacity")
+    commands = out.add_subparsers(
+        required=True, dest="command", metavar="compare|run|load|migrate|outputs|gpu|capacity"
+    )
     comparing = commands.add_parser("compare", help="size, memory, speed and fidelity of every variant of a model")
     comparing.add_argument("--pairs", type=Path, help="CSV of sentence, sentence, score: adds rank correlations")
     comparing.add_argument("--texts", type=Path, default=texts.OWN, help="texts for fidelity (.jsonl or lines)")
@@ -75,7 +77,18 @@ def parser() -> argparse.ArgumentParser:
     migrating = commands.add_parser("migrate", help="a migration's speed beside the engine's own, in turns")
     migrating.add_argument("--quantization", default=os.environ.get("QUANTIZATION") or "int8", help="the precision")
     migrating.add_argument("--texts", type=_positive, default=4096, help="texts of mixed length in one turn (4096)")
-    for command, turns in ((comparing, 5), (racing, 4), (migrating, 5), (device, 5), (_add_load(commands), None)):
+    encoding = commands.add_parser("outputs", help="what each output type keeps of float32's neighbours")
+    encoding.add_argument("--quantization", default=os.environ.get("QUANTIZATION") or "fp32", help="the precision")
+    encoding.add_argument("--pairs", type=Path, help="CSV of sentence, sentence, score: adds rank correlations")
+    encoding.add_argument("--texts", type=Path, default=texts.OWN, help="a corpus (.jsonl or lines)")
+    for command, turns in (
+        (encoding, None),
+        (comparing, 5),
+        (racing, 4),
+        (migrating, 5),
+        (device, 5),
+        (_add_load(commands), None),
+    ):
         _add_common(command, turns)
     return out
 
@@ -89,7 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "capacity":
             return _plan(given)
         subject = open_subject(given.models_dir, given.model, inference_threads(given.threads).count)
-        work = {"compare": _compare, "run": _run, "load": _load, "migrate": _migrate, "gpu": _gpu}[given.command]
+        work = {
+            "compare": _compare,
+            "run": _run,
+            "load": _load,
+            "migrate": _migrate,
+            "outputs": _outputs,
+            "gpu": _gpu,
+        }[given.command]
         return work(given, subject)
     except (StartError, BuildError, WorkerError, output.OutputError, ValueError, OSError) as error:
         say(f"error: {error}")
@@ -148,6 +168,13 @@ def _migrate(given: argparse.Namespace, subject: Subject) -> int:
     with step("a migration and the engine alone, in turns") as show:
         comparison = migration.compare(subject, given.quantization, given.texts, given.rounds, show)
     return _report(given, comparison, len(comparison.turns))
+
+
+def _outputs(given: argparse.Namespace, subject: Subject) -> int:
+    _check_precision(given, subject)
+    pairs = fidelity.read_pairs(given.pairs) if given.pairs else None
+    measured = outputs.measure(subject, given.quantization, texts.read(given.texts).items, pairs)
+    return _report(given, measured, len(measured.kept))
 
 
 def _check_precision(given: argparse.Namespace, subject: Subject) -> None:

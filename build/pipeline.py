@@ -35,6 +35,7 @@ from server.errors import InferenceError, StartError
 from server.model import manifest, space
 from server.model.artifact import sha256
 from server.model.manifest import FOR_CUDA, Fidelity, File, Manifest, Precision, Variant, VariantName
+from server.model.output_types import calibrate_ranges
 
 TOOLS = (
     "onnx",
@@ -123,6 +124,8 @@ def build(plan: BuildPlan) -> Path:
         drafts, notes = _variants(job, calibration.items)
         built, left_out = _measure(job, drafts)
         made = _manifest(job, built, chosen, calibration, [*notes, *left_out])
+        with progress.step("ranges of int8 output"):
+            made = msgspec.structs.replace(made, int8_ranges=_int8_ranges(job, built["fp32"], calibration.items))
         job.staged(".json").write_bytes(manifest.encode(made))
         described = card.of_model(reading, made)
         described.write(job.staged(".md"))
@@ -202,6 +205,15 @@ def _manifest(
         unpooled=job.expected.unpooled or msgspec.UNSET,
     )
     return msgspec.structs.replace(made, spaces=space.of_variants(made))
+
+
+def _int8_ranges(job: BuildJob, fp32: Variant, calibration: list[str]) -> list[float]:
+    """Return the ranges of int8 output, from the fp32 graph's vectors of the calibration texts."""
+    sequences = _tokenize(job, calibration)
+    graph = job.space.staged / fp32.file
+    return calibrate_ranges(
+        fidelity.graph_vectors(graph, job.expected.dimension, sequences, fp32.packed, "int8 output")
+    )
 
 
 def _variant(draft: Draft, measured: Fidelity) -> Variant:

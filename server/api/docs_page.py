@@ -39,6 +39,7 @@ Schema = Mapping[str, Any]
 LIMITS = {
     "minimum": "at least {}",
     "maximum": "at most {}",
+    "multipleOf": "a multiple of {}",
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
@@ -203,7 +204,11 @@ def _kind(schema: Schema) -> str:
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
         return ", ".join(f"<code>{escape(json.dumps(value))}</code>" for value in values)
-    limits = (words.format(schema[key]) for key, words in LIMITS.items() if key in schema)
+    limits = [words.format(schema[key]) for key, words in LIMITS.items() if key in schema]
+    if "contains" in schema:
+        limits.append(f"with {_kind(schema['contains'])}")
+    if schema.get("not"):
+        limits.append(f"not: {_kind(schema['not'])}")
     kind = f"list of {_kind(schema['items'])}" if "items" in schema else _type(schema)
     return "; ".join([kind, *limits])
 

@@ -1,4 +1,4 @@
-"""Renders errors as responses: nested as OpenAI does under its paths, flat elsewhere."""
+"""Renders errors as responses: as OpenAI and Cohere do under their paths, flat elsewhere."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal, TypedDict
@@ -8,7 +8,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from server.api.operation import JSON, OPENAI_PATHS
+from server.api.operation import JSON, error_shape
 from server.errors import CallerError, MethodNotAllowedError, NotFoundError, ServiceError
 
 Family = Literal["invalid_request_error", "server_error"]
@@ -36,6 +36,12 @@ class NestedError(TypedDict):
     error: OpenAIError
 
 
+class CohereError(TypedDict):
+    """An error as Cohere's clients read it."""
+
+    message: Annotated[str, msgspec.Meta(description="What is wrong, with which item, and what the limit is.")]
+
+
 def from_http(error: HTTPException, method: str, path: str, methods: Iterable[str], hint: str) -> ServiceError:
     """Convert Starlette's 404 and 405 to service errors, so that all errors have the same shape.
 
@@ -48,14 +54,19 @@ def from_http(error: HTTPException, method: str, path: str, methods: Iterable[st
 
 
 def to_response(error: ServiceError, path: str) -> Response:
-    """Render an error in the dialect of `path`: OpenAI's nested object under /v1/, a flat one elsewhere."""
-    body = nested(error) if path.startswith(OPENAI_PATHS) else flat(error)
-    return Response(orjson.dumps(body), error.status, error.headers, JSON)
+    """Render an error in the dialect of `path`: OpenAI's nested object, Cohere's, or a flat one."""
+    render = {"NestedError": nested, "CohereError": cohere, "FlatError": flat}[error_shape(path)]
+    return Response(orjson.dumps(render(error)), error.status, error.headers, JSON)
 
 
 def flat(error: ServiceError) -> FlatError:
     """Render an error in the flat shape of all routes except OpenAI's."""
     return {"error": str(error), "error_type": error.error_type}
+
+
+def cohere(error: ServiceError) -> CohereError:
+    """Render an error in Cohere's shape."""
+    return {"message": str(error)}
 
 
 def nested(error: ServiceError) -> NestedError:

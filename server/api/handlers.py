@@ -4,14 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from server.api.dialects import openai, tokens
+from server.api.dialects import openai, tokens, wire
 from server.api.operation import EMBEDDING_SPACE, JSON
 from server.errors import ClientGoneError, SlowRequestError
 from server.service.embed_request import Asker, EmbedRequest
@@ -39,9 +38,18 @@ def vectors(parse: Callable[[bytes, Asker], AskedT], render: Callable[[AskedT, R
     """Return a handler for a dialect whose answers are vectors or are computed from vectors."""
 
     async def answer(request: Request) -> Response:
-        asked, result = await _embed(request, parse)
-        response = _answer(request, result, partial(render, asked, result))
-        _report_ignored(request, response, asked.question.ignored)
+        asked, media, result = await _embed(request, parse)
+        service: Service = request.app.state.service
+        question, headers = asked.question, _report(request, result)
+        with service.metrics.serialize_seconds.time():
+            body: bytes | memoryview
+            if media == JSON:
+                body = render(asked, result)
+            else:
+                body, described = wire.raw(question, result.vectors, media)
+                headers |= described
+        response = Response(body, headers=headers | wire.scale_header(question.outputs), media_type=media)
+        _report_ignored(request, response, question.ignored)
         return response
 
     return answer
@@ -68,11 +76,8 @@ async def tokenize(request: Request) -> Response:
     return Response(await _while_connected(request, work), media_type=JSON)
 
 
-def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Response:
-    """Render an answer with headers that report space, tokens, characters and times in ms."""
-    service: Service = request.app.state.service
-    with service.metrics.serialize_seconds.time():
-        body = render()
+def _report(request: Request, result: Result) -> dict[str, str]:
+    """Return the headers that report space, tokens, characters and times in ms."""
     seconds = {
         "x-total-time": time.monotonic() - request.state.started,
         "x-tokenization-time": result.tokenization_s,
@@ -85,8 +90,7 @@ def _answer(request: Request, result: Result, render: Callable[[], bytes]) -> Re
         "x-truncated-inputs": str(result.truncated),
         EMBEDDING_SPACE: result.space,
     }
-    times = {name: str(round(1000 * value)) for name, value in seconds.items()}
-    return Response(body, headers=work | times, media_type=JSON)
+    return work | {name: str(round(1000 * value)) for name, value in seconds.items()}
 
 
 def _report_ignored(request: Request, response: Response, fields: Sequence[str]) -> None:
@@ -98,14 +102,16 @@ def _report_ignored(request: Request, response: Response, fields: Sequence[str])
         response.headers[IGNORED_FIELDS] = ", ".join(fields)
 
 
-async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> tuple[AskedT, Result]:
+async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> tuple[AskedT, str, Result]:
+    """Return the parsed request, the media type of its answer, and its vectors."""
     service: Service = request.app.state.service
     asked = parse(await _read_body(request, service), service.asker)
+    media = wire.choose_media(request.headers.getlist("accept"), asked.question.outputs)
     state = request.state
     state.claim.hold(service.size_of(asked.question.inputs))
     work = service.embed(asked.question, state.deadline, state.since, state.claim)
     with _learning(service, state.since):
-        return asked, await _while_connected(request, work)
+        return asked, media, await _while_connected(request, work)
 
 
 @contextmanager

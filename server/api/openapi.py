@@ -5,6 +5,7 @@ from typing import Any
 
 from server import __version__, errors
 from server.api import routes
+from server.api.dialects import wire
 from server.api.guard import IF_SPACE, MILLISECONDS, REQUEST_TIMEOUT
 from server.api.handlers import IGNORED_FIELDS
 from server.api.instrumentation import REQUEST_ID
@@ -25,6 +26,13 @@ VECTOR_HEADERS = {
 }
 IGNORED_HEADER = (IGNORED_FIELDS, "The fields of the body that were ignored; left out where there are none.")
 SPACE_HEADERS = {EMBEDDING_SPACE: "The id of the vectors' embedding space: NAME@HASH/PRECISION."}
+# Of answers in other forms than JSON floats.
+ENCODED_HEADERS = {
+    "x-embedding-shape": "Rows and values in a row of an answer in bytes, such as `2,384`.",
+    "x-embedding-type": "The type of an answer in bytes, as `output_dtype` names it.",
+    "x-embedding-dtype": "The same as numpy names it; little-endian.",
+    "x-embedding-scale": "The factor from a code of int8 (of uint8: less 128) to a component.",
+}
 ERROR_HEADERS = {
     "Retry-After": "Seconds after which to try again.",
     "WWW-Authenticate": "The kind of key that is asked for.",
@@ -81,15 +89,19 @@ def _operation(operation: Operation, examples: Examples, asks_key: bool) -> Sche
 
 
 def _answer(operation: Operation) -> Schema:
-    headers = [REQUEST_ID, *((*VECTOR_HEADERS, *SPACE_HEADERS, IGNORED_FIELDS) if operation.vectors else ())]
-    answer = {
-        "description": operation.summary,
-        "headers": _header_refs(headers),
-        "content": {
-            media: {"schema": schema}
-            for media, schema in ({operation.media: operation.answer} | {**operation.also}).items()
-        },
+    encoded = operation.encodable
+    headers = [
+        REQUEST_ID,
+        *((*VECTOR_HEADERS, *SPACE_HEADERS, IGNORED_FIELDS) if operation.vectors else ()),
+        *(ENCODED_HEADERS if encoded else ()),
+    ]
+    content = {
+        media: {"schema": schema}
+        for media, schema in ({operation.media: operation.answer} | {**operation.also}).items()
     }
+    if encoded:
+        content |= {media: {"schema": {"description": "Bytes of a matrix"}} for media in (wire.BYTES, wire.NPY)}
+    answer = {"description": operation.summary, "headers": _header_refs(headers), "content": content}
     if operation.links:
         answer["links"] = operation.links
     return answer
@@ -100,20 +112,20 @@ def _kinds(operation: Operation, asks_key: bool) -> list[type[ServiceError]]:
 
 
 def _errors(operation: Operation, asks_key: bool) -> Iterable[tuple[str, Schema]]:
-    body = "NestedError" if operation.openai else "FlatError"
     for kind in _kinds(operation, asks_key):
         yield (
             _error_name(operation, kind),
             {
                 "description": (kind.__doc__ or "").partition("\n")[0],
                 "headers": _header_refs([REQUEST_ID, *_error_headers(kind)]),
-                "content": {JSON: {"schema": ref(body)}},
+                "content": {JSON: {"schema": ref(operation.errors)}},
             },
         )
 
 
 def _error_name(operation: Operation, kind: type[ServiceError]) -> str:
-    return f"OpenAI{kind.__name__}" if operation.openai else kind.__name__
+    prefix = {"NestedError": "OpenAI", "CohereError": "Cohere", "FlatError": ""}[operation.errors]
+    return f"{prefix}{kind.__name__}"
 
 
 def _error_headers(kind: type[ServiceError]) -> list[str]:
@@ -129,11 +141,12 @@ def _header_refs(names: Iterable[str]) -> Schema:
 def _headers() -> Schema:
     count: Schema = {"type": "integer", "minimum": 0}
     counts = {name: (text, count) for name, text in VECTOR_HEADERS.items()}
-    words = {name: (text, {"type": "string"}) for name, text in (ERROR_HEADERS | SPACE_HEADERS).items()}
+    described = ENCODED_HEADERS | ERROR_HEADERS | SPACE_HEADERS
+    words = {name: (text, {"type": "string"}) for name, text in described.items()}
     request_id = {REQUEST_ID: ("The request's id: the caller's, or a new one.", {"type": "string"})}
     name, text = IGNORED_HEADER
     return {
-        name: {"description": text, "required": True, "schema": schema}
+        name: {"description": text, "required": name not in ENCODED_HEADERS, "schema": schema}
         for name, (text, schema) in (request_id | counts | words).items()
     } | {name: {"description": text, "required": False, "schema": {"type": "string"}}}
 

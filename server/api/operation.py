@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ JSON = "application/json"
 COMPONENTS = "#/components/schemas/"
 OPENAI_PATHS = "/v1/"
 EMBEDDING_SPACE = "x-embedding-space"
+COHERE_PATHS = "/v2/"
+COHERE_V1_PATH = "/v1/embed"
 
 READ_ERRORS = (errors.UnauthorizedError, ServiceError)
 BODY_ERRORS = (
@@ -40,6 +42,16 @@ def ref(name: str) -> Schema:
     return {"$ref": COMPONENTS + name}
 
 
+ErrorShape = Literal["FlatError", "NestedError", "CohereError"]
+
+
+def error_shape(path: str) -> ErrorShape:
+    """Return the name of the shape of errors under `path`: Cohere's, OpenAI's, or a flat one elsewhere."""
+    if path == COHERE_V1_PATH or path.startswith(COHERE_PATHS):
+        return "CohereError"
+    return "NestedError" if path.startswith(OPENAI_PATHS) else "FlatError"
+
+
 def no_examples(_: Manifest) -> Examples:
     """Return no examples."""
     return {}
@@ -53,7 +65,7 @@ class Operation:
     one of the fields in `one_of` is required. `examples` returns example bodies for a model. `answer` is the schema of
     the response, which may refer to `types` by name. `links` are OpenAPI links, and `media` is the response's media
     type; `also` holds the schemas of answers of other media types. `vectors` adds the headers that report tokens and
-    times; `open` exempts the operation from the API key.
+    times, `encodable` offers the vectors as bytes; `open` exempts the operation from the API key.
     """
 
     path: str
@@ -70,6 +82,7 @@ class Operation:
     media: str = JSON
     also: Mapping[str, Schema] = field(default_factory=dict)
     vectors: bool = False
+    encodable: bool = False
     open: bool = False
 
     @property
@@ -83,6 +96,6 @@ class Operation:
         return self.path.replace(":path}", "}")
 
     @property
-    def openai(self) -> bool:
-        """Whether errors are rendered in OpenAI's shape."""
-        return self.path.startswith(OPENAI_PATHS)
+    def errors(self) -> ErrorShape:
+        """The shape of its errors."""
+        return error_shape(self.path)

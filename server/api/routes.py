@@ -1,7 +1,7 @@
 """The route table, from which the application and the OpenAPI document are generated."""
 
 from server.api import about, handlers
-from server.api.dialects import embed, openai, similarity, tokens
+from server.api.dialects import cohere, embed, openai, similarity, tokens
 from server.api.handlers import Handler
 from server.api.operation import Operation
 
@@ -9,6 +9,8 @@ ROUTES: tuple[tuple[Operation, Handler], ...] = (
     (embed.OPERATION, handlers.vectors(embed.parse, embed.render)),
     (embed.AT_BASE, handlers.vectors(embed.parse, embed.render)),
     (openai.OPERATION, handlers.vectors(openai.parse, openai.render)),
+    (cohere.OPERATION, handlers.vectors(cohere.parse, cohere.render)),
+    (cohere.VERSION_1, handlers.vectors(cohere.parse_v1, cohere.render)),
     (openai.LIST_MODELS, handlers.models),
     (openai.RETRIEVE_MODEL, handlers.model),
     (similarity.OPERATION, handlers.vectors(similarity.parse, similarity.render)),

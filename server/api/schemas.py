@@ -12,15 +12,18 @@ from typing import Any
 import msgspec
 
 from server.api import routes
-from server.api.error_answer import FlatError, NestedError
+from server.api.error_answer import CohereError, FlatError, NestedError
 from server.api.operation import COMPONENTS, Schema, ref
 from server.errors import InvalidError
+from server.model.manifest import Manifest
+from server.model.output_types import COMPONENTS_PER_BYTE, OUTPUT_NAMES, TYPES
 from server.model.tokenization import Tokenizer
 from server.service.blank_text import PATTERN
 from server.service.embed_request import DIRECTIONS, PROMPTS_OF, PROVIDERS, TRUNCATIONS, Asker
 from server.service.loaded_model import LoadedModel
+from server.service.output import ENCODINGS, read_encoding
 
-ERRORS = {"FlatError": FlatError, "NestedError": NestedError}
+ERRORS = {"FlatError": FlatError, "NestedError": NestedError, "CohereError": CohereError}
 # Keywords kept beside a reference.
 ANNOTATIONS = frozenset({"$ref", "description"})
 
@@ -85,13 +88,20 @@ def _limited(loaded: LoadedModel) -> dict[str, Schema]:
             "minimum": 1,
             "maximum": manifest.dimension,
         },
+        "MaxTokens": {
+            "description": "Tokens that are read of a text, special tokens and prompt included; the rest is truncated. "
+            f"Left out, or above the model's limit: {manifest.max_tokens}.",
+            "type": "integer",
+            "minimum": len(loaded.tokenizer.prefix) + len(loaded.tokenizer.suffix) + 1,
+        },
+        **_encodings(manifest),
         "ModelName": {
             "description": "The model that is served, by its name, its id or an alias (MODEL_ALIASES), also after a "
             "provider's name, as in `openai/NAME`. Another is refused, not replaced.",
             "anyOf": _model_names(Asker(settings, manifest).names),
         },
         "Vector": {
-            "description": "A text's vector, of unit length.",
+            "description": "A text's vector, of unit length; or its codes, if a type of fewer bits is asked for.",
             "type": "array",
             "items": {"type": "number"},
             "minItems": 1,
@@ -123,6 +133,34 @@ def _token_ids(tokenizer: Tokenizer, limit: int) -> Schema:
     }
 
 
+def _encodings(manifest: Manifest) -> dict[str, Schema]:
+    """Return the schemas of the options that name the type of the vectors."""
+    lacking = {kind.name for kind in TYPES.values() if kind.scaled and manifest.int8_range(1) is None}
+
+    def one_of(names: Iterable[str], description: str) -> Schema:
+        return {
+            "description": description,
+            "type": "string",
+            "enum": [name for name in names if name not in lacking],
+        }
+
+    return {
+        "EncodingFormat": one_of(
+            ENCODINGS,
+            "`float` writes vectors as JSON numbers, `base64` as their little-endian bytes in base64. Another word is "
+            "the type, as in `output_dtype`. Left out: `float`. The header `Accept: application/octet-stream` or "
+            "`application/x-npy` asks for the bytes themselves.",
+        ),
+        "OutputDtype": one_of(
+            OUTPUT_NAMES,
+            "The type of the components. `int8` is a component times 127 / range, rounded (the header "
+            "x-embedding-scale is range / 127), `uint8` is that + 128; `ubinary` holds the signs of eight components "
+            "in a byte, `binary` is that - 128. Left out: `float`, which is float32.",
+        ),
+        "EmbeddingType": one_of(ENCODINGS, "The same as `output_dtype`, or `base64`, as Jina names them."),
+    }
+
+
 def _prompt_name(prompts: Mapping[str, str]) -> Schema:
     if not prompts:
         return {"description": "This model has no prompts.", "not": {}}
@@ -137,7 +175,41 @@ def _contradictions(asker: Asker) -> list[tuple[set[str], list[Schema]]]:
     return [
         ({"truncate", "truncation_direction"}, _exclude(*ends, asker.truncation)),
         ({"input_type", "prompt_name"}, _exclude(*prompts, asker.prompt)),
+        *_encoding_contradictions(asker.manifest.dimension),
     ]
+
+
+def _encoding_contradictions(dimension: int) -> list[tuple[set[str], list[Schema]]]:
+    encoding, kind = ("encoding_format", list(ENCODINGS)), ("output_dtype", list(OUTPUT_NAMES))
+    other = "embedding_type", list(ENCODINGS)
+    return [
+        ({"encoding_format", "output_dtype"}, _exclude(encoding, kind, read_encoding)),
+        ({"encoding_format", "embedding_type"}, _exclude(encoding, other, lambda e, t: read_encoding(e, None, t))),
+        ({"output_dtype", "embedding_type"}, _exclude(kind, other, lambda o, t: read_encoding(None, o, t))),
+        *(
+            ({field, "dimensions"}, [_unpackable(field, "dimensions", dimension)])
+            for field, _ in (encoding, kind, other)
+        ),
+        (
+            {"embedding_types", "output_dimension"},
+            [_unpackable("embedding_types", "output_dimension", dimension, many=True)],
+        ),
+    ]
+
+
+def _unpackable(field: str, kept: str, dimension: int, *, many: bool = False) -> Schema:
+    """Return a schema that forbids packed types of vectors whose components do not fill whole bytes.
+
+    `field` names the type, or a list of types if `many`; `kept` the number of components.
+    """
+    packed: Schema = {"enum": [kind.name for kind in TYPES.values() if kind.packed]}
+    if many:
+        packed = {"type": "array", "contains": packed}
+    uneven: Schema = {"not": {"type": "integer", "multipleOf": COMPONENTS_PER_BYTE}}
+    if dimension % COMPONENTS_PER_BYTE == 0:
+        # Left out, it is the model's.
+        return {"not": {"properties": {field: packed, kept: {"type": "integer"} | uneven}, "required": [field, kept]}}
+    return {"not": {"properties": {field: packed, kept: uneven}, "required": [field]}}
 
 
 def _exclude(

@@ -34,6 +34,7 @@ PoolingName = Annotated[str, msgspec.Meta(pattern=rf"^{_ONE_MODE}(\+{_ONE_MODE})
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Magnitude = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +108,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `unpooled` gives the number of first tokens that the graph leaves out of the pooling, by the name of the prompt
     before a text; the key is absent if it pools all tokens. `spaces` gives the id of each variant's embedding space
     (docs/space.md); models built before it was written have none, and their ids are computed all the same.
+    `int8_ranges` has the range of int8 output for each number of dimensions, in order; older models lack the key.
     """
 
     schema: int
@@ -127,9 +129,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_prompt_name: str | msgspec.UnsetType = msgspec.UNSET
     unpooled: dict[str, Positive] | msgspec.UnsetType = msgspec.UNSET
     spaces: dict[VariantName, str] | msgspec.UnsetType = msgspec.UNSET
+    int8_ranges: list[Magnitude] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        """Raise ValueError if the default prompt, or one with unpooled tokens, is not one of the prompts."""
+        """Raise ValueError if a prompt is named that does not exist, or int8's ranges do not fit the dimension."""
+        if self.int8_ranges is not msgspec.UNSET and len(self.int8_ranges) != self.dimension:
+            raise ValueError(f"{len(self.int8_ranges)} int8_ranges for a dimension of {self.dimension}")
         if self.unpooled is not msgspec.UNSET and not self.unpooled.keys() <= self.prompts.keys():
             raise ValueError("unpooled names a prompt that the model does not have")
         if self.default_prompt_name is not msgspec.UNSET and self.default_prompt_name not in self.prompts:
@@ -147,6 +152,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return `unpooled` by the text of the prompt."""
         by_name = {} if self.unpooled is msgspec.UNSET else self.unpooled
         return {self.prompts[name]: count for name, count in by_name.items()}
+
+    def int8_range(self, dimensions: int) -> float | None:
+        """Return the range of int8 output for unit vectors of `dimensions` components; None if it is not known."""
+        return None if self.int8_ranges is msgspec.UNSET else self.int8_ranges[dimensions - 1]
 
 
 def decode(data: bytes) -> Manifest:

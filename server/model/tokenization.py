@@ -109,15 +109,32 @@ class Tokenizer:
         """
         return list(self.encode_each(inputs, prompt, truncate))
 
-    def encode_each(self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END") -> Iterator[Encoded]:
-        """Like `encode`, but yield one text at a time, so that few untruncated texts are in memory."""
+    def encode_each(
+        self, inputs: Inputs, prompt: str = "", truncate: Truncation = "END", max_tokens: int | None = None
+    ) -> Iterator[Encoded]:
+        """Like `encode`, but yield one text at a time, so that few untruncated texts are in memory.
+
+        `max_tokens` is a limit below the model's.
+
+        Raises:
+            InvalidError: as `encode`, or `max_tokens` leaves no room for a token of a text.
+        """
         prompt_ids = self._content(self._encode_slice([prompt])[0]) if prompt else []
+        limit, around = self.limit(max_tokens), len(self.prefix) + len(self.suffix) + len(prompt_ids)
+        if max_tokens is not None and limit <= around:
+            raise InvalidError(
+                f"max_tokens is {max_tokens}, and special tokens and prompt take {around}", param="max_tokens"
+            )
         unpooled = self._unpooled.get(prompt, 0)
         for index, ids in enumerate(self._untruncated(inputs, prompt, prompt_ids, truncate)):
             if len(ids) <= unpooled:
                 raise nothing_to_embed(index)
-            fitted = self._fit(index, ids, prompt_ids, truncate)
+            fitted = self._fit(index, ids, prompt_ids, truncate, limit)
             yield _mark_first(fitted, unpooled) if unpooled else fitted
+
+    def limit(self, max_tokens: int | None) -> int:
+        """Return the tokens of the longest text, special tokens included: the model's limit, or less if asked for."""
+        return self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
 
     def spans(self, text: str) -> list[Span]:
         """Return the position of each token of `text`, without special tokens.
@@ -176,17 +193,17 @@ class Tokenizer:
         except TypeError:
             raise InvalidError(_describe_surrogate(texts, first), param=PARAM) from None
 
-    def _fit(self, index: int, ids: list[int], prompt_ids: list[int], truncate: Truncation) -> Encoded:
+    def _fit(self, index: int, ids: list[int], prompt_ids: list[int], truncate: Truncation, limit: int) -> Encoded:
         content = self._content(ids)
         if content == prompt_ids:
             raise nothing_to_embed(index)
-        if len(ids) > self.max_tokens and truncate == "NONE":
+        if len(ids) > limit and truncate == "NONE":
             raise InvalidError(
-                f"the text at index {index} has {len(ids)} tokens, the limit is {self.max_tokens}; "
+                f"the text at index {index} has {len(ids)} tokens, the limit is {limit}; "
                 f"shorten it, or send truncate: true",
                 param=PARAM,
             )
-        kept = ids if len(ids) <= self.max_tokens else self._cut(content, prompt_ids, truncate)
+        kept = ids if len(ids) <= limit else self._cut(content, prompt_ids, truncate, limit)
         self._check_computable(index, kept)
         return Encoded(kept, len(ids))
 
@@ -219,8 +236,8 @@ class Tokenizer:
         content = self._content(ids)
         return content if ids == [*self.prefix, *content, *self.suffix] else ids[len(self.prefix) :]
 
-    def _cut(self, content: list[int], prompt_ids: list[int], truncate: Truncation) -> list[int]:
-        room = self.max_tokens - len(self.prefix) - len(self.suffix)
+    def _cut(self, content: list[int], prompt_ids: list[int], truncate: Truncation, limit: int) -> list[int]:
+        room = limit - len(self.prefix) - len(self.suffix)
         # The prompt's last token may have merged with the text's first characters; only the shared tokens are kept.
         head = min(_shared(content, prompt_ids), room - 1) if truncate == "START" else room
         tail = room - head

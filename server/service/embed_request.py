@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.errors import InvalidError, TooLargeError, UnknownModelError
 from server.inference.engine import Vectors
 from server.model.manifest import Manifest
+from server.model.output_types import OutputName, convert
 from server.model.tokenization import PARAM, Inputs, Truncation, nothing_to_embed
 from server.service.blank_text import has_visible
+from server.service.output import Output, find_output, read_encoding
 from server.settings import Settings
 
 # Names of the prompts to use for each input type; the first that the model has is used.
@@ -19,6 +23,8 @@ PROMPTS_OF: dict[str, tuple[str, ...]] = {
     "document": ("document", "passage"),
     "passage": ("document", "passage"),
     "search_document": ("document", "passage"),
+    "classification": ("classification",),
+    "clustering": ("clustering",),
 }
 
 TRUNCATIONS: dict[str | bool, Truncation] = {"END": "END", "START": "START", "NONE": "NONE", False: "NONE"}
@@ -31,8 +37,10 @@ PROVIDERS = ("openai", "openai_like", "custom_openai", "hosted_vllm", "infinity"
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """A validated request: texts or token ids, tokenization options, and which part of each vector to return.
+    """A validated request: texts or token ids, tokenization options, and the part and forms of each vector to return.
 
+    `outputs` is empty if the answer contains no vectors. `max_tokens` truncates texts below the model's limit, special
+    tokens included; `kept_bytes` is memory that the dialect holds until the answer is rendered.
     `ignored` names the fields of the request's body that make no difference.
     """
 
@@ -42,11 +50,19 @@ class EmbedRequest:
     normalize: bool = True
     dimensions: int | None = None
     ignored: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = (Output(),)
+    max_tokens: int | None = None
+    kept_bytes: int = 0
 
     @property
     def characters(self) -> int:
         """Number of characters to tokenize, 0 for token ids."""
         return sum(len(text) for text in self.inputs if isinstance(text, str))
+
+    def returned(self, vectors: Vectors) -> list[NDArray[Any]]:
+        """Return the vectors [texts, dimension] cut and converted, once for each of `outputs`."""
+        rows = cut(vectors, self.dimensions, self.normalize)
+        return [convert(rows, output.kind, output.limit) for output in self.outputs]
 
 
 class Asker:
@@ -155,15 +171,46 @@ class Asker:
             )
         return asked is not False
 
-    def dimensions(self, asked: int | None) -> int | None:
-        """Check the number of components to keep, None for all, and return it.
+    def dimensions(self, asked: int | None, field: str = "dimensions") -> int | None:
+        """Check the number of components to keep, None for all, and return it; `field` names it in errors.
 
         Raises:
             InvalidError: it is less than 1 or exceeds the model's dimension.
         """
         if asked is not None and not 1 <= asked <= self.manifest.dimension:
-            raise InvalidError(f"dimensions must be from 1 to {self.manifest.dimension}", param="dimensions")
+            raise InvalidError(f"{field} must be from 1 to {self.manifest.dimension}", param=field)
         return asked
+
+    def encoding(
+        self,
+        dimensions: int | None,
+        normalize: bool | None = None,
+        encoding_format: str | None = None,
+        output_dtype: str | None = None,
+        embedding_type: str | None = None,
+    ) -> tuple[Output]:
+        """Return the one form of the vectors that a request's options name.
+
+        Raises:
+            InvalidError: an option is unknown, they contradict each other, or the vectors cannot be of that type.
+        """
+        kind, base64 = read_encoding(encoding_format, output_dtype, embedding_type)
+        field = "output_dtype" if output_dtype else "encoding_format" if encoding_format == kind else "embedding_type"
+        return (self.output(kind, base64, field, dimensions, normalize),)
+
+    def output(
+        self, kind: OutputName, base64: bool, field: str, dimensions: int | None, normalize: bool | None = None
+    ) -> Output:
+        """Return the form of type `kind`, which the option `field` names, for vectors cut to `dimensions`.
+
+        Raises:
+            InvalidError: the vectors cannot be of that type.
+        """
+        whole = self.manifest.dimension
+        kept = dimensions or whole
+        # Components that are cut but not rescaled stay within the range of whole vectors.
+        limit = self.manifest.int8_range(whole if normalize is False else kept)
+        return find_output(kind, base64, kept, limit, field)
 
     def _check_length(self, index: int, text: str | list[int]) -> None:
         limit = self.settings.max_text_chars

@@ -81,6 +81,9 @@ class Decided(TeiInfo):
     source: Origin
     architecture: str
     dimension: int
+    int8_range: Annotated[
+        float | None, Meta(description="The largest component that int8 output represents: code 127. Null: no int8.")
+    ]
     max_tokens: int
     pooling: str
     prompts: Annotated[dict[str, str], Meta(description="What each of the model's prompts puts before a text.")]
@@ -124,6 +127,7 @@ def describe(loaded: LoadedModel, pace: Pace) -> Decided:
         "source": {"kind": source.kind, "id": source.id, "revision": source.revision, "licence": source.licence},
         "architecture": manifest.architecture,
         "dimension": manifest.dimension,
+        "int8_range": manifest.int8_range(manifest.dimension),
         "max_tokens": manifest.max_tokens,
         "pooling": manifest.pooling,
         "prompts": manifest.prompts,

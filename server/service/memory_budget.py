@@ -6,6 +6,7 @@ from typing import Protocol
 
 from server.errors import StartError
 from server.model.tokenization import BYTES_PER_CHARACTER, SLICE_CHARACTERS
+from server.service.output import RESERVED_BYTES
 from server.settings import Settings
 from server.system import machine
 from server.system.memory import CONNECTION_BYTES, LARGE_SHARE, MEGABYTE
@@ -17,8 +18,6 @@ MOST_BYTES = 1024 * MEGABYTE
 # Maximum memory to parse a JSON body, as a multiple of its length: reached by comma-separated four-digit numbers.
 # `server.api.dialects.body` refuses bodies that would need more.
 PARSED_FACTOR = 10
-# Memory to serialize one vector component as JSON.
-ANSWER_BYTES = 24
 # Allowance for heap fragmentation, thread stacks and the like.
 SLACK_BYTES = 16 * MEGABYTE
 # Maximum share of the budget for the connections themselves, without their requests.
@@ -88,7 +87,7 @@ def largest_bytes(settings: Settings) -> int:
 def peak_bytes(settings: Settings, shape: ModelShape) -> int:
     """Return the transient memory to parse one body, tokenize one slice and serialize one response."""
     tokenizing = BYTES_PER_CHARACTER * max(SLICE_CHARACTERS, settings.max_text_chars)
-    answering = ANSWER_BYTES * shape.dimension * settings.max_client_batch_size
+    answering = RESERVED_BYTES * shape.dimension * settings.max_client_batch_size
     return PARSED_FACTOR * settings.max_body_bytes + tokenizing + answering + SLACK_BYTES
 
 

@@ -27,6 +27,7 @@ from server.service.info import describe
 from server.service.known_answer import KnownAnswer
 from server.service.loaded_model import LoadedModel
 from server.service.memory_budget import PARSED_FACTOR
+from server.service.output import extra_bytes
 from server.service.result import Result
 from server.service.vector_cache import VectorCache
 from server.serving_state import Phase, ServingState
@@ -103,7 +104,8 @@ class Service:
             characters = question.characters
             question.inputs.clear()
             if claim:
-                claim.hold(sum(TEXT_BYTES + 2 * ids.nbytes + 4 * self._batcher.dimension for ids in sequences))
+                vector = (4 + extra_bytes(question.outputs)) * self._batcher.dimension
+                claim.hold(question.kept_bytes + sum(TEXT_BYTES + 2 * ids.nbytes + vector for ids in sequences))
             embedded = await self._compute(sequences, permit)
         result = Result(
             vectors=embedded.vectors,
@@ -214,11 +216,11 @@ class Service:
     def _expect_lengths(self, question: EmbedRequest) -> list[int]:
         """Estimate the tokens of each text from its characters, so that refused requests are not tokenized."""
         around = len(self._tokenizer.prefix) + len(self._tokenizer.suffix)
-        prompt = len(question.prompt)
+        prompt, most = len(question.prompt), self._tokenizer.limit(question.max_tokens)
         return [
-            min(self._tokenizer.max_tokens, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
+            min(most, around + (prompt + len(text)) // CHARACTERS_PER_TOKEN)
             if isinstance(text, str)
-            else min(self._tokenizer.max_tokens, len(text))
+            else min(most, len(text))
             for text in question.inputs
         ]
 
@@ -263,7 +265,8 @@ class Service:
         """
         sequences: list[Ids] = []
         truncated = 0
-        for encoded in self._tokenizer.encode_each(question.inputs, question.prompt, question.truncate):
+        limit = question.max_tokens
+        for encoded in self._tokenizer.encode_each(question.inputs, question.prompt, question.truncate, limit):
             truncated += encoded.truncated
             sequences.append(np.array(encoded.ids, np.int64))
             if given_up.is_set():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.api.dialects import embed, openai, similarity, tokens
+from server.api.dialects import cohere, embed, openai, similarity, tokens
 from server.api.operation import COMPONENTS
 from server.api.schemas import components
 from server.errors import CallerError
@@ -41,11 +41,17 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "truncate": st.sampled_from([True, False, "NONE", "END", "START", "end"]),
     "truncation_direction": st.sampled_from(["Left", "right", "up"]),
     "normalize": st.booleans(),
-    "dimensions": st.sampled_from([0, 1, 8, 9, 8.0, 1e2, -1, 10**30]),
+    "dimensions": st.sampled_from([0, 1, 4, 8, 9, 8.0, 1e2, -1, 10**30]),
+    "output_dimension": st.sampled_from([0, 1, 4, 8, 9]),
+    "embedding_types": st.lists(st.sampled_from(["float", "base64", "int8", "binary", "bits"]), max_size=8),
+    "max_tokens": st.sampled_from([2, 3, 4, 100, 10**30]),
+    "images": st.just(["data:"]),
     "model": st.sampled_from(
         [tiny.NAME, f"tests/{tiny.NAME}", f"openai/{tiny.NAME}", f"org/{tiny.NAME}", "bge-large-en-v1.5", "gpt"]
     ),
-    "encoding_format": st.sampled_from(["float", "base64", "int8"]),
+    "encoding_format": st.sampled_from(["float", "base64", "int8", "binary", "bytes"]),
+    "output_dtype": st.sampled_from(["float", "float16", "uint8", "ubinary", "base64"]),
+    "embedding_type": st.sampled_from(["float", "base64", "int8", "binary", "Float"]),
     "user": TEXT,
     "add_special_tokens": st.booleans(),
     "metadata": JUNK,
@@ -67,7 +73,7 @@ class Judge:
         self._tokenizer = loaded.tokenizer
         self._validators = {
             name: jsonschema_rs.Draft202012Validator({"$ref": COMPONENTS + name, "components": {"schemas": schemas}})
-            for name in ("EmbedBody", "EmbeddingsBody", "SimilarityBody", "TokenizeBody")
+            for name in ("EmbedBody", "EmbeddingsBody", "CohereBody", "SimilarityBody", "TokenizeBody")
         }
 
     def agrees(self, name: str, asked: object, take: Callable[[bytes, Asker], object]) -> None:
@@ -76,7 +82,8 @@ class Judge:
         try:
             taken = take(json.dumps(asked).encode(), self.asker)
             if question := getattr(taken, "question", None):
-                self._tokenizer.encode(question.inputs, question.prompt, "END")
+                limit = question.max_tokens
+                list(self._tokenizer.encode_each(question.inputs, question.prompt, "END", limit))
         except CallerError as error:
             refusal = error
         valid = self._validators[name].is_valid(asked)
@@ -87,7 +94,8 @@ class Judge:
 def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Judge:
     folder = tmp_path_factory.mktemp("models")
     prompts = {"query": "query: ", "code": "the "} if request.param else {}
-    tiny.write_model(folder, changes={"prompts": prompts, "source_normalizes": request.param})
+    ranges = {"int8_ranges": [1.0] * tiny.DIMENSION} if request.param else {}
+    tiny.write_model(folder, changes={"prompts": prompts, "source_normalizes": request.param} | ranges)
     return Judge(load(open_artifact(folder, tiny.NAME, "fp32"), **LIMITS))
 
 
@@ -107,6 +115,7 @@ def changed(good: Any, *fields: str) -> st.SearchStrategy[Any]:
 
 EXTRA = ("add_special_tokens", "metadata", "task", "late_chunking", "normalized", "modality")
 OPTIONS = ("input_type", "prompt_name", "truncate", "truncation_direction", "normalize", "dimensions")
+ENCODING = ("encoding_format", "output_dtype", "embedding_type", "dimensions")
 
 
 @pytest.mark.parametrize("key", ["text", "texts", "inputs"])
@@ -114,14 +123,25 @@ OPTIONS = ("input_type", "prompt_name", "truncate", "truncation_direction", "nor
 @given(data=st.data())
 def test_embed(judge: Judge, key: str, data: st.DataObject) -> None:
     good = {key: "a" if key == "text" else ["a", "b"]}
-    fields = (*OPTIONS, *EXTRA, "text", "texts", "inputs")
-    judge.agrees("EmbedBody", data.draw(changed(good, *fields)), embed.parse)
+    judge.agrees(
+        "EmbedBody", data.draw(changed(good, *OPTIONS, *ENCODING[:2], *EXTRA, "text", "texts", "inputs")), embed.parse
+    )
 
 
 @settings(max_examples=500)
-@given(asked=changed({"input": "a", "model": tiny.NAME}, "encoding_format", "user", *OPTIONS, *EXTRA))
+@given(asked=changed({"input": "a", "model": tiny.NAME}, "user", *OPTIONS, *ENCODING, *EXTRA))
 def test_embeddings(judge: Judge, asked: Any) -> None:
     judge.agrees("EmbeddingsBody", asked, openai.parse)
+
+
+@settings(max_examples=300)
+@given(
+    asked=changed(
+        {"texts": ["a", "b"]}, "model", "images", "embedding_types", "output_dimension", "max_tokens", "truncate"
+    )
+)
+def test_cohere(judge: Judge, asked: Any) -> None:
+    judge.agrees("CohereBody", asked, cohere.parse)
 
 
 @settings(max_examples=400)

@@ -1,6 +1,7 @@
 """All dialects return the same vectors, each with its own metadata."""
 
 import base64
+import io
 
 import numpy as np
 import pytest
@@ -101,3 +102,58 @@ def test_the_document_for_programs_and_for_people(int8: Served) -> None:
     assert "default-src 'none'" in page.headers["content-security-policy"]
     for path in document["paths"]:
         assert path in page.text
+
+
+@pytest.mark.parametrize("name", ["float", "float16", "int8", "uint8", "binary", "ubinary"])
+@pytest.mark.parametrize("dimensions", [None, 64])
+def test_every_type_is_the_same_as_numbers_base64_bytes_and_npy(
+    int8: Served, name: str, dimensions: int | None
+) -> None:
+    body = {"texts": TEXTS, "output_dtype": name, "dimensions": dimensions}
+    rows = int8.embed(TEXTS, output_dtype=name, dimensions=dimensions)
+    file = int8.client.post("/embed", json=body, headers={"accept": "application/x-npy"})
+    matrix = np.load(io.BytesIO(file.content), allow_pickle=False)
+    np.testing.assert_array_equal(np.array(rows, matrix.dtype), matrix)
+    options = {"input": TEXTS, "embedding_type": name, "dimensions": dimensions}
+    written = openai(int8, **options, encoding_format="base64")
+    assert [base64.b64decode(str(row)) for row in written] == [row.tobytes() for row in matrix]
+    raw = int8.client.post(
+        "/v1/embeddings", json={"model": MINILM} | options, headers={"accept": "application/octet-stream"}
+    )
+    assert raw.content == matrix.tobytes()
+    assert raw.headers["content-type"] == "application/octet-stream"
+    assert raw.headers["x-embedding-shape"] == ",".join(map(str, matrix.shape))
+    assert raw.headers["x-embedding-dtype"] == matrix.dtype.name
+    assert raw.headers["x-compute-tokens"] == file.headers["x-compute-tokens"]
+
+
+@pytest.mark.parametrize("dimensions", [None, 1, 37])
+def test_int8_rescales_to_the_vector_by_the_scale_in_the_header(int8: Served, dimensions: int | None) -> None:
+    floats = np.array(int8.embed(TEXTS, dimensions=dimensions))
+    for name, zero in (("int8", 0), ("uint8", 128)):
+        body = {"texts": TEXTS, "output_dtype": name, "dimensions": dimensions}
+        answer = int8.client.post("/embed", json=body)
+        scale = float(answer.headers["x-embedding-scale"])
+        codes = np.array(answer.json()["embeddings"])
+        np.testing.assert_allclose((codes - zero) * scale, floats, atol=scale * 0.501)
+    if dimensions is None:
+        assert scale == pytest.approx(int8.client.get("/info").json()["int8_range"] / 127)
+
+
+@pytest.mark.parametrize(
+    ("body", "accept", "said"),
+    [
+        ({"output_dtype": "binary", "dimensions": 100}, "*/*", "divisible by 8: it is 100"),
+        ({"output_dtype": "binary", "encoding_format": "int8"}, "*/*", "different types"),
+        ({"encoding_format": "base64"}, "application/octet-stream", "Accept: application/octet-stream"),
+        ({"output_dtype": "int4"}, "application/x-npy", "output_dtype must be one of float, float16"),
+    ],
+)
+def test_impossible_forms_are_refused_before_anything_is_computed(
+    int8: Served, body: dict[str, object], accept: str, said: str
+) -> None:
+    before = int8.metrics()["embedding_inputs_total"]
+    refused = int8.client.post("/embed", json={"texts": TEXTS} | body, headers={"accept": accept})
+    assert refused.status_code == 422
+    assert said in refused.json()["error"]
+    assert int8.metrics()["embedding_inputs_total"] == before

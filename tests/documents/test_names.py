@@ -89,7 +89,8 @@ def test_the_options_of_a_question_are_those_that_are_taken(int8: Served) -> Non
     listed = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
     document = int8.client.get("/openapi.json").json()
     schema = str(document["paths"]["/embed"]["post"]["requestBody"]) + str(document["components"]["schemas"])
-    assert listed == {"input_type", "prompt_name", "truncate", "dimensions", "normalize"}
+    text_options = {"input_type", "prompt_name", "truncate"}
+    assert listed == text_options | {"dimensions", "normalize", "output_dtype", "encoding_format"}
     assert all(f"'{option}'" in schema for option in listed)
 
 

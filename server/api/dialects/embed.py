@@ -9,10 +9,13 @@ from msgspec import UNSET, UnsetType
 from server.api.dialects.body import decode
 from server.api.dialects.extra_fields import ExtraFields, ignored_fields
 from server.api.dialects.fields import (
+    Base64,
     Dimensions,
+    EncodingFormat,
     InputType,
     Normalize,
     OneOrMany,
+    OutputDtype,
     PromptName,
     Text,
     Texts,
@@ -21,11 +24,12 @@ from server.api.dialects.fields import (
     Vector,
     as_inputs,
 )
+from server.api.dialects.wire import json_values
 from server.api.operation import BODY_ERRORS, Examples, Operation, ref
 from server.errors import InvalidError
 from server.model.manifest import Manifest
 from server.model.tokenization import Inputs
-from server.service.embed_request import Asker, EmbedRequest, cut
+from server.service.embed_request import Asker, EmbedRequest
 from server.service.result import Result
 
 KEYS = ("text", "texts", "inputs")
@@ -44,21 +48,23 @@ class EmbedBody(ExtraFields, forbid_unknown_fields=True, kw_only=True):
     truncation_direction: TruncationDirection | None = None
     normalize: Normalize | None = None
     dimensions: Dimensions | None = None
+    encoding_format: EncodingFormat | None = None
+    output_dtype: OutputDtype | None = None
+
+
+Rows = list[Vector | Base64]
 
 
 class OneVector(TypedDict):
     """The vector of one `text`."""
 
-    embedding: Vector
+    embedding: Vector | Base64
 
 
 class ManyVectors(TypedDict):
     """The vectors of a list of `text` or `texts`, in their order."""
 
-    embeddings: list[Vector]
-
-
-Rows = list[Vector]
+    embeddings: list[Vector | Base64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +92,15 @@ def parse(payload: bytes, asker: Asker) -> EmbedQuestion:
         normalize=asker.normalize(body.normalize),
         dimensions=asker.dimensions(body.dimensions),
         ignored=ignored_fields(body),
+        outputs=asker.encoding(body.dimensions, body.normalize, body.encoding_format, body.output_dtype),
     )
     return EmbedQuestion(question, shape)
 
 
 def render(asked: EmbedQuestion, result: Result) -> bytes:
     """Render the answer from the vectors, [texts, dimension]."""
-    rows = cut(result.vectors, asked.question.dimensions, asked.question.normalize)
+    question = asked.question
+    rows = json_values(question.returned(result.vectors)[0], question.outputs[0])
     answer: object = rows
     if asked.shape == "embedding":
         answer = {"embedding": rows[0]}
@@ -130,6 +138,7 @@ def _examples(manifest: Manifest) -> Examples:
         "many texts": {"texts": ["first text", "second text"], "input_type": "document"},
         "a query": {"text": "What is BM25?", "input_type": "query"},
         "Text Embeddings Inference": {"inputs": ["first text", "second text"], "truncate": True},
+        "half the bytes": {"texts": ["first text"], "output_dtype": "float16", "encoding_format": "base64"},
         **named,
     }
 
@@ -143,9 +152,10 @@ OPERATION = Operation(
     body=EmbedBody,
     one_of=KEYS,
     examples=_examples,
-    answer={"anyOf": [ref("OneVector"), ref("ManyVectors"), {"type": "array", "items": ref("Vector")}]},
-    types={"OneVector": OneVector, "ManyVectors": ManyVectors},
+    answer={"anyOf": [ref("OneVector"), ref("ManyVectors"), ref("Rows")]},
+    types={"OneVector": OneVector, "ManyVectors": ManyVectors, "Rows": Rows},
     vectors=True,
+    encodable=True,
     failures=BODY_ERRORS,
 )
 AT_BASE = replace(

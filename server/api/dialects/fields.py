@@ -54,8 +54,15 @@ TruncationDirection = Annotated[
 ]
 Normalize = Annotated[bool, _limited("Normalize")]
 Dimensions = Annotated[int, _limited("Dimensions")]
+EncodingFormat = Annotated[str, _limited("EncodingFormat")]
+OutputDtype = Annotated[str, _limited("OutputDtype")]
+EmbeddingType = Annotated[str, _limited("EmbeddingType")]
+MaxTokens = Annotated[int, _limited("MaxTokens")]
 ModelName = Annotated[str, _limited("ModelName")]
 Vector = Annotated[list[float], _limited("Vector")]
+Base64 = Annotated[
+    str, Meta(description="The vector's components in base64: little-endian float32, or the type that was asked for.")
+]
 
 
 def as_inputs(given: str | list[str | int | list[int]], key: str) -> Inputs:

@@ -1,6 +1,5 @@
 """`POST /v1/embeddings` and `GET /v1/models` in OpenAI's format (API reference, "Embeddings" and "Models")."""
 
-import binascii
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
@@ -10,24 +9,26 @@ from msgspec import Meta
 from server.api.dialects.body import decode
 from server.api.dialects.extra_fields import ExtraFields, ignored_fields
 from server.api.dialects.fields import (
+    Base64,
     Dimensions,
+    EmbeddingType,
+    EncodingFormat,
     InputType,
     ModelName,
     OneOrMany,
+    OutputDtype,
     PromptName,
     Truncate,
     Vector,
     as_inputs,
 )
+from server.api.dialects.wire import json_values
 from server.api.operation import BODY_ERRORS, READ_ERRORS, Operation, ref
-from server.errors import InvalidError, UnknownModelError
-from server.inference.engine import Vectors
+from server.errors import UnknownModelError
 from server.model.manifest import Manifest
-from server.service.embed_request import Asker, EmbedRequest, cut
+from server.service.embed_request import Asker, EmbedRequest
 from server.service.result import Result
 
-FORMATS = ("float", "base64")
-Base64 = Annotated[str, Meta(description="The vector's components as little-endian float32, in base64.")]
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -36,21 +37,13 @@ class EmbeddingsBody(ExtraFields, forbid_unknown_fields=True, kw_only=True):
 
     input: OneOrMany
     model: ModelName
-    encoding_format: (
-        Annotated[
-            str,
-            Meta(
-                description="How vectors are written: `float` as JSON numbers, `base64` as little-endian float32 in "
-                "base64, a third as long. Left out: `float`.",
-                extra_json_schema={"enum": list(FORMATS)},
-            ),
-        ]
-        | None
-    ) = None
+    encoding_format: EncodingFormat | None = None
     dimensions: Dimensions | None = None
     input_type: InputType | None = None
     prompt_name: PromptName | None = None
     truncate: Truncate = None
+    output_dtype: OutputDtype | None = None
+    embedding_type: EmbeddingType | None = None
 
 
 class Embedding(TypedDict):
@@ -99,10 +92,9 @@ class Models(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingsQuestion:
-    """A parsed request and how its vectors are encoded."""
+    """A parsed request and the name of the model."""
 
     question: EmbedRequest
-    base64: bool
     model: str
 
 
@@ -122,22 +114,21 @@ def parse(payload: bytes, asker: Asker) -> EmbeddingsQuestion:
         asker.most_texts,
     )
     asker.check_model(body.model)
-    if body.encoding_format not in (None, *FORMATS):
-        raise InvalidError(f"encoding_format must be one of {', '.join(FORMATS)}", param="encoding_format")
     question = EmbedRequest(
         inputs=asker.inputs(as_inputs(body.input, "input"), "input"),
         prompt=asker.prompt(body.input_type, body.prompt_name),
         truncate=asker.truncation(body.truncate, None),
         dimensions=asker.dimensions(body.dimensions),
         ignored=ignored_fields(body),
+        outputs=asker.encoding(body.dimensions, None, body.encoding_format, body.output_dtype, body.embedding_type),
     )
-    return EmbeddingsQuestion(question, body.encoding_format == "base64", asker.manifest.name)
+    return EmbeddingsQuestion(question, asker.manifest.name)
 
 
 def render(asked: EmbeddingsQuestion, result: Result) -> bytes:
     """Render the answer from the vectors, [inputs, dimension], and the token count."""
-    rows = cut(result.vectors, asked.question.dimensions, asked.question.normalize)
-    encoded = map(_base64, rows) if asked.base64 else rows
+    question = asked.question
+    encoded = json_values(question.returned(result.vectors)[0], question.outputs[0])
     answer = {
         "object": "list",
         "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(encoded)],
@@ -167,15 +158,12 @@ def list_models(model: Model) -> Models:
     return {"object": "list", "data": [model]}
 
 
-def _base64(row: Vectors) -> str:
-    return binascii.b2a_base64(row.astype("<f4", copy=False).data, newline=False).decode("ascii")
-
-
 OPERATION = Operation(
     path="/v1/embeddings",
     id="createEmbeddings",
     summary="Embed texts, as OpenAI's clients ask",
-    text="`input_type`, `prompt_name` and `truncate` are additions (`extra_body` in OpenAI's client).",
+    text="`input_type`, `prompt_name` and `truncate` are additions (`extra_body` in OpenAI's client), and so are "
+    "`output_dtype`, which Voyage has, and `embedding_type`, which Jina has.",
     body=EmbeddingsBody,
     examples=lambda manifest: {
         "one text": {"model": manifest.name, "input": "Hello world"},
@@ -184,6 +172,7 @@ OPERATION = Operation(
     answer=ref("Embeddings"),
     types={"Embeddings": Embeddings},
     vectors=True,
+    encodable=True,
     failures=(*BODY_ERRORS, UnknownModelError),
 )
 LIST_MODELS = Operation(

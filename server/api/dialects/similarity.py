@@ -67,6 +67,7 @@ def parse(payload: bytes, asker: Asker) -> SimilarityQuestion:
         inputs=asker.inputs([body.inputs.source_sentence, *body.inputs.sentences], "inputs"),
         prompt=asker.prompt(None, options.prompt_name),
         truncate=asker.truncation(options.truncate, options.truncation_direction),
+        outputs=(),
     )
     return SimilarityQuestion(question)
 

@@ -56,6 +56,8 @@ def test_errors_have_the_shape_of_their_route(described: dict[str, Any]) -> None
     responses = described["components"]["responses"]
     for path, methods in described["paths"].items():
         shape = "NestedError" if path.startswith("/v1/") else "FlatError"
+        if path in {"/v1/embed", "/v2/embed"}:
+            shape = "CohereError"
         for operation in methods.values():
             for status, response in operation["responses"].items():
                 if status != "200":
@@ -64,5 +66,5 @@ def test_errors_have_the_shape_of_their_route(described: dict[str, Any]) -> None
 
 
 def test_every_answer_with_vectors_tells_what_was_cut(described: dict[str, Any]) -> None:
-    for path in ("/embed", "/", "/v1/embeddings", "/similarity"):
+    for path in ("/embed", "/", "/v1/embeddings", "/v2/embed", "/v1/embed", "/similarity"):
         assert "x-truncated-inputs" in described["paths"][path]["post"]["responses"]["200"]["headers"]

@@ -11,6 +11,7 @@ from server.errors import CallerError, InvalidError, UnknownModelError
 from server.inference.engine import Vectors
 from server.model.artifact import Artifact
 from server.service.embed_request import Asker, EmbedRequest
+from server.service.output import Output
 from server.settings import resolve
 from tests.unit.server.fakes import SPACE, result
 
@@ -53,7 +54,14 @@ def test_the_four_kinds_of_input(asker: Asker, given: object, inputs: object) ->
 
 def test_options_of_others_beside_openai_s(asker: Asker) -> None:
     asked = parse(asker, input_type="query", truncate="START", dimensions=2, user="me", encoding_format="base64")
-    assert asked.question == EmbedRequest(["a"], prompt="query: ", truncate="START", dimensions=2, ignored=("user",))
+    assert asked.question == EmbedRequest(
+        ["a"],
+        prompt="query: ",
+        truncate="START",
+        dimensions=2,
+        ignored=("user",),
+        outputs=(Output(base64=True),),
+    )
 
 
 @pytest.mark.parametrize("name", ["tiny", "tests/tiny", "me/renamed"])
@@ -67,6 +75,9 @@ def test_the_model_by_any_of_its_names(asker: Asker, name: str) -> None:
         ({"model": "text-embedding-3-small"}, UnknownModelError, "model"),
         ({"model": None}, InvalidError, "model"),
         ({"encoding_format": "int8"}, InvalidError, "encoding_format"),
+        ({"encoding_format": "base64", "output_dtype": "uint8"}, InvalidError, "output_dtype"),
+        ({"embedding_type": "int8"}, InvalidError, "embedding_type"),
+        ({"embedding_type": "binary", "dimensions": 4}, InvalidError, "embedding_type"),
         ({"input": ["a", 1]}, InvalidError, "input"),
         ({"input": " "}, InvalidError, "input"),
         ({"dimensions": 9}, InvalidError, "dimensions"),

@@ -23,9 +23,9 @@ def ask(asker: Asker, sentences: Any, **parameters: Any) -> EmbedRequest:
 
 
 def test_the_source_comes_first(asker: Asker) -> None:
-    assert ask(asker, ["b", "c"]) == EmbedRequest(["a", "b", "c"])
+    assert ask(asker, ["b", "c"]) == EmbedRequest(["a", "b", "c"], outputs=())
     asked = ask(asker, ["b"], truncate=True, truncation_direction="Left", prompt_name="query")
-    assert asked == EmbedRequest(["a", "b"], prompt="query: ", truncate="START")
+    assert asked == EmbedRequest(["a", "b"], prompt="query: ", truncate="START", outputs=())
 
 
 def test_no_sentences_and_too_many_are_refused(asker: Asker) -> None:
