@@ -22,6 +22,9 @@ ELSEWHERE := $(addprefix --ignore ,$(BUILD_TESTS) $(CLIENTS_TESTS) $(STORES_TEST
 
 RUN := .venv/bin/python
 BUILD := .venv-build/bin/python
+# make build-models MODEL=folder FROM=onnx: from the model's own onnx/model.onnx, in an environment without torch.
+FROM ?=
+BUILDER := $(if $(filter onnx,$(FROM)),.venv-build-onnx,.venv-build)
 CLIENTS := .venv-clients/bin/python
 PIP := -m pip --disable-pip-version-check
 GRAPH := $(or $(MODELS_DIR),models)/$(notdir $(or $(MODEL),BAAI/bge-large-en-v1.5)).onnx
@@ -39,7 +42,7 @@ T_IN = $(filter $(1) $(addsuffix /%,$(1)),$(T_PATH))
 T_ENV := $(if $(call T_IN,$(BUILD_TESTS)),.venv-build,$(if $(call T_IN,$(CLIENTS_TESTS)),.venv-clients,$(if $(call T_IN,$(STORES_TESTS)),.venv-stores,.venv)))
 T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO).json models/$(FULL).json))
 
-export MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
+export FROM MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
 
 .PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke verify compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
 
@@ -49,7 +52,7 @@ help: ## list every verb
 demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded default, serve int8 on port 8000
 	MODEL=$(DEMO) MODELS_DIR=models QUANTIZATION=int8 $(RUN) -m server
 
-test: lint models/$(DEMO).json models/$(FULL).json .venv-clients/ready .venv-stores/ready ## set everything up, run lint, types and every test
+test: lint models/$(DEMO).json models/$(FULL).json .venv-build-onnx/ready .venv-clients/ready .venv-stores/ready ## set everything up, run lint, types and every test
 	$(BUILD) -m pytest $(BUILD_TESTS)
 	$(RUN) -m pytest $(ELSEWHERE)
 	$(CLIENTS) -m pytest $(CLIENTS_TESTS)
@@ -72,12 +75,12 @@ reliability: .venv/ready .venv-clients/ready .venv-stores/ready models/$(DEMO).j
 	-@$(MAKE) --no-print-directory .venv-fuzz/ready   # if it fails, two rows are reported as not run
 	$(RUN) -m tests.reliability $(RELIABILITY_ARGS)
 
-build-models: .venv-build/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large
-	$(BUILD) -m build $(BUILD_ARGS)
+build-models: $(BUILDER)/ready ## build the ONNX variants of MODEL=BAAI/bge-large-en-v1.5 | folder | all-MiniLM-L6-v2 | synthetic-bge-large; FROM=onnx: of its onnx/model.onnx, without torch
+	$(BUILDER)/bin/python -m build $(BUILD_ARGS)
 
-inspect: .venv-build/ready ## print what a build would read from the folder MODEL=, or all problems that prevent one
+inspect: $(BUILDER)/ready ## print what a build would read from the folder MODEL=, or all problems that prevent one
 	@test -n "$$MODEL" || { echo "which folder? make inspect MODEL=/path/to/snapshot" >&2; exit 1; }
-	@$(BUILD) -m build $(BUILD_ARGS) inspect "$$MODEL"
+	@$(BUILDER)/bin/python -m build $(BUILD_ARGS) inspect "$$MODEL"
 
 serve: .venv/ready ## serve MODEL= in QUANTIZATION= on DEVICE= and PORT=
 	$(RUN) -m server
@@ -147,7 +150,7 @@ lock-images: ## print the base and monitoring images with their digests of today
 
 clean: ## remove the environments, caches and built models
 	$(PYTHON) build/clean.py models
-	rm -rf .venv .venv-build .venv-clients .venv-stores .venv-bench .venv-peers .venv-fuzz .cache
+	rm -rf .venv .venv-build .venv-build-onnx .venv-clients .venv-stores .venv-bench .venv-peers .venv-fuzz .cache
 
 # The runtime and the tests, without torch and transformers.
 .venv/ready: requirements/runtime.txt requirements/test.txt
@@ -162,6 +165,12 @@ clean: ## remove the environments, caches and built models
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	$(BUILD) $(PIP) install --quiet --no-deps --require-hashes -r requirements/test.txt
 	$(BUILD) $(PIP) install $(if $(TORCH_HASHES),--no-deps --require-hashes -r requirements/torch-hashed.txt,$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements/torch.txt)
+	touch $@
+
+# The build stage of FROM=onnx, without torch.
+.venv-build-onnx/ready: requirements/runtime.txt requirements/build-onnx.txt
+	$(PYTHON) -m venv --clear .venv-build-onnx
+	.venv-build-onnx/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build-onnx.txt
 	touch $@
 
 # Third-party clients and OpenAPI test tools; one test also runs the server here, with tracing.
@@ -200,4 +209,4 @@ clean: ## remove the environments, caches and built models
 	touch $@
 
 models/%.json: | .venv-build/ready
-	MODEL=$* MODELS_DIR=models $(BUILD) -m build
+	FROM= MODEL=$* MODELS_DIR=models $(BUILD) -m build

@@ -7,8 +7,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bench import cached
 from bench.contenders import Task
-from build import export, sources
+from build import sources
 from build.errors import BuildError
+from build.exporters.optimum_onnx import run_optimum
 from build.sources import folder
 from build.sources.snapshot import Snapshot
 from server.model.artifact import read_manifest
@@ -29,7 +30,7 @@ def prepare(task: Task) -> dict[str, object]:
     plain, int8 = Path(task.cache) / "plain-fp32", Path(task.cache) / "plain-int8"
     if not plain.is_dir():
         with cached.folder(plain) as staged:
-            export.run_optimum(original, staged)
+            run_optimum(original, staged)
             for name in _BESIDE:
                 if (original.folder / name).is_file():
                     shutil.copyfile(original.folder / name, staged / name)

@@ -6,15 +6,18 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from build import card, inspection, texts
 from build.errors import BuildError
 from build.pooling import Pooling
 from build.progress import say
 from build.sources import CACHE, EXPLAIN
+from build.sources.snapshot import Form
 from server.errors import StartError
 from server.model.manifest import POOLING_MODES, PRECISIONS, VARIANTS, VariantName
 
+FORMS: tuple[Form, ...] = get_args(Form)
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
 # Without fp32-cuda: a second full-size file that few need.
 BUILT: tuple[VariantName, ...] = (*PRECISIONS, "fp16-cuda")
@@ -44,6 +47,14 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--pooling", type=_pooling, help=f"of a folder without modules.json: {', '.join(POOLING_MODES)}, joined by +"
     )
+    out.add_argument(
+        "--from",
+        dest="form",
+        metavar="|".join(FORMS),
+        type=_form,
+        default=os.environ.get("FROM") or "weights",
+        help="what to begin with: the weights, or the model's own ONNX file, without torch (default weights)",
+    )
     out.add_argument("--no-preflight", action="store_true", help="do not check free disk and memory first")
     verbs = out.add_subparsers(dest="verb", metavar="inspect", title="instead of building")
     purpose = "print what a build would read from a model's folder, or all problems that prevent one"
@@ -72,11 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _inspect(given: argparse.Namespace) -> str:
-    return card.of_source(inspection.read_folder(given.folder, given.pooling)).text()
+    return card.of_source(inspection.read_folder(given.folder, given.pooling, given.form)).text()
 
 
 def _build(given: argparse.Namespace) -> Path:
-    from build.pipeline import BuildPlan, build  # noqa: PLC0415 - imports torch, which takes seconds
+    from build.pipeline import BuildPlan, build  # noqa: PLC0415 - its libraries take a second to import
 
     plan = BuildPlan(
         model=given.model,
@@ -89,8 +100,15 @@ def _build(given: argparse.Namespace) -> Path:
         revision=given.revision,
         preflight=not given.no_preflight,
         pooling=given.pooling,
+        form=given.form,
     )
     return build(plan)
+
+
+def _form(value: str) -> str:
+    if value not in FORMS:
+        raise argparse.ArgumentTypeError(f"{value!r}: choose from {', '.join(FORMS)}")
+    return value
 
 
 def _pooling(value: str) -> Pooling:

@@ -21,6 +21,7 @@ PURPOSES: Mapping[str, str] = {
     "mark-prompt": "a prompt's tokens are marked in the input and left out of the pooling",
     "pool-": "pooling and L2 normalization in the graph: any ONNX Runtime client gets unit vectors",
     "add-layers": "the layers behind pooling, in fp32",
+    "fuse-layer-norm": "LayerNorm as one operator, which graphs below opset 17 have in nine",
     "name-weights": "weights are named after the source's modules",
     "fuse-attention": "attention as one operator",
     "fuse-gelu": "Gelu as one operator",
@@ -69,8 +70,9 @@ def of_source(reading: Reading) -> Card:
 
 def of_model(reading: Reading, made: Manifest) -> Card:
     """The card of a built model with its manifest."""
-    parts = (_decided, _measured, _files_written, _serving, _licence, _tools)
-    return Card(made.name, [*of_source(reading).sections, *(part(made) for part in parts)])
+    measured = _measured(made, reading.graph)
+    after = (part(made) for part in (_files_written, _serving, _licence, _tools))
+    return Card(made.name, [*of_source(reading).sections, _decided(made), measured, *after])
 
 
 def _source(reading: Reading) -> Section:
@@ -81,6 +83,7 @@ def _source(reading: Reading) -> Section:
         ("revision", snapshot.revision, "the files' hashes" if snapshot.kind == "folder" else ""),
         ("licence", snapshot.licence, {"hub": "the Hub", "folder": "README.md"}.get(snapshot.kind, "")),
         ("architecture", reading.architecture, "config.json"),
+        *([("source graph", reading.graph, "FROM=onnx")] if reading.graph else []),
         ("pooling", settings.pooling.name, settings.pooling_file or "named for the build (--pooling)"),
         *([] if settings.pooling.include_prompt else [("prompt pooled", "no", settings.pooling_file or "")]),
         *(("layer behind pooling", _LAYERS[type(layer)], modules) for layer in settings.layers),
@@ -145,11 +148,12 @@ def purpose(name: str) -> str:
     return next(matches, "")
 
 
-def _measured(made: Manifest) -> Section:
+def _measured(made: Manifest, graph: str | None) -> Section:
     head = ("variant", "MB", "cosine to the source: mean", "1st percentile", "min", "to fp32: mean", "min")
     texts, calibration = made.fidelity_texts, made.calibration_texts
     parts: list[Part] = [
         f"Measured on {texts.count} texts (SHA-256 {texts.sha256}).",
+        *([f"The source is {graph}, run by ONNX Runtime in fp32, not by sentence-transformers."] if graph else []),
         Rows(head, [_figures(name, variant) for name, variant in _variants(made).items()]),
         f"int8 is calibrated on {calibration.count} texts (SHA-256 {calibration.sha256}).",
     ]

@@ -41,3 +41,9 @@ def check_all(*checks: Callable[[], Any]) -> list[Any]:
             problems += error.problems
     raise_if_any(problems)
     return results
+
+
+def reason(error: BaseException) -> str:
+    """Return the type of an error and the first line of its message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}{': ' + lines[0][:300] if lines else ''}"

@@ -3,17 +3,44 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
 
 from build.errors import BuildError
 from build.floors import Case
 from build.probes import probes
-from build.reference import Asked, Reference
 from build.sentence import Sentence
 from server.errors import InvalidError
 from server.model.tokenization import Tokenizer, mark
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Texts to embed with a named prompt (None: no prompt requested)."""
+
+    prompt_name: str | None
+    texts: list[str]
+
+
+class SourceModel(Protocol):
+    """The source model: what a build's vectors and token ids are compared with."""
+
+    def tokenizer(self) -> tokenizers.Tokenizer:
+        """Return the effective tokenizer, without padding and truncation, which the server applies."""
+
+    def vectors(self, asked: Asked) -> Vectors:
+        """Return vectors `[text, dimension]`."""
+
+    def ids(self, text: str, prompt: str) -> list[int]:
+        """Return the token ids of `prompt + text`, truncated to the model's maximum."""
+
+    def unpooled(self) -> dict[str, int]:
+        """Return how many first tokens pooling leaves out, by prompt name; empty if it pools them all."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +52,7 @@ class Expected:
 
     cases: list[Case]
     sequences: list[list[int]]
-    vectors: NDArray[np.float32]
+    vectors: Vectors
     measured: int
     tokenizer: Tokenizer
     unpooled: dict[str, int]
@@ -36,16 +63,16 @@ class Expected:
         return int(self.vectors.shape[1])
 
 
-def expect(reference: Reference, sentence: Sentence, tokenizer: Path, texts: list[str]) -> Expected:
+def expect(source: SourceModel, sentence: Sentence, tokenizer: Path, texts: list[str]) -> Expected:
     """Write the tokenizer that is served and have the source embed `texts`, and the probes under every prompt.
 
     Raises:
         BuildError: one of `texts` holds nothing to embed, the source fails on one, or a prompt leaves no room for any.
         StartError: the server cannot serve such a tokenizer.
     """
-    made = reference.tokenizer()
+    made = source.tokenizer()
     made.save(str(tokenizer))
-    unpooled = reference.unpooled()
+    unpooled = source.unpooled()
     served = sentence.tokenizer(tokenizer, unpooled)
     _check_prompts(served, sentence.prompts)
     hard = [text for text in probes(made, sentence.max_tokens) if _ids(served, text, "")]
@@ -57,9 +84,9 @@ def expect(reference: Reference, sentence: Sentence, tokenizer: Path, texts: lis
             if not ids:
                 raise BuildError(f"the text {text!r} holds nothing to embed: it cannot be measured on")
             own = [max(id_, mark(id_)) for id_ in ids]
-            cases.append(Case(text, asked.prompt_name, own == reference.ids(text, prompt)))
+            cases.append(Case(text, asked.prompt_name, own == source.ids(text, prompt)))
             sequences.append(ids)
-        vectors.append(reference.vectors(asked))
+        vectors.append(source.vectors(asked))
     return Expected(cases, sequences, np.concatenate(vectors), len(texts), served, unpooled)
 
 

@@ -10,7 +10,7 @@ from build.errors import BuildError, check_all
 from build.pooling import Pooling
 from build.sentence import Sentence
 from build.sources import folder, weight_files
-from build.sources.snapshot import Snapshot
+from build.sources.snapshot import Form, Snapshot, place
 
 
 @dataclass(frozen=True)
@@ -20,23 +20,26 @@ class Reading:
     snapshot: Snapshot
     architecture: str
     settings: Sentence
+    graph: str | None = None
+    """The name of the model's own ONNX file in the encoder's folder, if the build is to begin with it."""
 
 
-def read(snapshot: Snapshot, pooling: Pooling | None = None) -> Reading:
+def read(snapshot: Snapshot, pooling: Pooling | None = None, form: Form = "weights") -> Reading:
     """Read a source's files; `pooling` is that of one that has no modules.json.
 
     Raises:
         BuildError: it cannot be built; with all problems.
     """
     encoder = sentence.encoder(snapshot)
-    _, architecture, settings = check_all(
-        partial(weight_files.check, encoder), partial(check_encoder, encoder), partial(sentence.read, snapshot, pooling)
+    begin = partial(place, encoder) if form == "onnx" else partial(weight_files.check, encoder)
+    graph, architecture, settings = check_all(
+        begin, partial(check_encoder, encoder), partial(sentence.read, snapshot, pooling)
     )
-    return Reading(snapshot, architecture, settings)
+    return Reading(snapshot, architecture, settings, graph)
 
 
-def read_folder(path: Path, pooling: Pooling | None = None) -> Reading:
-    """Read the model files in a folder; `pooling` as for `read`.
+def read_folder(path: Path, pooling: Pooling | None = None, form: Form = "weights") -> Reading:
+    """Read the model files in a folder; `pooling` and `form` as for `read`.
 
     Raises:
         BuildError: as `read`; or it is no folder, no model's folder, or the weights are too large.
@@ -44,7 +47,7 @@ def read_folder(path: Path, pooling: Pooling | None = None) -> Reading:
     """
     if not path.is_dir():
         raise BuildError(f"{path} is no folder: only a model's files on disk can be inspected")
-    snapshot = folder.read(path)
+    snapshot = folder.read(path, form)
     reading: Reading
-    reading, _ = check_all(partial(read, snapshot, pooling), partial(preflight.check_size, snapshot))
+    reading, _ = check_all(partial(read, snapshot, pooling, form), partial(preflight.check_size, snapshot))
     return reading

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-
-from build import known_settings
+from build import known_settings, tensors
 from build.errors import BuildError
 from build.modules import Module
 from build.sources.snapshot import Snapshot
+from build.tensors import Floats
 
-Floats = NDArray[np.float32]
 _WEIGHTS = "model.safetensors"
 # The default of sentence-transformers.
 _DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"
@@ -78,20 +74,14 @@ def _scale(snapshot: Snapshot, folder: str) -> ScaleLayer:
 
 def _weights(snapshot: Snapshot, folder: str, wanted: Mapping[str, tuple[object, ...]]) -> dict[str, Floats]:
     """Return the tensors as fp32; the file must have exactly the names and shapes in `wanted`."""
-    import torch  # noqa: PLC0415 - it takes seconds to import, and most models have no such layers
-    from safetensors.torch import load_file  # noqa: PLC0415 - imports torch
-
     path = snapshot.folder / folder / _WEIGHTS
     if f"{folder}/{_WEIGHTS}" not in snapshot.files:
         raise BuildError(
             f"{path} is missing; weights as pickle (pytorch_model.bin) run code when they are loaded: convert them "
             "first (`safetensors.torch.save_file`), on a machine you can lose"
         )
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BuildError(f"{path} cannot be read: {error}") from error
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    held = dict(tensors.read(path))
+    shapes = {name: tensor.shape for name, tensor in held.items()}
     if shapes != dict(wanted):
         raise BuildError(f"{path} holds {shapes}, and its config.json says {dict(wanted)}")
-    return {name: np.asarray(tensor.to(torch.float32).numpy()) for name, tensor in tensors.items()}
+    return held

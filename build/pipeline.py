@@ -17,7 +17,6 @@ from build import (
     inspection,
     preflight,
     progress,
-    reference,
     sentence,
     sources,
     texts,
@@ -26,10 +25,11 @@ from build import (
 from build.errors import BuildError
 from build.expected import Expected, expect
 from build.inspection import Reading
+from build.origin import Origin, open_origin
 from build.passes import apply
 from build.passes.stand_in import StandInPass
 from build.pooling import Pooling
-from build.reference import Reference
+from build.sources.snapshot import Form, Snapshot
 from build.workspace import Workspace, open_workspace
 from server.errors import InferenceError, StartError
 from server.model import manifest, space
@@ -42,13 +42,10 @@ TOOLS = (
     "onnx-ir",
     "onnxruntime",
     "onnxscript",
-    "optimum",
-    "optimum-onnx",
-    "sentence-transformers",
     "tokenizers",
-    "torch",
     "transformers",
 )
+"""Those of every build; its origin has more."""
 
 
 _MODULES_SHOWN = 8
@@ -68,14 +65,16 @@ class BuildPlan:
     revision: str | None = None
     preflight: bool = True
     pooling: Pooling | None = None
+    form: Form = "weights"
 
 
 @dataclass(frozen=True)
 class BuildJob:
-    """A build in progress: the plan, the resolved source, and the expected vectors."""
+    """A build in progress: the plan, the resolved source, the origin of its graph, and the expected vectors."""
 
     plan: BuildPlan
     reading: Reading
+    origin: Origin
     space: Workspace
     expected: Expected
 
@@ -112,15 +111,16 @@ def build(plan: BuildPlan) -> Path:
     plan.cache.mkdir(parents=True, exist_ok=True)
     chosen, calibration = texts.read(plan.fidelity_texts), texts.read(plan.calibration_texts)
     with progress.step(f"source {plan.model}"):
-        reading = inspection.read(sources.resolve(plan.model, plan.cache, plan.revision), plan.pooling)
+        reading = inspection.read(_resolve(plan), plan.pooling, plan.form)
         snapshot, settings = reading.snapshot, reading.settings
     with open_workspace(plan.models_dir, snapshot.name) as space:
         if plan.preflight:
             preflight.check(snapshot, plan.models_dir)
-        with progress.step("vectors of the source in torch"):
+        with progress.step("vectors of the source"):
+            origin = open_origin(reading, space.scratch)
             tokenizer = space.staged / f"{snapshot.name}.tokenizer.json"
-            expected = expect(Reference(snapshot, settings), settings, tokenizer, chosen.items)
-        job = BuildJob(plan, reading, space, expected)
+            expected = expect(origin.source(), settings, tokenizer, chosen.items)
+        job = BuildJob(plan, reading, origin, space, expected)
         drafts, notes = _variants(job, calibration.items)
         built, left_out = _measure(job, drafts)
         made = _manifest(job, built, chosen, calibration, [*notes, *left_out])
@@ -134,13 +134,17 @@ def build(plan: BuildPlan) -> Path:
     return plan.models_dir / f"{snapshot.name}.json"
 
 
+def _resolve(plan: BuildPlan) -> Snapshot:
+    return sources.resolve(plan.model, plan.cache, plan.revision, plan.form)
+
+
 def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[str]]:
     """Convert every variant, fp32 first; return the drafts, and notes on those not possible."""
     with progress.step("export"):
-        model, passes = export.export(job.reading.settings, job.space.scratch)
+        model, passes = _plain(job)
     with progress.step("pack and calibrate"):
         graphs = variants.prepare(model, passes, job.reading.settings.pooling, _tokenize(job, calibration))
-    notes = [*_remarks(job.reading.settings), *graphs.notes]
+    notes = [*job.origin.notes(), *_remarks(job.reading.settings), *graphs.notes]
     drafts = []
     for wanted in job.plan.wanted:
         try:
@@ -167,6 +171,12 @@ def _remarks(settings: sentence.Sentence) -> list[str]:
     if settings.from_card:
         remarks.append(f"the model's card, not its files, has the prompt {', '.join(map(repr, settings.from_card))}")
     return remarks
+
+
+def _plain(job: BuildJob) -> tuple[ir.Model, list[str]]:
+    """Return the graph of sentence vectors, padding included, and the names of its passes."""
+    model, passes = job.origin.graph()
+    return model, passes + export.finish(model, job.reading.settings)
 
 
 def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft:
@@ -200,7 +210,7 @@ def _manifest(
         fidelity_texts=manifest.FidelityTexts(len(chosen.items), chosen.sha256),
         calibration_texts=manifest.FidelityTexts(len(calibration.items), calibration.sha256),
         notes=notes,
-        tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
+        tools={tool: importlib.metadata.version(tool) for tool in sorted((*TOOLS, *job.origin.tools))},
         default_prompt_name=job.reading.settings.default_prompt_name or msgspec.UNSET,
         unpooled=job.expected.unpooled or msgspec.UNSET,
     )
@@ -249,7 +259,7 @@ def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Vari
 def _partly(job: BuildJob, draft: Draft) -> tuple[Draft, str] | None:
     """Convert an fp16 variant anew, with what exceeds fp16's range in fp32, and note which; None if nothing does."""
     with progress.step(f"convert {draft.name}, parts of it in fp32"):
-        plain, passes = export.read(job.reading.settings, job.space.scratch)
+        plain, passes = _plain(job)
         graphs = variants.Graphs(plain, passes, job.reading.settings.pooling)
         converted, passes, modules = variants.convert_partly(graphs, draft.name, job.expected.sequences)
         if not modules:
@@ -293,20 +303,9 @@ class _Measured:
         if draft.name == "fp32":
             departs = floors.departure(expected.cases, fidelity.cosines(vectors, expected.vectors))
             if departs:
-                raise BuildError(departs, *_missing_weights(self._job))
+                raise BuildError(departs, *self._job.origin.causes())
             self._fp32 = vectors = vectors[: expected.measured]
         return vectors
-
-
-def _missing_weights(job: BuildJob) -> list[str]:
-    encoder = job.reading.settings.encoder
-    names = reference.missing_weights(encoder)
-    if not names:
-        return []
-    return [
-        f"{len(names)} of the encoder's weights are in none of the files in {encoder.folder}, such as {names[0]}: "
-        "transformers initializes them at random. Fetch the weights again, or save them under the names that it expects"
-    ]
 
 
 def _runnable(job: BuildJob, draft: Draft) -> Path:

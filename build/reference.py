@@ -1,38 +1,28 @@
 """The source model run by sentence-transformers: its tokenizer, and reference vectors for the build."""
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer
 
-from build.errors import BuildError
+from build.errors import BuildError, reason
+from build.expected import Asked, Vectors
 from build.pooling import Pooling
 from build.progress import track
 from build.sentence import Sentence, positions
+from build.served_tokenizer import check_fast, served_tokenizer
 from build.sources.snapshot import Snapshot
 
-Vectors = NDArray[np.float32]
 # Large enough to amortize reading the weights in each call, small enough that activations add little memory.
 _BATCH = 8
 _SLICE = 64
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Texts to embed with a named prompt (None: no prompt requested)."""
-
-    prompt_name: str | None
-    texts: list[str]
 
 
 class Reference:
@@ -46,8 +36,7 @@ class Reference:
         """
         self._sentence = sentence
         self._model = _load(snapshot, sentence)
-        if not getattr(self._model.tokenizer, "is_fast", False):
-            raise BuildError(f"{snapshot.id} has no tokenizer.json, and none can be made from its other files")
+        check_fast(self._model.tokenizer, snapshot.id)
         if self._model.tokenizer.pad_token is None:
             raise BuildError(
                 f"{snapshot.id} has no padding token, without which sentence-transformers embeds no texts: name one of "
@@ -68,13 +57,7 @@ class Reference:
         Raises:
             BuildError: some token ids have no embedding.
         """
-        made = json.loads(self._model.tokenizer.backend_tokenizer.to_str())
-        made["normalizer"] = _without_repetition(made["normalizer"])
-        loaded = Tokenizer.from_str(json.dumps(made))
-        loaded.no_padding()
-        loaded.no_truncation()
-        self._check_ids(loaded)
-        return loaded
+        return served_tokenizer(self._model.tokenizer, self.rows)
 
     def vectors(self, asked: Asked) -> Vectors:
         """Return vectors `[text, dimension]` from the model's `encode`.
@@ -114,17 +97,6 @@ class Reference:
                 raise BuildError(f"sentence-transformers fails on the texts of the build: {reason(error)}") from error
         return vectors
 
-    def _check_ids(self, loaded: Tokenizer) -> None:
-        rows = self.rows
-        beyond = sorted((id_, token) for token, id_ in loaded.get_vocab(with_added_tokens=True).items() if id_ >= rows)
-        if beyond:
-            id_, token = beyond[0]
-            raise BuildError(
-                f"the tokenizer has {len(beyond)} tokens without an embedding, such as {token!r} with id {id_}: the "
-                f"model's table has {rows} rows. A text with one could not be embedded. Remove them from the "
-                "tokenizer's files, or enlarge the table (`resize_token_embeddings`), train it and save the model anew"
-            )
-
 
 def missing_weights(snapshot: Snapshot) -> list[str]:
     """Return the names of the encoder's weights that no file has, so that transformers initializes them at random.
@@ -140,12 +112,6 @@ def missing_weights(snapshot: Snapshot) -> list[str]:
             output_loading_info=True,
         )
     return sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
-
-
-def reason(error: BaseException) -> str:
-    """Return the type of an error and the first line of its message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}{': ' + lines[0][:300] if lines else ''}"
 
 
 def _load(snapshot: Snapshot, sentence: Sentence) -> SentenceTransformer:
@@ -189,14 +155,3 @@ def _quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _without_repetition(normalizer: object) -> object:
-    """Drop a Lowercase normalizer before BERT's, which lower-cases every character identically."""
-    match normalizer:
-        case {
-            "type": "Sequence",
-            "normalizers": [{"type": "Lowercase"}, {"type": "BertNormalizer", "lowercase": True} as bert],
-        }:
-            return bert
-    return normalizer

@@ -45,7 +45,7 @@ class Sentence:
     model's files. `layers` are those between pooling and the final normalisation.
     `encoder` is the part of the snapshot with the encoder's files. `pooling_file` is the file that the pooling was read
     from, None if it was named for the build. `limits` maps the setting and file of every length limit to its tokens;
-    `max_tokens` is the smallest.
+    `max_tokens` is the smallest. `lower_cases` says whether texts are lower-cased, whatever the tokenizer's files say.
     """
 
     encoder: Snapshot
@@ -58,6 +58,7 @@ class Sentence:
     default_prompt_name: str | None = None
     from_card: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ()
+    lower_cases: bool = False
 
     @property
     def pooling_named(self) -> bool:
@@ -108,6 +109,7 @@ def read(snapshot: Snapshot, named: Pooling | None = None) -> Sentence:
         default_prompt_name=default,
         from_card=() if stated else tuple(prompts),
         layers=layers,
+        lower_cases=bool(_transformer(part)[1].get("do_lower_case")),
     )
 
 

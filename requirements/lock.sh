@@ -25,5 +25,6 @@ compile ray.in -o ray.txt
 compile --no-deps fuzz.in -o fuzz.txt
 compile bench.in -o bench.txt --no-emit-package torch --constraint torch.txt
 compile build.in -o build.txt --no-emit-package torch --constraint torch.txt
+compile build-onnx.in -o build-onnx.txt
 UV_FIND_LINKS="" compile torch.txt -o torch-hashed.txt --constraint build.txt --constraint runtime.txt
 compile peers.in -o peers.txt --no-emit-package torch --constraint torch.txt

@@ -42,7 +42,8 @@ class FuseAttentionPass(GraphPass):
         _untie(model.graph)
         scope = Scope(model.graph, "/attention_mask")
         mask = scope.op("Cast", graph_input(model.graph, MASK), to=ir.DataType.INT32)
-        count: int = RewriteRuleSet([_ScaledInputs.rule(mask), _ScaledScores.rule(mask)]).apply_to_model(model)
+        rules = [form.rule(mask) for form in (_ScaledInputs, _ScaledScores, _EagerScores)]
+        count: int = RewriteRuleSet(rules).apply_to_model(model)
         if not count:
             raise UnsupportedGraphError("the graph has no attention in one of the forms that can be fused")
         model.graph.sort()
@@ -119,7 +120,17 @@ class _ScaledInputs(_Attention):
         return scalar(first) == -1 and scalar(one) == 1 and self.fits(**bound)
 
 
-class _ScaledScores(_Attention):
+class _DividedScores(_Attention):
+    """Scores divided by sqrt(head size)."""
+
+    def check(self, context: object, root: ir.Value, heads: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
+        """Check also that the divisor is the square root of the head size."""
+        shape, divisor = _dimensions(heads), scalar(root)
+        exact = shape is not None and divisor is not None and math.isclose(divisor, math.sqrt(shape[1]), rel_tol=1e-6)
+        return exact and self.fits(heads=heads, **bound)
+
+
+class _ScaledScores(_DividedScores):
     """MPNet: scores divided by sqrt(head size), with a relative position bias."""
 
     def pattern(
@@ -151,11 +162,36 @@ class _ScaledScores(_Attention):
         sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
         return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
 
-    def check(self, context: object, root: ir.Value, heads: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
-        """Check also that the divisor is the square root of the head size."""
-        shape, divisor = _dimensions(heads), scalar(root)
-        exact = shape is not None and divisor is not None and math.isclose(divisor, math.sqrt(shape[1]), rel_tol=1e-6)
-        return exact and self.fits(heads=heads, **bound)
+
+class _EagerScores(_DividedScores):
+    """BERT and its kin in exports without scaled_dot_product_attention, as older ones are: as MPNet, without bias."""
+
+    def pattern(
+        self,
+        op: Any,
+        query: ir.Value,
+        key: ir.Value,
+        value: ir.Value,
+        mask: ir.Value,
+        root: ir.Value,
+        heads: ir.Value,
+        key_heads: ir.Value,
+        value_heads: ir.Value,
+        zeroth: ir.Value,
+        first: ir.Value,
+        axis: ir.Value,
+        other_axis: ir.Value,
+        width: ir.Value,
+    ) -> ir.Value:
+        """Match BERT, RoBERTa and XLM-RoBERTa with attn_implementation="eager"."""
+        left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
+        right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
+        values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
+        weights = op.Softmax(op.Add(op.Div(op.MatMul(left, right), root), mask), axis=-1)
+        context = op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3])
+        batch = op.Unsqueeze(op.Gather(op.Shape(context), zeroth), axis)
+        sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
+        return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
 
 
 def _untie(graph: ir.Graph) -> None:

@@ -44,13 +44,13 @@ def _anonymous(graph: ir.Graph) -> dict[str, ir.Value]:
         weight = node.inputs[1] if node.op_type == "MatMul" else None
         if weight is None or weight.const_value is None or "::" not in (weight.name or ""):
             continue
-        path = _module_path(node.name or "")
+        path = module_path(node.name or "")
         if path and path not in graph.initializers and weight not in by_name.values():
             by_name.setdefault(path, weight)
     return by_name
 
 
-def _module_path(node_name: str) -> str:
+def module_path(node_name: str) -> str:
     """`/encoder/layer.0/output/dense/MatMul` → `encoder.layer.0.output.dense.weight`."""
     parts = node_name.strip("/").split("/")[:-1]
     return ".".join([*parts, "weight"]) if parts else ""

@@ -5,16 +5,16 @@ import json
 import re
 from pathlib import Path
 
-from build.sources.snapshot import Snapshot, inventory
+from build.sources.snapshot import Form, Snapshot, inventory
 
 
-def read(path: Path) -> Snapshot:
-    """Check and hash the model files in `path`.
+def read(path: Path, form: Form = "weights") -> Snapshot:
+    """Check and hash the model files in `path`, with its graph if `form` says so.
 
     Raises:
         BuildError: no config.json.
     """
-    files = inventory(path)
+    files = inventory(path, form)
     # A folder has no revision: use the hash of its files' hashes.
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return Snapshot(path, "folder", _id(path.resolve()), digest[:40], licence(path), files)

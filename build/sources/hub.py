@@ -10,7 +10,7 @@ from requests import RequestException
 
 from build.errors import BuildError
 from build.progress import on_terminal, say
-from build.sources.snapshot import ALLOWED, Snapshot, inventory
+from build.sources.snapshot import ALLOWED, GRAPH_FILES, Form, Snapshot, inventory
 
 # Revisions that this project was tested with; --revision overrides them.
 PINNED = {
@@ -27,10 +27,11 @@ def hub_id(model: str) -> str | None:
     return next((pinned for pinned in PINNED if pinned.endswith(f"/{model}")), None)
 
 
-def fetch(model: str, cache: Path, revision: str | None = None) -> Snapshot:
+def fetch(model: str, cache: Path, revision: str | None = None, form: Form = "weights") -> Snapshot:
     """Download `model` at `revision`; the default is its pinned revision, else the newest commit.
 
-    Interrupted downloads resume. Only safetensors, json, txt and SentencePiece files are fetched.
+    Interrupted downloads resume. Only safetensors, json, txt and SentencePiece files are fetched, and its graph if
+    `form` says so.
 
     Raises:
         BuildError: Hub unreachable, no such model or revision, or no safetensors.
@@ -44,9 +45,7 @@ def fetch(model: str, cache: Path, revision: str | None = None) -> Snapshot:
             model,
             revision=info.sha,
             local_dir=folder,
-            allow_patterns=[f"*{suffix}" for suffix in ALLOWED],
-            # Some repositories include exports for other engines.
-            ignore_patterns=["onnx/*", "openvino/*"],
+            **_patterns(form),
         )
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise BuildError(
@@ -55,7 +54,16 @@ def fetch(model: str, cache: Path, revision: str | None = None) -> Snapshot:
     except (HfHubHTTPError, OfflineModeIsEnabled, RequestException, OSError) as error:
         raise BuildError(_out_of_reach(model, error)) from error
     licence = str((info.card_data or {}).get("license") or "unknown")
-    return Snapshot(folder, "hub", model, info.sha or "", licence, inventory(folder))
+    return Snapshot(folder, "hub", model, info.sha or "", licence, inventory(folder, form))
+
+
+def _patterns(form: Form) -> dict[str, list[str]]:
+    allowed = [f"*{suffix}" for suffix in ALLOWED]
+    if form == "onnx":
+        graphs = [f"{folder}{name}" for folder in ("onnx/", "*/onnx/", "") for name in GRAPH_FILES]
+        return {"allow_patterns": [*allowed, *graphs], "ignore_patterns": ["openvino/*"]}
+    # Some repositories include exports for other engines.
+    return {"allow_patterns": allowed, "ignore_patterns": ["onnx/*", "openvino/*"]}
 
 
 def _announce(model: str, commit: str) -> None:

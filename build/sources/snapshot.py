@@ -9,9 +9,16 @@ from typing import Any, Literal
 from build.errors import BuildError
 from server.model.artifact import sha256
 
+Form = Literal["weights", "onnx"]
+"""What of a model a build begins with: its weights in safetensors, or its own ONNX file."""
+
 # No pickle, which executes code when loaded, and no Python files; weights come from safetensors only. `.model` is
 # SentencePiece's vocabulary.
 ALLOWED = (".safetensors", ".json", ".txt", ".model")
+# A model's own graph, and the file of its weights where they do not fit into the graph's.
+GRAPH_FILES = ("model.onnx", "model.onnx_data", "model.onnx.data")
+# In search order: of the Hub and sentence-transformers, of optimum.
+_PLACES = ("onnx/model.onnx", "model.onnx")
 # File systems allow 255 characters; suffixes follow the name.
 _LONGEST_NAME = 100
 
@@ -36,7 +43,9 @@ class Snapshot:
     @property
     def weight_bytes(self) -> int:
         """Size of the weights on disk, used to estimate memory and disk needs."""
-        return sum((self.folder / name).stat().st_size for name in self.files if name.endswith(".safetensors"))
+        graphs = [name for name in self.files if name.endswith(GRAPH_FILES)]
+        names = graphs or [name for name in self.files if name.endswith(".safetensors")]
+        return sum((self.folder / name).stat().st_size for name in names)
 
     def inner(self, folder: str) -> "Snapshot":
         """Return the encoder's part of the snapshot, in `folder` ('' for the top folder)."""
@@ -73,15 +82,30 @@ class Snapshot:
         return parsed
 
 
-def inventory(folder: Path) -> dict[str, str]:
-    """Name and SHA-256 of every allowed file under `folder`, in sorted order.
+def inventory(folder: Path, form: Form = "weights") -> dict[str, str]:
+    """Name and SHA-256 of every allowed file under `folder`, in sorted order; graphs only for a build from one.
 
     Raises:
         BuildError: neither modules.json nor config.json.
     """
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in ALLOWED)
+    graphs = GRAPH_FILES if form == "onnx" else ()
+    found = sorted(
+        path for path in folder.rglob("*") if path.is_file() and (path.suffix in ALLOWED or path.name in graphs)
+    )
     visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     names = [path.relative_to(folder).as_posix() for path in visible]
     if not {"modules.json", "config.json"} & set(names):
         raise BuildError(f"{folder} has no config.json: it is not a model's folder")
     return {name: sha256(folder / name) for name in names}
+
+
+def place(encoder: Snapshot) -> str:
+    """Return the name of the graph's file within the encoder's part of a snapshot.
+
+    Raises:
+        BuildError: there is none.
+    """
+    for name in _PLACES:
+        if name in encoder.files:
+            return name
+    raise BuildError(f"{encoder.folder} has no {' or '.join(_PLACES)} to build from; build it without FROM=onnx")

@@ -36,8 +36,8 @@ def command(*arguments: str | Path) -> list[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """Return this environment without the variables that a build reads."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("MODEL", "MODELS_DIR", "HF_ENDPOINT")}
-    return kept | more
+    read = ("FROM", "MODEL", "MODELS_DIR", "HF_ENDPOINT")
+    return {name: value for name, value in os.environ.items() if name not in read} | more
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from build.exporters.optimum_onnx import run_optimum
+from build.sources import folder
 from server.model import manifest
 from tests.build import fake_hub
 from tests.documents import checkout
@@ -21,7 +23,8 @@ TEXTS = "".join(f'"the cat sat on mat {number} while the server met error {numbe
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    made = checkout.make(tmp_path_factory.mktemp("checkout"), {".venv": ".venv", ".venv-build": ".venv-build"})
+    environments = {".venv": ".venv", ".venv-build": ".venv-build", ".venv-build-onnx": ".venv-build"}
+    made = checkout.make(tmp_path_factory.mktemp("checkout"), environments)
     for name in ("mine.jsonl", "others.jsonl"):
         (made.folder / name).write_text(TEXTS, "utf-8")
     return made
@@ -34,6 +37,8 @@ def words(command: Command) -> set[str]:
 @pytest.mark.parametrize("command", [one for one in COMMANDS if not words(one) & BUILT_BEFORE], ids=str)
 def test_a_model_is_built(here: Checkout, snapshot: Path, command: Command) -> None:
     """From a folder, or from a fake Hub that has `owner/tiny` in place of BGE-large."""
+    if "FROM=onnx" in command.text:
+        run_optimum(folder.read(snapshot), snapshot / "onnx")
     typed = command.text.replace("/path/to/snapshot", str(snapshot))
     with fake_hub.serve(snapshot) as hub:
         here.run(typed, MODEL="owner/tiny", MODELS_DIR="models", HF_ENDPOINT=hub.url)

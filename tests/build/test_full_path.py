@@ -7,7 +7,8 @@ import pytest
 
 from bench.fidelity import cosine
 from build import sentence
-from build.reference import Asked, Reference
+from build.expected import Asked
+from build.reference import Reference
 from build.sources import CACHE, package, synthetic
 from build.sources.snapshot import Snapshot
 from server.model.manifest import PRECISIONS, Manifest, decode

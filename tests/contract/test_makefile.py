@@ -32,7 +32,8 @@ def test_what_make_starts_is_told_the_version_of_the_server() -> None:
 
 def planned(*arguments: str) -> list[str]:
     """The commands that make would run, without those that make an environment or a model."""
-    ready = [f"-o{path}/ready" for path in (".venv", ".venv-build", ".venv-clients", ".venv-stores")]
+    places = (".venv", ".venv-build", ".venv-build-onnx", ".venv-clients", ".venv-stores")
+    ready = [f"-o{path}/ready" for path in places]
     command = ["make", "--dry-run", *ready, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if " -m pytest " in line]

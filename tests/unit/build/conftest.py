@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from build import export
+from build.exporters.optimum_onnx import run_optimum
 from build.sources import folder
 from tests import tiny
 
@@ -25,7 +25,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def make(architecture: str) -> Path:
         root = tmp_path_factory.mktemp(architecture)
         source = folder.read(tiny.snapshot(root / "tiny", architecture))
-        export.run_optimum(source, root / "export")
+        run_optimum(source, root / "export")
         return root / "export" / "model.onnx"
 
     return make

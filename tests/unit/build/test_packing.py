@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from build import export
+from build.exporters.optimum_onnx import run_optimum
 from build.passes import UnsupportedGraphError, apply
 from build.passes.packing import packing_passes
 from build.pooling import Pooling
@@ -51,7 +51,7 @@ def test_packed_equals_plain(exported: Exported, run: Run, architecture: str, po
 
 def test_512_tokens(tmp_path: Path, run: Run) -> None:
     source = folder.read(tiny.snapshot(tmp_path / "tiny", "bert", max_position_embeddings=512))
-    export.run_optimum(source, tmp_path)
+    run_optimum(source, tmp_path)
     expected, rewritten = plain(tmp_path / "model.onnx"), packed(tmp_path / "model.onnx")
     sequences = texts(512, 3, 512)
     assert run(rewritten, sequences) == pytest.approx(run(expected, sequences), abs=1e-6)

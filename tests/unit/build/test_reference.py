@@ -8,7 +8,8 @@ from tokenizers import normalizers
 
 from build import sentence
 from build.errors import BuildError
-from build.reference import Asked, Reference
+from build.expected import Asked
+from build.reference import Reference
 from build.sources import folder
 from tests import tiny
 
