@@ -10,6 +10,18 @@ TORCH_INDEX ?=
 # By default torch is not checked against hashes, because indexes and local wheels differ for one version.
 # If set, the build stage installs the default index's build with hashes (3 GB, with CUDA).
 TORCH_HASHES ?=
+# A folder of wheels instead of a package index, filled by `make wheels`: make demo WHEELS=wheels. pip installs from it
+# alone, checked against the same hashes.
+WHEELS ?=
+ifneq ($(WHEELS),)
+ifeq ($(filter wheels clean help,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(WHEELS)/*.whl),)
+$(error WHEELS=$(WHEELS) holds no wheels; fill it where there is a package index: make wheels WHEELS=$(WHEELS))
+endif
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(abspath $(WHEELS))
+endif
+endif
 # Sentence pairs with human scores (csv: sentence, sentence, score), not included. If the STS Benchmark's dev split is
 # found next to the checkout, the tests also measure fidelity on it.
 STS_PAIRS ?= $(firstword $(wildcard ../*/data/stsb-en-dev.csv))
@@ -144,6 +156,10 @@ down: ## stop the containers
 
 lock: ## pin what requirements/*.in changed, with hashes; UPGRADE="uvicorn ..." takes new versions of those, UPGRADE=all of everything
 	./requirements/lock.sh $(UPGRADE)
+
+.PHONY: wheels
+wheels: ## fill the folder WHEELS=wheels with all that `make demo WHEELS=wheels` then installs without a package index
+	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_HASHES="$(TORCH_HASHES)" ./requirements/wheels.sh "$(or $(WHEELS),wheels)"
 
 lock-images: ## print the base and monitoring images with their digests of today, as lines for .env
 	@./deploy/lock_images.sh

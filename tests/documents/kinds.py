@@ -13,6 +13,7 @@ KINDS = {
     "load": r"make load\b",
     "plan": r"\.venv/bin/python -m bench capacity ",
     "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|(\.venv/bin/)?pip install -r ",
+    "wheels": r"make wheels\b",
     "compose": r"make (up|down)\b|docker compose ",
     "cluster": r"kubectl ",
     # tests/unit/server/verify

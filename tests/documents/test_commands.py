@@ -117,6 +117,13 @@ def test_an_environment_of_that_name_is_made_from_that_file(command: Command) ->
         assert f"\n{named.split('/')[0]}/ready:" in makefile
 
 
+@pytest.mark.parametrize("command", of_kind("wheels"), ids=str)
+def test_wheels_are_fetched_by_the_script(clone: Checkout, command: Command) -> None:
+    """tests/contract/test_wheels.py runs it."""
+    ran = clone.run(f"make --dry-run {command.text.removeprefix('make ')}")
+    assert './requirements/wheels.sh "wheels"' in ran
+
+
 @pytest.mark.parametrize("command", of_kind("load"), ids=str)
 def test_the_harness_takes_the_load_as_written(clone: Checkout, command: Command) -> None:
     ran = clone.run(f"make --dry-run -o .venv-peers/ready {command.text.removeprefix('make ')}").splitlines()[-1]
