@@ -30,6 +30,7 @@ SETTINGS = (
     "default_prompt_name",
     "unpooled",
 )
+_GRAPHS = (".onnx", ".onnx_data", ".onnx.data")
 _CONFIGS = ("config.json", "modules.json")
 # Exports for other engines, which a build does not read.
 _OTHER_ENGINES = ("onnx", "openvino")
@@ -75,6 +76,9 @@ def of_model(manifest: Manifest) -> str:
     """
     files = {name: digest for name, digest in manifest.source.files.items() if _determines(name)}
     if not any(name.endswith(".safetensors") for name in files):
+        # Built from the model's own graph, without the weights beside it.
+        files |= {name: digest for name, digest in manifest.source.files.items() if name.endswith(_GRAPHS)}
+    if not any(name.endswith((".safetensors", *_GRAPHS)) for name in files):
         raise ValueError("it lists no weights (source.files), without which vectors cannot be told apart")
     fields = msgspec.to_builtins(manifest)
     settings = {name: fields.get(name) for name in SETTINGS}

@@ -143,6 +143,16 @@ def test_int8_is_told_by_its_recipe_and_its_calibration(manifest: Manifest) -> N
     assert id_of(manifest, "int8-token") == id_of(manifest, "fuse-sums", "int8-token")
 
 
+def test_a_graph_counts_only_where_there_are_no_weights(manifest: Manifest) -> None:
+    """With them, a build of the graph has been compared with them, and is in the space of a build of the weights."""
+    files = {**manifest.source.files, "onnx/model.onnx": OTHER}
+    both = changed(manifest, source=msgspec.structs.replace(manifest.source, files=files))
+    assert space.of_model(both) == space.of_model(manifest)
+    alone = [{"config.json": OTHER, "onnx/model.onnx": digest} for digest in (OTHER, "0" * 64)]
+    sources = [msgspec.structs.replace(manifest.source, files=files) for files in alone]
+    assert len({space.of_model(changed(manifest, source=source)) for source in sources}) == 2
+
+
 def test_a_manifest_without_weights_has_no_id(manifest: Manifest) -> None:
     source = msgspec.structs.replace(manifest.source, files={"config.json": OTHER})
     with pytest.raises(ValueError, match="lists no weights"):
