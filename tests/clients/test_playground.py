@@ -43,6 +43,7 @@ def page(driver: WebDriver, served: Served) -> Iterator["Page"]:
     opened = Page(driver, f"{served.url.rstrip('/')}/")
     opened.type("key", KEY + Keys.ENTER)
     opened.wait_for("facts", MINILM)
+    assert served.client.get("/info").json()["space"] in opened.text("subtitle")
     opened.console()  # the request without a key, which is answered with 401
     yield opened
     assert opened.console() == []
