@@ -73,7 +73,7 @@ test: lint models/$(DEMO).json models/$(FULL).json .venv-build-onnx/ready .venv-
 check: .venv/ready ## lint, types, and the unit tests that need neither torch nor a model
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint unit
 
-unit: .venv/ready
+unit: .venv/ready ## only the unit tests of make check
 	HYPOTHESIS_EXAMPLES=20 $(RUN) -m pytest -q -n auto -m "not whole" $(ELSEWHERE) tests/unit
 
 coverage: .venv/ready ## which lines of the server and the benchmarks the unit tests do not reach; fails below today's share
