@@ -100,7 +100,7 @@ serve: .venv/ready ## serve MODEL= in QUANTIZATION= on DEVICE= and PORT=
 smoke: .venv/ready ## send real texts to a running server at URL= and judge the answers
 	$(RUN) -m server.smoke $(URL)
 
-verify: $(VERIFY)/ready ## say whether the vectors of STORE= (a store, a file or a server's URL) are of the space they claim: the model of the settings, or the server at OTHER=, embeds a sample again
+verify: $(VERIFY)/ready ## say whether vectors are of the space they claim: STORE= (a store, file or server) against MODEL=, or the server OTHER=
 	@$(VERIFY)/bin/python -m server.verify $(VERIFY_ARGS) "$(STORE)" $(if $(OTHER),"$(OTHER)")
 
 compare: .venv/ready ## size, memory, speed and fidelity of every variant of MODEL= on this machine

@@ -64,6 +64,9 @@ class StoreVerdict:
             return "the vectors are NOT all of that space, or were embedded with another prompt (--input-type)"
         if self.contradicts:
             return "the vectors agree, but another space is claimed"
+        claimed, found = parsed(self.claimed), parsed(self.found)
+        if claimed and found and claimed != found:
+            return f"the vectors are of the space {claimed.model}, at the accuracy of the coarser precision"
         return f"the vectors are of the space {shown(self.found)}"
 
 

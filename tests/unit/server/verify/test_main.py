@@ -88,6 +88,17 @@ def test_a_store_of_the_model_s_own_vectors_is_right(
     assert (verdict["verdict"], verdict["agreement"]["rows"], verdict["claimed"]) == ("right", 10, claimed)
 
 
+def test_a_store_of_another_precision_is_of_the_model_s_space(
+    environ: dict[str, str], stored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = stored.parent / "out.jsonl.migrate" / "receipt.json"
+    receipt.write_text(receipt.read_text("utf-8").replace("/fp32", "/int8-01234567"), "utf-8")
+    assert main([str(stored)], environ) == 0
+    said = capsys.readouterr().out
+    assert "(below 0.98)" in said
+    assert "at the accuracy of the coarser precision" in said
+
+
 def test_vectors_cut_by_dimensions_are_of_the_same_space(
     environ: dict[str, str], models_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
