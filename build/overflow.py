@@ -21,10 +21,24 @@ def find(model: ir.Model, batches: Iterable[Batch]) -> Overflow:
     (ids, mask), *rest = batches
     floats = _floats(model, (ids[:1], mask[:1]))
     largest = _largest(model, floats, [(ids, mask), *rest])
-    beyond = {name for name, value in largest.items() if value > _LARGEST}
+    beyond = {name for name, (value, _) in largest.items() if value > _LARGEST}
+    infinite = {name for name, (_, value) in largest.items() if value >= _INFINITE}
     nodes = [node for node in model.graph if any(_is_beyond(value, beyond) for value in (*node.inputs, *node.outputs))]
     modules = dict.fromkeys(folder(node).strip("/").replace("/", ".") for node in nodes)
-    return Overflow(frozenset(node.name or "" for node in nodes), tuple(modules), frozenset(floats))
+    kept = _with_masks(nodes, infinite)
+    return Overflow(frozenset(node.name or "" for node in kept), tuple(modules), frozenset(floats))
+
+
+def _with_masks(nodes: list[ir.Node], infinite: set[str]) -> set[ir.Node]:
+    """Add the nodes that compute the masks of `nodes`: fp16's minus infinity is larger than scores beyond its range."""
+    kept: set[ir.Node] = set()
+    pending = [*nodes]
+    while pending:
+        node = pending.pop()
+        kept.add(node)
+        masks = (value.producer() for value in node.inputs if value is not None and value.name in infinite)
+        pending += [producer for producer in masks if producer is not None and producer not in kept]
+    return kept
 
 
 def _is_beyond(value: ir.Value | None, beyond: set[str]) -> bool:
@@ -44,8 +58,8 @@ def _floats(model: ir.Model, batch: Batch) -> list[str]:
     return [name for name, value in values.items() if value.dtype == np.float32]
 
 
-def _largest(model: ir.Model, floats: list[str], batches: list[Batch]) -> Mapping[str, float]:
-    """Return the largest magnitude of each value over all batches, without the mask's."""
+def _largest(model: ir.Model, floats: list[str], batches: list[Batch]) -> Mapping[str, tuple[float, float]]:
+    """Return the largest magnitude of each value over all batches, without the mask's and with it."""
     probe = model.clone()
     wanted = set(floats)
     scope = Scope(probe.graph, "/magnitude")
@@ -55,11 +69,11 @@ def _largest(model: ir.Model, floats: list[str], batches: list[Batch]) -> Mappin
         size = scope.op("Abs", value)
         finite = scope.op("Where", scope.op("Less", size, infinite), size, zero)
         names.append(value.name or "")
-        outputs.append(scope.op("ReduceMax", finite, keepdims=0))
+        outputs += [scope.op("ReduceMax", part, keepdims=0) for part in (finite, size)]
     probe.graph.outputs[:] = outputs
     probe.graph.sort()
-    found = [list(values.values()) for values in _run(probe, batches)]
-    return dict(zip(names, (float(max(column)) for column in zip(*found, strict=True)), strict=True))
+    found = np.array([list(values.values()) for values in _run(probe, batches)]).max(0).reshape(-1, 2)
+    return {name: (float(finite), float(whole)) for name, (finite, whole) in zip(names, found, strict=True)}
 
 
 def _untyped(value: ir.Value) -> ir.Value:

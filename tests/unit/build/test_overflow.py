@@ -56,3 +56,14 @@ def test_the_modules_stay_in_fp32(exported: Exported, run: Run, prepare: Callabl
     weights = made.graph.initializers
     assert weights[f"{DENSE}.weight"].dtype == ir.DataType.FLOAT
     assert weights["encoder.layer.0.intermediate.dense.weight"].dtype == ir.DataType.FLOAT16
+
+
+def test_scores_beyond_the_range_are_masked_by_a_number_beyond_them(exported: Exported, run: Run) -> None:
+    made = plain(exported("bert"))
+    for name in ("query", "key"):
+        held = made.graph.initializers[f"encoder.layer.1.attention.self.{name}.weight"]
+        held.const_value = ir.tensor(held.const_value.numpy() * 2.0**9, name=held.name)
+    padded = texts(3, 4, 5, 30)
+    expected = run(made, padded)
+    apply(made, [HalveFloatsPass(overflow.find(made, [pad(padded)]))])
+    assert (run(made, padded) * expected).sum(1).min() >= 0.999
