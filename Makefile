@@ -56,7 +56,7 @@ T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO)
 
 export FROM MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
 
-.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke verify compare bench load migrate migrate-bench migrate-proof netron picture images sbom lint format lock lock-images up down clean
+.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke verify compare bench load migrate migrate-bench migrate-proof netron picture images sbom wheels lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -157,7 +157,6 @@ down: ## stop the containers
 lock: ## pin what requirements/*.in changed, with hashes; UPGRADE="uvicorn ..." takes new versions of those, UPGRADE=all of everything
 	./requirements/lock.sh $(UPGRADE)
 
-.PHONY: wheels
 wheels: ## fill the folder WHEELS=wheels with all that `make demo WHEELS=wheels` then installs without a package index
 	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" TORCH_HASHES="$(TORCH_HASHES)" ./requirements/wheels.sh "$(or $(WHEELS),wheels)"
 
