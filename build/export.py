@@ -11,6 +11,7 @@ from build.passes.fold_token_types import FoldTokenTypesPass
 from build.passes.mark_prompt import MarkPromptPass
 from build.passes.name_weights import NameWeightsPass
 from build.passes.pool_output import PoolOutputPass
+from build.passes.tabulate_rotary import TabulateRotaryPass
 from build.sentence import Sentence
 
 
@@ -26,7 +27,8 @@ def finish(model: ir.Model, sentence: Sentence) -> list[str]:
     name: list[GraphPass] = [NameWeightsPass()] if name_weights.needed(model) else []
     mark: list[GraphPass] = [] if sentence.pooling.include_prompt else [MarkPromptPass()]
     layers: list[GraphPass] = [AddLayersPass(sentence.layers)] if sentence.layers else []
-    names = apply(model, [*fold, *mark, PoolOutputPass(sentence.pooling), *layers, *name])
+    own = [PoolOutputPass(sentence.pooling), *layers, TabulateRotaryPass(sentence.max_tokens)]
+    names = apply(model, [*fold, *mark, *own, *name])
     RemoveUnusedNodesPass()(model)
     return names
 

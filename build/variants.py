@@ -12,6 +12,7 @@ from build import overflow
 from build.passes import GraphPass, UnsupportedGraphError, apply
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.packing import cuda_passes, packing_passes
+from build.passes.share_weights import ShareWeightsPass
 from build.passes.stand_in import StandInPass
 from build.pooling import Pooling
 from build.quantize import Batch, Ranges, calibrate, dynamic_int8, static_int8
@@ -76,7 +77,7 @@ def convert(graphs: Graphs, wanted: VariantName, reduce_range: bool) -> tuple[ir
         halved = graphs.plain.clone()
         return halved, graphs.passes + apply(halved, [HalveFloatsPass()])
     if wanted == "fp32":
-        return graphs.packed or graphs.plain, [*graphs.passes, *graphs.packing]
+        return _fp32(graphs)
     if graphs.packed is None or graphs.ranges is None:
         if wanted != "int8":
             raise NoRecipeError(f"{wanted} cannot be made from the graph as exported")
@@ -85,6 +86,13 @@ def convert(graphs: Graphs, wanted: VariantName, reduce_range: bool) -> tuple[ir
     made = recipe(graphs.packed.clone(), graphs.ranges, reduce_range=reduce_range)
     name = "int8-token" if wanted == "int8" else "int8-static"
     return made, [*graphs.passes, *graphs.packing, name, *(["reduce-range"] if reduce_range else [])]
+
+
+def _fp32(graphs: Graphs) -> tuple[ir.Model, list[str]]:
+    if graphs.packed is None:
+        return graphs.plain, graphs.passes
+    made = graphs.packed.clone()
+    return made, [*graphs.passes, *graphs.packing, *apply(made, [ShareWeightsPass()])]
 
 
 def _for_cuda(graphs: Graphs, wanted: VariantName) -> tuple[ir.Model, list[str]]:

@@ -2,6 +2,7 @@
 
 import json
 import string
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,13 @@ from transformers import AutoConfig, AutoModel
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["the", "cat", "dog", "sat", "on", "mat", "error", "server", "blue", "river", "contract", "heart"]
+
+# What an architecture needs beside the settings that all have: global and local attention with a window, and others.
+_OWN: dict[str, dict[str, Any]] = {
+    "albert": {"embedding_size": 16},
+    "electra": {"embedding_size": 16},
+    "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 8},
+}
 
 
 def tokenizer() -> Tokenizer:
@@ -48,12 +56,15 @@ def snapshot(folder: Path, architecture: str = "bert", pooling: str = "cls", **c
             # Trained models have weights far larger than the default of 0.02; that would hide numeric faults.
             "initializer_range": 0.2,
         }
+        | _OWN.get(architecture, {})
         | config,
     )
-    AutoModel.from_config(made).save_pretrained(folder)
+    with warnings.catch_warnings():  # ModernBERT's module uses what torch has deprecated
+        warnings.simplefilter("ignore", DeprecationWarning)
+        AutoModel.from_config(made).save_pretrained(folder)
     tokens.save(str(folder / "tokenizer.json"))
     write_settings(folder, pooling)
-    if architecture == "distilbert":  # It has no token types.
+    if architecture in ("distilbert", "modernbert"):  # They have no token types.
         path = folder / "tokenizer_config.json"
         _write(path, json.loads(path.read_text("utf-8")) | {"model_input_names": ["input_ids", "attention_mask"]})
     return folder

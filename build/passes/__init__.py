@@ -21,6 +21,10 @@ class GraphPass(ir.passes.InPlacePass):  # type: ignore[misc]
 
     name: str = ""
 
+    def needed(self, model: ir.Model) -> bool:  # noqa: ARG002
+        """Return whether there is anything to rewrite; `apply` skips the pass if not."""
+        return True
+
     def requires(self, model: ir.Model) -> None:
         """Check preconditions without changing the model.
 
@@ -56,7 +60,7 @@ class GraphPass(ir.passes.InPlacePass):  # type: ignore[misc]
 
 
 def apply(model: ir.Model, passes: Sequence[GraphPass]) -> list[str]:
-    """Run `passes` in order on `model`, in place, and return their names.
+    """Run `passes` in order on `model`, in place, and return the names of those that were needed.
 
     Exceptions name the failed pass and those before it.
 
@@ -67,6 +71,8 @@ def apply(model: ir.Model, passes: Sequence[GraphPass]) -> list[str]:
     for graph_pass in passes:
         where = f"pass {graph_pass.name!r}, passes before it: {', '.join(done) or 'none'}"
         try:
+            if not graph_pass.needed(model):
+                continue
             graph_pass(model)
         except UnsupportedGraphError as error:
             raise UnsupportedGraphError(f"{error} ({where})") from error

@@ -3,7 +3,7 @@
 Such texts form a dense `[texts, length, hidden]` block, for which ORT has a flash attention kernel that takes no mask.
 If all texts have one length, the packed rows are that block; otherwise a Loop runs over groups of equal length.
 Speed-up over padding with a mask at BGE-large size: 1.3 on texts of one length, 4 on 16 of mixed length, 11 on 64.
-Results are batch-invariant.
+Results are batch-invariant. `attend_window` computes texts that are longer than an attention window.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from build.passes import UnsupportedGraphError
-from build.passes.graph import MICROSOFT, Scope, array, folder, matrix
+from build.passes.attend_window import Window, attend_window
+from build.passes.fuse_rotary import ROTARY
+from build.passes.graph import GELUS, MICROSOFT, Scope, array, folder, matrix
 from build.passes.layout import Layout
 
 
@@ -26,6 +28,14 @@ class Attention:
     bias: ir.Value | None
     first_only: bool
     """Whether the query has one row per text, `[batch, hidden]`, instead of one per token."""
+    window: int | None = None
+    """How many tokens to each side a token attends to; None for the whole text."""
+
+    @property
+    def heads(self) -> int:
+        """The number of heads."""
+        count: int = self.node.attributes["num_heads"].as_int()
+        return count
 
 
 def attend(graph: ir.Graph, layout: Layout, attention: Attention) -> ir.Value:
@@ -85,12 +95,38 @@ class _Block:
 
     def attend(self, attention: Attention) -> ir.Value:
         """Return the result, `[texts, length, hidden]`."""
-        inputs = [self._query(attention), self._block(attention.key), self._block(attention.value)]
-        inputs += [None, None, self._bias(attention)]
+        query, key, value = self._query(attention), self._block(attention.key), self._block(attention.value)
+        if attention.window is None:
+            return self._whole_texts(attention, query, key, value)
+        if attention.first_only:
+            near = [self._first_rows(block, attention.window + 1) for block in (key, value)]
+            return self._whole_texts(attention, query, *near)
+        return self._windows(attention, query, key, value)
+
+    def _whole_texts(self, attention: Attention, query: ir.Value, key: ir.Value, value: ir.Value) -> ir.Value:
+        inputs = [query, key, value, None, None, self._bias(attention)]
         while inputs[-1] is None:
             inputs.pop()
-        heads = attention.node.attributes["num_heads"].as_int()
-        return self._scope.op("MultiHeadAttention", *inputs, domain=MICROSOFT, num_heads=heads)
+        return self._scope.op("MultiHeadAttention", *inputs, domain=MICROSOFT, num_heads=attention.heads)
+
+    def _windows(self, attention: Attention, *blocks: ir.Value) -> ir.Value:
+        """Choose by the texts' length: a text no longer than the window is attended to as a whole."""
+        window = Window(attention.window or 0, attention.heads, width(attention.query))
+        path = self._scope.path
+        short, long = (ir.Graph([], [], nodes=[], name=f"{path}/{name}") for name in ("short", "long"))
+        inside = Scope(short, f"{path}/short")
+        whole = inside.op("MultiHeadAttention", *blocks, domain=MICROSOFT, num_heads=window.heads)
+        length, shared = self._pick(self._layout.groups.lengths), self._layout.scope
+        results = (whole, attend_window(Scope(long, f"{path}/long"), shared, blocks, length, window))
+        for branch, result in zip((short, long), results, strict=True):
+            result.type = ir.TensorType(ir.DataType.FLOAT)
+            branch.outputs.append(result)
+        fits = self._pick(self._layout.within(window.tokens + 1))
+        return self._scope.op("If", fits, then_branch=short, else_branch=long)
+
+    def _first_rows(self, block: ir.Value, count: int) -> ir.Value:
+        ints = self._layout.scope.ints
+        return self._scope.op("Slice", block, ints(0), ints(count), ints(1))
 
     def _query(self, attention: Attention) -> ir.Value:
         if not attention.first_only:
@@ -134,6 +170,10 @@ def width(value: ir.Value) -> int:
     node = value.producer()
     if node is None:
         raise UnsupportedGraphError(f"{value.name!r} is no layer's output")
+    if node.op_type in {ROTARY, *GELUS}:
+        return width(node.inputs[0])
+    if node.op_type == "Reshape" and (shape := array(node.inputs[1])) is not None:
+        return int(shape[-1])
     weight = node.inputs[0] if node.op_type == "Gather" else matrix(node)
     if weight is not None and weight.shape is not None and len(weight.shape) == 2:
         return int(weight.shape[1])

@@ -25,6 +25,8 @@ def attend_packed(graph: ir.Graph, layout: CudaLayout, attention: Attention) -> 
     """
     if attention.bias is not None:
         raise UnsupportedGraphError(f"{attention.node.name!r} has a bias by position: no CUDA kernel packs that")
+    if attention.window is not None:
+        raise UnsupportedGraphError(f"{attention.node.name!r} attends within a window: no CUDA kernel packs that")
     if attention.first_only:
         raise ir.passes.PreconditionError(f"{attention.node.name!r} has a single query: no CUDA kernel packs that")
     heads = attention.node.attributes["num_heads"].as_int()

@@ -41,6 +41,12 @@ class FoldAttentionBiasesPass(GraphPass):
 
     name = "fold-attention-biases"
 
+    def needed(self, model: ir.Model) -> bool:
+        """Whether a key or value has a bias (ModernBERT's have none), or no attention is fused."""
+        attentions = [node for node in model.graph if node.op_type == OPERATOR]
+        projections = [node.inputs[index].producer() for node in attentions for index in (_KEY, _VALUE)]
+        return not attentions or any(node is None or node.op_type == "Add" for node in projections)
+
     def requires(self, model: ir.Model) -> None:
         """Check that attention is fused and that at least one node has the biases."""
         attentions = [node for node in model.graph if node.op_type == OPERATOR]

@@ -1,10 +1,14 @@
 """Fuse the exporter's attention subgraph into one `MultiHeadAttention`.
 
 The operator applies the scale 1/sqrt(head size) itself and takes the mask as `[batch, sequence]`, whereas the export
-expands it to `[batch, 1, sequence, sequence]` with -3.4e38 at masked positions.
+expands it to `[batch, 1, sequence, sequence]` with -3.4e38 at masked positions. A mask that also hides distant tokens
+stays as it is, added to the scores, and the node's metadata has the window.
 """
 
 import math
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import onnx_ir as ir
@@ -23,9 +27,13 @@ from build.passes.graph import (
     scalar,
     value_inputs,
 )
+from build.passes.mask_reach import window
 
 OPERATOR = "MultiHeadAttention"
 MASK = "attention_mask"
+WINDOW = "window"
+"""Metadata of a node: how many tokens to each side a token attends to."""
+_BIAS = 5
 
 
 class FuseAttentionPass(GraphPass):
@@ -42,12 +50,15 @@ class FuseAttentionPass(GraphPass):
         _untie(model.graph)
         scope = Scope(model.graph, "/attention_mask")
         mask = scope.op("Cast", graph_input(model.graph, MASK), to=ir.DataType.INT32)
-        rules = [form.rule(mask) for form in (_ScaledInputs, _ScaledScores, _EagerScores)]
+        window_of = cache(partial(window, model))
+        rules = [rule.rule(mask, window_of) for rule in (_ScaledInputs, _TransposedKeys, _BiasedScores, _DividedScores)]
         count: int = RewriteRuleSet(rules).apply_to_model(model)
         if not count:
             raise UnsupportedGraphError("the graph has no attention in one of the forms that can be fused")
         model.graph.sort()
         _name(model.graph)
+        for node in model.graph:
+            _keep_window(node, window_of)
         RemoveUnusedNodesPass()(model)
         require_opset(model, MICROSOFT)
         return count
@@ -62,13 +73,19 @@ class FuseAttentionPass(GraphPass):
 class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
     """Common part of the two rewrite rules."""
 
-    def __init__(self, mask: ir.Value) -> None:
+    def __init__(self, mask: ir.Value, window_of: Callable[[ir.Value], int | None]) -> None:
         super().__init__()
         self._mask = mask
+        self._window_of = window_of
 
     def fits(self, mask: ir.Value, heads: ir.Value, bias: ir.Value | None = None, **_: Any) -> bool:
-        """Return whether the mask depends only on `attention_mask`, the bias on no input, and the heads are known."""
-        return value_inputs(mask) == {MASK} and (bias is None or not value_inputs(bias)) and _heads(heads) is not None
+        """Return whether the mask depends only on `attention_mask`, the bias on no input, and the heads are known.
+
+        Raises:
+            UnsupportedGraphError: the mask hides tokens inside the text, other than those outside a window.
+        """
+        known = value_inputs(mask) == {MASK} and (bias is None or not value_inputs(bias)) and _heads(heads) is not None
+        return known and (self._window_of(mask) is None or bias is None)
 
     def rewrite(
         self,
@@ -77,11 +94,14 @@ class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
         key: ir.Value,
         value: ir.Value,
         heads: ir.Value,
+        mask: ir.Value,
         bias: ir.Value | None = None,
         **_: Any,
     ) -> ir.Value:
         """Return the fused operator."""
         inputs = [query, key, value, None, self._mask, bias]
+        if bias is None and self._window_of(mask) is not None:
+            inputs = [query, key, value, None, None, mask]
         while inputs[-1] is None:
             inputs.pop()
         return op.MultiHeadAttention(*inputs, num_heads=_heads(heads), _domain=MICROSOFT)
@@ -107,7 +127,7 @@ class _ScaledInputs(_Attention):
     ) -> ir.Value:
         """Match BERT, RoBERTa, XLM-RoBERTa and DistilBERT as of transformers 4.57."""
         left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
-        right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
+        right = self.keys(op, op.Reshape(key, key_heads))
         values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
         size = op.Cast(op.Slice(op.Shape(left), first, last), to=1)
         scale = op.Cast(op.Div(one, op.Sqrt(size)), to=1)
@@ -115,13 +135,32 @@ class _ScaledInputs(_Attention):
         weights = op.Softmax(op.Add(scores, mask), axis=-1)
         return op.Reshape(op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3]), joined)
 
+    def keys(self, op: Any, heads: Any) -> Any:
+        """Return the right operand of the scores for keys `[batch, sequence, heads, size]`."""
+        return op.Transpose(heads, perm=[0, 2, 3, 1])
+
     def check(self, context: object, first: ir.Value, one: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
         """Check also that the scale is computed from the last axis."""
         return scalar(first) == -1 and scalar(one) == 1 and self.fits(**bound)
 
 
-class _DividedScores(_Attention):
-    """Scores divided by sqrt(head size)."""
+class _TransposedKeys(_ScaledInputs):
+    """The same with keys that are transposed twice, as after rotary positions: ModernBERT."""
+
+    def keys(self, op: Any, heads: Any) -> Any:
+        """Return the right operand of the scores for keys `[batch, sequence, heads, size]`."""
+        return op.Transpose(op.Transpose(heads, perm=[0, 2, 1, 3]), perm=[0, 1, 3, 2])
+
+
+class _RootedScores(_Attention):
+    """Common part of the rules for scores that are divided by sqrt(head size)."""
+
+    def joined(self, op: Any, context: Any, zeroth: Any, first: Any, *axes_and_width: Any) -> Any:
+        """Return the heads put together again, with a shape taken from them."""
+        axis, other_axis, width = axes_and_width
+        batch = op.Unsqueeze(op.Gather(op.Shape(context), zeroth), axis)
+        sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
+        return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
 
     def check(self, context: object, root: ir.Value, heads: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
         """Check also that the divisor is the square root of the head size."""
@@ -130,7 +169,7 @@ class _DividedScores(_Attention):
         return exact and self.fits(heads=heads, **bound)
 
 
-class _ScaledScores(_DividedScores):
+class _BiasedScores(_RootedScores):
     """MPNet: scores divided by sqrt(head size), with a relative position bias."""
 
     def pattern(
@@ -158,13 +197,11 @@ class _ScaledScores(_DividedScores):
         scores = op.Add(op.Add(op.Div(op.MatMul(left, right), root), bias), mask)
         weights = op.Softmax(scores, axis=-1)
         context = op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3])
-        batch = op.Unsqueeze(op.Gather(op.Shape(context), zeroth), axis)
-        sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
-        return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
+        return self.joined(op, context, zeroth, first, axis, other_axis, width)
 
 
-class _EagerScores(_DividedScores):
-    """BERT and its kin in exports without scaled_dot_product_attention, as older ones are: as MPNet, without bias."""
+class _DividedScores(_RootedScores):
+    """ELECTRA, Megatron-BERT, and BERT and its kin exported without scaled_dot_product_attention: without a bias."""
 
     def pattern(
         self,
@@ -183,15 +220,14 @@ class _EagerScores(_DividedScores):
         other_axis: ir.Value,
         width: ir.Value,
     ) -> ir.Value:
-        """Match BERT, RoBERTa and XLM-RoBERTa with attn_implementation="eager"."""
+        """Match ELECTRA, and BERT, RoBERTa and XLM-RoBERTa with attn_implementation="eager"."""
         left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
         right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
         values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
         weights = op.Softmax(op.Add(op.Div(op.MatMul(left, right), root), mask), axis=-1)
-        context = op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3])
-        batch = op.Unsqueeze(op.Gather(op.Shape(context), zeroth), axis)
-        sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
-        return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
+        return self.joined(
+            op, op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3]), zeroth, first, axis, other_axis, width
+        )
 
 
 def _untie(graph: ir.Graph) -> None:
@@ -208,11 +244,25 @@ def _untie(graph: ir.Graph) -> None:
         own.replace_all_uses_with(constant)
         graph.remove(node, safe=True)
         graph.register_initializer(constant)
+    for value in list(graph.initializers.values()):
+        _give_each_its_own(graph, value)
+
+
+def _give_each_its_own(graph: ir.Graph, value: ir.Value) -> None:
+    """Copy a bias or weight that several layers share, as in ALBERT; the copies have one tensor."""
+    uses = [use for use in value.uses() if use.node.op_type in {"Add", "MatMul"}]
+    for number, (node, index) in enumerate(uses[1:], 1):
+        name = f"{value.name}.{number}"
+        copy = ir.Value(name=name, shape=value.shape, type=value.type, const_value=value.const_value)
+        graph.register_initializer(copy)
+        node.replace_input_with(index, copy)
 
 
 def _dimensions(shape: ir.Value) -> tuple[int, int] | None:
     """Return number and size of heads from the Reshape target `[batch, sequence, heads, size]`."""
-    producer = shape.producer()
+    producer, whole = shape.producer(), array(shape)
+    if whole is not None and whole.size == 4:
+        return int(whole[2]), int(whole[3])
     if producer is None or producer.op_type != "Concat" or len(producer.inputs) != 4:
         return None
     heads, size = array(producer.inputs[2]), array(producer.inputs[3])
@@ -231,8 +281,18 @@ def _is_core(node: ir.Node) -> bool:
 
 
 def _name(graph: ir.Graph) -> None:
-    """Name the fused nodes after the module of their projections."""
+    """Name the fused nodes after the module of their projections, numbered where it is called several times."""
+    called: Counter[str] = Counter()
     for node in graph:
         if node.op_type == OPERATOR:
-            node.name = f"{module(*node.inputs[:2])}/{OPERATOR}"
+            name = f"{module(*node.inputs[:2])}/{OPERATOR}"
+            node.name = f"{name}_{called[name]}" if called[name] else name
             node.outputs[0].name = f"{node.name}_output_0"
+            called[name] += 1
+
+
+def _keep_window(node: ir.Node, window_of: Callable[[ir.Value], int | None]) -> None:
+    """Write down the window of a mask that is added to the scores."""
+    bias = node.inputs[_BIAS] if node.op_type == OPERATOR and len(node.inputs) > _BIAS else None
+    if bias is not None and value_inputs(bias) == {MASK}:
+        node.metadata_props[WINDOW] = str(window_of(bias))

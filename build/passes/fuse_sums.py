@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from build.passes import GraphPass, UnsupportedGraphError
-from build.passes.graph import MICROSOFT, Scope, array, folder, only_consumer, require_opset
+from build.passes.graph import GELUS, MICROSOFT, Scope, array, folder, only_consumer, require_opset
 
 SKIP_NORM = "SkipLayerNormalization"
 BIAS_GELU = "BiasGelu"
@@ -52,12 +52,12 @@ class _Sum:
 
 def _sum(node: ir.Node) -> _Sum | None:
     """Return the node's input sum if one operator can compute both; else None."""
-    if node.op_type not in {"LayerNormalization", "Gelu"}:
+    if node.op_type not in {"LayerNormalization", *GELUS}:
         return None
     terms = _Sum()
     _collect(node.inputs[0], terms)
     biased = len(terms.rows) == len(terms.biases) == 1
-    return terms if (biased if node.op_type == "Gelu" else _is_residual(node, terms)) else None
+    return terms if (biased if node.op_type in GELUS else _is_residual(node, terms)) else None
 
 
 def _fuse(graph: ir.Graph, node: ir.Node) -> bool:
@@ -65,8 +65,10 @@ def _fuse(graph: ir.Graph, node: ir.Node) -> bool:
     if terms is None:
         return False
     scope = Scope(graph, folder(node))
-    if node.op_type == "Gelu":
-        fused = scope.op(BIAS_GELU, terms.rows[0], terms.biases[0], domain=MICROSOFT)
+    if node.op_type in GELUS:
+        fused = scope.op(
+            BIAS_GELU if node.op_type == "Gelu" else node.op_type, terms.rows[0], terms.biases[0], domain=MICROSOFT
+        )
     else:
         epsilon = node.attributes.get_float("epsilon", 1e-5)
         inputs = (*terms.rows, *node.inputs[1:], *terms.biases)

@@ -10,6 +10,8 @@ from build.errors import BuildError
 from build.passes import UnsupportedGraphError
 
 MICROSOFT = "com.microsoft"
+GELUS = {"Gelu", "FastGelu"}
+"""Fused Gelu: exact, and by the tanh approximation that ALBERT and others were trained with."""
 LAYERS = "/sentence_layers/"
 """Node path of the layers between pooling and the final normalisation."""
 
@@ -42,6 +44,14 @@ class Scope:
         if full in self._constants:
             return self._constants[full]
         return self._tape.initializer(ir.tensor(array, name=full))
+
+    def own(self, name: str, array: NDArray[np.generic]) -> ir.Value:
+        """Add a constant that is not shared, though one of this name may exist: ALBERT calls one module many times."""
+        number, full = 0, name
+        while f"{self.path.strip('/').replace('/', '.')}.{full}" in self._constants:
+            number += 1
+            full = f"{name}_{number}"
+        return self.constant(full, array)
 
     def ints(self, *values: int) -> ir.Value:
         """Return a constant int64 vector."""

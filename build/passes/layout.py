@@ -32,6 +32,7 @@ class Layout:
         self.first = scope.constant("first", np.array(0, np.int64))
         """Scalar 0: the index of the first text or group."""
         self._shapes: dict[int, ir.Value] = {}
+        self._within: dict[int, ir.Value] = {}
         self._groups: Groups | None = None
 
     @property
@@ -57,6 +58,12 @@ class Layout:
             lengths = scope.op("Mul", self.groups.lengths, scope.ints(0, 1, 0))
             self._shapes[width] = scope.op("Add", lengths, scope.ints(-1, 0, width))
         return self._shapes[width]
+
+    def within(self, tokens: int) -> ir.Value:
+        """`[groups, 1]`: whether a group's texts have no more than so many tokens."""
+        if tokens not in self._within:
+            self._within[tokens] = self.scope.op("LessOrEqual", self.groups.lengths, self.scope.ints(tokens))
+        return self._within[tokens]
 
 
 class Groups:

@@ -16,13 +16,14 @@ from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.attend import Attention, attend, width
 from build.passes.attend_packed import attend_packed, max_packed, mean_packed, sum_packed
 from build.passes.cuda_layout import CudaLayout
-from build.passes.fuse_attention import MASK, OPERATOR
-from build.passes.graph import Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
+from build.passes.fuse_attention import MASK, OPERATOR, WINDOW
+from build.passes.fuse_rotary import ROTARY
+from build.passes.graph import GELUS, Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
 from build.passes.layout import Layout
 from build.passes.max_rows import max_rows
 from server.model.manifest import PACKED
 
-_PER_TOKEN = {"Add", "LayerNormalization", "Gelu"}
+_PER_TOKEN = {"Add", "Mul", "LayerNormalization", *GELUS}
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _sources(node: ir.Node) -> list[ir.Value | None]:
                 f"{node.op_type} {node.name!r} takes a constant that differs from token to token"
             )
         return list(node.inputs)
-    if is_first_row(node) or matrix(node) is not None:
+    if is_first_row(node) or matrix(node) is not None or node.op_type == ROTARY:
         return [node.inputs[0]]
     if _is_lookup(node):
         return []
@@ -190,6 +191,8 @@ class _Packer:
         self._region = region
         self._per_text: set[ir.Value] = set()
         """Values with one row per text instead of one per token."""
+        self._positions: dict[ir.Value, ir.Value] = {}
+        """Packed position ids, `[total, 1]`, by the padded ones."""
 
     def pack(self) -> None:
         """Pack all; what pools all tokens is left to the caller."""
@@ -199,6 +202,8 @@ class _Packer:
                 value.shape = None  # the exporter's `[batch, sequence, hidden]` is outdated
             if node.op_type == OPERATOR:
                 self._attention(node)
+            elif node.op_type == ROTARY:
+                self._rotary(node)
             elif is_first_row(node):
                 self._first_row(node)
             elif _is_lookup(node):
@@ -226,11 +231,25 @@ class _Packer:
         self._per_text.add(first)
         node.outputs[0].replace_all_uses_with(first)
 
+    def _rotary(self, node: ir.Node) -> None:
+        """Rotate tokens as texts of one token each: the operator takes no more tokens than the table has positions."""
+        scope, source, positions = self._layout.scope, node.inputs[0], node.inputs[1]
+        if positions not in self._positions:
+            self._positions[positions] = scope.op("Unsqueeze", self._layout.pack(positions), scope.ints(1))
+        columns, readers = width(source), list(node.outputs[0].uses())
+        node.replace_input_with(0, scope.op("Reshape", source, scope.ints(-1, 1, columns)))
+        node.replace_input_with(1, self._positions[positions])
+        rows = scope.op("Reshape", node.outputs[0], scope.ints(-1, columns))
+        for reader, index in readers:
+            reader.replace_input_with(index, rows)
+
     def _attention(self, node: ir.Node) -> None:
         query, key, value = node.inputs[:3]
-        bias = _unexpanded(node.inputs[5]) if len(node.inputs) > 5 else None
+        window = int(node.metadata_props[WINDOW]) if WINDOW in node.metadata_props else None
+        bias = _unexpanded(node.inputs[5]) if len(node.inputs) > 5 and window is None else None
         first_only = query in self._per_text
-        result = self._kernels.attend(self._graph, self._layout, Attention(node, query, key, value, bias, first_only))
+        attention = Attention(node, query, key, value, bias, first_only, window)
+        result = self._kernels.attend(self._graph, self._layout, attention)
         if first_only:
             self._per_text.add(result)
         node.outputs[0].replace_all_uses_with(result)

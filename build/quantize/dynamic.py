@@ -35,7 +35,7 @@ def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, limit
     source = layers[0].source
     scope = Scope(graph, module(*(layer.product.outputs[0] for layer in layers)))
     if divisor is not None:
-        source = scope.op("Mul", source, scope.constant("smoothing", 1 / divisor))
+        source = scope.op("Mul", source, scope.own("smoothing", 1 / divisor))
     rows = (_above_floor if layers[0].reads_gelu else _around_zero)(scope, source)
     for layer in layers:
         _replace(graph, layer, rows, layer.smoothed(divisor), limit)

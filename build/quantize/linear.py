@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from build.errors import BuildError
-from build.passes.graph import array, folder, matrix, numbers, only_consumer
+from build.passes.graph import GELUS, array, folder, matrix, numbers, only_consumer
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ class Linear:
     def reads_gelu(self) -> bool:
         """Whether the input is a Gelu's output, which is at least -0.17."""
         producer = self.source.producer()
-        return producer is not None and producer.op_type == "Gelu"
+        return producer is not None and producer.op_type in GELUS
 
     @property
     def reads_attention(self) -> bool:

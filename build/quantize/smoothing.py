@@ -53,7 +53,7 @@ def _split(graph: ir.Graph, up: Linear, down: Linear, span: Range) -> Range:
     side, back = (Scope(graph, f"{layer.path}/outliers") for layer in (up, down))
     few_bias = side.weight(f"{up.name}.outliers.bias", bias[few])
     raised = side.op("Gemm", up.source, side.weight(f"{up.name}{KEPT}", into[:, few]), few_bias)
-    active = side.op("Gelu", raised, domain="com.microsoft")
+    active = side.op(down.source.producer().op_type, raised, domain="com.microsoft")
     result = down.output
     total = back.op("Gemm", active, back.weight(f"{down.name}{KEPT}", out[few]), None)
     result.replace_all_uses_with(total)
@@ -75,9 +75,10 @@ def fold_into_values(graph: ir.Graph, layer: Linear, divisor: Floats) -> None:
 
 def _values_projection(graph: ir.Graph, layer: Linear) -> Linear:
     """Return the value projection of the attention that this layer reads."""
-    choice = layer.source.producer().inputs[0].producer()
-    whole = choice.attributes["then_branch"].as_graph()
-    value = whole.outputs[0].producer().inputs[2]
-    while value.producer() is not None and value.producer().graph is whole:
+    value = layer.source.producer().inputs[0]
+    while (node := value.producer()) is not None and node.op_type == "If":
+        value = node.attributes["then_branch"].as_graph().outputs[0]
+    value = value.producer().inputs[2]
+    while value.producer() is not None and value.producer().graph is not graph:
         value = value.producer().inputs[0]
     return next(projection for projection in linears(graph) if projection.output is value)

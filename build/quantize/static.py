@@ -53,11 +53,11 @@ def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Gri
 
     With per-channel scales QuantizeLinear is 100 times slower in ORT 1.32.
     """
-    step = scope.constant("input_scale", np.array(places.step, np.float32))
-    zero = scope.constant("input_zero", np.array(places.zero, np.uint8))
+    step = scope.own("input_scale", np.array(places.step, np.float32))
+    zero = scope.own("input_zero", np.array(places.zero, np.uint8))
     if divisor is None:
         return _Rows(scope.op("QuantizeLinear", source, step, zero), step, zero)
-    scaled = scope.op("Mul", source, scope.constant("smoothing", (1 / (divisor * places.step)).astype(np.float32)))
+    scaled = scope.op("Mul", source, scope.own("smoothing", (1 / (divisor * places.step)).astype(np.float32)))
     return _Rows(scope.op("QuantizeLinear", scaled, _one(scope.graph), zero), step, zero)
 
 

@@ -12,13 +12,22 @@ from build.passes.fold_token_types import FoldTokenTypesPass, needed
 from build.passes.name_weights import NameWeightsPass
 from build.passes.packing import cuda_passes, packing_passes
 from build.passes.pool_output import PoolOutputPass
+from build.passes.tabulate_rotary import TabulateRotaryPass
 from build.pooling import Pooling
 from build.quantize.calibration import Batch
 
 Exported = Callable[[str], Path]
-ARCHITECTURES = ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
-# MPNet adds a position bias to the scores, which no packed kernel supports.
-ON_CUDA = [name for name in ARCHITECTURES if name != "mpnet"]
+ARCHITECTURES = [
+    *("bert", "roberta", "xlm-roberta", "distilbert", "mpnet"),
+    *("albert", "electra", "megatron-bert", "modernbert"),
+]
+# A position bias added to the scores and attention within a window have no packed kernel.
+ON_CUDA = [name for name in ARCHITECTURES if name not in ("mpnet", "modernbert")]
+# Per layer: query, key, value, attention output, two feed-forward. ALBERT and ELECTRA project their embeddings, too;
+# ModernBERT's feed-forward has a gate.
+PRODUCTS = dict.fromkeys(ARCHITECTURES, 12) | {"albert": 13, "electra": 13, "modernbert": 14}
+# Those with keys and values that have biases.
+BIASED = [name for name in ARCHITECTURES if name != "modernbert"]
 LONGEST = 64
 CLS, MEAN = Pooling(("cls",)), Pooling(("mean",))
 # Every pooling, concatenated.
@@ -29,7 +38,7 @@ def plain(path: Path, pooling: Pooling = MEAN) -> ir.Model:
     """Return a tiny model's pooled graph, the input of the packing passes."""
     model = ir.load(path)
     passes: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
-    apply(model, [*passes, PoolOutputPass(pooling), NameWeightsPass()])
+    apply(model, [*passes, PoolOutputPass(pooling), TabulateRotaryPass(LONGEST), NameWeightsPass()])
     return model
 
 

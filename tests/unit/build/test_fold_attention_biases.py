@@ -10,7 +10,7 @@ from build.passes import UnsupportedGraphError, apply
 from build.passes.fold_attention_biases import FoldAttentionBiasesPass
 from build.pooling import Pooling
 from tests.unit.build.conftest import Run
-from tests.unit.build.graphs import ARCHITECTURES, CLS, MEAN, Exported, before, count, texts
+from tests.unit.build.graphs import BIASED, CLS, MEAN, Exported, before, count, texts
 
 BIASES = [f"encoder.layer.0.attention.self.{part}.bias" for part in ("query", "key", "value")]
 
@@ -27,7 +27,7 @@ def unfolded(exported: Exported, architecture: str, pooling: Pooling = MEAN) -> 
 
 
 @pytest.mark.parametrize("pooling", [CLS, MEAN], ids=lambda pooling: pooling.name)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", BIASED)
 def test_numbers(exported: Exported, run: Run, architecture: str, pooling: Pooling) -> None:
     added, folded = (unfolded(exported, architecture, pooling) for _ in range(2))
     assert apply(folded, [FoldAttentionBiasesPass()]) == ["fold-attention-biases"]
@@ -35,7 +35,7 @@ def test_numbers(exported: Exported, run: Run, architecture: str, pooling: Pooli
     np.testing.assert_allclose(run(folded, sequences), run(added, sequences), atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", BIASED)
 def test_structure(exported: Exported, architecture: str) -> None:
     added, folded = (unfolded(exported, architecture) for _ in range(2))
     apply(folded, [FoldAttentionBiasesPass()])

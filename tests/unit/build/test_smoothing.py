@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from build.passes.graph import GELUS
 from build.pooling import Pooling
 from build.quantize.calibration import Range, calibrate
 from build.quantize.linear import linears
@@ -11,13 +12,14 @@ from tests.unit.build.conftest import Run
 from tests.unit.build.graphs import ARCHITECTURES, CALIBRATION, CLS, MEAN, Exported, count, packed, texts
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+# A gated unit's product has no lower bound: it is smoothed instead.
+@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "modernbert"])
 def test_splitting_outliers_is_exact(exported: Exported, run: Run, architecture: str) -> None:
     whole, split = packed(exported(architecture)), packed(exported(architecture))
     ranges = calibrate(split, CALIBRATION)
     left = split_outliers(split.graph, ranges)
     np.testing.assert_allclose(run(split, texts(5, 1, 12)), run(whole, texts(5, 1, 12)), atol=1e-6)
-    assert count(split.graph)["Gelu"] == 2 * count(whole.graph)["Gelu"]
+    assert [count(split.graph)[name] for name in GELUS] == [2 * count(whole.graph)[name] for name in GELUS]
     for layer in linears(split.graph):
         assert left[layer.name].high.size == layer.weight().shape[0]
 
