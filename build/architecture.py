@@ -26,7 +26,9 @@ def check_encoder(snapshot: Snapshot) -> str:
         raise BuildError(f"{snapshot.id}: transformers knows no architecture {architecture!r}")
     if architecture not in encoders() or config.get("is_encoder_decoder") or config.get("is_decoder"):
         raise BuildError(
-            f"{snapshot.id} is a {architecture} model, not an encoder: its tokens do not see the whole text"
+            f"{snapshot.id} is a {architecture} model, not an encoder: its tokens do not see the whole text. Choose an "
+            "encoder (docs/models.md lists them), or serve this one with sentence-transformers or Text Embeddings "
+            "Inference"
         )
     return architecture
 

@@ -1,7 +1,10 @@
 """Check free disk and memory before a build."""
 
+import math
 import shutil
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from build.errors import BuildError
 from build.sources.snapshot import Snapshot
@@ -32,9 +35,21 @@ def check_size(snapshot: Snapshot) -> None:
     Raises:
         BuildError: they are too large for one ONNX file.
     """
-    weights = snapshot.weight_bytes
+    weights = sum(_fp32_bytes(snapshot.folder / name) for name in snapshot.files if name.endswith(".safetensors"))
     if weights > _LARGEST_GRAPH:
-        raise BuildError(f"{snapshot.id}: {weights / 1e9:.2f} GB of weights do not fit one ONNX file (2 GB at most)")
+        raise BuildError(
+            f"{snapshot.id}: {weights / 1e9:.2f} GB of weights in fp32 do not fit one ONNX file (2 GB at most). "
+            "Choose a smaller model of its family"
+        )
+
+
+def _fp32_bytes(path: Path) -> int:
+    """Return the size of a file's weights in fp32, whatever they are stored in; of an invalid file, its own size."""
+    try:
+        with safe_open(path, "np") as weights:
+            return sum(4 * math.prod(weights.get_slice(name).get_shape()) for name in weights.offset_keys())
+    except SafetensorError:  # loading it says what is wrong
+        return path.stat().st_size
 
 
 def free_memory(root: Path = Path("/")) -> int:

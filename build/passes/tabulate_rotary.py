@@ -8,15 +8,15 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from build.passes import GraphPass, UnsupportedGraphError
+from build.passes import GraphPass
 from build.passes.graph import Scope, graph_input, value_inputs
 from build.passes.probe import Numbers, probe
 
-_PATH = "/rotary"
+_PATH, _IDS, _MASK = "/rotary", "input_ids", "attention_mask"
 
 
 class TabulateRotaryPass(GraphPass):
-    """Requires positions that count the tokens from 0; `max_tokens` is the number of rows."""
+    """Tabulate what depends on the length alone, for positions counted from 0; `max_tokens` is the number of rows."""
 
     name = "tabulate-rotary"
 
@@ -25,46 +25,37 @@ class TabulateRotaryPass(GraphPass):
         self._max_tokens = max_tokens
 
     def needed(self, model: ir.Model) -> bool:
-        """Whether the graph computes cosines."""
-        return bool(_waves(model.graph))
-
-    def requires(self, model: ir.Model) -> None:
-        """Check that the cosines and sines depend on the length alone."""
-        for node in _waves(model.graph):
-            if value_inputs(node.outputs[0]):
-                raise UnsupportedGraphError(f"{node.op_type} {node.name!r} depends on more than the number of tokens")
+        """Whether the graph computes cosines or sines of positions."""
+        return bool(self._tables(model))
 
     def rewrite(self, model: ir.Model) -> int:
         """Compute every table for the longest text and slice it to the length of the batch."""
-        graph, waves = model.graph, _waves(model.graph)
-        scope, ids = Scope(graph, _PATH), graph_input(model.graph, "input_ids")
-        given = {ids: np.zeros((1, self._max_tokens), np.int64)}
-        if any(value.name == "attention_mask" for value in graph.inputs):
-            given[graph_input(graph, "attention_mask")] = np.ones((1, self._max_tokens), np.int64)
-        length = scope.op("Shape", ids, start=1, end=2)
+        graph, tables = model.graph, self._tables(model)
+        scope = Scope(graph, _PATH)
+        length = scope.op("Shape", graph_input(graph, _IDS), start=1, end=2)
         made: dict[bytes, ir.Value] = {}
-        for node, table in zip(waves, probe(model, given, [node.outputs[0] for node in waves]), strict=True):
+        for node, table in tables.items():
             key = table.tobytes()
             if key not in made:
                 made[key] = self._slice(scope, f"{node.op_type.lower()}.{len(made)}", table, length)
             node.outputs[0].replace_all_uses_with(made[key])
         graph.sort()
         RemoveUnusedNodesPass()(model)
-        return len(waves)
+        return len(tables)
 
-    def ensures(self, model: ir.Model) -> None:
-        """Check that nothing is computed with waves any more."""
-        for node in _waves(model.graph):
-            raise ir.passes.PostconditionError(f"{node.name!r} was not replaced")
+    def _tables(self, model: ir.Model) -> dict[ir.Node, Numbers]:
+        """Return the values of every cosine and sine that depends on the length alone."""
+        waves = [node for node in model.graph if node.op_type in {"Cos", "Sin"} and not value_inputs(node.outputs[0])]
+        shape = (1, self._max_tokens)
+        given: dict[ir.Value, Numbers] = {
+            graph_input(model.graph, _IDS): np.zeros(shape, np.int64),
+            graph_input(model.graph, _MASK): np.ones(shape, np.int64),
+        }
+        found = probe(model, given, [node.outputs[0] for node in waves]) if waves else []
+        return {node: table for node, table in zip(waves, found, strict=True) if self._max_tokens in table.shape}
 
     def _slice(self, scope: Scope, name: str, table: Numbers, length: ir.Value) -> ir.Value:
-        if table.ndim != 3 or table.shape[:2] != (1, self._max_tokens):
-            raise UnsupportedGraphError(f"the positions' table has the shape {list(table.shape)}")
-        constant = scope.constant(name, table)
-        sliced = scope.op("Slice", constant, scope.ints(0), length, scope.ints(1))
+        axis = table.shape.index(self._max_tokens)
+        sliced = scope.op("Slice", scope.constant(name, table), scope.ints(0), length, scope.ints(axis))
         sliced.type = ir.TensorType(ir.DataType.FLOAT)
         return sliced
-
-
-def _waves(graph: ir.Graph) -> list[ir.Node]:
-    return [node for node in graph if node.op_type in {"Cos", "Sin"}]

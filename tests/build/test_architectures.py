@@ -54,7 +54,7 @@ def test_long_texts_of_xlm_roberta(tmp_path: Path) -> None:
     """As BGE-M3: positions are counted from the padding id, so the table has two rows more than tokens are read."""
     size = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
     source, models = tmp_path / "source/tiny", tmp_path / "models"
-    folder = tiny.snapshot(source, "xlm-roberta", **size, max_position_embeddings=1026, pad_token_id=1)
+    folder = tiny.snapshot(source, "xlm-roberta", "cls", **size, max_position_embeddings=1026, pad_token_id=1)
     tiny.write_settings(folder, max_tokens=8192)
     assert build(folder, models) == 0
     made = described(models)

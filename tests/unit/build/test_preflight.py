@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from build import preflight
 from build.errors import BuildError
@@ -46,6 +48,16 @@ def test_refuses_and_says_how_much_is_missing(
     monkeypatch.setattr(preflight, "free_memory", lambda: memory)
     with pytest.raises(BuildError, match=rf"not enough {what}.*needs about {needed} GB, 1\.0 GB are free"):
         preflight.check(snapshot(tmp_path, 1_340_000_000 if what == "disk" else 900_000_000), tmp_path)
+
+
+def test_counts_weights_as_fp32_whatever_they_are_stored_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_file({"table": np.zeros((1000, 30), np.float16)}, tmp_path / "model.safetensors")
+    stored = Snapshot(tmp_path, "folder", "m", "r", "mit", {"model.safetensors": ""})
+    monkeypatch.setattr(preflight, "_LARGEST_GRAPH", 4 * 30_000 - 1)
+    with pytest.raises(BuildError, match="of weights in fp32 do not fit"):
+        preflight.check_size(stored)
+    monkeypatch.setattr(preflight, "_LARGEST_GRAPH", 4 * 30_000)
+    preflight.check_size(stored)
 
 
 def test_refuses_what_one_onnx_file_cannot_hold(tmp_path: Path) -> None:
