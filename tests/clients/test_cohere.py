@@ -97,8 +97,8 @@ def langchain(served: Served) -> Iterator[Callable[..., CohereEmbeddings]]:
             pass  # closes its connections
 
 
-# Cohere's client raises it when it joins the answers of several requests.
-@pytest.mark.filterwarnings("ignore:Accessing the 'model_fields':DeprecationWarning")
+# Cohere's client and LangChain's call what pydantic has deprecated.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_langchain(langchain: Callable[..., CohereEmbeddings], texts: list[str], expected: NDArray[np.float32]) -> None:
     client = langchain()
     same(client.embed_documents(texts), expected)
