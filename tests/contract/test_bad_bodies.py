@@ -111,7 +111,7 @@ def test_lone_surrogates(int8: Served, route: str) -> None:
         ("/v1/embeddings", {"dimensions": 0}, 422, "from 1 to 384"),
         ("/v1/embeddings", {"dimensions": 2**70}, 422, "from 1 to 384"),
         ("/v1/embeddings", {"dimensions": 1.5}, 422, "$.dimensions"),
-        ("/v1/embeddings", {"encoding_format": "int8"}, 422, "float, base64"),
+        ("/v1/embeddings", {"encoding_format": "int4"}, 422, "float, base64"),
         ("/v1/embeddings", {"input": [101, 2**70, 102]}, 422, "from 0 to 30521"),
         ("/v1/embeddings", {"input": [[101, -1, 102]]}, 422, "from 0 to 30521"),
         ("/v1/embeddings", {"input": [[]]}, 422, "begin with [101]"),

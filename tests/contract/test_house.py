@@ -74,6 +74,7 @@ BREACHES = {
     "core": ("server/__main__.py", "import server.migrate.record"),
     "no-http": ("server/migrate/options.py", "import server.connection.transport"),
     "starlette": ("server/errors.py", "import starlette.responses"),
+    "torchless": ("build/from_graph.py", "import build.exporters"),
     "smoke": ("server/smoke.py", "import server.errors"),
     "bench": ("build/texts.py", "import bench.table"),
 }

@@ -15,7 +15,7 @@ import pytest
 from tests.serving import MINILM, MODELS, ROOT
 
 # Folders that commands may write to; everything else is a symlink.
-_OWN = {"models", ".git", ".cache"}
+_OWN = {"models", "wheels", ".git", ".cache"}
 LISTENING = re.compile(r"listening on \S+ port (\d+)")
 
 
@@ -71,6 +71,9 @@ def make(folder: Path, environments: Mapping[str, str]) -> Checkout:
         if path.name not in _OWN and not path.name.startswith(".venv"):
             (folder / path.name).symlink_to(path)
     (folder / "models").mkdir()
+    # `WHEELS=wheels` is refused without one; the environments are complete, so that nothing is installed from it.
+    (folder / "wheels").mkdir()
+    (folder / "wheels" / "none.whl").touch()
     for name, origin in environments.items():
         if not (ROOT / origin / "bin" / "python").exists():
             pytest.skip(f"{origin} is not there: make {origin}/ready")

@@ -9,7 +9,7 @@ KINDS = {
     "gpu": r"\.venv/bin/pip (uninstall|install --no-deps)|make serve DEVICE=cuda|bench/gpu\.sh",
     "serve": r"(OTEL\w+=\S+ )?make (demo|serve)\b",
     "ask": r"curl |make smoke\b",
-    "check": r"make (check|test|test-one|coverage|lint|format|reliability)\b",
+    "check": r"make (check|unit|test|test-one|coverage|lint|format|reliability)\b",
     "load": r"make load\b",
     "plan": r"\.venv/bin/python -m bench capacity ",
     "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|(\.venv/bin/)?pip install -r ",

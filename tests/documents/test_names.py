@@ -16,7 +16,16 @@ from tests.serving import ROOT, Served
 PARSERS = ("build/__main__.py", "bench/__main__.py", "bench/capacity.py", "server/migrate/options.py")
 MORE_PARSERS = ("bench/gpu.sh", "tests/reliability/__main__.py", "server/verify/__main__.py")
 # Flags of docker, of kubectl, of pip and of argparse itself.
-FOREIGN = {"--profile", "--build", "--build-arg", "--from-literal", "--help", "--no-deps", "--require-hashes"}
+FOREIGN = {
+    "--profile",
+    "--build",
+    "--build-arg",
+    "--from-literal",
+    "--help",
+    "--no-deps",
+    "--require-hashes",
+    "--no-index",
+}
 FOREIGN |= {"--file", "--push", "--tag", "--sbom", "--provenance"}
 _FOLDERS, _ENDINGS = "server|build|bench|tests|deploy|docs|requirements", "py|txt|in|md|yaml|yml|json|jsonl|conf|sh"
 FILE = re.compile(rf"\b(?:{_FOLDERS})/[\w./-]+\.(?:{_ENDINGS})\b")
