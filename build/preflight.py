@@ -44,12 +44,14 @@ def check_size(snapshot: Snapshot) -> None:
 
 
 def _fp32_bytes(path: Path) -> int:
-    """Return the size of a file's weights in fp32, whatever they are stored in; of an invalid file, its own size."""
+    """Return the size of a file's weights in fp32, whatever they are stored in, and at least the file's own size."""
+    size = path.stat().st_size
     try:
         with safe_open(path, "np") as weights:
-            return sum(4 * math.prod(weights.get_slice(name).get_shape()) for name in weights.offset_keys())
+            elements = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.offset_keys())
+            return max(size, int(4 * elements))
     except SafetensorError:  # loading it says what is wrong
-        return path.stat().st_size
+        return size
 
 
 def free_memory(root: Path = Path("/")) -> int:
