@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from server.migrate.errors import MigrateError
 from server.migrate.inputs import open_source
 from server.migrate.record import Record
 from server.migrate.sources.source import Broken
+from server.migrate.sources.stream import encoding_fault
 from tests.conftest import EXAMPLES
 
 ODD = (
@@ -97,6 +98,7 @@ def test_records_come_back_exactly(kind: str, rows: Rows) -> None:
 def test_lines_come_back_exactly_or_are_rejected(texts: list[str]) -> None:
     texts = [text.replace("\n", " ") for text in texts]
     content = "".join(f"{text}\n" for text in texts).encode().removeprefix(b"\xef\xbb\xbf")
+    assume(encoding_fault(content) is None)  # zero bytes between others look like UTF-16, which is refused
     records = read("texts.txt", content)
     texts[0] = texts[0].removeprefix("\ufeff")
     for record, text in zip(records, texts, strict=True):
@@ -110,6 +112,7 @@ def test_lines_come_back_exactly_or_are_rejected(texts: list[str]) -> None:
 @settings(max_examples=min(40, EXAMPLES))
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
 def test_files_of_a_folder_come_back_exactly(texts: list[str]) -> None:
+    assume(not any(encoding_fault(text.encode()) for text in texts))
     with tempfile.TemporaryDirectory() as folder:
         for number, text in enumerate(texts):
             (Path(folder) / f"{number:02}.txt").write_bytes(text.encode())
