@@ -133,17 +133,20 @@ def _finish_commit(models_dir: Path, model: str) -> None:
 
 
 def _check_spaces(manifest: Manifest, path: Path, model: str) -> None:
-    """Check that ids can be computed, and that those written at the build still describe the manifest."""
+    """Check that ids can be computed, and that those written at the build still describe the manifest's variants."""
     try:
         computed = space.of_variants(manifest)
     except ValueError as error:
         raise StartError(f"{path} gives its vectors no name: {error}. Build it again: {_remedy(model)}") from None
-    if manifest.spaces is not msgspec.UNSET and manifest.spaces != computed:
-        said, found = (next(iter(ids.values()), "none") for ids in (manifest.spaces, computed))
-        raise StartError(
-            f"{path} was changed since it was built: it says that its vectors are of the space {said}, and describes "
-            f"{found}. Build it again: {_remedy(model)}"
-        )
+    if manifest.spaces is msgspec.UNSET:
+        return
+    for name, current in computed.items():
+        built = manifest.spaces.get(name, "none")
+        if built != current:
+            raise StartError(
+                f"{path} was changed since it was built: it says that its vectors are of the space {built}, and "
+                f"describes {current}. Build it again: {_remedy(model)}"
+            )
 
 
 def _select_variant(manifest: Manifest, precision: Precision, model: str, *, cuda: bool) -> Variant:

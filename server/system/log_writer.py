@@ -36,7 +36,8 @@ class LogQueue(QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Queue a line, or count it as lost; the next line queued is followed by a warning with the number lost."""
-        if self._lines.qsize() >= MAX_QUEUED:
+        needed = 2 if self._untold else 1  # with the warning, which must not be lost in its turn
+        if self._lines.qsize() + needed > MAX_QUEUED:
             self.lost += 1
             self._untold += 1
             return
