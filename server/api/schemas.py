@@ -35,13 +35,23 @@ def components(loaded: LoadedModel) -> dict[str, Schema]:
     shapes |= {name: schema for name, schema in zip(types, made, strict=True) if name not in shapes}
     contradictions = _contradictions(Asker(loaded.settings, loaded.artifact.manifest))
     for shape in shapes.values():
-        fields = shape.get("properties", {}).keys()
-        if rules := [rule for pair, refused in contradictions if pair <= fields for rule in refused]:
+        fields = shape.get("properties", {})
+        rules = [rule for pair, refused in contradictions if pair <= fields.keys() for rule in refused]
+        if rules := [rule for rule in rules if _can_break(rule, fields)]:
             shape["allOf"] = rules
     for operation, _ in routes.ROUTES:
         if operation.body and operation.one_of:
             shapes[operation.body.__name__]["oneOf"] = [{"required": [key]} for key in operation.one_of]
     return {name: _tidy(_own_first(shape, types.get(name))) for name, shape in shapes.items()} | _limited(loaded)
+
+
+def _can_break(rule: Schema, fields: Mapping[str, Schema]) -> bool:
+    """Return whether the fields' own words include those that `rule` forbids; words by reference count as included."""
+    for name, forbidden in rule["not"]["properties"].items():
+        words = [choice["enum"] for choice in fields[name].get("anyOf", ()) if "enum" in choice]
+        if words and "enum" in forbidden and not set(words[0]) & set(forbidden["enum"]):
+            return False
+    return True
 
 
 def _own_first(shape: Schema, kind: Any) -> Schema:  # noqa: ANN401 - a type or an alias

@@ -44,7 +44,7 @@ def read_encoding(
     """Return the type that the options of a request name, and whether it is written as base64.
 
     `encoding_format` and `embedding_type` are a type or `base64`, `output_dtype` is a type. `encoding_format: "float"`
-    means JSON numbers, of whichever type another option names.
+    means JSON numbers, of whichever type another option names. No two others may name a type.
 
     Raises:
         InvalidError: one is unknown, or they contradict each other.
@@ -63,9 +63,9 @@ def read_encoding(
     types = {field: value for field, value in named.items() if value != BASE64}
     if len(types) > 1 and encoding_format == "float":
         del types["encoding_format"]
-    if len(set(types.values())) > 1:
+    if len(types) > 1:
         fields = " and ".join(types)
-        raise InvalidError(f"{fields} ask for different types; send one of them", param=next(reversed(types)))
+        raise InvalidError(f"{fields} each name a type; send one of them", param=next(reversed(types)))
     return cast(OutputName, next(iter(types.values()), FLOAT.name)), base64
 
 

@@ -75,7 +75,7 @@ def test_other_encoders_are_packed_too(tmp_path: Path, architecture: str) -> Non
 def test_an_unknown_encoder_is_served_as_exported_and_the_build_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = tiny.snapshot(tmp_path / "tiny", "albert", embedding_size=32)
+    source = tiny.snapshot(tmp_path / "tiny", "roformer", embedding_size=32)
     assert main(["--model", str(source), "--models-dir", str(tmp_path / "models")]) == 0
     made = read(tmp_path / "models")
     assert made.notes

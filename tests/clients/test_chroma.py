@@ -1,5 +1,6 @@
 """Chroma's embedding functions, alone and inside a collection."""
 
+import importlib
 from collections.abc import Iterator
 
 import chromadb
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from tests.clients.conftest import KEY, same
 from tests.serving import MINILM, Served
 
+# OpenAI's client imports it when first used; beside the imports of Chroma's threads that can fail on Python 3.11.
+importlib.import_module("httpcore2")
 # Chroma's functions never close their connections.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 

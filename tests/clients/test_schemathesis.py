@@ -31,7 +31,7 @@ def test_all_checks_pass(tmp_path: Path, record_property: Callable[[str, object]
         (tmp_path / "openapi.json").write_bytes(document.content)
         done = schemathesis(served, tmp_path)
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
-        assert f"Tested: {len(document.json()['paths'])}" in done.stdout
+        assert f"Tested: {sum(map(len, document.json()['paths'].values()))}" in done.stdout
         assert not [line for line in served.lines if "Traceback" in line]
         if cases := re.search(r"Test cases:\s+(\d+) generated", done.stdout):
             record_property("figures", f"{int(cases[1]):,} cases made up by schemathesis")
@@ -43,5 +43,6 @@ def schemathesis(served: Served, folder: Path) -> "subprocess.CompletedProcess[s
     command += ["run", "openapi.json", "--url", served.url, "--header", f"Authorization: Bearer {KEY}", "--no-color"]
     command += ["--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing,stateful"]
     command += ["--seed", str(SEED), "--max-examples", str(EXAMPLES), "--workers", "1", "--continue-on-failure"]
-    command += ["--generation-database", "none"]
+    # How long a case takes to make up says how busy the machine is.
+    command += ["--generation-database", "none", "--suppress-health-check", "too_slow"]
     return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)

@@ -144,7 +144,7 @@ def test_int8_rescales_to_the_vector_by_the_scale_in_the_header(int8: Served, di
     ("body", "accept", "said"),
     [
         ({"output_dtype": "binary", "dimensions": 100}, "*/*", "divisible by 8: it is 100"),
-        ({"output_dtype": "binary", "encoding_format": "int8"}, "*/*", "different types"),
+        ({"output_dtype": "binary", "encoding_format": "int8"}, "*/*", "encoding_format"),
         ({"encoding_format": "base64"}, "application/octet-stream", "Accept: application/octet-stream"),
         ({"output_dtype": "int4"}, "application/x-npy", "output_dtype must be one of float, float16"),
     ],

@@ -1,17 +1,16 @@
 """`POST /embed`: three request formats; the format of the answer depends on the request's key."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 import orjson
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from server.api.dialects.body import decode
 from server.api.dialects.extra_fields import ExtraFields, ignored_fields
 from server.api.dialects.fields import (
     Base64,
     Dimensions,
-    EncodingFormat,
     InputType,
     Normalize,
     OneOrMany,
@@ -34,6 +33,13 @@ from server.service.result import Result
 
 KEYS = ("text", "texts", "inputs")
 Shape = Literal["embedding", "embeddings", "rows"]
+# Here `output_dtype` alone names the type.
+Numbers = Annotated[
+    Literal["float", "base64"],
+    Meta(
+        description="`float` writes JSON numbers, `base64` the little-endian bytes of each vector. Left out: `float`."
+    ),
+]
 
 
 class EmbedBody(ExtraFields, forbid_unknown_fields=True, kw_only=True):
@@ -48,7 +54,7 @@ class EmbedBody(ExtraFields, forbid_unknown_fields=True, kw_only=True):
     truncation_direction: TruncationDirection | None = None
     normalize: Normalize | None = None
     dimensions: Dimensions | None = None
-    encoding_format: EncodingFormat | None = None
+    encoding_format: Numbers | None = None
     output_dtype: OutputDtype | None = None
 
 

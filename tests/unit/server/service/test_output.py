@@ -16,7 +16,6 @@ from server.service.output import Output, extra_bytes, find_output, read_encodin
         ({"encoding_format": "float", "output_dtype": "int8"}, ("int8", False)),
         ({"encoding_format": "base64", "embedding_type": "float"}, ("float", True)),
         ({"embedding_type": "base64", "output_dtype": "ubinary"}, ("ubinary", True)),
-        ({"encoding_format": "binary", "output_dtype": "binary", "embedding_type": "binary"}, ("binary", False)),
     ],
 )
 def test_options_of_all_dialects(given: dict[str, str], read: tuple[str, bool]) -> None:
@@ -32,6 +31,7 @@ def test_options_of_all_dialects(given: dict[str, str], read: tuple[str, bool]) 
         ({"encoding_format": "int8", "output_dtype": "float"}, "output_dtype"),
         ({"encoding_format": "float", "embedding_type": "base64"}, "embedding_type"),
         ({"output_dtype": "int8", "embedding_type": "uint8"}, "embedding_type"),
+        ({"encoding_format": "binary", "output_dtype": "binary"}, "output_dtype"),
     ],
 )
 def test_unknown_and_contradicting_options(given: dict[str, str], field: str) -> None:
