@@ -15,9 +15,10 @@ from pathlib import Path
 from server import __version__, secret
 from server.errors import ServiceError, StartError
 from server.migrate.errors import MigrateError
+from server.migrate.options import OVERRIDES
 from server.secret import MaskingParser
 from server.service.embed_request import PROMPTS_OF
-from server.settings import QUANTIZATIONS, Settings, SettingsError, resolve
+from server.settings import QUANTIZATIONS, SettingsError, resolve
 from server.system import process
 from server.telemetry import logs
 from server.verify import texts
@@ -29,8 +30,6 @@ from server.verify.store import StoreVerdict, verify_store
 RIGHT, WRONG, UNKNOWN = 0, 1, 2
 INTERRUPTED = 130
 SAMPLE, LARGEST = 200, 2000
-OVERRIDES = ("model", "models_dir", "quantization", "threads")
-STATES = {RIGHT: "right", WRONG: "wrong"}
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         process.write_error("".join(f"verify: {line}\n" for line in secret.scrub(str(error)).splitlines()))
         return UNKNOWN
     status = RIGHT if verdict.right else WRONG
-    whole = json.dumps({"verdict": STATES[status], **asdict(verdict)})
+    whole = json.dumps({"verdict": "right" if verdict.right else "wrong", **asdict(verdict)})
     sys.stdout.write(f"{whole}\n" if given.json else "".join(f"{line}\n" for line in verdict.lines()))
     return status
 
@@ -60,14 +59,11 @@ def _verify(given: argparse.Namespace, environ: Mapping[str, str]) -> StoreVerdi
     chosen = texts.read(given.texts, given.sample) if given.texts else texts.made(given.sample)
     if len(chosen) < 2:
         raise VerifyError("servers are compared on two texts or more")
-    return verify_servers(RemoteServer(given.target), other, chosen)
+    return verify_servers(_embeds(given.target, environ), other, chosen)
 
 
 def _embeds(url: str | None, environ: Mapping[str, str]) -> Embeds:
-    if url:
-        return RemoteServer(url)
-    settings: Settings = resolve(environ)
-    return LocalModel(settings)
+    return RemoteServer(url, environ.get("API_KEY", "")) if url else LocalModel(resolve(environ))
 
 
 def is_url(text: str) -> bool:

@@ -1,7 +1,6 @@
 """What embeds texts again: the model on this machine, or a server."""
 
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -10,12 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
+from server.api.operation import EMBEDDING_SPACE
 from server.inference.engine import Vectors
+from server.migrate.commands.model import start_runner
 from server.migrate.pipeline.embed import Embedder
-from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prepare import Preparer
 from server.service.embed_request import Asker
-from server.service.startup import load, start_engine
+from server.service.startup import load
 from server.settings import Settings
 from server.verify.errors import VerifyError
 
@@ -23,7 +23,6 @@ TIMEOUT_S = 60
 AT_ONCE = 16
 # 16 vectors of 4,096 components, in the longest decimals.
 ANSWER_BYTES = 8_000_000
-SPACE_HEADER = "x-embedding-space"
 
 
 class Embeds(Protocol):
@@ -70,15 +69,14 @@ class LocalModel:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        engine, warm = start_engine(self._loaded)
-        return Embedder(ParallelEngine(engine, warm.pace.streams), warm.pace.batch_tokens, None, None)
+        return Embedder(*start_runner(self._loaded), None, None)
 
 
 class RemoteServer:
-    """A running server of this project, by its URL; API_KEY is read from the environment."""
+    """A running server of this project, by its URL."""
 
-    def __init__(self, url: str) -> None:
-        """Use the server at `url`.
+    def __init__(self, url: str, keys: str = "") -> None:
+        """Use the server at `url` with the first of `keys`, which are written as in API_KEY.
 
         Raises:
             VerifyError: the URL holds a user or a password.
@@ -86,6 +84,8 @@ class RemoteServer:
         if "@" in url:
             raise VerifyError("the address holds a user or a password; give it without, and the key in API_KEY")
         self.url = url.rstrip("/")
+        key = keys.split(",", maxsplit=1)[0].strip()
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.space = ""
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ class RemoteServer:
             vectors = np.empty(0, np.float32)
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise VerifyError(f"{self.url}/embed did not answer with one vector for each text")
-        space = headers.get(SPACE_HEADER, "")
+        space = headers.get(EMBEDDING_SPACE, "")
         if self.space and space != self.space:
             other = space or "one without an id"
             raise VerifyError(f"{self.url} answers from several spaces: {self.space} and {other}")
@@ -114,10 +114,8 @@ class RemoteServer:
         return vectors
 
     def _post(self, body: Mapping[str, object]) -> tuple[bytes, Mapping[str, str]]:
-        key = os.environ.get("API_KEY", "").split(",")[0].strip()
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         try:
-            request = urllib.request.Request(f"{self.url}/embed", json.dumps(body).encode(), headers)  # noqa: S310
+            request = urllib.request.Request(f"{self.url}/embed", json.dumps(body).encode(), self._headers)  # noqa: S310
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - http or https
                 answer: bytes = response.read(ANSWER_BYTES + 1)
                 told = {name.lower(): value for name, value in response.headers.items()}

@@ -29,10 +29,14 @@ class ServersVerdict:
     comparisons: tuple[Comparison, ...]
 
     @property
+    def agree(self) -> bool:
+        """Whether all vectors agree."""
+        return all(one.agreement and not one.agreement.differing for one in self.comparisons)
+
+    @property
     def right(self) -> bool:
         """Whether all vectors agree, and neither side says another model than the other."""
-        agree = all(one.agreement and not one.agreement.differing for one in self.comparisons)
-        return agree and not self.contradicts
+        return self.agree and not self.contradicts
 
     @property
     def contradicts(self) -> bool:
@@ -46,13 +50,8 @@ class ServersVerdict:
             yield f"{name}: {f'space {shown(space)}' if space else 'says no space'}"
         for one in self.comparisons:
             yield from self._compared(one)
-        agree = "the same space" if self.right else "NOT the same space"
-        yield f"verdict: {agree}{', though the vectors agree' if self._only_named_otherwise else ''}"
-
-    @property
-    def _only_named_otherwise(self) -> bool:
-        agree = all(one.agreement and not one.agreement.differing for one in self.comparisons)
-        return agree and self.contradicts
+        said = "the same space" if self.right else "NOT the same space"
+        yield f"verdict: {said}{', though the vectors agree' if self.agree and not self.right else ''}"
 
     def _compared(self, one: Comparison) -> Iterator[str]:
         if one.agreement is None:

@@ -8,6 +8,7 @@ from server.migrate.options import Options
 from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prepare import Preparer
 from server.service.embed_request import Asker
+from server.service.loaded_model import LoadedModel
 from server.service.startup import load, start_engine
 from server.settings import Settings, resolve
 
@@ -19,6 +20,16 @@ def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
         SettingsError: a value cannot be used.
     """
     return resolve({**environ, **options.settings})
+
+
+def start_runner(loaded: LoadedModel) -> tuple[ParallelEngine, int]:
+    """Load and warm up the graph of an opened model; return its engine and the number of tokens per run.
+
+    Raises:
+        StartError: it cannot be loaded.
+    """
+    engine, warm = start_engine(loaded)
+    return ParallelEngine(engine, warm.pace.streams), warm.pace.batch_tokens
 
 
 class JobModel:
@@ -66,8 +77,7 @@ class JobModel:
         Raises:
             StartError: it cannot be loaded.
         """
-        engine, warm = start_engine(self._loaded)
-        return ParallelEngine(engine, warm.pace.streams), warm.pace.batch_tokens
+        return start_runner(self._loaded)
 
     def _check_chunks(self, options: Options) -> None:
         if options.chunk is None:
