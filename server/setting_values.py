@@ -78,7 +78,7 @@ def base_path(text: str) -> str:
 
 def aliases(text: str) -> tuple[str, ...]:
     """Parse model names separated by commas."""
-    names = tuple(dict.fromkeys(alias.strip() for alias in text.split(","))) if text else ()
+    names = tuple(dict.fromkeys(_listed(text)))
     if any(not MODEL_ALIAS.fullmatch(alias) for alias in names) or len(names) > MOST_ALIASES:
         raise ValueError(f"must be at most {MOST_ALIASES} names of letters, digits, . _ - : @ /, separated by commas")
     return names
@@ -93,7 +93,7 @@ def host(text: str) -> str:
 
 def keys(text: str) -> Secret:
     """Parse API keys separated by commas."""
-    given = [key.strip() for key in text.split(",")] if text else []
+    given = _listed(text)
     if any(not re.fullmatch(r"[\x21-\x7e]+", key) for key in given):
         raise ValueError("must be keys of printable ASCII without spaces, separated by commas, none empty")
     return Secret(given)
@@ -101,7 +101,7 @@ def keys(text: str) -> Secret:
 
 def origins(text: str) -> tuple[str, ...]:
     """Parse web origins separated by commas."""
-    given = tuple(origin.strip() for origin in text.split(",")) if text else ()
+    given = tuple(_listed(text))
     for origin in given:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s,]+", origin):
             raise ValueError("must be origins such as https://example.org separated by commas, or *")
@@ -119,3 +119,8 @@ def collector(text: str) -> Location:
     if not known:
         raise ValueError("must be the address of a collector, such as http://collector:4318")
     return Location(text)
+
+
+def _listed(text: str) -> list[str]:
+    """Return what commas separate, without the spaces around; nothing for an empty text."""
+    return [part.strip() for part in text.split(",")] if text else []

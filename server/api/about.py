@@ -86,16 +86,14 @@ async def show_document(request: Request) -> Response:
 
 async def show_docs(request: Request) -> Response:
     """GET /docs: the OpenAPI document as HTML."""
-    headers = {"Content-Security-Policy": docs_page.POLICY, "X-Content-Type-Options": "nosniff"}
-    return Response(request.app.state.docs, headers=headers, media_type="text/html")
+    return _page(request.app.state.docs, docs_page.POLICY)
 
 
 async def show_index(request: Request) -> Response:
     """GET /: the page, or the names of the routes."""
     service: Service = request.app.state.service
     if service.settings.playground:
-        headers = {"Content-Security-Policy": playground.POLICY, "X-Content-Type-Options": "nosniff"}
-        return Response(playground.PAGE, headers=headers, media_type="text/html")
+        return _page(playground.PAGE, playground.POLICY)
     return Response(request.app.state.index, media_type=JSON)
 
 
@@ -103,3 +101,8 @@ def index(operations: Iterable[Operation]) -> Index:
     """Return the body of `GET /`."""
     listed = [f"{operation.method} {operation.template}" for operation in operations]
     return {"service": "embedding service", "routes": listed, "docs": DOCS.path}
+
+
+def _page(html: str | bytes, policy: str) -> Response:
+    headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
+    return Response(html, headers=headers, media_type="text/html")

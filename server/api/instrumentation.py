@@ -28,7 +28,7 @@ REFUSALS_LOGGED_EVERY_S = 10.0
 
 
 class Instrumentation:
-    """Outermost middleware: assigns the request id, and records the outcome in metrics, log and trace."""
+    """Middleware: assigns the request id, and records the outcome in metrics, log and trace."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[str], metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._app = app

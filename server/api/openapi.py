@@ -24,7 +24,7 @@ VECTOR_HEADERS = {
     "x-queue-time": "Milliseconds of waiting for the engine.",
     "x-inference-time": "Milliseconds of inference.",
 }
-IGNORED_HEADER = (IGNORED_FIELDS, "The fields of the body that were ignored; left out where there are none.")
+IGNORED_HEADERS = {IGNORED_FIELDS: "The fields of the body that were ignored; left out where there are none."}
 SPACE_HEADERS = {EMBEDDING_SPACE: "The id of the vectors' embedding space: NAME@HASH/PRECISION."}
 # Of answers in other forms than JSON floats.
 ENCODED_HEADERS = {
@@ -96,8 +96,7 @@ def _answer(operation: Operation) -> Schema:
         *(ENCODED_HEADERS if encoded else ()),
     ]
     content = {
-        media: {"schema": schema}
-        for media, schema in ({operation.media: operation.answer} | {**operation.also}).items()
+        media: {"schema": schema} for media, schema in {operation.media: operation.answer, **operation.also}.items()
     }
     if encoded:
         content |= {media: {"schema": {"description": "Bytes of a matrix"}} for media in (wire.BYTES, wire.NPY)}
@@ -141,14 +140,14 @@ def _header_refs(names: Iterable[str]) -> Schema:
 def _headers() -> Schema:
     count: Schema = {"type": "integer", "minimum": 0}
     counts = {name: (text, count) for name, text in VECTOR_HEADERS.items()}
-    described = ENCODED_HEADERS | ERROR_HEADERS | SPACE_HEADERS
+    described = ENCODED_HEADERS | ERROR_HEADERS | SPACE_HEADERS | IGNORED_HEADERS
+    optional = ENCODED_HEADERS | IGNORED_HEADERS
     words = {name: (text, {"type": "string"}) for name, text in described.items()}
     request_id = {REQUEST_ID: ("The request's id: the caller's, or a new one.", {"type": "string"})}
-    name, text = IGNORED_HEADER
     return {
-        name: {"description": text, "required": name not in ENCODED_HEADERS, "schema": schema}
+        name: {"description": text, "required": name not in optional, "schema": schema}
         for name, (text, schema) in (request_id | counts | words).items()
-    } | {name: {"description": text, "required": False, "schema": {"type": "string"}}}
+    }
 
 
 def _parameter_names(operation: Operation) -> list[str]:

@@ -36,8 +36,8 @@ def components(loaded: LoadedModel) -> dict[str, Schema]:
     contradictions = _contradictions(Asker(loaded.settings, loaded.artifact.manifest))
     for shape in shapes.values():
         fields = shape.get("properties", {})
-        rules = [rule for pair, refused in contradictions if pair <= fields.keys() for rule in refused]
-        if rules := [rule for rule in rules if _can_break(rule, fields)]:
+        applicable = (rule for pair, refused in contradictions if pair <= fields.keys() for rule in refused)
+        if rules := [rule for rule in applicable if _can_break(rule, fields)]:
             shape["allOf"] = rules
     for operation, _ in routes.ROUTES:
         if operation.body and operation.one_of:

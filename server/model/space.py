@@ -103,7 +103,8 @@ def of_variants(manifest: Manifest) -> dict[VariantName, str]:
     Raises:
         ValueError: as `of_model`.
     """
-    return {name: of_variant(manifest, variant) for name, variant in manifest.variants.items()}
+    model = of_model(manifest)
+    return {name: f"{model}/{_precision(manifest, variant)}" for name, variant in manifest.variants.items()}
 
 
 def _precision(manifest: Manifest, variant: Variant) -> str:

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import cast
 
 from server.errors import InvalidError
-from server.model.output_types import FLOAT, LARGEST_CODE, OUTPUT_NAMES, TYPES, OutputName, OutputType
+from server.model.output_types import (
+    COMPONENTS_PER_BYTE,
+    FLOAT,
+    LARGEST_CODE,
+    OUTPUT_NAMES,
+    TYPES,
+    OutputName,
+    OutputType,
+)
 
 BASE64 = "base64"
 ENCODINGS = ("float", BASE64, *OUTPUT_NAMES[1:])
@@ -78,7 +86,7 @@ def find_output(kind: OutputName, base64: bool, dimensions: int, limit: float | 
         InvalidError: the type cannot hold such vectors, or needs a range that the model was built without.
     """
     found = TYPES[kind]
-    if found.packed and dimensions % 8:
+    if found.packed and dimensions % COMPONENTS_PER_BYTE:
         raise InvalidError(
             f"{kind} packs eight components into a byte, so the dimension must be divisible by 8: it is {dimensions}",
             param=field,

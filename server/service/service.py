@@ -73,7 +73,7 @@ class Service:
         self.metrics = Metrics()
         self.memory = memory
         self.state = ServingState()
-        self._pace = warm.pace
+        self._described = describe(loaded, warm.pace)
         self._batcher = Batcher(engine, threads, warm.pace, self.metrics, self.state)
         self._canary = KnownAnswer(self._batcher, warm.ids, warm.vector)
         self._cache = VectorCache(loaded.settings.cache_entries, self.metrics)
@@ -198,7 +198,7 @@ class Service:
         """Return the body of `/info`."""
         held = {f"{kind.value}_bytes": held for kind, held in self.memory.held.items()}
         memory = {"limit_bytes": self.memory.limit, **held}
-        return describe(self.loaded, self._pace) | {"resident_bytes": machine.resident_bytes(), "memory": memory}
+        return self._described | {"resident_bytes": machine.resident_bytes(), "memory": memory}
 
     @property
     def _hangs(self) -> bool:

@@ -16,11 +16,12 @@ from server.api.dialects.fields import (
     InputType,
     MaxTokens,
     ModelName,
+    Space,
     Texts,
     Truncate,
     Vector,
 )
-from server.api.dialects.wire import json_values
+from server.api.dialects.wire import json_forms
 from server.api.operation import BODY_ERRORS, Operation, ref
 from server.errors import InvalidError, UnknownModelError
 from server.model.output_types import FLOAT, OutputName
@@ -35,7 +36,6 @@ KEPT_FACTOR = 3
 # Priorities only order a queue of Cohere's.
 Priority = Annotated[int, Meta(description="Taken for compatibility, and not used.")]
 Refused = Annotated[Any, Meta(extra_json_schema={"type": "null"}, description="Refused: the model embeds texts only.")]
-Space = Annotated[str, Meta(description="The id of the vectors' embedding space.")]
 Version = Literal["1", "2"]
 
 
@@ -143,9 +143,7 @@ def parse_v1(payload: bytes, asker: Asker) -> CohereQuestion:
 
 def render(asked: CohereQuestion, result: Result) -> bytes:
     """Render the answer from the vectors, [texts, dimension], and the token count."""
-    question = asked.question
-    forms = zip(question.returned(result.vectors), question.outputs, strict=True)
-    values = [json_values(rows, output) for rows, output in forms]
+    values = json_forms(asked.question, result.vectors)
     answer = {
         "response_type": "embeddings_by_type" if asked.types else "embeddings_floats",
         "id": asked.id,

@@ -23,7 +23,7 @@ from server.api.dialects.fields import (
     Vector,
     as_inputs,
 )
-from server.api.dialects.wire import json_values
+from server.api.dialects.wire import json_forms
 from server.api.operation import BODY_ERRORS, Examples, Operation, ref
 from server.errors import InvalidError
 from server.model.manifest import Manifest
@@ -105,8 +105,7 @@ def parse(payload: bytes, asker: Asker) -> EmbedQuestion:
 
 def render(asked: EmbedQuestion, result: Result) -> bytes:
     """Render the answer from the vectors, [texts, dimension]."""
-    question = asked.question
-    rows = json_values(question.returned(result.vectors)[0], question.outputs[0])
+    [rows] = json_forms(asked.question, result.vectors)
     answer: object = rows
     if asked.shape == "embedding":
         answer = {"embedding": rows[0]}

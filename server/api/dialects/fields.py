@@ -60,6 +60,7 @@ EmbeddingType = Annotated[str, _limited("EmbeddingType")]
 MaxTokens = Annotated[int, _limited("MaxTokens")]
 ModelName = Annotated[str, _limited("ModelName")]
 Vector = Annotated[list[float], _limited("Vector")]
+Space = Annotated[str, Meta(description="The id of the vectors' embedding space.")]
 Base64 = Annotated[
     str, Meta(description="The vector's components in base64: little-endian float32, or the type that was asked for.")
 ]

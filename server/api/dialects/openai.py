@@ -18,11 +18,12 @@ from server.api.dialects.fields import (
     OneOrMany,
     OutputDtype,
     PromptName,
+    Space,
     Truncate,
     Vector,
     as_inputs,
 )
-from server.api.dialects.wire import json_values
+from server.api.dialects.wire import json_forms
 from server.api.operation import BODY_ERRORS, READ_ERRORS, Operation, ref
 from server.errors import UnknownModelError
 from server.model.manifest import Manifest
@@ -68,7 +69,7 @@ class Embeddings(TypedDict):
     data: list[Embedding]
     model: str
     usage: Usage
-    embedding_space: Annotated[str, Meta(description="The id of the vectors' embedding space.")]
+    embedding_space: Space
 
 
 class Model(TypedDict):
@@ -127,8 +128,7 @@ def parse(payload: bytes, asker: Asker) -> EmbeddingsQuestion:
 
 def render(asked: EmbeddingsQuestion, result: Result) -> bytes:
     """Render the answer from the vectors, [inputs, dimension], and the token count."""
-    question = asked.question
-    encoded = json_values(question.returned(result.vectors)[0], question.outputs[0])
+    [encoded] = json_forms(asked.question, result.vectors)
     answer = {
         "object": "list",
         "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(encoded)],

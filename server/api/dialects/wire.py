@@ -24,6 +24,12 @@ def json_values(rows: NDArray[Any], output: Output) -> Sequence[object] | NDArra
     return [base64(row) for row in rows] if output.base64 else rows
 
 
+def json_forms(question: EmbedRequest, vectors: NDArray[np.float32]) -> list[Sequence[object] | NDArray[Any]]:
+    """Return the vectors in each form that `question` asks for, as `json_values`."""
+    forms = zip(question.returned(vectors), question.outputs, strict=True)
+    return [json_values(rows, output) for rows, output in forms]
+
+
 def base64(row: NDArray[Any]) -> str:
     """Return the bytes of one little-endian vector in base64."""
     return binascii.b2a_base64(row.data, newline=False).decode("ascii")
@@ -61,18 +67,18 @@ def choose_media(accept: Iterable[str], outputs: Sequence[Output]) -> str:
         InvalidError: raw bytes are preferred, and the request asks for base64 or for several types.
     """
     members = [_member(part) for value in accept for part in value.split(",")]
-    ranked = [(_preference(media, members), -place) for place, media in enumerate(MEDIA)]
-    best = max(range(len(MEDIA)), key=lambda place: ranked[place])
-    if not outputs or best == 0 or not ranked[best][0][0]:
+    preferences = {media: _preference(media, members) for media in MEDIA}
+    best = max(MEDIA, key=preferences.__getitem__)  # the first of equals
+    if not outputs or best == JSON or not preferences[best][0]:
         return JSON
     if len(outputs) > 1:
-        raise InvalidError(f"Accept: {MEDIA[best]} holds vectors of one type; the request asks for {len(outputs)}")
+        raise InvalidError(f"Accept: {best} holds vectors of one type; the request asks for {len(outputs)}")
     if outputs[0].base64:
         raise InvalidError(
-            f"Accept: {MEDIA[best]} asks for bytes, and encoding_format for base64 in JSON; send one of them",
+            f"Accept: {best} asks for bytes, and encoding_format for base64 in JSON; send one of them",
             param="encoding_format",
         )
-    return MEDIA[best]
+    return best
 
 
 def _member(part: str) -> tuple[str, float]:
