@@ -12,7 +12,6 @@ from server import __version__
 from server.migrate import inputs as sources
 from server.migrate import outputs as sinks
 from server.migrate.errors import MigrateError
-from server.migrate.job import receipt
 from server.migrate.pipeline.chunk import Chunking
 from server.migrate.pipeline.shard import Shard
 from server.migrate.pipeline.window import Bounds
@@ -99,7 +98,7 @@ def job_folder(output: str) -> Path:
     path = Path(output)
     if path.name in ("", ".."):
         raise MigrateError(f"--output {output}: must name a file, or a folder to be made")
-    return path.with_name(f"{path.name}{receipt.FOLDER_SUFFIX}")
+    return path.with_name(f"{path.name}.migrate")
 
 
 def parse(arguments: Sequence[str] | None) -> Options:

@@ -12,6 +12,8 @@ from server.inference.engine import Vectors
 from server.migrate import outputs
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
+from server.migrate.job.workspace import JobWorkspace
+from server.migrate.options import job_folder
 from server.migrate.record import Row
 from server.migrate.sinks import faiss, npy, npz, parquet
 from server.migrate.stores.retry import reason
@@ -55,7 +57,7 @@ class RowFile:
         """Return the id that the file itself holds, or its job's receipt."""
         kind = outputs.guess(str(self._path))
         held = {"npz": npz.space, "parquet": parquet.space}.get(kind)
-        return (held(self._path) if held else "") or receipt.space_of(self._path)
+        return (held(self._path) if held else "") or _receipt_space(self._path)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -110,7 +112,7 @@ class VectorFile:
 
     def space(self) -> str:
         """Return the id in the receipt of the file's job."""
-        return receipt.space_of(self._path)
+        return _receipt_space(self._path)
 
     def close(self) -> None:
         """Do nothing: the file is closed when this object is garbage-collected."""
@@ -128,3 +130,8 @@ def _load(path: Path) -> Vectors:
     if vectors.ndim != 2:
         raise MigrateError(f"{path} has {vectors.ndim} axes; vectors need two (rows, dimension)")
     return vectors
+
+
+def _receipt_space(output: Path) -> str:
+    """Return the id in the receipt of the job that wrote `output`; empty if there is none."""
+    return receipt.space_of(JobWorkspace(job_folder(str(output))).receipt)

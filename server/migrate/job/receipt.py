@@ -22,8 +22,6 @@ from server.migrate.sinks.sink import Sink
 from server.model.artifact import sha256
 
 Receipt = dict[str, Any]
-# Where a job's receipt is: in the journal's folder, which is beside the output unless --journal names another.
-FOLDER_SUFFIX, NAME = ".migrate", "receipt.json"
 COUNTED = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
 
 
@@ -110,11 +108,10 @@ def read(path: Path) -> Receipt:
     return receipt
 
 
-def space_of(output: Path) -> str:
-    """Return the id of the embedding space in the receipt beside an output file; empty if there is none."""
-    beside = output.with_name(f"{output.name}{FOLDER_SUFFIX}") / NAME
+def space_of(path: Path) -> str:
+    """Return the id of the embedding space in a receipt; empty if there is no such file."""
     try:
-        return str(read(beside)["job"].get(SPACE, ""))
+        return str(read(path)["job"].get(SPACE, ""))
     except OSError:
         return ""
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from server.migrate.errors import MigrateError
-from server.migrate.job import receipt
 from server.migrate.ownership import folder_mark, lock, owned_files
 from server.migrate.ownership.folder_mark import Mark
 from server.migrate.ownership.lock import Lock
@@ -28,7 +27,7 @@ class JobWorkspace:
         self.ordinals = folder / "ordinals"
         self.memo = folder / "memo"
         self.ids = folder / "ids.sqlite3"
-        self.receipt = folder / receipt.NAME
+        self.receipt = folder / "receipt.json"
 
     @property
     def files(self) -> list[str]:

@@ -41,6 +41,11 @@ def mark(target: Target, state: str = GROWING) -> dict[str, str]:
     return {**fields, **{name: value for name, value in known.items() if value}}
 
 
+def space_of(held: Mapping[str, Any] | None) -> str:
+    """Return the id of the embedding space in a mark; empty if it says none."""
+    return str((held or {}).get(SPACE, ""))
+
+
 def decide(held: ExistingCollection | None, target: Target, where: str) -> ClaimStep:
     """Decide how to open the target.
 

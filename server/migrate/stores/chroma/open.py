@@ -13,7 +13,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
 from server.migrate.stores.chroma.address import FORM
-from server.migrate.stores.claim import SPACE
+from server.migrate.stores.claim import space_of
 from server.migrate.stores.retry import never_transient, reason, retried
 from server.migrate.stores.stored import Stored, chunks
 
@@ -54,25 +54,20 @@ class Chroma:
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
         """Read vectors by id."""
-        collection = self.existing()
         vectors: dict[str, Vectors] = {}
-        for part in chunks(ids, min(self.batch, PAGE)):
-            page = self._ask(partial(collection.get, ids=part, include=["embeddings"]))
+        for page in self._entries(ids, "embeddings"):
             vectors |= dict(zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True))
         return vectors
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Read documents by id."""
-        collection = self.existing()
-        texts: dict[str, str] = {}
-        for part in chunks(ids, min(self.batch, PAGE)):
-            page = self._ask(partial(collection.get, ids=part, include=["documents"]))
-            texts |= {id_: text for id_, text in zip(page["ids"], page["documents"], strict=True) if text}
-        return texts
+        pages = self._entries(ids, "documents")
+        found = (pair for page in pages for pair in zip(page["ids"], page["documents"], strict=True))
+        return {id_: text for id_, text in found if text}
 
     def space(self) -> str:
         """Return the id in the collection's metadata."""
-        return str((self.existing().metadata or {}).get(SPACE, ""))
+        return space_of(self.existing().metadata)
 
     def count(self) -> int:
         """Count the entries."""
@@ -92,6 +87,11 @@ class Chroma:
         """Close the connection; the folder can be opened again at once."""
         self.collection = None
         self.client.close()
+
+    def _entries(self, ids: Sequence[str], included: str) -> Iterator[Mapping[str, Any]]:
+        collection = self.existing()
+        for part in chunks(ids, min(self.batch, PAGE)):
+            yield self._ask(partial(collection.get, ids=part, include=[included]))
 
     def _find(self) -> Any:  # noqa: ANN401 - the client's own
         missing = optional.load("chromadb.errors").NotFoundError

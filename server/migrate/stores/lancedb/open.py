@@ -10,7 +10,7 @@ from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import SPACE
+from server.migrate.stores.claim import space_of
 from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
 
@@ -62,8 +62,7 @@ class Lance:
     def space(self) -> str:
         """Return the id in the metadata of the column of vectors."""
         schema = self._existing().schema
-        held = schema.field(VECTOR).metadata if VECTOR in schema.names else None
-        return str((held or {}).get(SPACE.encode(), b"").decode())
+        return space_of(mark_in(schema.field(VECTOR))) if VECTOR in schema.names else ""
 
     def count(self) -> int:
         """Count the rows."""
@@ -94,6 +93,11 @@ class Lance:
 
     def _ask(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
         return retried(f"{self._where} cannot be read", work)
+
+
+def mark_in(field: Any) -> dict[str, str]:  # noqa: ANN401 - pyarrow's own
+    """Return the mark in the metadata of the column of vectors; empty if a migration left none."""
+    return {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
 
 
 def open_store(address: Address) -> Stored:

@@ -12,7 +12,7 @@ from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark
 from server.migrate.stores.lancedb.address import FORM
-from server.migrate.stores.lancedb.open import ID, VECTOR, Lance
+from server.migrate.stores.lancedb.open import ID, VECTOR, Lance, mark_in
 from server.migrate.stores.metadata import to_json
 from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink, check_alone
@@ -76,8 +76,7 @@ class LanceSink(StoreSink[Lance]):
         if VECTOR not in table.schema.names:
             return ExistingCollection(None, None, table.count_rows())
         field = table.schema.field(VECTOR)
-        marks = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        return ExistingCollection(marks, getattr(field.type, "list_size", None), table.count_rows())
+        return ExistingCollection(mark_in(field), getattr(field.type, "list_size", None), table.count_rows())
 
     def _schema(self, target: Target) -> Any:  # noqa: ANN401 - pyarrow's own
         arrow = self.store.pyarrow

@@ -10,7 +10,7 @@ from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import SPACE
+from server.migrate.stores.claim import space_of
 from server.migrate.stores.retry import reason, retried
 from server.migrate.stores.stored import Stored, chunks
 from server.secret import SECRET_NAME, remember
@@ -139,7 +139,7 @@ class PgTable:
 
     def space(self) -> str:
         """Return the id in the table's comment."""
-        return str((self.mark() or {}).get(SPACE, ""))
+        return space_of(self.mark())
 
     def count(self) -> int:
         """Count the rows."""

@@ -13,7 +13,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import SPACE
+from server.migrate.stores.claim import space_of
 from server.migrate.stores.pinecone.address import FORM
 from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
@@ -77,23 +77,17 @@ class PineconeNamespace:
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
         """Read vectors by the input's ids."""
-        asked = {keys.pinecone_key(id_): id_ for id_ in ids}
-        vectors: dict[str, Vectors] = {}
-        for part in chunks(asked, FETCHED):
-            vectors |= {asked[key]: np.asarray(one.values, np.float32) for key, one in self._fetch(part).items()}
-        return vectors
+        return {id_: np.asarray(record.values, np.float32) for id_, record in self._records(ids)}
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Read the metadata field `text` by the input's ids."""
-        asked = {keys.pinecone_key(id_): id_ for id_ in ids}
-        fetched = (pair for part in chunks(asked, FETCHED) for pair in self._fetch(part).items())
-        return {asked[key]: text for key, record in fetched if (text := (record.metadata or {}).get(keys.TEXT))}
+        return {id_: text for id_, record in self._records(ids) if (text := (record.metadata or {}).get(keys.TEXT))}
 
     def space(self) -> str:
         """Return the id in the first record's metadata: a namespace carries none."""
         page = self.ask("cannot be read", partial(self.index.list_paginated, namespace=self.name, limit=1))
         records = self._fetch([item.id for item in page.vectors]).values()
-        return str(next(((record.metadata or {}).get(SPACE, "") for record in records), ""))
+        return next((space_of(record.metadata) for record in records), "")
 
     def close(self) -> None:
         """Close the connection."""
@@ -102,6 +96,12 @@ class PineconeNamespace:
     def ask(self, fault: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client's own
         """Call `work`, retrying transient faults after longer pauses than the client's own retries."""
         return retried(f"{self._where}: {fault}", work, is_passing)
+
+    def _records(self, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Yield the records of the input's ids, each with its id."""
+        asked = {keys.pinecone_key(id_): id_ for id_ in ids}
+        for part in chunks(asked, FETCHED):
+            yield from ((asked[key], record) for key, record in self._fetch(part).items())
 
     def _fetch(self, names: list[str]) -> Mapping[str, Any]:
         if not names:

@@ -12,7 +12,7 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import SPACE
+from server.migrate.stores.claim import space_of
 from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.retry import never_transient, retried
 from server.migrate.stores.stored import Stored, chunks
@@ -65,25 +65,17 @@ class Qdrant:
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
         """Read vectors by the input's ids."""
-        asked = {str(keys.qdrant_key(id_)): id_ for id_ in ids}
-        vectors: dict[str, Vectors] = {}
-        for part in chunks(map(keys.qdrant_key, ids), PAGE):
-            points = self._ask(partial(self.client.retrieve, self.name, part, with_payload=False, with_vectors=True))
-            vectors |= {asked[str(point.id)]: self._vector(point) for point in points}
-        return vectors
+        points = self._points(ids, with_payload=False, with_vectors=True)
+        return {id_: self._vector(point) for id_, point in points}
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Read the payload's field `text` by the input's ids."""
-        asked = {str(keys.qdrant_key(id_)): id_ for id_ in ids}
-        texts: dict[str, str] = {}
-        for part in chunks(map(keys.qdrant_key, ids), PAGE):
-            points = self._ask(partial(self.client.retrieve, self.name, part, with_payload=[keys.TEXT]))
-            texts |= {asked[str(point.id)]: text for point in points if (text := (point.payload or {}).get(keys.TEXT))}
-        return texts
+        points = self._points(ids, with_payload=[keys.TEXT])
+        return {id_: text for id_, point in points if (text := (point.payload or {}).get(keys.TEXT))}
 
     def space(self) -> str:
         """Return the id in the collection's metadata."""
-        return str((getattr(self.info(), "metadata", None) or {}).get(SPACE, ""))
+        return space_of(getattr(self.info(), "metadata", None))
 
     def count(self) -> int:
         """Count the points."""
@@ -101,6 +93,13 @@ class Qdrant:
             return
         _folders.pop(self._folder, None)
         client.close()
+
+    def _points(self, ids: Sequence[str], **wanted: object) -> Iterator[tuple[str, Any]]:
+        """Yield the points of the input's ids, each with its id."""
+        asked = {str(keys.qdrant_key(id_)): id_ for id_ in ids}
+        for part in chunks(map(keys.qdrant_key, ids), PAGE):
+            for point in self._ask(partial(self.client.retrieve, self.name, part, **wanted)):
+                yield asked[str(point.id)], point
 
     def _scroll(self, after: object, payload: bool | list[str]) -> Any:  # noqa: ANN401 - the client's own
         return self.client.scroll(self.name, limit=PAGE, offset=after, with_payload=payload, with_vectors=False)
