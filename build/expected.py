@@ -26,6 +26,11 @@ class Asked:
     prompt_name: str | None
     texts: list[str]
 
+    @property
+    def label(self) -> str:
+        """What progress is shown as."""
+        return "source" if self.prompt_name is None else f"source, prompt {self.prompt_name!r}"
+
 
 class SourceModel(Protocol):
     """The source model: what a build's vectors and token ids are compared with."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from build.passes import GraphPass, apply, fold_token_types, name_weights
+from build.passes import GraphPass, apply
 from build.passes.add_layers import AddLayersPass
 from build.passes.fold_token_types import FoldTokenTypesPass
 from build.passes.mark_prompt import MarkPromptPass
@@ -23,12 +23,10 @@ def finish(model: ir.Model, sentence: Sentence) -> list[str]:
     Raises:
         BuildError: the graph has an unsupported structure.
     """
-    fold: list[GraphPass] = [FoldTokenTypesPass()] if fold_token_types.needed(model) else []
-    name: list[GraphPass] = [NameWeightsPass()] if name_weights.needed(model) else []
     mark: list[GraphPass] = [] if sentence.pooling.include_prompt else [MarkPromptPass()]
     layers: list[GraphPass] = [AddLayersPass(sentence.layers)] if sentence.layers else []
     own = [PoolOutputPass(sentence.pooling), *layers, TabulateRotaryPass(sentence.max_tokens)]
-    names = apply(model, [*fold, *mark, *own, *name])
+    names = apply(model, [FoldTokenTypesPass(), *mark, *own, NameWeightsPass()])
     RemoveUnusedNodesPass()(model)
     return names
 

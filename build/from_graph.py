@@ -9,7 +9,7 @@ from build import export, source_graph, verify_graph
 from build.errors import BuildError, reason
 from build.graph_reference import GraphReference
 from build.inspection import Reading
-from build.passes import apply, fuse_layer_norm
+from build.passes import apply
 from build.passes.fuse_layer_norm import FuseLayerNormPass
 from build.sources.snapshot import place
 
@@ -57,7 +57,7 @@ class FromGraph:
         """
         model = ir.load(self._path) if self._opset >= _OPSET else _converted(self._path)
         source_graph.keep_hidden(model)
-        return model, apply(model, [FuseLayerNormPass()]) if fuse_layer_norm.needed(model) else []
+        return model, apply(model, [FuseLayerNormPass()])
 
     def causes(self) -> list[str]:
         """Nothing: the weights have been compared."""

@@ -13,15 +13,15 @@ import onnxruntime
 import transformers
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
-from transformers import AutoTokenizer
 
 from build import numpy_pooling, source_graph
 from build.errors import BuildError, reason
 from build.expected import Asked, Vectors
+from build.fidelity import cosines
 from build.floors import FP32
 from build.progress import track
 from build.sentence import Sentence
-from build.served_tokenizer import check_fast, served_tokenizer
+from build.served_tokenizer import check_fast, load_tokenizer, served_tokenizer
 from server.system.machine import inference_threads
 
 
@@ -55,11 +55,10 @@ class GraphReference:
         Raises:
             BuildError: the graph fails on one of the texts, or pools otherwise than the settings say.
         """
-        label = "source" if asked.prompt_name is None else f"source, prompt {asked.prompt_name!r}"
         name = asked.prompt_name or self._sentence.default_prompt_name
         prompt = self._sentence.prompts[name] if name else ""
         first = self.unpooled().get(name or "", 0)
-        return np.stack([self._vector(self.ids(text, prompt), first) for text in track(asked.texts, label)])
+        return np.stack([self._vector(self.ids(text, prompt), first) for text in track(asked.texts, asked.label)])
 
     def ids(self, text: str, prompt: str) -> list[int]:
         """Return the token ids of `prompt + text`, truncated to the model's maximum."""
@@ -96,7 +95,7 @@ class GraphReference:
 
 
 def _check_pooled(vector: NDArray[np.float32], pooled: NDArray[np.float32]) -> None:
-    same = vector.shape == pooled.shape and numpy_pooling.cosine(vector, pooled) >= FP32
+    same = vector.shape == pooled.shape and cosines(vector[None], pooled[None])[0] >= FP32
     if not same:
         raise BuildError(
             f"the source graph's own {source_graph.SENTENCE} is not what modules.json and the settings beside it say: "
@@ -117,16 +116,8 @@ def _session(path: Path) -> Any:  # noqa: ANN401 - untyped
 
 
 def _tokenizer(sentence: Sentence) -> Any:  # noqa: ANN401 - untyped
-    folder = sentence.encoder.folder
     transformers.utils.logging.set_verbosity_error()
-    try:
-        loaded = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, model_max_length=sentence.max_tokens
-        )
-    except Exception as error:  # the library raises any type
-        raise BuildError(
-            f"no tokenizer can be made of tokenizer.json and the files beside it in {folder}: {reason(error)}"
-        ) from error
+    loaded = load_tokenizer(sentence.encoder.folder, model_max_length=sentence.max_tokens)
     check_fast(loaded, sentence.encoder.id)
     if sentence.lower_cases:
         _lower_case(loaded.backend_tokenizer)

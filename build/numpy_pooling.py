@@ -61,8 +61,3 @@ def _layer(value: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
         scaled: NDArray[np.float64] = (value - value.mean()) / np.sqrt(value.var() + _EPSILON)
         return scaled * layer.weight + layer.bias
     return value / max(float(np.linalg.norm(value)), _SMALLEST)
-
-
-def cosine(left: Floats, right: Floats) -> float:
-    """Return the cosine of two vectors; NaN if one is zero."""
-    return float(np.float64(left @ right) / np.float64(np.linalg.norm(left) * np.linalg.norm(right)))

@@ -18,9 +18,8 @@ _INFINITE = 1e37
 
 def find(model: ir.Model, batches: Iterable[Batch]) -> Overflow:
     """Run the graph on batches of token ids; it needs operators that have CPU kernels and no subgraphs."""
-    (ids, mask), *rest = batches
-    floats = _floats(model, (ids[:1], mask[:1]))
-    largest = _largest(model, floats, [(ids, mask), *rest])
+    floats = _floats(model)
+    largest = _largest(model, floats, batches)
     beyond = {name for name, (value, _) in largest.items() if value > _LARGEST}
     infinite = {name for name, (_, value) in largest.items() if value >= _INFINITE}
     nodes = [node for node in model.graph if any(_is_beyond(value, beyond) for value in (*node.inputs, *node.outputs))]
@@ -50,15 +49,14 @@ def _is_beyond(value: ir.Value | None, beyond: set[str]) -> bool:
     return _LARGEST < float(np.abs(numbers).max()) < _INFINITE
 
 
-def _floats(model: ir.Model, batch: Batch) -> list[str]:
+def _floats(model: ir.Model) -> list[str]:
     """Return the names of all fp32 values that nodes compute."""
     probe = model.clone()
     probe.graph.outputs[:] = [_untyped(value) for node in probe.graph for value in node.outputs if value.name]
-    values = _run(probe, [batch])[0]
-    return [name for name, value in values.items() if value.dtype == np.float32]
+    return [output.name for output in _session(probe).get_outputs() if output.type == "tensor(float)"]
 
 
-def _largest(model: ir.Model, floats: list[str], batches: list[Batch]) -> Mapping[str, tuple[float, float]]:
+def _largest(model: ir.Model, floats: list[str], batches: Iterable[Batch]) -> Mapping[str, tuple[float, float]]:
     """Return the largest magnitude of each value over all batches, without the mask's and with it."""
     probe = model.clone()
     wanted = set(floats)
@@ -72,7 +70,9 @@ def _largest(model: ir.Model, floats: list[str], batches: list[Batch]) -> Mappin
         outputs += [scope.op("ReduceMax", part, keepdims=0) for part in (finite, size)]
     probe.graph.outputs[:] = outputs
     probe.graph.sort()
-    found = np.array([list(values.values()) for values in _run(probe, batches)]).max(0).reshape(-1, 2)
+    session = _session(probe)
+    runs = [session.run(None, {"input_ids": ids, "attention_mask": mask}) for ids, mask in batches]
+    found = np.array(runs).max(0).reshape(-1, 2)
     return {name: (float(finite), float(whole)) for name, (finite, whole) in zip(names, found, strict=True)}
 
 
@@ -82,8 +82,5 @@ def _untyped(value: ir.Value) -> ir.Value:
     return value
 
 
-def _run(model: ir.Model, batches: list[Batch]) -> list[dict[str, np.ndarray]]:
-    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    feeds = ({"input_ids": ids, "attention_mask": mask} for ids, mask in batches)
-    return [dict(zip(names, session.run(None, feed), strict=True)) for feed in feeds]
+def _session(model: ir.Model) -> ort.InferenceSession:
+    return ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])

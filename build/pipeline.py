@@ -29,7 +29,7 @@ from build.origin import Origin, open_origin
 from build.passes import apply
 from build.passes.stand_in import StandInPass
 from build.pooling import Pooling
-from build.sources.snapshot import Form, Snapshot
+from build.sources.snapshot import Form
 from build.workspace import Workspace, open_workspace
 from server.errors import InferenceError, StartError
 from server.model import manifest, space
@@ -46,8 +46,6 @@ TOOLS = (
     "transformers",
 )
 """Those of every build; its origin has more."""
-
-
 _MODULES_SHOWN = 8
 
 
@@ -111,7 +109,8 @@ def build(plan: BuildPlan) -> Path:
     plan.cache.mkdir(parents=True, exist_ok=True)
     chosen, calibration = texts.read(plan.fidelity_texts), texts.read(plan.calibration_texts)
     with progress.step(f"source {plan.model}"):
-        reading = inspection.read(_resolve(plan), plan.pooling, plan.form)
+        source = sources.resolve(plan.model, plan.cache, plan.revision, plan.form)
+        reading = inspection.read(source, plan.pooling, plan.form)
         snapshot, settings = reading.snapshot, reading.settings
     with open_workspace(plan.models_dir, snapshot.name) as space:
         if plan.preflight:
@@ -132,10 +131,6 @@ def build(plan: BuildPlan) -> Path:
         space.commit()
     progress.say(f"\n{described.text()}\n")
     return plan.models_dir / f"{snapshot.name}.json"
-
-
-def _resolve(plan: BuildPlan) -> Snapshot:
-    return sources.resolve(plan.model, plan.cache, plan.revision, plan.form)
 
 
 def _variants(job: BuildJob, calibration: list[str]) -> tuple[list[Draft], list[str]]:
@@ -238,22 +233,29 @@ def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Vari
     built: dict[VariantName, Variant] = {}
     notes = []
     for draft in drafts:
-        with progress.step(f"fidelity of {draft.name}"):
-            found, lacking = measured.check(draft)
-        final, note = draft, f"{draft.name} is left out: {lacking}"
-        if lacking and draft.precision == "fp16" and (partly := _partly(job, draft)):
-            with progress.step(f"fidelity of {draft.name}, parts of it in fp32"):
-                found, still_lacking = measured.check(partly[0])
-            if not still_lacking:
-                (final, note), lacking = partly, ""
-        if lacking:
-            draft.path.unlink()
-        elif found is not None:
-            built[draft.name] = _variant(final, found)
-        if lacking or final is not draft:
+        variant, note = _checked(job, measured, draft)
+        if variant:
+            built[draft.name] = variant
+        if note:
             notes.append(note)
             progress.say(f"note: {note}")
     return built, notes
+
+
+def _checked(job: BuildJob, measured: "_Measured", draft: Draft) -> tuple[Variant | None, str]:
+    """Return a variant with sufficient fidelity, if need be with parts of it in fp32, and a note on it, or ''."""
+    with progress.step(f"fidelity of {draft.name}"):
+        found, lacking = measured.check(draft)
+    if found and not lacking:
+        return _variant(draft, found), ""
+    if draft.precision == "fp16" and (partly := _partly(job, draft)):
+        other, note = partly
+        with progress.step(f"fidelity of {draft.name}, parts of it in fp32"):
+            found, still_lacking = measured.check(other)
+        if found and not still_lacking:
+            return _variant(other, found), note
+    draft.path.unlink()
+    return None, f"{draft.name} is left out: {lacking}"
 
 
 def _partly(job: BuildJob, draft: Draft) -> tuple[Draft, str] | None:

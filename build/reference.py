@@ -10,14 +10,14 @@ import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from build.errors import BuildError, reason
 from build.expected import Asked, Vectors
 from build.pooling import Pooling
 from build.progress import track
 from build.sentence import Sentence, positions
-from build.served_tokenizer import check_fast, served_tokenizer
+from build.served_tokenizer import check_fast, load_tokenizer, served_tokenizer
 from build.sources.snapshot import Snapshot
 
 # Large enough to amortize reading the weights in each call, small enough that activations add little memory.
@@ -65,9 +65,8 @@ class Reference:
         Raises:
             BuildError: it fails on one of the texts.
         """
-        label = "source" if asked.prompt_name is None else f"source, prompt {asked.prompt_name!r}"
-        starts = range(0, len(asked.texts), _SLICE)
-        parts = [self._encode(asked.texts[start : start + _SLICE], asked.prompt_name) for start in track(starts, label)]
+        starts = track(range(0, len(asked.texts), _SLICE), asked.label)
+        parts = [self._encode(asked.texts[start : start + _SLICE], asked.prompt_name) for start in starts]
         return np.concatenate(parts).astype(np.float32)
 
     def ids(self, text: str, prompt: str) -> list[int]:
@@ -125,7 +124,7 @@ def _load(snapshot: Snapshot, sentence: Sentence) -> SentenceTransformer:
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
         except Exception as error:  # the library raises any type
-            _check_tokenizer(sentence.encoder)
+            load_tokenizer(sentence.encoder.folder)
             raise BuildError(
                 f"sentence-transformers cannot load {snapshot.id}, so there are no vectors to hold a build to: "
                 f"{reason(error)}"
@@ -137,15 +136,6 @@ def _pooled(loaded: SentenceTransformer, pooling: Pooling) -> SentenceTransforme
     """Return the encoder with the named pooling instead of the default of sentence-transformers."""
     own = modules.Pooling(loaded[0].get_embedding_dimension(), pooling.modes)
     return SentenceTransformer(modules=[loaded[0], own], device="cpu")
-
-
-def _check_tokenizer(snapshot: Snapshot) -> None:
-    try:
-        AutoTokenizer.from_pretrained(snapshot.folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the library raises any type
-        raise BuildError(
-            f"no tokenizer can be made of tokenizer.json and the files beside it in {snapshot.folder}: {reason(error)}"
-        ) from error
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """The tokenizer that is served, from the one that transformers makes of a model's files."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
-from build.errors import BuildError
+from build.errors import BuildError, reason
 
 
 def served_tokenizer(fast: Any, rows: int) -> Tokenizer:  # noqa: ANN401 - transformers' tokenizer, untyped
@@ -21,6 +23,20 @@ def served_tokenizer(fast: Any, rows: int) -> Tokenizer:  # noqa: ANN401 - trans
     loaded.no_truncation()
     _check_ids(loaded, rows)
     return loaded
+
+
+def load_tokenizer(folder: Path, **options: Any) -> Any:  # noqa: ANN401 - untyped
+    """Have transformers make a tokenizer of a model's files.
+
+    Raises:
+        BuildError: it makes none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+    except Exception as error:  # the library raises any type
+        raise BuildError(
+            f"no tokenizer can be made of tokenizer.json and the files beside it in {folder}: {reason(error)}"
+        ) from error
 
 
 def check_fast(loaded: object, model: str) -> None:

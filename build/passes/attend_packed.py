@@ -29,9 +29,9 @@ def attend_packed(graph: ir.Graph, layout: CudaLayout, attention: Attention) -> 
         raise UnsupportedGraphError(f"{attention.node.name!r} attends within a window: no CUDA kernel packs that")
     if attention.first_only:
         raise ir.passes.PreconditionError(f"{attention.node.name!r} has a single query: no CUDA kernel packs that")
-    heads = attention.node.attributes["num_heads"].as_int()
     inputs = (attention.query, attention.key, attention.value, None, layout.offsets, layout.bounds)
-    return Scope(graph, folder(attention.node)).op(PACKED_ATTENTION, *inputs, domain=MICROSOFT, num_heads=heads)
+    scope = Scope(graph, folder(attention.node))
+    return scope.op(PACKED_ATTENTION, *inputs, domain=MICROSOFT, num_heads=attention.heads)
 
 
 def mean_packed(graph: ir.Graph, layout: CudaLayout, hidden: ir.Value) -> ir.Value:

@@ -8,15 +8,14 @@ from build.passes.graph import graph_input
 INPUT = "token_type_ids"
 
 
-def needed(model: ir.Model) -> bool:
-    """Return whether the graph has token types as an input (RoBERTa's and DistilBERT's exports do not)."""
-    return any(value.name == INPUT for value in model.graph.inputs)
-
-
 class FoldTokenTypesPass(GraphPass):
     """Replace the token type lookup with row 0 of its table, which broadcasts over batch and sequence."""
 
     name = "fold-token-types"
+
+    def needed(self, model: ir.Model) -> bool:
+        """Whether the graph has token types as an input (RoBERTa's and DistilBERT's exports do not)."""
+        return any(value.name == INPUT for value in model.graph.inputs)
 
     def requires(self, model: ir.Model) -> None:
         """Check that token types are an input and used only for lookups."""
@@ -38,7 +37,7 @@ class FoldTokenTypesPass(GraphPass):
 
     def ensures(self, model: ir.Model) -> None:
         """Check that the input is gone."""
-        if needed(model):
+        if self.needed(model):
             raise ir.passes.PostconditionError(f"the graph still has the input {INPUT!r}")
 
 

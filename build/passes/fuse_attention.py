@@ -6,7 +6,6 @@ stays as it is, added to the scores, and the node's metadata has the window.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter import RewriteRuleClassBase, RewriteRuleSet
+from onnxscript.rewriter.pattern import OrValue
 
 from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.graph import (
@@ -22,6 +22,7 @@ from build.passes.graph import (
     array,
     graph_input,
     module,
+    name_after,
     only_consumer,
     require_opset,
     scalar,
@@ -33,7 +34,6 @@ OPERATOR = "MultiHeadAttention"
 MASK = "attention_mask"
 WINDOW = "window"
 """Metadata of a node: how many tokens to each side a token attends to."""
-_BIAS = 5
 
 
 class FuseAttentionPass(GraphPass):
@@ -51,14 +51,12 @@ class FuseAttentionPass(GraphPass):
         scope = Scope(model.graph, "/attention_mask")
         mask = scope.op("Cast", graph_input(model.graph, MASK), to=ir.DataType.INT32)
         window_of = cache(partial(window, model))
-        rules = [rule.rule(mask, window_of) for rule in (_ScaledInputs, _TransposedKeys, _BiasedScores, _DividedScores)]
+        rules = [rule.rule(mask, window_of) for rule in (_ScaledInputs, _TransposedKeys, _DividedScores)]
         count: int = RewriteRuleSet(rules).apply_to_model(model)
         if not count:
             raise UnsupportedGraphError("the graph has no attention in one of the forms that can be fused")
         model.graph.sort()
-        _name(model.graph)
-        for node in model.graph:
-            _keep_window(node, window_of)
+        name_after(model.graph, {OPERATOR}, lambda node: module(*node.inputs[:2]))
         RemoveUnusedNodesPass()(model)
         require_opset(model, MICROSOFT)
         return count
@@ -71,7 +69,7 @@ class FuseAttentionPass(GraphPass):
 
 
 class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
-    """Common part of the two rewrite rules."""
+    """Common part of the rewrite rules."""
 
     def __init__(self, mask: ir.Value, window_of: Callable[[ir.Value], int | None]) -> None:
         super().__init__()
@@ -99,12 +97,16 @@ class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
         **_: Any,
     ) -> ir.Value:
         """Return the fused operator."""
-        inputs = [query, key, value, None, self._mask, bias]
-        if bias is None and self._window_of(mask) is not None:
-            inputs = [query, key, value, None, None, mask]
+        tokens = self._window_of(mask)
+        masked = [None, mask] if tokens is not None else [self._mask, bias]
+        inputs = [query, key, value, None, *masked]
         while inputs[-1] is None:
             inputs.pop()
-        return op.MultiHeadAttention(*inputs, num_heads=_heads(heads), _domain=MICROSOFT)
+        fused: ir.Value = op.MultiHeadAttention(*inputs, num_heads=_heads(heads), _domain=MICROSOFT)
+        node = fused.producer()
+        if tokens is not None and node is not None:
+            node.metadata_props[WINDOW] = str(tokens)
+        return fused
 
 
 class _ScaledInputs(_Attention):
@@ -152,25 +154,8 @@ class _TransposedKeys(_ScaledInputs):
         return op.Transpose(op.Transpose(heads, perm=[0, 2, 1, 3]), perm=[0, 1, 3, 2])
 
 
-class _RootedScores(_Attention):
-    """Common part of the rules for scores that are divided by sqrt(head size)."""
-
-    def joined(self, op: Any, context: Any, zeroth: Any, first: Any, *axes_and_width: Any) -> Any:
-        """Return the heads put together again, with a shape taken from them."""
-        axis, other_axis, width = axes_and_width
-        batch = op.Unsqueeze(op.Gather(op.Shape(context), zeroth), axis)
-        sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
-        return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
-
-    def check(self, context: object, root: ir.Value, heads: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
-        """Check also that the divisor is the square root of the head size."""
-        shape, divisor = _dimensions(heads), scalar(root)
-        exact = shape is not None and divisor is not None and math.isclose(divisor, math.sqrt(shape[1]), rel_tol=1e-6)
-        return exact and self.fits(heads=heads, **bound)
-
-
-class _BiasedScores(_RootedScores):
-    """MPNet: scores divided by sqrt(head size), with a relative position bias."""
+class _DividedScores(_Attention):
+    """Scores that are divided by sqrt(head size), with MPNet's relative position bias or without one."""
 
     def pattern(
         self,
@@ -190,44 +175,26 @@ class _BiasedScores(_RootedScores):
         other_axis: ir.Value,
         width: ir.Value,
     ) -> ir.Value:
-        """Match MPNet as of transformers 4.57, which takes the output shape from the product."""
+        """Match MPNet, ELECTRA and Megatron-BERT, and BERT, RoBERTa and XLM-RoBERTa with attn_implementation="eager".
+
+        As of transformers 4.57; the output shape is taken from the product.
+        """
         left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
         right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
         values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
-        scores = op.Add(op.Add(op.Div(op.MatMul(left, right), root), bias), mask)
-        weights = op.Softmax(scores, axis=-1)
+        divided = op.Div(op.MatMul(left, right), root)
+        scores = OrValue([divided, op.Add(divided, bias)])
+        weights = op.Softmax(op.Add(scores, mask), axis=-1)
         context = op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3])
-        return self.joined(op, context, zeroth, first, axis, other_axis, width)
+        batch = op.Unsqueeze(op.Gather(op.Shape(context), zeroth), axis)
+        sequence = op.Unsqueeze(op.Gather(op.Shape(context), first), other_axis)
+        return op.Reshape(context, op.Concat(batch, sequence, width, axis=0))
 
-
-class _DividedScores(_RootedScores):
-    """ELECTRA, Megatron-BERT, and BERT and its kin exported without scaled_dot_product_attention: without a bias."""
-
-    def pattern(
-        self,
-        op: Any,
-        query: ir.Value,
-        key: ir.Value,
-        value: ir.Value,
-        mask: ir.Value,
-        root: ir.Value,
-        heads: ir.Value,
-        key_heads: ir.Value,
-        value_heads: ir.Value,
-        zeroth: ir.Value,
-        first: ir.Value,
-        axis: ir.Value,
-        other_axis: ir.Value,
-        width: ir.Value,
-    ) -> ir.Value:
-        """Match ELECTRA, and BERT, RoBERTa and XLM-RoBERTa with attn_implementation="eager"."""
-        left = op.Transpose(op.Reshape(query, heads), perm=[0, 2, 1, 3])
-        right = op.Transpose(op.Reshape(key, key_heads), perm=[0, 2, 3, 1])
-        values = op.Transpose(op.Reshape(value, value_heads), perm=[0, 2, 1, 3])
-        weights = op.Softmax(op.Add(op.Div(op.MatMul(left, right), root), mask), axis=-1)
-        return self.joined(
-            op, op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1, 3]), zeroth, first, axis, other_axis, width
-        )
+    def check(self, context: object, root: ir.Value, heads: ir.Value, **bound: Any) -> bool:  # noqa: ARG002
+        """Check also that the divisor is the square root of the head size."""
+        shape, divisor = _dimensions(heads), scalar(root)
+        exact = shape is not None and divisor is not None and math.isclose(divisor, math.sqrt(shape[1]), rel_tol=1e-6)
+        return exact and self.fits(heads=heads, **bound)
 
 
 def _untie(graph: ir.Graph) -> None:
@@ -278,21 +245,3 @@ def _is_core(node: ir.Node) -> bool:
     """Return whether the node is the Softmax of an attention."""
     reader = only_consumer(node.outputs[0]) if node.op_type == "Softmax" else None
     return reader is not None and reader.op_type == "MatMul"
-
-
-def _name(graph: ir.Graph) -> None:
-    """Name the fused nodes after the module of their projections, numbered where it is called several times."""
-    called: Counter[str] = Counter()
-    for node in graph:
-        if node.op_type == OPERATOR:
-            name = f"{module(*node.inputs[:2])}/{OPERATOR}"
-            node.name = f"{name}_{called[name]}" if called[name] else name
-            node.outputs[0].name = f"{node.name}_output_0"
-            called[name] += 1
-
-
-def _keep_window(node: ir.Node, window_of: Callable[[ir.Value], int | None]) -> None:
-    """Write down the window of a mask that is added to the scores."""
-    bias = node.inputs[_BIAS] if node.op_type == OPERATOR and len(node.inputs) > _BIAS else None
-    if bias is not None and value_inputs(bias) == {MASK}:
-        node.metadata_props[WINDOW] = str(window_of(bias))

@@ -5,7 +5,6 @@ The exact form, 0.5 · x · (1 + erf(x / sqrt 2)), becomes `Gelu`. The approxima
 """
 
 import math
-from collections import Counter
 from typing import Any
 
 import onnx_ir as ir
@@ -13,7 +12,7 @@ from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.pattern import RewriteRule
 
 from build.passes import GraphPass, UnsupportedGraphError
-from build.passes.graph import GELUS, MICROSOFT, module, require_opset
+from build.passes.graph import GELUS, MICROSOFT, module, name_after, require_opset
 
 
 class FuseGeluPass(GraphPass):
@@ -30,7 +29,7 @@ class FuseGeluPass(GraphPass):
         count: int = RewriteRuleSet(rules).apply_to_model(model)
         if not count:
             raise UnsupportedGraphError("the graph has no Gelu in one of the exporter's forms")
-        _name(model.graph)
+        name_after(model.graph, GELUS, lambda node: module(*node.inputs).rpartition("/")[0])
         require_opset(model, MICROSOFT)
         return count
 
@@ -39,17 +38,6 @@ class FuseGeluPass(GraphPass):
         for node in model.graph:
             if node.op_type == "Erf":
                 raise ir.passes.PostconditionError(f"{node.name!r} was not fused")
-
-
-def _name(graph: ir.Graph) -> None:
-    """Name the fused nodes after their modules, numbered where one module is called several times, as in ALBERT."""
-    called: Counter[str] = Counter()
-    for node in graph:
-        if node.op_type in GELUS:
-            name = f"{module(*node.inputs).rpartition('/')[0]}/{node.op_type}"
-            node.name = f"{name}_{called[name]}" if called[name] else name
-            node.outputs[0].name = f"{node.name}_output_0"
-            called[name] += 1
 
 
 def _exact(op: Any, x: ir.Value) -> ir.Value:  # noqa: ANN401

@@ -17,6 +17,14 @@ class FuseLayerNormPass(GraphPass):
 
     name = "fuse-layer-norm"
 
+    def needed(self, model: ir.Model) -> bool:
+        """Whether the graph has a difference from its own mean."""
+        for node in model.graph:
+            mean = node.inputs[1].producer() if node.op_type == "Sub" and node.inputs[1] is not None else None
+            if mean is not None and mean.op_type == "ReduceMean" and mean.inputs[0] is node.inputs[0]:
+                return True
+        return False
+
     def rewrite(self, model: ir.Model) -> int:
         """Fuse every LayerNorm over the last axis."""
         rule = RewriteRule(_pattern, _fused, _fits)
@@ -31,17 +39,8 @@ class FuseLayerNormPass(GraphPass):
 
     def ensures(self, model: ir.Model) -> None:
         """Check that no LayerNorm is left in parts."""
-        if needed(model):
+        if self.needed(model):
             raise ir.passes.PostconditionError("a LayerNorm was not fused")
-
-
-def needed(model: ir.Model) -> bool:
-    """Return whether the graph has a difference from its own mean."""
-    for node in model.graph:
-        mean = node.inputs[1].producer() if node.op_type == "Sub" and node.inputs[1] is not None else None
-        if mean is not None and mean.op_type == "ReduceMean" and mean.inputs[0] is node.inputs[0]:
-            return True
-    return False
 
 
 def _pattern(  # noqa: PLR0913, PLR0917 - the variables of the subgraph

@@ -1,5 +1,7 @@
 """Helpers for passes: inspect values, and add nodes named by module path."""
 
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,6 +14,8 @@ from build.passes import UnsupportedGraphError
 MICROSOFT = "com.microsoft"
 GELUS = {"Gelu", "FastGelu"}
 """Fused Gelu: exact, and by the tanh approximation that ALBERT and others were trained with."""
+PER_TOKEN = {"Add", "Mul", "LayerNormalization", *GELUS}
+"""Operators, beside linear layers, that compute each token by itself."""
 LAYERS = "/sentence_layers/"
 """Node path of the layers between pooling and the final normalisation."""
 
@@ -115,7 +119,12 @@ def only_consumer(value: ir.Value) -> ir.Node | None:
 
 def value_inputs(value: ir.Value) -> set[str]:
     """Return the graph inputs that this value depends on by content, not only by shape."""
-    names: set[str] = set()
+    sources = ancestors(value, lambda node: node.op_type != "Shape")
+    return {source.name or "" for source in sources if source.is_graph_input()}
+
+
+def ancestors(value: ir.Value, into: Callable[[ir.Node], bool] = lambda _: True) -> Iterator[ir.Value]:
+    """Yield the value and all that it is computed from, each once, through the nodes that `into` admits."""
     seen: set[ir.Value] = set()
     pending = [value]
     while pending:
@@ -123,12 +132,10 @@ def value_inputs(value: ir.Value) -> set[str]:
         if current in seen:
             continue
         seen.add(current)
+        yield current
         producer = current.producer()
-        if producer is not None and producer.op_type != "Shape":
+        if producer is not None and into(producer):
             pending += [source for source in producer.inputs if source is not None]
-        elif current.is_graph_input():
-            names.add(current.name or "")
-    return names
 
 
 def folder(node: ir.Node) -> str:
@@ -143,6 +150,17 @@ def module(*values: ir.Value) -> str:
         return ""
     shared = next(path for path in (folders[0], *folders[0].parents) if all(f.is_relative_to(path) for f in folders))
     return str(shared).rstrip("/")
+
+
+def name_after(graph: ir.Graph, operators: Collection[str], path: Callable[[ir.Node], str]) -> None:
+    """Name fused nodes after their modules, numbered where one module is called several times, as in ALBERT."""
+    called: Counter[str] = Counter()
+    for node in graph:
+        if node.op_type in operators:
+            name = f"{path(node)}/{node.op_type}"
+            node.name = f"{name}_{called[name]}" if called[name] else name
+            node.outputs[0].name = f"{node.name}_output_0"
+            called[name] += 1
 
 
 def graph_input(graph: ir.Graph, name: str) -> ir.Value:

@@ -12,7 +12,6 @@ import numpy as np
 import onnx_ir as ir
 
 from build.passes import GraphPass
-from build.passes.attend_packed import PACKED_ATTENTION
 from build.passes.graph import LAYERS
 
 # Sums over the sequence and squares in a norm can exceed fp16's range (65,504), so these nodes stay in fp32, and so do
@@ -90,7 +89,7 @@ def _annotate(graph: ir.Graph, floats: frozenset[str]) -> None:
     """Annotate fp32 values, of which the casts depend on the type."""
     for node in graph:
         for value in node.outputs:
-            if value.name in floats or (floats and node.op_type == PACKED_ATTENTION):
+            if value.name in floats:
                 value.type = ir.TensorType(ir.DataType.FLOAT)
 
 

@@ -5,7 +5,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from build.passes import UnsupportedGraphError
-from build.passes.graph import array, graph_input
+from build.passes.graph import ancestors, graph_input, scalar
 from build.passes.probe import probe
 
 _MASK, _IDS = "attention_mask", "input_ids"
@@ -51,17 +51,5 @@ def _reached(model: ir.Model, mask: ir.Value, length: int, padding: int) -> NDAr
 
 def _constants(mask: ir.Value) -> set[int]:
     """Return the whole constants that the mask is computed with, other than ends of slices."""
-    found: set[int] = set()
-    seen: set[ir.Value] = set()
-    pending: list[ir.Value | None] = [mask]
-    while pending:
-        value = pending.pop()
-        if value is None or value in seen:
-            continue
-        seen.add(value)
-        numbers = array(value)
-        if numbers is not None and numbers.size == 1 and 1 < float(numbers.item()) < 2**40:
-            found.add(round(float(numbers.item())))
-        producer = value.producer()
-        pending += producer.inputs if producer is not None and numbers is None else []
-    return found
+    numbers = map(scalar, ancestors(mask))
+    return {round(number) for number in numbers if number is not None and 1 < number < 2**40}

@@ -14,9 +14,13 @@ class NameWeightsPass(GraphPass):
 
     name = "name-weights"
 
+    def needed(self, model: ir.Model) -> bool:
+        """Whether there is an anonymous weight (there is none if the exporter transposed nothing)."""
+        return bool(_anonymous(model.graph))
+
     def requires(self, model: ir.Model) -> None:
         """Check that there is an anonymous weight."""
-        if not needed(model):
+        if not self.needed(model):
             raise ir.passes.PreconditionError("every weight has a name already")
 
     def rewrite(self, model: ir.Model) -> int:
@@ -28,13 +32,8 @@ class NameWeightsPass(GraphPass):
 
     def ensures(self, model: ir.Model) -> None:
         """Check that no anonymous weight is left."""
-        if needed(model):
+        if self.needed(model):
             raise ir.passes.PostconditionError(f"{next(iter(_anonymous(model.graph)))!r} was not named")
-
-
-def needed(model: ir.Model) -> bool:
-    """Return whether there is an anonymous weight (there is none if the exporter transposed nothing)."""
-    return bool(_anonymous(model.graph))
 
 
 def _anonymous(graph: ir.Graph) -> dict[str, ir.Value]:

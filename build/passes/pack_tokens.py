@@ -18,12 +18,10 @@ from build.passes.attend_packed import attend_packed, max_packed, mean_packed, s
 from build.passes.cuda_layout import CudaLayout
 from build.passes.fuse_attention import MASK, OPERATOR, WINDOW
 from build.passes.fuse_rotary import ROTARY
-from build.passes.graph import GELUS, Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
+from build.passes.graph import PER_TOKEN, Scope, array, graph_input, is_constant, is_first_row, matrix, numbers, pooled
 from build.passes.layout import Layout
 from build.passes.max_rows import max_rows
 from server.model.manifest import PACKED
-
-_PER_TOKEN = {"Add", "Mul", "LayerNormalization", *GELUS}
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def _sources(node: ir.Node) -> list[ir.Value | None]:
     """Return the token-wise inputs of a node."""
     if node.op_type == OPERATOR:
         return list(node.inputs[:3])
-    if node.op_type in _PER_TOKEN:
+    if node.op_type in PER_TOKEN:
         if any((constant := array(value)) is not None and constant.ndim > 1 for value in node.inputs):
             raise UnsupportedGraphError(
                 f"{node.op_type} {node.name!r} takes a constant that differs from token to token"

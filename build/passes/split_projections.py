@@ -72,7 +72,7 @@ def _attention(product: ir.Node) -> _Joint | None:
     if len(sizes) != 5 or axes != (0, 3, 2, 1, 4) or split.attributes.get_int("axis", 0) != 2:
         return None
     squeezed = [only_consumer(part) for part in split.outputs]
-    if any(size is None for size in sizes[2:]) or int(sizes[2].item()) != len(_QKV) != len(squeezed):  # type: ignore[union-attr]
+    if any(size is None for size in sizes[2:]) or not (int(sizes[2].item()) == len(_QKV) == len(squeezed)):  # type: ignore[union-attr]
         return None
     if any(node is None or node.op_type != "Squeeze" for node in squeezed):
         return None

@@ -53,6 +53,7 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     inputs = (*blocks, None, _mask(scope, bounds, offsets))
     block = scope.op("MultiHeadAttention", *inputs, domain=MICROSOFT, num_heads=heads)
     result = scope.op("GatherND", scope.op("Reshape", block, rows), places)
+    result.name = node.outputs[0].name  # by which others know it
     node.outputs[0].replace_all_uses_with(result)
     graph.remove(node, safe=True)
 

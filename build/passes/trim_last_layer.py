@@ -12,9 +12,9 @@ import onnx_ir as ir
 from build.passes import GraphPass, UnsupportedGraphError
 from build.passes.fuse_attention import OPERATOR
 from build.passes.fuse_rotary import ROTARY
-from build.passes.graph import GELUS, Scope, is_constant, is_first_row, matrix, numbers, pooled
+from build.passes.graph import PER_TOKEN, Scope, ancestors, is_constant, is_first_row, matrix, numbers, pooled
 
-_PER_TOKEN = {"Add", "Mul", "MatMul", "LayerNormalization", *GELUS}
+_PER_TOKEN = PER_TOKEN | {"MatMul"}
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,6 @@ class _LastLayer:
     attention: ir.Node
     query: ir.Node
     nodes: list[ir.Node]
-
-    def entries(self, nodes: list[ir.Node]) -> list[ir.Value]:
-        """Return what `nodes` read of others, constants excluded: the layer's input, and attention's output."""
-        read = [value for node in nodes for value in node.inputs if value is not None and not is_constant(value)]
-        return list(dict.fromkeys(value for value in read if value.producer() not in nodes))
 
 
 class TrimLastLayerPass(GraphPass):
@@ -56,11 +51,11 @@ class TrimLastLayerPass(GraphPass):
         graph, last = model.graph, _last_layer(model.graph)
         scope = Scope(graph, "/pooling")
         if self._every_query:
-            _take_first(scope, last.nodes, last.entries(last.nodes))
+            _take_first(scope, last.nodes, _entries(last.nodes))
         else:
             _skip_rotary(last.attention)
             query = [*_path(last.attention.inputs[0], last.query), last.query]
-            entries = last.entries([*query, *last.nodes])
+            entries = _entries([*query, *last.nodes])
             entries.remove(last.attention.outputs[0])
             _take_first(scope, [*query, *last.nodes], entries)
             _trim_bias(last.attention, scope)
@@ -102,6 +97,12 @@ def _take_first(scope: Scope, nodes: list[ir.Node], values: list[ir.Value]) -> N
             value.shape = None
 
 
+def _entries(nodes: list[ir.Node]) -> list[ir.Value]:
+    """Return what `nodes` read of others, constants excluded: the layer's input, and attention's output."""
+    read = [value for node in nodes for value in node.inputs if value is not None and not is_constant(value)]
+    return list(dict.fromkeys(value for value in read if value.producer() not in nodes))
+
+
 def _projection(value: ir.Value | None) -> ir.Node:
     """Return the MatMul of a linear layer, given its output, with or without a bias and rotary positions."""
     producer = value.producer() if value is not None else None
@@ -136,7 +137,7 @@ def _skip_rotary(attention: ir.Node) -> None:
 
 def _layer(hidden: ir.Value | None, attention: ir.Node) -> list[ir.Node]:
     """Return the nodes between attention and the layer's output, all token-wise."""
-    before = _ancestors(attention)
+    before = {value.producer() for value in ancestors(attention.outputs[0])}
     members: list[ir.Node] = []
     pending = [hidden]
     while pending:
@@ -149,19 +150,6 @@ def _layer(hidden: ir.Value | None, attention: ir.Node) -> list[ir.Node]:
         members.append(node)
         pending += node.inputs
     return members
-
-
-def _ancestors(attention: ir.Node) -> set[ir.Node]:
-    """Return the attention and all nodes that it depends on."""
-    found: set[ir.Node] = set()
-    pending: list[ir.Node | None] = [attention]
-    while pending:
-        node = pending.pop()
-        if node is None or node in found:
-            continue
-        found.add(node)
-        pending += [value.producer() for value in node.inputs if value is not None]
-    return found
 
 
 def _trim_bias(attention: ir.Node, scope: Scope) -> None:

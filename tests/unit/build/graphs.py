@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from build.passes import GraphPass, apply
-from build.passes.fold_token_types import FoldTokenTypesPass, needed
+from build.passes import apply
+from build.passes.fold_token_types import FoldTokenTypesPass
 from build.passes.name_weights import NameWeightsPass
 from build.passes.packing import cuda_passes, packing_passes
 from build.passes.pool_output import PoolOutputPass
@@ -37,8 +37,7 @@ SIDE_BY_SIDE = Pooling(("cls", "mean_sqrt_len_tokens", "max", "lasttoken", "mean
 def plain(path: Path, pooling: Pooling = MEAN) -> ir.Model:
     """Return a tiny model's pooled graph, the input of the packing passes."""
     model = ir.load(path)
-    passes: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
-    apply(model, [*passes, PoolOutputPass(pooling), TabulateRotaryPass(LONGEST), NameWeightsPass()])
+    apply(model, [FoldTokenTypesPass(), PoolOutputPass(pooling), TabulateRotaryPass(LONGEST), NameWeightsPass()])
     return model
 
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from build.passes import UnsupportedGraphError, apply
-from build.passes.fold_token_types import FoldTokenTypesPass, needed
+from build.passes.fold_token_types import FoldTokenTypesPass
 from tests.unit.build.conftest import Run
 
 TEXTS = [[2, 9, 14, 3], [2, 30, 3], [2, 3]]
@@ -16,7 +16,7 @@ TEXTS = [[2, 9, 14, 3], [2, 30, 3], [2, 3]]
 
 def test_structure_and_numbers(exported: Callable[[str], Path], run: Run) -> None:
     before, after = ir.load(exported("bert")), ir.load(exported("bert"))
-    assert needed(after)
+    assert FoldTokenTypesPass().needed(after)
     apply(after, [FoldTokenTypesPass()])
     assert [value.name for value in after.graph.inputs] == ["input_ids", "attention_mask"]
     np.testing.assert_allclose(run(after, TEXTS), run(before, TEXTS), atol=1e-6)
@@ -24,9 +24,9 @@ def test_structure_and_numbers(exported: Callable[[str], Path], run: Run) -> Non
 
 def test_must_not_fire_without_that_input(exported: Callable[[str], Path]) -> None:
     model = ir.load(exported("distilbert"))
-    assert not needed(model)
+    assert not FoldTokenTypesPass().needed(model)
     with pytest.raises(UnsupportedGraphError, match="no input 'token_type_ids'"):
-        apply(model, [FoldTokenTypesPass()])
+        FoldTokenTypesPass()(model)
 
 
 def test_refuses_token_types_that_are_not_a_lookup() -> None:

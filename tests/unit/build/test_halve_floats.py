@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from build.passes import apply
-from build.passes.fold_token_types import FoldTokenTypesPass, needed
+from build.passes.fold_token_types import FoldTokenTypesPass
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.pool_output import PoolOutputPass
 from tests.unit.build.conftest import Run
@@ -19,7 +19,7 @@ TEXTS = [[2, 9, 14, 22, 31, 3], [2, 30, 3], [2, 3]]
 
 def pooled(path: Path) -> ir.Model:
     model = ir.load(path)
-    apply(model, [*([FoldTokenTypesPass()] if needed(model) else []), PoolOutputPass(MEAN)])
+    apply(model, [FoldTokenTypesPass(), PoolOutputPass(MEAN)])
     return model
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from build.passes import GraphPass, UnsupportedGraphError, apply
-from build.passes.fold_token_types import FoldTokenTypesPass, needed
+from build.passes import UnsupportedGraphError, apply
+from build.passes.fold_token_types import FoldTokenTypesPass
 from build.passes.mark_prompt import MarkPromptPass
 from build.passes.packing import cuda_passes, packing_passes
 from build.passes.pool_output import PoolOutputPass
@@ -27,8 +27,7 @@ REQUESTS = [[*map(mark, ids[:count]), *ids[count:]] for ids, count in zip(SEQUEN
 
 def marking(exported: Exported, architecture: str, pooling: Pooling) -> ir.Model:
     model = ir.load(exported(architecture))
-    fold: list[GraphPass] = [FoldTokenTypesPass()] if needed(model) else []
-    apply(model, [*fold, MarkPromptPass(), PoolOutputPass(replace(pooling, include_prompt=False))])
+    apply(model, [FoldTokenTypesPass(), MarkPromptPass(), PoolOutputPass(replace(pooling, include_prompt=False))])
     return model
 
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from build.passes import apply
-from build.passes.name_weights import NameWeightsPass, needed
+from build.passes.name_weights import NameWeightsPass
 from tests.unit.build.conftest import Run
 
 
@@ -24,6 +24,6 @@ def test_structure_and_numbers(exported: Callable[[str], Path], run: Run) -> Non
 def test_must_not_fire_on_named_weights(exported: Callable[[str], Path]) -> None:
     model = ir.load(exported("bert"))
     apply(model, [NameWeightsPass()])
-    assert not needed(model)
+    assert not NameWeightsPass().needed(model)
     with pytest.raises(ir.passes.PreconditionError, match="every weight has a name"):
-        apply(model, [NameWeightsPass()])
+        NameWeightsPass()(model)
