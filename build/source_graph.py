@@ -36,13 +36,14 @@ def load(encoder: Snapshot) -> ir.Model:
     path = encoder.folder / name
     model = _parse(path)
     _check_external(model, encoder, PurePosixPath(name).parent)
+    _follow_links(model)
     raise_if_any(f"{path}: {problem}" for problem in dict.fromkeys(_problems(model)))
     return model
 
 
 def is_external(model: ir.Model) -> bool:
     """Return whether weights are in another file than the graph."""
-    return any(isinstance(value.const_value, ir.ExternalTensor) for value in model.graph.initializers.values())
+    return any(_externals(model))
 
 
 def hidden(model: ir.Model) -> ir.Value:
@@ -72,20 +73,36 @@ def _parse(path: Path) -> ir.Model:
         model = ir.from_proto(onnx.load_model_from_string(content))
     except Exception as error:  # the library raises any type
         raise BuildError(f"{path} is no ONNX file, or not all of it is there ({type(error).__name__})") from error
+    for _, tensor in _externals(model):
+        tensor.base_dir = path.parent
+    return model
+
+
+def _externals(model: ir.Model) -> Iterator[tuple[ir.Value, ir.ExternalTensor]]:
+    """Yield the weights that are in another file than the graph."""
     for value in model.graph.initializers.values():
         if isinstance(value.const_value, ir.ExternalTensor):
-            value.const_value.base_dir = path.parent
-    return model
+            yield value, value.const_value
 
 
 def _check_external(model: ir.Model, encoder: Snapshot, folder: PurePosixPath) -> None:
     """Check that external tensors are in files of the snapshot beside the graph, and whole."""
-    tensors = [value.const_value for value in model.graph.initializers.values()]
-    raise_if_any(
-        problem
-        for tensor in tensors
-        if isinstance(tensor, ir.ExternalTensor) and (problem := _external(tensor, encoder, folder))
-    )
+    raise_if_any(problem for _, tensor in _externals(model) if (problem := _external(tensor, encoder, folder)))
+
+
+def _follow_links(model: ir.Model) -> None:
+    """Read checked weights from where links lead: onnx_ir follows none out of a folder, as those of the Hub's cache."""
+    for value, tensor in list(_externals(model)):
+        file = Path(tensor.base_dir, tensor.location).resolve()
+        value.const_value = ir.ExternalTensor(
+            file.name,
+            tensor.offset,
+            tensor.length,
+            tensor.dtype,
+            shape=tensor.shape,
+            name=tensor.name or "",
+            base_dir=file.parent,
+        )
 
 
 def _external(tensor: ir.ExternalTensor, encoder: Snapshot, folder: PurePosixPath) -> str:
@@ -121,6 +138,8 @@ def _nodes(model: ir.Model) -> Iterator[str]:
             yield f"it is quantized already ({node.op_type}), and that is never served; {_EXPORT_ANEW}"
         elif node.domain not in ("", "ai.onnx"):
             yield f"it has operators outside the ONNX standard ({node.domain}::{node.op_type}); {_EXPORT_ANEW}"
+        if any(isinstance(attribute.value, ir.ExternalTensor) for attribute in _attributes(node)):
+            yield f"it keeps constants of nodes in another file ({node.op_type}); {_EXPORT_ANEW}"
         if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in _attributes(node)):
             yield f"it branches ({node.op_type}); {_EXPORT_ANEW}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
 from build import source_graph
@@ -137,6 +137,27 @@ def test_links_of_the_hub_s_cache_are_followed(place: Path) -> None:
     place.rename(blob)
     place.symlink_to(blob)
     assert source_graph.rows(load(place)) == tiny.tokenizer().get_vocab_size()
+
+
+def test_weights_beside_it_are_read_through_links_too(place: Path) -> None:
+    onnx.save_model(onnx.load(place), place, save_as_external_data=True, location="model.onnx_data", size_threshold=1)
+    blobs = place.parents[1] / "blobs"
+    blobs.mkdir()
+    for number, path in enumerate((place, place.with_name("model.onnx_data"))):
+        path.symlink_to(path.rename(blobs / str(number)))
+    read = source_graph.load(folder.read(place.parents[1], "onnx"))
+    assert source_graph.rows(read) == tiny.tokenizer().get_vocab_size()
+
+
+def test_a_constant_in_another_file_is_refused(place: Path) -> None:
+    model = onnx.load(place)
+    outside = helper.make_tensor("outside", TensorProto.FLOAT, [1], b"\0\0\0\0", raw=True)
+    external_data_helper.set_external_data(outside, "/etc/hostname")
+    outside.ClearField("raw_data")
+    model.graph.node.append(helper.make_node("Constant", [], ["unused"], value=outside))
+    place.write_bytes(model.SerializeToString())
+    with pytest.raises(BuildError, match="constants of nodes in another file"):
+        load(place)
 
 
 def test_a_folder_without_a_graph_is_refused(place: Path) -> None:
