@@ -50,7 +50,7 @@ class ConnectionBounds:
     unread: WriteBacklog = field(init=False)
 
     def __post_init__(self) -> None:
-        self.unread = WriteBacklog(self.memory)
+        self.unread = WriteBacklog(self.memory, self.receive_timeout_s)
 
     @classmethod
     def of(

@@ -75,7 +75,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Add the unread answer to the write backlog."""
         super().pause_writing()
-        self.bounds.unread.add(self)
+        self.bounds.unread.add(self, self.loop.time())
 
     def resume_writing(self) -> None:
         """Remove the answer from the write backlog; nearly all of it has been read."""
@@ -86,6 +86,11 @@ class Connection(HttpToolsProtocol):
     def held_bytes(self) -> int:
         """Bytes of memory held by an answer in the write backlog."""
         return self.transport.written_bytes
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of the answer that the kernel has not taken yet."""
+        return self._socket.get_write_buffer_size()
 
     def drop(self) -> None:
         """Close at once, discarding unsent data."""
