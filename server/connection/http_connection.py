@@ -227,6 +227,7 @@ class Connection(HttpToolsProtocol):
         if late := suspended_s(meant, now):
             self._progress.extend(late)
             self._slow_reader.extend(late)
+        self.bounds.unread.enforce(now)
         if self._slow_reader.stalled(self._socket.get_write_buffer_size(), now, self.bounds.receive_timeout_s):
             self.drop()
             return

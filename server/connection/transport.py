@@ -1,6 +1,7 @@
 """A transport that coalesces writes, and hands closing over to the connection."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 
@@ -18,10 +19,12 @@ class CoalescingTransport(asyncio.Transport):
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._unsent: list[bytes | bytearray | memoryview] = []
+        self._flushes: deque[int] = deque()
         self.written_bytes = 0
+        """Bytes of the flushes of which a part is unsent; each is held as a whole until its last byte is sent."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Buffer `data` until the end of the event loop iteration; `written_bytes` is the size of the last flush."""
+        """Buffer `data` until the end of the event loop iteration; `written_bytes` says what is held."""
         if not self._unsent:
             self._loop.call_soon(self.flush)
         self._unsent.append(data)
@@ -45,8 +48,16 @@ class CoalescingTransport(asyncio.Transport):
         unsent, self._unsent = self._unsent, []
         # The connection may have been lost or dropped since the write.
         if unsent and not self._socket.is_closing():
-            self.written_bytes = sum(map(len, unsent))
+            self._count(sum(map(len, unsent)))
             self._socket.writelines(unsent)
+
+    def _count(self, size: int) -> None:
+        """Count a flush that is about to be written, and no longer count those that have been sent."""
+        pending = self._socket.get_write_buffer_size() + size
+        self._flushes.append(size)
+        self.written_bytes += size
+        while self._flushes and self.written_bytes - self._flushes[0] >= pending:
+            self.written_bytes -= self._flushes.popleft()
 
 
 def _nothing() -> None:

@@ -2,12 +2,14 @@
 
 from typing import Protocol
 
-from server.system.memory import ANSWERS, Memory
+from server.system.memory import ANSWERS, LARGE_SHARE, Memory
 
 # The backlog's share of the memory for requests.
 SHARE = 0.25
-# Seconds of reading from which a pace is judged.
+# How callers read is judged once in this many seconds.
 WINDOW_S = 1.0
+# A process that did not run, or a socket that was not polled, can make one window look slow.
+SLOW_WINDOWS = 2
 
 
 class Droppable(Protocol):
@@ -28,67 +30,77 @@ class Droppable(Protocol):
         ...
 
 
-class Pace:
-    """How fast a caller reads: bytes between two moments, the first after the kernel has filled its buffers."""
+class Reading:
+    """How one caller reads an answer of `held` bytes that has been waiting since `since`."""
 
-    __slots__ = ("_at", "_unread", "slow")
+    __slots__ = ("_unread", "held", "since", "slow_windows")
 
-    def __init__(self) -> None:
-        self.slow = False
-        self._at: float | None = None
-        self._unread = 0
+    def __init__(self, held: int, since: float) -> None:
+        self.held = held
+        self.since = since
+        self.slow_windows = 0
+        self._unread: int | None = None
 
-    def update(self, unread: int, now: float, limit_s: float) -> None:
-        """Judge whether the rest would take more than `limit_s` seconds, once there is a window to judge by."""
-        if self._at is not None:
-            elapsed = now - self._at
-            if elapsed < WINDOW_S:
-                return
-            self.slow = elapsed * unread > (self._unread - unread) * limit_s
-        self._at, self._unread = now, unread
+    def judge(self, unread: int, elapsed: float, left_s: float) -> None:
+        """Compare the rest at the pace of the last `elapsed` seconds with the time that is left for it.
+
+        The first time only notes what is unread: until then the kernel has filled its buffers.
+        """
+        if self._unread is not None:
+            slow = elapsed * unread > (self._unread - unread) * max(left_s, 0.0)
+            self.slow_windows = self.slow_windows + 1 if slow else 0
+        self._unread = unread
 
 
 class WriteBacklog:
     """Connections whose unread answer exceeds the kernel's buffers, oldest first.
 
-    Above their share of `memory`, the oldest of those are dropped that at their latest pace would not read the rest
-    within `limit_s` seconds. A caller that reads gets an answer of any size, unless the answers of all take more than
-    `memory`: then the oldest are dropped whatever their pace. The newest is never dropped.
+    Above their share of `memory`, the oldest of those are dropped that at their pace will not have read the answer
+    `limit_s` seconds after it was written. Others are spared, but not at the cost of the memory that is kept for small
+    requests: then the oldest are dropped whatever their pace. The newest is never dropped.
     """
 
     def __init__(self, memory: Memory, limit_s: float) -> None:
         self._memory = memory
         self._limit_s = limit_s
         self._claim = memory.claim(ANSWERS)
-        self._paces: dict[Droppable, Pace] = {}
+        self._readings: dict[Droppable, Reading] = {}
+        self._judged_at = 0.0
 
     def add(self, newest: Droppable, now: float) -> None:
         """Add a connection, dropping others while over the limit."""
-        self._paces.pop(newest, None)
-        for connection, pace in self._paces.items():
-            pace.update(connection.unread_bytes, now, self._limit_s)
-        self._drop([other for other, pace in self._paces.items() if pace.slow], newest, int(SHARE * self._memory.limit))
-        others = self._memory.total - self._claim.bytes
-        self._drop(list(self._paces), newest, self._memory.limit - others)
-        self._paces[newest] = Pace()
-        self._count()
+        self.discard(newest)
+        reading = self._readings[newest] = Reading(newest.held_bytes, now)
+        self._claim.keep(self._claim.bytes + reading.held)
+        self.enforce(now)
 
     def discard(self, connection: Droppable) -> None:
         """Remove a connection whose answer has been read, or that has ended."""
-        if self._paces.pop(connection, None) is not None:
-            self._count()
+        if reading := self._readings.pop(connection, None):
+            self._claim.keep(self._claim.bytes - reading.held)
 
-    def _drop(self, oldest_first: list[Droppable], newest: Droppable, limit: int) -> None:
-        excess = self._held() + newest.held_bytes - limit
-        for connection in oldest_first:
-            if excess <= 0:
+    def enforce(self, now: float) -> None:
+        """Drop connections while over the limit; called now and then, since no answer may be added for long."""
+        self._judge(now)
+        share = int(SHARE * self._memory.limit)
+        if self._claim.bytes <= share:
+            return
+        oldest_first = list(self._readings.items())[:-1]
+        self._drop([one for one, reading in oldest_first if reading.slow_windows >= SLOW_WINDOWS], share)
+        others = self._memory.total - self._claim.bytes
+        self._drop([one for one, _ in oldest_first], max(share, int(LARGE_SHARE * self._memory.limit) - others))
+
+    def _judge(self, now: float) -> None:
+        elapsed = now - self._judged_at
+        if elapsed >= WINDOW_S:
+            self._judged_at = now
+            for connection, reading in self._readings.items():
+                reading.judge(connection.unread_bytes, elapsed, reading.since + self._limit_s - now)
+
+    def _drop(self, connections: list[Droppable], limit: int) -> None:
+        for connection in connections:
+            if self._claim.bytes <= limit:
                 return
-            excess -= connection.held_bytes
-            del self._paces[connection]
-            connection.drop()
-
-    def _held(self) -> int:
-        return sum(connection.held_bytes for connection in self._paces)
-
-    def _count(self) -> None:
-        self._claim.keep(self._held())
+            if connection in self._readings:
+                self.discard(connection)
+                connection.drop()

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.unit.fake_clock import FakeClockLoop
+from tests.unit.fake_clock import BACKEND
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """Run the tests of this folder on a fake clock."""
-    return "asyncio", {"loop_factory": FakeClockLoop}
+    return BACKEND

@@ -4,7 +4,8 @@ import pytest
 
 from server.connection.connection_limit import SHORT_GRACE_S
 from server.connection.http_connection import Connection
-from server.connection.write_backlog import WINDOW_S
+from server.connection.write_backlog import SLOW_WINDOWS, WINDOW_S
+from server.system.memory import ANSWERS
 from tests.unit.server.connection.listener import GET, SOON_S, listening, statuses
 
 
@@ -174,13 +175,32 @@ async def test_answers_that_nobody_reads_make_room_for_one_that_is_read() -> Non
         for reader, writer in silent:
             writer.write(GET + b"\r\n")
             await reader.readuntil(b"\r\n\r\n")
-        for _ in range(3):
+        for _ in range(2 + SLOW_WINDOWS):
             read = await server.exchange(GET + b"Connection: close\r\n\r\n")
             assert read.endswith(server.app.answer)
             await asyncio.sleep(WINDOW_S)
         assert len(server.state.connections) <= 1
         for _, writer in silent:
             writer.close()
+
+
+@pytest.mark.parametrize(
+    "more", [b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", b"?\r\n\r\n"]
+)
+async def test_an_answer_is_counted_whole_whatever_is_written_after_it(more: bytes) -> None:
+    async with listening(memory=100_000_000) as server:
+        server.app.answer = b"x" * 20_000_000
+        reader, writer = await server.connect()
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(more)
+        await asyncio.sleep(0.1)
+        server.bounds.unread.enforce(0.0)
+        (connection,) = server.state.connections
+        assert isinstance(connection, Connection)
+        assert connection.held_bytes >= 20_000_000
+        assert server.bounds.memory.held[ANSWERS] >= 20_000_000
+        writer.close()
 
 
 async def test_an_answer_taken_in_crumbs_is_dropped() -> None:

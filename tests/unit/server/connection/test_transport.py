@@ -7,12 +7,16 @@ Chunk = bytes | bytearray | memoryview
 
 
 class Socket(asyncio.Transport):
-    """Records each write, and whether it was closed."""
+    """Records each write, and whether it was closed; `unsent` is the size of its buffer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[list[Chunk]] = []
         self.closed = False
+        self.unsent = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def writelines(self, list_of_data: Iterable[Chunk]) -> None:
         self.sent.append(list(list_of_data))
@@ -53,3 +57,15 @@ async def test_closing_sends_what_was_written_first() -> None:
     assert (order, socket.sent, transport.is_closing()) == ([1], [[b"last"]], True)
     await asyncio.sleep(0)
     assert len(socket.sent) == 1
+
+
+async def test_an_answer_is_held_as_a_whole_until_its_last_byte_is_sent() -> None:
+    socket = Socket()
+    transport = CoalescingTransport(socket, lambda: None)
+    held = []
+    for size, unsent in ((1000, 0), (25, 400), (500, 426), (30, 510), (7, 30), (9, 0)):
+        socket.unsent = unsent  # of what was written before
+        transport.write(b"x" * size)
+        transport.flush()
+        held.append(transport.written_bytes)
+    assert held == [1000, 1025, 1525, 555, 37, 9]

@@ -1,7 +1,7 @@
 import pytest
 
-from server.connection.write_backlog import SHARE, WINDOW_S, WriteBacklog
-from server.system.memory import REQUESTS, Memory
+from server.connection.write_backlog import SHARE, SLOW_WINDOWS, WINDOW_S, WriteBacklog
+from server.system.memory import LARGE_SHARE, REQUESTS, Memory
 
 LIMIT_S = 10.0
 
@@ -22,26 +22,24 @@ class Backlog:
     """A backlog whose callers read from one window to the next."""
 
     def __init__(self, memory: Memory) -> None:
+        self.memory = memory
         self.unread = WriteBacklog(memory, LIMIT_S)
         self.callers: list[Caller] = []
-        self.now = 0.0
+        self.now = 100.0
 
     def add(self, *callers: Caller) -> None:
-        """Add callers, a window after those before."""
+        """Add callers in one window."""
         for caller in callers:
-            self.pass_windows(1)
             self.callers.append(caller)
             self.unread.add(caller, self.now)
 
-    def pass_windows(self, count: int) -> None:
-        """Let windows pass, with an answer in each that is read at once."""
+    def pass_windows(self, count: int = 1 + SLOW_WINDOWS) -> None:
+        """Let windows pass; by default as many as it takes to be found slow."""
         for _ in range(count):
             self.now += WINDOW_S
             for caller in self.callers:
                 caller.unread_bytes = max(0, caller.unread_bytes - caller.read_bytes)
-            at_once = Caller(0)
-            self.unread.add(at_once, self.now)
-            self.unread.discard(at_once)
+            self.unread.enforce(self.now)
 
 
 def room_for(size: int) -> Backlog:
@@ -56,75 +54,100 @@ def test_those_that_have_waited_longest_are_dropped_for_the_newest() -> None:
     callers = [Caller(size) for size in (40, 40, 20)]
     backlog = room_for(100)
     backlog.add(*callers)
-    backlog.pass_windows(2)
+    backlog.pass_windows()
     assert dropped(*callers) == [False] * 3
     backlog.add(Caller(50))
     assert dropped(*callers) == [True, True, False]
 
 
+def test_answers_that_nobody_reads_are_dropped_although_none_is_added_any_more() -> None:
+    backlog, callers = room_for(100), [Caller(80), Caller(80)]
+    backlog.add(*callers)
+    assert dropped(*callers) == [False, False]
+    backlog.pass_windows()
+    assert dropped(*callers) == [True, False]
+    assert backlog.memory.total == 80
+
+
 def test_an_answer_larger_than_the_limit_is_sent_while_it_is_the_newest() -> None:
     backlog, large = room_for(100), Caller(350)
     backlog.add(Caller(10), large)
+    backlog.pass_windows()
     assert not large.dropped
-    backlog.pass_windows(2)
+    backlog.add(Caller(1))
     assert large.dropped
 
 
-@pytest.mark.parametrize(("read_bytes", "cut_off"), [(0, True), (9, True), (10, False), (80, False)])
-def test_a_caller_that_will_have_read_the_rest_in_time_is_not_cut_off(read_bytes: int, cut_off: bool) -> None:
-    backlog, reading = room_for(500), Caller(100 + 3 * read_bytes, read_bytes)
+@pytest.mark.parametrize(("read_bytes", "cut_off"), [(0, True), (80, True), (110, False), (500, False)])
+def test_a_caller_that_will_have_read_its_answer_in_time_is_not_cut_off(read_bytes: int, cut_off: bool) -> None:
+    backlog, reading = room_for(1000), Caller(1000, read_bytes)
     backlog.add(reading)
-    backlog.pass_windows(2)
-    assert not reading.dropped
+    backlog.pass_windows()
     backlog.add(Caller(500))
     assert reading.dropped == cut_off
 
 
+def test_reading_ever_more_slowly_does_not_put_off_the_end() -> None:
+    backlog, slowing = room_for(1000), Caller(900)
+    backlog.add(slowing, Caller(500, 500))
+    for _ in range(round(LIMIT_S)):
+        slowing.unread_bytes -= slowing.unread_bytes // 9
+        backlog.pass_windows(1)
+    assert slowing.dropped
+
+
+def test_one_window_in_which_nothing_could_be_read_is_forgiven() -> None:
+    backlog, reading = room_for(100), Caller(90, 20)
+    backlog.add(reading, Caller(50, 20))
+    backlog.pass_windows(1)
+    backlog.now += 3 * WINDOW_S  # the process was stopped
+    backlog.unread.enforce(backlog.now)
+    backlog.pass_windows(1)
+    assert not reading.dropped
+
+
 def test_what_the_kernel_takes_at_once_is_not_reading() -> None:
     backlog, silent = room_for(100), Caller(100)
-    backlog.add(silent)
+    backlog.add(silent, Caller(50))
     silent.unread_bytes = 20
-    backlog.add(Caller(50), Caller(50))
+    backlog.pass_windows()
     assert silent.dropped
 
 
 def test_a_caller_that_read_fast_and_stopped_is_dropped() -> None:
     backlog, stopped = room_for(100), Caller(200, 60)
-    backlog.add(stopped)
-    backlog.pass_windows(2)
+    backlog.add(stopped, Caller(20, 1))
+    backlog.pass_windows()
     assert not stopped.dropped
     stopped.read_bytes = 0
-    backlog.pass_windows(1)
+    backlog.pass_windows(SLOW_WINDOWS)
     assert stopped.dropped
 
 
-def test_a_pace_is_not_judged_by_less_than_a_window() -> None:
-    backlog, reading = room_for(100), Caller(100)
-    backlog.add(reading)
-    backlog.pass_windows(1)
-    backlog.unread.add(Caller(50), backlog.now + 0.9 * WINDOW_S)
-    assert not reading.dropped
-
-
-def test_beyond_the_whole_memory_the_oldest_go_whatever_their_pace() -> None:
-    memory = Memory(1000)
-    backlog, callers = Backlog(memory), [Caller(300, 100) for _ in range(4)]
+def test_where_large_requests_have_no_room_the_oldest_go_whatever_their_pace() -> None:
+    backlog, callers = Backlog(Memory(1000)), [Caller(300, 100) for _ in range(3)]
     backlog.add(*callers)
-    assert dropped(*callers) == [True, False, False, False]
-    assert memory.total == 900
-    memory.claim(REQUESTS).keep(100)
-    backlog.add(Caller(1))
-    assert dropped(*callers) == [True, True, False, False]
+    assert dropped(*callers) == [True, False, False]
+    backlog.memory.claim(REQUESTS).keep(round(1000 * LARGE_SHARE) - 500)
+    backlog.unread.enforce(backlog.now)
+    assert dropped(*callers) == [True, True, False]
+
+
+def test_the_share_is_theirs_whatever_else_takes_memory() -> None:
+    backlog, callers = room_for(100), [Caller(40, 10), Caller(40, 10)]
+    backlog.memory.claim(REQUESTS).keep(backlog.memory.limit)
+    backlog.add(*callers)
+    backlog.pass_windows()
+    assert dropped(*callers) == [False, False]
 
 
 def test_what_has_been_taken_makes_room() -> None:
-    backlog, done, halfway = room_for(100), Caller(60), Caller(40)
-    backlog.add(done, halfway)
+    backlog, done, other = room_for(100), Caller(60), Caller(40)
+    backlog.add(done, other)
     backlog.unread.discard(done)
-    halfway.held_bytes = 10
-    backlog.pass_windows(2)
-    backlog.add(Caller(90))
-    assert dropped(done, halfway) == [False] * 2
+    backlog.pass_windows()
+    backlog.add(Caller(60))
+    assert dropped(done, other) == [False] * 2
 
 
 def test_memory_is_held_for_as_long_as_answers_wait() -> None:
@@ -133,6 +156,7 @@ def test_memory_is_held_for_as_long_as_answers_wait() -> None:
     callers = [Caller(size) for size in (100, 200, 30)]
     for caller in callers:
         unread.add(caller, 0.0)
+    unread.add(callers[0], 0.0)
     assert memory.total == 330
     for caller in callers:
         unread.discard(caller)
