@@ -4,6 +4,7 @@ Each connection has a single timer, whose callback checks all deadlines; a reque
 """
 
 import asyncio
+import math
 from typing import ClassVar
 
 from uvicorn._types import ASGI3Application
@@ -16,6 +17,7 @@ from server.connection.reading import PipelineFlow
 from server.connection.request_progress import BODY, HEAD, REQUEST, RequestProgress
 from server.connection.slow_reader import SlowReader
 from server.connection.transport import CoalescingTransport
+from server.connection.write_backlog import WINDOW_S
 from server.errors import ServiceError, SlowRequestError, UnavailableError
 from server.system.memory import CONNECTIONS
 from server.system.suspension import suspended_s
@@ -76,6 +78,7 @@ class Connection(HttpToolsProtocol):
         """Add the unread answer to the write backlog."""
         super().pause_writing()
         self.bounds.unread.add(self, self.loop.time())
+        self._arm()
 
     def resume_writing(self) -> None:
         """Remove the answer from the write backlog; nearly all of it has been read."""
@@ -219,7 +222,8 @@ class Connection(HttpToolsProtocol):
     def _arm(self) -> None:
         if self._timer:
             self._timer.cancel()
-        at = self._progress.next_check(self.loop.time())
+        now = self.loop.time()
+        at = min(self._progress.next_check(now), now + WINDOW_S if self.flow.write_paused else math.inf)
         self._timer = self.loop.call_at(at, self._tick, at)
 
     def _tick(self, meant: float) -> None:

@@ -142,6 +142,16 @@ def test_an_answer_that_is_read_slowly_but_steadily_is_not(hasty: Served) -> Non
     assert received.endswith(b"]]}")
 
 
+def ask_unread(served: Served, question: bytes, open_ones: ExitStack) -> None:
+    """Leave an answer unread, again if it is a 429: those before it are dropped once they are found slow."""
+    for _ in range(10):
+        caller = open_ones.enter_context(Raw(served.client.base_url, receive_buffer=4096))
+        caller.send(question)
+        if b"429" not in caller.socket.recv(16, socket.MSG_PEEK):
+            return
+        time.sleep(1)
+
+
 def test_answers_that_nobody_reads_take_bounded_memory() -> None:
     texts = ", ".join(['"the same text"'] * 1000)
     question = post(f'{{"texts": [{texts}]}}'.encode())
@@ -151,7 +161,7 @@ def test_answers_that_nobody_reads_take_bounded_memory() -> None:
         process = psutil.Process(served.process.pid)
         before = process.memory_info().rss
         for number in range(2, 32):  # responses of 4.7 MB each, one after the other
-            open_ones.enter_context(Raw(served.client.base_url, receive_buffer=4096)).send(question)
+            ask_unread(served, question, open_ones)
             assert served.shows(embedding_inputs_total=1000 * number)
         assert process.memory_info().rss - before < 100_000_000
         assert served.embed(["a text"])

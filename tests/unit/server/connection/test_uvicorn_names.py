@@ -66,7 +66,7 @@ USED_OF = {
         "response_started",
         "scope",
     },
-    "flow": {"read_paused", "resume_reading"},
+    "flow": {"read_paused", "resume_reading", "write_paused"},
     "server": {"capture_signals", "handle_exit", "run", "server_state", "shutdown"},
     "server_state": {"connections", "default_headers", "tasks"},
 }
