@@ -43,7 +43,6 @@ def parser() -> argparse.ArgumentParser:
     )
     out.add_argument("--texts", type=Path, default=texts.OWN, help="texts to measure fidelity on (.jsonl or lines)")
     out.add_argument("--calibrate", type=Path, default=texts.CALIBRATION, help="texts to take int8's ranges from")
-    out.add_argument("--reduce-range", action="store_true", help="7-bit int8 weights, for CPUs without VNNI or AMX")
     out.add_argument(
         "--pooling", type=_pooling, help=f"of a folder without modules.json: {', '.join(POOLING_MODES)}, joined by +"
     )
@@ -96,7 +95,6 @@ def _build(given: argparse.Namespace) -> Path:
         wanted=given.precisions,
         fidelity_texts=given.texts,
         calibration_texts=given.calibrate,
-        reduce_range=given.reduce_range,
         revision=given.revision,
         preflight=not given.no_preflight,
         pooling=given.pooling,

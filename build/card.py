@@ -39,7 +39,8 @@ PURPOSES: Mapping[str, str] = {
     "int8-token": "linear layers in 8 bits, activations quantized with a scale per token at run time",
     "int8-static": "linear layers in 8 bits, activations quantized with scales from the calibration texts",
     "int8-batch": "linear layers in 8 bits, activations quantized with one scale per batch",
-    "reduce-range": "weights in 7 bits, for CPUs without VNNI or AMX",
+    "int8-pairs": "of two neighbouring weights, both products fit 16 bits: equal sums on every CPU",
+    "reduce-range": "weights in 7 bits: equal sums on every CPU",
 }
 
 _LAYERS: Mapping[type, str] = {DenseLayer: "Dense", ScaleLayer: "LayerNorm", UnitLayer: "Normalize"}

@@ -10,8 +10,8 @@ from server.model.manifest import Fidelity, Precision
 FP32 = 0.99999
 """Minimum cosine of fp32 to the source for every text and prompt; below it, a setting was misread."""
 
-# Rounding alone stays far above these: fp16 above 0.9999, int8 above a mean of 0.99, even on a CPU without VNNI or AMX,
-# which saturates. Below them, activations overflow or the precision cannot represent the weights.
+# Rounding alone stays far above these: fp16 above 0.9999, int8 above a mean of 0.99. Below, activations overflow or the
+# precision cannot represent the weights.
 _FP16 = 0.999
 _INT8 = 0.95
 

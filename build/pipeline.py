@@ -59,7 +59,6 @@ class BuildPlan:
     wanted: tuple[VariantName, ...]
     fidelity_texts: Path = texts.OWN
     calibration_texts: Path = texts.CALIBRATION
-    reduce_range: bool = False
     revision: str | None = None
     preflight: bool = True
     pooling: Pooling | None = None
@@ -175,7 +174,7 @@ def _plain(job: BuildJob) -> tuple[ir.Model, list[str]]:
 
 
 def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft:
-    converted, passes = variants.convert(graphs, wanted, job.plan.reduce_range)
+    converted, passes = variants.convert(graphs, wanted)
     path = job.staged(".onnx" if wanted == "fp32" else f".{wanted}.onnx")
     export.save(converted, path)
     return Draft(path, wanted, passes)

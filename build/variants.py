@@ -62,10 +62,8 @@ class NoRecipeError(Exception):
     """The graph cannot be converted to a variant; the message names it and the reason."""
 
 
-def convert(graphs: Graphs, wanted: VariantName, reduce_range: bool) -> tuple[ir.Model, list[str]]:
+def convert(graphs: Graphs, wanted: VariantName) -> tuple[ir.Model, list[str]]:
     """Return the graph of one variant and the names of its passes.
-
-    `reduce_range` limits int8 weights to 7 bits, for processors without VNNI or AMX.
 
     Raises:
         NoRecipeError: the graph does not support this variant.
@@ -81,11 +79,11 @@ def convert(graphs: Graphs, wanted: VariantName, reduce_range: bool) -> tuple[ir
     if graphs.packed is None or graphs.ranges is None:
         if wanted != "int8":
             raise NoRecipeError(f"{wanted} cannot be made from the graph as exported")
-        return _batch_int8(graphs.plain, reduce_range), [*graphs.passes, "int8-batch"]
+        return _batch_int8(graphs.plain), [*graphs.passes, "int8-batch", "reduce-range"]
     recipe = dynamic_int8 if wanted == "int8" else static_int8
-    made = recipe(graphs.packed.clone(), graphs.ranges, reduce_range=reduce_range)
+    made = recipe(graphs.packed.clone(), graphs.ranges)
     name = "int8-token" if wanted == "int8" else "int8-static"
-    return made, [*graphs.passes, *graphs.packing, name, *(["reduce-range"] if reduce_range else [])]
+    return made, [*graphs.passes, *graphs.packing, name, "int8-pairs"]
 
 
 def _fp32(graphs: Graphs) -> tuple[ir.Model, list[str]]:
@@ -124,8 +122,8 @@ def _batches(sequences: list[list[int]]) -> Iterator[Batch]:
         yield pad([sequences[row] for row in rows])
 
 
-def _batch_int8(plain: ir.Model, reduce_range: bool) -> ir.Model:
-    """Apply ONNX Runtime's dynamic quantization, per output channel, to MatMul only."""
+def _batch_int8(plain: ir.Model) -> ir.Model:
+    """Apply ONNX Runtime's dynamic quantization, per output channel, to MatMul only, with 7-bit weights."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "int8.onnx"
         quantize_dynamic(
@@ -133,7 +131,7 @@ def _batch_int8(plain: ir.Model, reduce_range: bool) -> ir.Model:
             path,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
-            reduce_range=reduce_range,
+            reduce_range=True,  # exact on processors that add products in 16 bits, too
             weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
         )

@@ -14,8 +14,8 @@ from build.errors import BuildError
 from build.passes.name_weights import module_path
 from build.sources.snapshot import Snapshot, place
 
-# A weight of a layer: of a list of them, by number.
-_LAYERS = ("layer", "layers")
+# A weight of a layer is in a list of them, by number; ALBERT's are called albert_layers and albert_layer_groups.
+_LAYERS = ("layer", "layers", "layer_groups")
 _SHOWN = "the file was made of other weights, or changed since. Export the model anew, or build without FROM=onnx"
 
 
@@ -40,7 +40,7 @@ def verify(model: ir.Model, encoder: Snapshot) -> int | None:
     weights = {name: digest for file in files for name, digest in _digests(encoder, file)}
     _check_named(constants, weights, encoder)
     held = frozenset().union(*(constant.digests for constant in constants))
-    missing = [name for name, digest in weights.items() if digest not in held and _of_layer(name)]
+    missing = [name for name, digest in weights.items() if digest not in held and of_layer(name)]
     if missing:
         raise BuildError(
             f"{encoder.folder / place(encoder)} does not hold {len(missing)} of the weights in "
@@ -101,6 +101,7 @@ def _digest(data: NDArray[np.float32]) -> bytes:
     return hashlib.sha256(repr(data.shape).encode() + np.ascontiguousarray(data).tobytes()).digest()
 
 
-def _of_layer(name: str) -> bool:
+def of_layer(name: str) -> bool:
+    """Return whether a weight belongs to a layer of the encoder."""
     parts = name.split(".")
-    return any(part in _LAYERS and after.isdecimal() for part, after in pairwise(parts))
+    return any(part.endswith(_LAYERS) and after.isdecimal() for part, after in pairwise(parts))

@@ -13,7 +13,6 @@ from build.quantize.calibration import Batch, Range, Ranges, calibrate
 from build.quantize.linear import Floats, Linear, linears, siblings
 from build.quantize.smoothing import factors, fold_into_values, split_outliers
 from build.quantize.tables import quantize_tables
-from build.quantize.weights import FULL, REDUCED
 
 __all__ = ["Batch", "Ranges", "calibrate", "dynamic_int8", "static_int8"]
 
@@ -24,14 +23,11 @@ _MARGIN = 1.1
 """Margin on the calibrated range: clipping costs far more accuracy than a slightly larger step."""
 
 
-def dynamic_int8(
-    model: ir.Model, calibration: Iterable[Batch] | Ranges | None = None, *, reduce_range: bool = False
-) -> ir.Model:
+def dynamic_int8(model: ir.Model, calibration: Iterable[Batch] | Ranges | None = None) -> ir.Model:
     """Quantize linear layers to int8 with a scale per token, computed at run time; batch-invariant.
 
     `calibration` is optional: batches of token ids, or ranges from `calibrate`. It enables smoothing, and outlier
-    channels kept in fp32, which together remove three quarters of the loss. `reduce_range` rounds weights to 7 bits,
-    for x86 processors without VNNI or AMX, where sums of 8-bit products overflow 16 bits.
+    channels kept in fp32, which together remove three quarters of the loss.
 
     Raises:
         BuildError: the calibration is empty, or the graph has no linear layers.
@@ -40,14 +36,14 @@ def dynamic_int8(
     ranges = _prepare(graph, _ranges(model, calibration)) if calibration is not None else {}
     for layers in siblings(graph):
         divisor = _divisor(layers, ranges[layers[0].name]) if ranges else None
-        dynamic.rewrite(graph, layers, divisor, _limit(reduce_range))
+        dynamic.rewrite(graph, layers, divisor)
     return _finish(model)
 
 
-def static_int8(model: ir.Model, calibration: Iterable[Batch] | Ranges, *, reduce_range: bool = False) -> ir.Model:
+def static_int8(model: ir.Model, calibration: Iterable[Batch] | Ranges) -> ir.Model:
     """Quantize linear layers to int8 with scales fixed by calibration.
 
-    `calibration` is batches of token ids, or ranges from `calibrate`; `reduce_range` as in `dynamic_int8`.
+    `calibration` is batches of token ids, or ranges from `calibrate`.
 
     Raises:
         BuildError: the calibration is empty, or the graph has no linear layers.
@@ -58,16 +54,12 @@ def static_int8(model: ir.Model, calibration: Iterable[Batch] | Ranges, *, reduc
         span = ranges[layers[0].name]
         divisor = _divisor(layers, span)
         grid = static.grid(span if divisor is None else span.divided(divisor), _MARGIN)
-        static.rewrite(graph, layers, divisor, grid, _limit(reduce_range))
+        static.rewrite(graph, layers, divisor, grid)
     return _finish(model)
 
 
 def _ranges(model: ir.Model, calibration: Iterable[Batch] | Ranges) -> Ranges:
     return calibration if isinstance(calibration, Mapping) else calibrate(model, calibration)
-
-
-def _limit(reduce_range: bool) -> int:
-    return REDUCED if reduce_range else FULL
 
 
 def _prepare(graph: ir.Graph, ranges: Ranges) -> Ranges:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from build.passes.graph import MICROSOFT, Scope, module
 from build.quantize.linear import Floats, Linear
-from build.quantize.weights import Int8Weight, quantize
+from build.quantize.weights import Int8Weight, quantize_factor
 
 _FLOOR = np.float32(0.5)
 """Magnitude of the range below zero, which covers Gelu's minimum, -0.17, and allows maxima up to 254 times as large."""
@@ -27,7 +27,7 @@ class _Rows(NamedTuple):
     zero: ir.Value
 
 
-def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, limit: int) -> None:
+def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None) -> None:
     """Replace the products of layers with the same input by int8 products; the Add of a bias stays.
 
     Activations are uint8 and weights int8: int8 for both is 15 times slower in ORT 1.32.
@@ -38,11 +38,11 @@ def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, limit
         source = scope.op("Mul", source, scope.own("smoothing", 1 / divisor))
     rows = (_above_floor if layers[0].reads_gelu else _around_zero)(scope, source)
     for layer in layers:
-        _replace(graph, layer, rows, layer.smoothed(divisor), limit)
+        _replace(graph, layer, rows, layer.smoothed(divisor))
 
 
-def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats, limit: int) -> None:
-    scope, name, packed = Scope(graph, layer.path), layer.name, quantize(weight, limit)
+def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats) -> None:
+    scope, name, packed = Scope(graph, layer.path), layer.name, quantize_factor(weight)
     if layer.reads_gelu:
         layer.set_bias(np.asarray(layer.bias() - _FLOOR * packed.column_sums(), np.float32))
     old = layer.detach()

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from build.passes.graph import MICROSOFT, Scope, module
 from build.quantize.calibration import Range
 from build.quantize.linear import Floats, Linear
-from build.quantize.weights import Int8Weight, quantize
+from build.quantize.weights import Int8Weight, quantize_factor
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class _Rows(NamedTuple):
     zero: ir.Value
 
 
-def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, places: Grid, limit: int) -> None:
+def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, places: Grid) -> None:
     """Replace layers with the same input, products and biases, by int8 operators."""
     scope = Scope(graph, module(*(layer.product.outputs[0] for layer in layers)))
     rows = _rounded(scope, layers[0].source, divisor, places)
     for layer in layers:
-        _replace(graph, layer, rows, layer.smoothed(divisor), limit)
+        _replace(graph, layer, rows, layer.smoothed(divisor))
 
 
 def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Grid) -> _Rows:
@@ -61,8 +61,8 @@ def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Gri
     return _Rows(scope.op("QuantizeLinear", scaled, _one(scope.graph), zero), step, zero)
 
 
-def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats, limit: int) -> None:
-    scope, name, packed, bias = Scope(graph, layer.path), layer.name, quantize(weight, limit), layer.bias_value
+def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats) -> None:
+    scope, name, packed, bias = Scope(graph, layer.path), layer.name, quantize_factor(weight), layer.bias_value
     old = layer.output
     layer.detach()
     old.replace_all_uses_with(_product(scope, rows, packed, bias, name))

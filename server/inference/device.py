@@ -17,6 +17,8 @@ PROVIDERS: dict[DeviceName, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDA
 INT8_FLAGS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 # Assumed if ONNX Runtime does not report its version: the one in requirements/runtime-gpu.txt is built for this.
 CUDA_VERSION = "13.0"
+# Passes that keep sums of 8-bit products within 16 bits. Builds before them have neither.
+EXACT_INT8 = {"int8-pairs", "reduce-range"}
 INT8: tuple[Precision, ...] = ("int8", "int8-static")
 
 
@@ -69,14 +71,14 @@ def choose(device: Device, precision: Precision | None, providers: Sequence[str]
 def int8_warnings(variant: Variant, flags: Sequence[str]) -> Iterator[str]:
     """Yield warnings for an int8 graph on this CPU; `flags` come from `machine.cpu_flags`.
 
-    Without VNNI or AMX, x86 adds pairs of 8-bit products in 16 bits, which can saturate with full-range weights
-    (onnxruntime issues 6004 and 17389), but not with 7-bit weights.
+    Without VNNI or AMX, x86 adds pairs of 8-bit products in 16 bits, where those of older builds may saturate
+    (onnxruntime issues 6004 and 17389).
     """
     if variant.precision not in INT8 or not flags or INT8_FLAGS & set(flags):
         return
     yield "this CPU has no 8-bit dot product (VNNI, AMX): int8 gains little speed here over fp32"
-    if "reduce-range" not in variant.passes:
-        yield "and its sums may saturate: build with `make build-models BUILD_ARGS=--reduce-range`, or serve fp32"
+    if not EXACT_INT8 & set(variant.passes):
+        yield "and sums of this file, of an older build, may saturate here: build the model again, or serve fp32"
 
 
 def cuda_warnings(variant: Variant, device: DeviceName, on_cpu: int) -> Iterator[str]:

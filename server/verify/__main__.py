@@ -35,7 +35,7 @@ SAMPLE, LARGEST = 200, 2000
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the command line; return the exit status."""
     secret.remember_given(environ, arguments)
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         verdict = _verify(given, environ)
     except KeyboardInterrupt:
@@ -71,10 +71,11 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = MaskingParser(prog="python -m server.verify", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=__version__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """Return the command-line parser."""
+    out = MaskingParser(prog="python -m server.verify", description=__doc__, allow_abbrev=False)
+    out.add_argument("--version", action="version", version=__version__)
+    add = out.add_argument
     add("target", metavar="STORE|FILE|URL", help="a store's address, a file that a migration wrote, or a server")
     add("other", nargs="?", metavar="URL", help="the server that embeds again (default: the model of the settings)")
     add("--sample", type=_size, default=SAMPLE, metavar="N", help=f"rows or texts to compare (default: {SAMPLE})")
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", help="THREADS")
     add("--quantization", choices=QUANTIZATIONS, help="QUANTIZATION")
     add("--json", action="store_true", help="print the verdict as JSON")
-    return parser
+    return out
 
 
 def _size(text: str) -> int:

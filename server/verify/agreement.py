@@ -8,8 +8,8 @@ import numpy as np
 from server.inference.engine import Vectors
 from server.model.space import Space
 
-# The least cosine between a text's vectors from two machines, by precision. That of int8 leaves room for CPUs without
-# VNNI or AMX, which round its products otherwise (docs/quantization.md).
+# The least cosine between a text's vectors from two machines, by precision. That of int8 leaves room for older
+# builds, whose products saturate on CPUs without VNNI or AMX (docs/quantization.md).
 TOLERANCE = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.98, "int8-static": 0.98}
 LOOSEST = min(TOLERANCE.values())
 SHOWN = 3

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.fidelity import Pairs, cosine, neighbour_overlap, read_pairs, spearman
-from tests.cpu import INT8_SATURATES
 from tests.numeric.sentences import Vectors, texts, vectors
 from tests.serving import Served, serve
 
@@ -39,13 +38,11 @@ FLOORS = {
     "int8": (0.997, 0.985, 0.95, 0.001),
     "int8-static": (0.997, 0.985, 0.95, 0.001),
 }
-# For int8 on CPUs whose 16-bit sums saturate (tests.cpu), which the server warns of at start (docs/quantization.md).
-SATURATED = (0.994, 0.97, 0.9, 0.004)
 
 
 def floors(variant: Served) -> tuple[float, float, float, float]:
     precision = variant.client.get("/info").json()["precision"]
-    return SATURATED if INT8_SATURATES and precision.startswith("int8") else FLOORS[precision]
+    return FLOORS[precision]
 
 
 def test_stays_near_fp32(variant: Served, computed: Vectors, reference: Vectors) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import onnx_ir as ir
 
 from build.quantize import dynamic_int8
-from tests.cpu import INT8_SATURATES
 from tests.unit.build.conftest import Run
 from tests.unit.build.graphs import CALIBRATION, Exported, packed, texts
 
@@ -32,7 +31,7 @@ def test_rows_that_hardly_fit_are_not_cut_off(exported: Exported, run: Run) -> N
     for model in graphs:
         weight = model.graph.initializers["encoder.layer.0.intermediate.dense.weight"]
         weight.const_value = ir.tensor(weight.const_value.numpy() * 30, name=weight.name)
-    quantized = dynamic_int8(graphs[1], reduce_range=INT8_SATURATES)
+    quantized = dynamic_int8(graphs[1])
     expected, actual = run(graphs[0], texts(9, 4)), run(quantized, texts(9, 4))
     assert (expected * actual).sum(axis=1).min() > 0.98
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from build.errors import BuildError
 from build.pooling import Pooling
 from build.quantize import calibrate, dynamic_int8, static_int8
-from tests.cpu import INT8_SATURATES
 from tests.unit.build.conftest import Run
 from tests.unit.build.graphs import (
     ARCHITECTURES,
@@ -33,19 +32,16 @@ Recipe = Callable[[ir.Model], ir.Model]
 LENGTHS = [5, 1, 12, 7, 7, 1, 30, LONGEST]
 
 
-# Vectors are asserted for the graph that this CPU computes without saturation.
-
-
 def dynamic(model: ir.Model) -> ir.Model:
-    return dynamic_int8(model, reduce_range=INT8_SATURATES)
+    return dynamic_int8(model)
 
 
 def calibrated(model: ir.Model) -> ir.Model:
-    return dynamic_int8(model, CALIBRATION, reduce_range=INT8_SATURATES)
+    return dynamic_int8(model, CALIBRATION)
 
 
 def static(model: ir.Model) -> ir.Model:
-    return static_int8(model, CALIBRATION, reduce_range=INT8_SATURATES)
+    return static_int8(model, CALIBRATION)
 
 
 RECIPES: dict[str, Recipe] = {"dynamic": dynamic, "calibrated": calibrated, "static": static}
@@ -105,17 +101,19 @@ def test_a_vector_depends_neither_on_neighbours_nor_on_order(
 def test_ranges_can_be_shared_by_both_recipes(exported: Exported, run: Run) -> None:
     ranges = calibrate(packed(exported("bert")), CALIBRATION)
     for recipe, whole in ((dynamic_int8, calibrated), (static_int8, static)):
-        shared = run(recipe(packed(exported("bert")), ranges, reduce_range=INT8_SATURATES), texts(*LENGTHS))
+        shared = run(recipe(packed(exported("bert")), ranges), texts(*LENGTHS))
         np.testing.assert_array_equal(shared, run(whole(packed(exported("bert"))), texts(*LENGTHS)))
 
 
-@pytest.mark.parametrize("recipe", [dynamic_int8, static_int8])
-def test_reduced_range_leaves_room_for_16_bit_sums(exported: Exported, recipe: Callable[..., ir.Model]) -> None:
-    model = recipe(packed(exported("bert")), CALIBRATION, reduce_range=True)
-    weights = [
-        value.const_value.numpy() for value in model.graph.initializers.values() if value.name.endswith(".weight")
-    ]
-    assert max(int(np.abs(weight).max()) for weight in weights if weight.dtype == np.int8) == 63
+@every_recipe
+def test_no_sum_of_two_products_exceeds_16_bits(exported: Exported, recipe: Recipe) -> None:
+    model = recipe(packed(exported("bert")))
+    products = [node for node in model.graph if node.op_type == "MatMulIntegerToFloat"]
+    assert products
+    for node in products:
+        weight = node.inputs[1].const_value.numpy().astype(int)
+        positive, negative = (255 * np.maximum(sign * weight, 0) for sign in (1, -1))
+        assert max((part[::2] + part[1::2]).max() for part in (positive, negative)) < 2**15
 
 
 def test_must_not_fire_without_texts_to_calibrate_on(exported: Exported) -> None:

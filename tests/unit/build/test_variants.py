@@ -26,9 +26,9 @@ def test_an_unsupported_graph_stays_as_exported(exported: Exported) -> None:
     graphs = prepared(unknown(exported))
     assert graphs.packed is None
     assert graphs.notes[0].startswith("not padding-free, served as exported: the graph has no attention in one of")
-    assert convert(graphs, "fp32", reduce_range=False) == (graphs.plain, [])
+    assert convert(graphs, "fp32") == (graphs.plain, [])
     with pytest.raises(NoRecipeError, match=r"fp32-cuda cannot be made.*no attention in one of"):
-        convert(graphs, "fp32-cuda", reduce_range=False)
+        convert(graphs, "fp32-cuda")
 
 
 def _changes_nothing(*_: object) -> int:
@@ -61,4 +61,4 @@ def test_a_defect_is_not_shipped_as_the_plain_graph(
     with pytest.raises(error):
         prepared(model)
     with pytest.raises(error):
-        convert(healthy, "fp16-cuda", reduce_range=False)
+        convert(healthy, "fp16-cuda")

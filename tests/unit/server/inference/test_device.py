@@ -83,7 +83,8 @@ def replace_device(variant: Variant) -> Variant:
     [
         ("int8", [], ["avx2", "avx512_vnni"], 0),
         ("int8", [], ["avx2"], 2),
-        ("int8-static", ["reduce-range"], ["avx2"], 1),
+        ("int8-static", ["int8-static", "int8-pairs"], ["avx2"], 1),
+        ("int8", ["int8-batch", "reduce-range"], ["avx2"], 1),
         ("fp32", [], ["avx2"], 0),
         ("int8", [], [], 0),
     ],

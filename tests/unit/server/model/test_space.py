@@ -136,10 +136,11 @@ def test_int8_is_told_by_its_recipe_and_its_calibration(manifest: Manifest) -> N
     ids = {
         id_of(manifest, "int8-token"),
         id_of(manifest, "int8-token", "reduce-range"),
+        id_of(manifest, "int8-token", "int8-pairs"),
         id_of(manifest, "int8-batch"),
         id_of(changed(manifest, calibration_texts=texts), "int8-token"),
     }
-    assert len(ids) == 4
+    assert len(ids) == 5
     assert id_of(manifest, "int8-token") == id_of(manifest, "fuse-sums", "int8-token")
 
 
