@@ -15,9 +15,10 @@ from bench.load.verdict import Verdict, percent
 from bench.table import Table, number
 
 LEAST = 0.9
-TEXTS = 16
-# Closed-loop clients that saturate the server, to measure its capacity.
-_CLIENTS = 8
+# A request takes this much computing, so that the callers' patience is as many requests long on every machine.
+REQUEST_S = 0.18
+# Closed-loop clients that saturate the server, and the texts of their requests, to measure its capacity.
+_CLIENTS, _TEXTS = 8, 16
 # Warm-up and drain in multiples of the timeout: time for the server to estimate timeouts and for the queue to fill.
 _WARM = 3.0
 
@@ -45,15 +46,16 @@ def run(stage: Stage) -> Finding:
     with stage.serve() as service, stage.caller() as caller:
         with progress.step("impatient: capacity"):
             patient = LoadScenario(
-                PAGES, stage.pace.seconds, stage.pace.warm_s, texts=TEXTS, clients=_CLIENTS, dialect=MANY
+                PAGES, stage.pace.seconds, stage.pace.warm_s, texts=_TEXTS, clients=_CLIENTS, dialect=MANY
             )
-            capacity = caller.run(service, patient).loads[0].texts_per_s / TEXTS
+            speed = caller.run(service, patient).loads[0].texts_per_s
+        texts = max(1, round(REQUEST_S * speed))
         for patience_s, announced, times in _plan(stage.pace):
             how = "announced" if announced else "hang up"
             with progress.step(f"impatient: {times:g} times the capacity, {patience_s:g} s, {how}"):
-                load = _load(stage, times * capacity, patience_s, announced=announced)
+                load = _load(stage, texts, times * speed / texts, patience_s, announced=announced)
                 trials.append(_try(caller, service, load, times))
-    title = f"{TEXTS} texts of 200 tokens a request; {capacity:.1f} requests/s from callers who wait"
+    title = f"{texts} texts of 200 tokens a request; {speed / texts:.1f} requests/s from callers who wait"
     return Finding(judge(trials), [_table(title, trials)], {"trials": [asdict(trial) for trial in trials]})
 
 
@@ -83,13 +85,13 @@ def _plan(pace: LoadPace) -> list[tuple[float, bool, float]]:
     ]
 
 
-def _load(stage: Stage, rate: float, patience_s: float, *, announced: bool) -> LoadScenario:
+def _load(stage: Stage, texts: int, rate: float, patience_s: float, *, announced: bool) -> LoadScenario:
     return LoadScenario(
         PAGES,
         stage.pace.seconds,
         stage.pace.warm_s + _WARM * patience_s,
         drain_s=_WARM * patience_s,
-        texts=TEXTS,
+        texts=texts,
         rate=rate,
         dialect=MANY,
         patience_s=patience_s,
