@@ -32,6 +32,9 @@ CLIENTS_TESTS := tests/clients
 STORES_TESTS := tests/migrate
 ELSEWHERE := $(addprefix --ignore ,$(BUILD_TESTS) $(CLIENTS_TESTS) $(STORES_TESTS))
 
+# For tests that measure nothing: each file in one of two processes.
+SIDE_BY_SIDE := -n 2 --dist loadfile
+
 RUN := .venv/bin/python
 BUILD := .venv-build/bin/python
 # make build-models MODEL=folder FROM=onnx: from the model's own onnx/model.onnx, in an environment without torch.
@@ -56,7 +59,7 @@ T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO)
 
 export FROM MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
 
-.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke verify compare bench load migrate migrate-bench migrate-proof netron picture images sbom wheels lint format lock lock-images up down clean
+.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke verify tiers compare bench load migrate migrate-bench migrate-proof netron picture images sbom wheels lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -65,8 +68,9 @@ demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded d
 	MODEL=$(DEMO) MODELS_DIR=models QUANTIZATION=int8 $(RUN) -m server
 
 test: lint models/$(DEMO).json models/$(FULL).json .venv-build-onnx/ready .venv-clients/ready .venv-stores/ready ## set everything up, run lint, types and every test
-	$(BUILD) -m pytest $(BUILD_TESTS)
-	$(RUN) -m pytest $(ELSEWHERE)
+	$(BUILD) -m pytest $(SIDE_BY_SIDE) $(BUILD_TESTS)
+	$(RUN) -m pytest $(SIDE_BY_SIDE) $(ELSEWHERE) tests/unit
+	$(RUN) -m pytest $(ELSEWHERE) --ignore tests/unit
 	$(CLIENTS) -m pytest $(CLIENTS_TESTS)
 	$(STORES) -m pytest $(STORES_TESTS)
 
@@ -102,6 +106,9 @@ smoke: .venv/ready ## send real texts to a running server at URL= and judge the 
 
 verify: $(VERIFY)/ready ## say whether vectors are of the space they claim: STORE= (a store, file or server) against MODEL=, or the server OTHER=
 	@$(VERIFY)/bin/python -m server.verify $(VERIFY_ARGS) "$(STORE)" $(if $(OTHER),"$(OTHER)")
+
+tiers: .venv/ready models/$(DEMO).json ## compare MODEL=all-MiniLM-L6-v2's vectors with those that QEMU's emulated processors without VNNI compute
+	$(RUN) -m tests.numeric.tiers
 
 compare: .venv/ready ## size, memory, speed and fidelity of every variant of MODEL= on this machine
 	$(RUN) -m bench compare $(COMPARE_ARGS)

@@ -1,4 +1,4 @@
-"""`python -m bench`: compare a model's variants and output types, race them, load a server, time a migration."""
+"""`python -m bench`: compare variants and output types, race them, load a server, time a migration, plan servers."""
 
 import argparse
 import json

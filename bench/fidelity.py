@@ -50,8 +50,13 @@ def cosine(left: Rows, right: Rows) -> Numbers:
 
 def neighbour_overlap(vectors: Rows, reference: Rows, count: int = NEIGHBOURS) -> float:
     """Return the mean overlap of each text's `count` nearest neighbours in two arrays of unit vectors."""
-    pairs = zip(_nearest(vectors, count), _nearest(reference, count), strict=True)
-    return float(np.mean([np.intersect1d(one, other).size / count for one, other in pairs]))
+    return shared(_nearest(vectors, count), _nearest(reference, count))
+
+
+def shared(found: NDArray[np.intp], wanted: NDArray[np.intp]) -> float:
+    """Return the mean share of each text's `wanted` neighbours that are `found`, both [texts, neighbours]."""
+    pairs = zip(found, wanted, strict=True)
+    return float(np.mean([np.intersect1d(one, other).size / len(other) for one, other in pairs]))
 
 
 def spearman(left: Sequence[float] | Numbers, right: Sequence[float] | Numbers) -> float:

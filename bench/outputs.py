@@ -17,7 +17,6 @@ from server.model.output_types import TYPES, OutputName, convert
 from server.service.embed_request import cut
 
 RESCORED = 100
-Likeness = Callable[[Rows, Rows], NDArray[np.float32]]
 Encoder = Callable[[Rows], Rows]
 
 
@@ -56,8 +55,9 @@ class Outputs:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def heading(self) -> str:
-        """Name the model and the data."""
-        return f"{self.subject.manifest.name}, {self.precision}: {self.corpus} texts, {self.pairs} pairs"
+        """Name the model, the data and the machine."""
+        data = f"{self.subject.manifest.name}, {self.precision}: {self.corpus} texts, {self.pairs} pairs"
+        return f"{data}\n{host.line(self.host, self.subject.threads)}"
 
     def tables(self) -> list[Table]:
         """Return one row for each scheme."""
@@ -77,7 +77,8 @@ class Outputs:
     def json(self) -> dict[str, object]:
         """Return all figures."""
         kept: dict[str, Any] = {name: asdict(figures) for name, figures in self.kept.items()}
-        return {"kind": "outputs", **self.subject.json(), "texts": self.corpus, "pairs": self.pairs, "outputs": kept}
+        measured = {"precision": self.precision, "texts": self.corpus, "pairs": self.pairs, "outputs": kept}
+        return {"kind": "outputs", "machine": self.host, **self.subject.json(), **measured}
 
 
 def measure(subject: Subject, precision: str, sample: list[str], pairs: Pairs | None) -> Outputs:
@@ -151,7 +152,7 @@ def neighbours(scheme: Scheme, vectors: Rows) -> tuple[float, float]:
     found = _nearest(_cosines(scheme.encode(vectors)), RESCORED)
     wanted = _nearest(exact, NEIGHBOURS)
     rescored = np.take_along_axis(found, _order(np.take_along_axis(exact, found, 1))[:, :NEIGHBOURS], 1)
-    return _share(found[:, :NEIGHBOURS], wanted), _share(rescored, wanted)
+    return fidelity.shared(found[:, :NEIGHBOURS], wanted), fidelity.shared(rescored, wanted)
 
 
 def _cosines(rows: Rows) -> Rows:
@@ -168,11 +169,6 @@ def _order(alike: Rows) -> NDArray[np.intp]:
 def _nearest(alike: Rows, count: int) -> NDArray[np.intp]:
     nearest: NDArray[np.intp] = _order(alike)[:, :count]
     return nearest
-
-
-def _share(found: NDArray[np.intp], wanted: NDArray[np.intp]) -> float:
-    pairs = zip(found, wanted, strict=True)
-    return float(np.mean([np.intersect1d(one, other).size / len(other) for one, other in pairs]))
 
 
 def _spearman(scheme: Scheme, sides: Sequence[Rows], pairs: Pairs) -> float:

@@ -77,15 +77,24 @@ async def open_idle(port: int, count: int) -> list[Connection]:
 
     async def open_one() -> Connection:
         connection = await Connection.to(port)
-        await connection.ask(request(HEALTH))
+        try:
+            await connection.ask(request(HEALTH))
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     opened: list[Connection] = []
-    async with asyncio.timeout(_OPEN_S):
-        for start in range(0, count, _AT_ONCE):
-            some = (open_one() for _ in range(min(_AT_ONCE, count - start)))
-            results = await asyncio.gather(*some, return_exceptions=True)
-            opened += [result for result in results if isinstance(result, Connection)]
+    try:
+        async with asyncio.timeout(_OPEN_S):
+            for start in range(0, count, _AT_ONCE):
+                some = (open_one() for _ in range(min(_AT_ONCE, count - start)))
+                results = await asyncio.gather(*some, return_exceptions=True)
+                opened += [result for result in results if isinstance(result, Connection)]
+    except TimeoutError:
+        for connection in opened:
+            connection.close()
+        raise
     return opened
 
 

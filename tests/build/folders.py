@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import tokenizers
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import models, pre_tokenizers, processors
 
@@ -96,6 +98,22 @@ def edit_modules(folder: Path, change: Callable[[list[dict[str, Any]]], object])
     entries = json.loads(path.read_text("utf-8"))
     change(entries)
     path.write_text(json.dumps(entries), "utf-8")
+
+
+def move_transformer(folder: Path) -> None:
+    """Move the Transformer's files into a folder of its own."""
+    own = folder / "0_Transformer"
+    own.mkdir()
+    for path in [path for path in folder.iterdir() if path.is_file()]:
+        if path.name not in ("modules.json", "config_sentence_transformers.json"):
+            path.rename(own / path.name)
+    edit_modules(folder, lambda entries: entries[0].update(path=own.name))
+
+
+def cast(folder: Path, dtype: torch.dtype) -> None:
+    """Convert the weights."""
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: one.to(dtype) for name, one in weights.items()}, folder / "model.safetensors", {"format": "pt"})
 
 
 def byte_level(folder: Path) -> Path:

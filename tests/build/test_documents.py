@@ -1,13 +1,12 @@
 """Run the documents' build commands verbatim, with a tiny model."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from build.exporters.optimum_onnx import run_optimum
-from build.sources import folder
+from build.sources.folder import read
 from server.model import manifest
 from tests.build import fake_hub
 from tests.documents import checkout
@@ -36,16 +35,15 @@ def words(command: Command) -> set[str]:
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if not words(one) & BUILT_BEFORE], ids=str)
-def test_a_model_is_built(here: Checkout, snapshot: Path, command: Command) -> None:
+def test_a_model_is_built(here: Checkout, folder: Path, command: Command) -> None:
     """From a folder, or from a fake Hub that has `owner/tiny` in place of BGE-large."""
     if "FROM=onnx" in command.text:
-        run_optimum(folder.read(snapshot), snapshot / "onnx")
-    typed = command.text.replace("/path/to/snapshot", str(snapshot))
-    with fake_hub.serve(snapshot) as hub:
+        run_optimum(read(folder), folder / "onnx")
+    typed = command.text.replace("/path/to/snapshot", str(folder))
+    with fake_hub.serve(folder) as hub:
         here.run(typed, MODEL="owner/tiny", MODELS_DIR="models", HF_ENDPOINT=hub.url)
     made = manifest.decode((here.folder / "models" / "tiny.json").read_bytes())
     assert made.source.kind == ("folder" if "MODEL=" in typed else "hub")
-    shutil.rmtree(snapshot / "onnx", ignore_errors=True)  # other tests share the folder
     for built in (here.folder / "models").glob("tiny*"):
         built.unlink()  # without a manifest the other files would count as foreign
 

@@ -18,10 +18,12 @@ from tests.build.folders import (
     ASKED,
     Change,
     build,
+    cast,
     described,
     edit,
     edit_modules,
     least_cosine,
+    move_transformer,
     same_as_source,
     served,
     source,
@@ -36,15 +38,6 @@ def _modules(folder: Path, *paths: str) -> None:
             entry["path"] = path
 
     edit_modules(folder, change)
-
-
-def _transformer_in_a_folder(folder: Path) -> None:
-    own = folder / "0_Transformer"
-    own.mkdir()
-    for path in list(folder.iterdir()):
-        if path.is_file() and path.name not in ("modules.json", "config_sentence_transformers.json"):
-            path.rename(own / path.name)
-    _modules(folder, "0_Transformer", "1_Pooling", "2_Normalize")
 
 
 def _other_names(folder: Path) -> None:
@@ -64,8 +57,7 @@ def _shards(folder: Path) -> None:
 
 
 def _cast(folder: Path, dtype: torch.dtype) -> None:
-    weights = load_file(folder / "model.safetensors")
-    save_file({name: one.to(dtype) for name, one in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    cast(folder, dtype)
     edit(folder, "config.json", dtype=str(dtype).removeprefix("torch."))
 
 
@@ -78,7 +70,7 @@ def _of_another_head(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(_transformer_in_a_folder, marks=shows("the Transformer in a folder of its own (`0_Transformer`)")),
+        pytest.param(move_transformer, marks=shows("the Transformer in a folder of its own (`0_Transformer`)")),
         pytest.param(_other_names, marks=shows("modules under other paths or numbers")),
         _numbered_backwards,
         pytest.param(_shards, marks=shows("weights in several shards")),
@@ -168,7 +160,7 @@ def test_weights_that_are_not_finite(folder: Path, refused: Refused) -> None:
 
 
 def test_a_transformer_s_folder_without_weights(folder: Path, refused: Refused) -> None:
-    _transformer_in_a_folder(folder)
+    move_transformer(folder)
     (folder / "0_Transformer/model.safetensors").rename(folder / "model.safetensors")
     assert "0_Transformer has no weights" in refused("--model", folder)
 

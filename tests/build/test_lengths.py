@@ -7,7 +7,7 @@ import pytest
 
 from tests import tiny
 from tests.build.conftest import Refused
-from tests.build.folders import Change, build, described, edit, edit_modules, same_as_source
+from tests.build.folders import Change, build, described, edit, move_transformer, same_as_source
 
 TRANSFORMER = "sentence_bert_config.json"
 TOKENIZER = "tokenizer_config.json"
@@ -29,12 +29,7 @@ def _beside_another_module(folder: Path) -> None:
 
 
 def _outside_the_transformer_s_folder(folder: Path) -> None:
-    own = folder / "0_Transformer"
-    own.mkdir()
-    for path in [path for path in folder.iterdir() if path.is_file()]:
-        if path.name not in ("modules.json", "config_sentence_transformers.json"):
-            path.rename(own / path.name)
-    edit_modules(folder, lambda entries: entries[0].update(path="0_Transformer"))
+    move_transformer(folder)
     edit(folder, TRANSFORMER, max_seq_length=16)
 
 
@@ -44,7 +39,7 @@ def _outside_the_transformer_s_folder(folder: Path) -> None:
         pytest.param(lambda folder: _length(folder, 20), 20, marks=shows("`max_seq_length`")),
         pytest.param(lambda folder: _length(folder, None, 20), 20, marks=shows("no `max_seq_length`")),
         pytest.param(
-            lambda folder: _length(folder, None, None),
+            lambda folder: _length(folder, None),
             66,
             marks=shows("no limit: `model_max_length` of about 1e30, or null"),
         ),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import LayerNorm, Normalize
@@ -17,7 +16,17 @@ from torch import nn
 
 from build.floors import FP32
 from tests import tiny
-from tests.build.folders import ASKED, build, described, edit, edit_modules, least_cosine, same_as_source, source
+from tests.build.folders import (
+    ASKED,
+    build,
+    cast,
+    described,
+    edit,
+    least_cosine,
+    move_transformer,
+    same_as_source,
+    source,
+)
 from tests.serving import serve
 
 POOLING = "1_Pooling/config.json"
@@ -64,23 +73,12 @@ def _lengths(folder: Path, chance: Choose) -> None:
 
 
 def _weights(folder: Path, chance: Choose) -> None:
-    dtype = chance.choice((torch.float32, torch.bfloat16, torch.float16))
-    weights = {name: one.to(dtype) for name, one in load_file(folder / "model.safetensors").items()}
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    cast(folder, chance.choice((torch.float32, torch.bfloat16, torch.float16)))
 
 
 def _layout(folder: Path, chance: Choose) -> None:
     if chance.random() < 0.5:
-        _own_folder(folder)
-
-
-def _own_folder(folder: Path) -> None:
-    own = folder / "0_Transformer"
-    own.mkdir()
-    for path in [path for path in folder.iterdir() if path.is_file()]:
-        if path.name not in ("modules.json", "config_sentence_transformers.json"):
-            path.rename(own / path.name)
-    edit_modules(folder, lambda entries: entries[0].update(path="0_Transformer"))
+        move_transformer(folder)
 
 
 def odd(folder: Path, seed: int) -> Path:
@@ -110,7 +108,7 @@ def test_a_real_server_of_odd_settings(tmp_path: Path) -> None:
     prompts = {"query": "the query: ", "document": "dog: ", "own": "É [MASK] "}
     settings = {"prompts": prompts, "default_prompt_name": "document"}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(settings), "utf-8")
-    _own_folder(folder)
+    move_transformer(folder)
     assert build(folder, tmp_path / "models") == 0
     expected = source(folder)
     with serve(model="mein-Modell", models_dir=tmp_path / "models", quantization="fp32") as served:

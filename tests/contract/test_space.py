@@ -8,6 +8,8 @@ VECTORS = {
     "/embed": {"text": "a"},
     "/": {"inputs": ["a", "b"]},
     "/v1/embeddings": {"input": "a", "model": MINILM},
+    "/v1/embed": {"texts": ["a"], "model": MINILM},
+    "/v2/embed": {"texts": ["a"], "model": MINILM},
     "/similarity": {"inputs": {"source_sentence": "a", "sentences": ["b"]}},
 }
 

@@ -14,10 +14,9 @@ KINDS = {
     "plan": r"\.venv/bin/python -m bench capacity ",
     "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|(\.venv/bin/)?pip install -r ",
     "wheels": r"make wheels\b",
+    "verify": r"make verify\b",
     "compose": r"make (up|down)\b|docker compose ",
     "cluster": r"kubectl ",
-    # tests/unit/server/verify
-    "verify": r"make verify\b",
     # tests/contract
     "lock": r"make lock-images\b",
     # tests/build

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from bench import __main__ as bench
+from server.verify import __main__ as verify
 from tests.documents import checkout
 from tests.documents.checkout import Checkout
 from tests.documents.kinds import kind, of_kind
@@ -122,6 +123,13 @@ def test_wheels_are_fetched_by_the_script(clone: Checkout, command: Command) -> 
     """tests/contract/test_wheels.py runs it."""
     ran = clone.run(f"make --dry-run {command.text.removeprefix('make ')}")
     assert './requirements/wheels.sh "wheels"' in ran
+
+
+@pytest.mark.parametrize("command", of_kind("verify"), ids=str)
+def test_the_verification_takes_the_arguments_as_written(clone: Checkout, command: Command) -> None:
+    """tests/unit/server/verify runs it."""
+    ran = clone.run(f"make --dry-run -o .venv-stores/ready {command.text.removeprefix('make ')}").splitlines()[-1]
+    assert verify.parser().parse_args(shlex.split(ran)[3:]).target
 
 
 @pytest.mark.parametrize("command", of_kind("load"), ids=str)

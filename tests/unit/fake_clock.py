@@ -34,3 +34,7 @@ class FakeClockLoop(asyncio.SelectorEventLoop):
     def suspend(self, seconds: float) -> None:
         """Advance the clock without running timers, as if the process had been stopped."""
         self._clock.now += seconds
+
+
+# What an `anyio_backend` fixture returns for tests on this loop.
+BACKEND: tuple[str, dict[str, object]] = ("asyncio", {"loop_factory": FakeClockLoop})

@@ -1,5 +1,7 @@
 """Graphs for the tests of packing passes and int8."""
 
+import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +34,19 @@ LONGEST = 64
 CLS, MEAN = Pooling(("cls",)), Pooling(("mean",))
 # Every pooling, concatenated.
 SIDE_BY_SIDE = Pooling(("cls", "mean_sqrt_len_tokens", "max", "lasttoken", "mean", "weightedmean"))
+
+
+def with_export(target: Path, exported: Exported, architecture: str = "bert") -> Path:
+    """Create `target`: the folder of a tiny model, with its export as onnx/model.onnx."""
+    shutil.copytree(exported(architecture).parents[1] / "tiny", target)
+    (target / "onnx").mkdir()
+    shutil.copyfile(exported(architecture), target / "onnx" / "model.onnx")
+    return target
+
+
+def change(path: Path, **settings: object) -> None:
+    """Change entries of a JSON object."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
 
 
 def plain(path: Path, pooling: Pooling = MEAN) -> ir.Model:

@@ -1,4 +1,4 @@
-"""Attention within a window, at every length around the window and its chunks, and its memory's growth."""
+"""Attention within a window, at every length around the window and its chunks."""
 
 import pytest
 

@@ -1,7 +1,6 @@
 """The source graph in ONNX Runtime gives what sentence-transformers gives, setting by setting."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from build.errors import BuildError
 from build.expected import Asked
 from build.from_graph import FromGraph
 from build.reference import Reference
-from tests.unit.build.graphs import Exported
+from tests.unit.build.graphs import Exported, change, with_export
 
 TEXTS = ["the cat sat on the mat", "CAFÉ on a BLUE river", "a", "the server " * 60]
 POOLINGS = [["cls"], ["max"], ["mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]]
@@ -22,14 +21,7 @@ POOLINGS = [["cls"], ["max"], ["mean", "mean_sqrt_len_tokens", "weightedmean", "
 @pytest.fixture
 def place(tmp_path: Path, exported: Exported) -> Path:
     """A folder of the tiny BERT that the export is of."""
-    shutil.copytree(exported("bert").parents[1] / "tiny", tmp_path / "tiny")
-    (tmp_path / "tiny" / "onnx").mkdir()
-    shutil.copyfile(exported("bert"), tmp_path / "tiny" / "onnx" / "model.onnx")
-    return tmp_path / "tiny"
-
-
-def change(path: Path, **settings: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return with_export(tmp_path / "tiny", exported)
 
 
 def same(place: Path, prompt: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The layers after pooling, beside torch's."""
+"""Dense, LayerNorm and Normalize after pooling, beside torch's."""
 
 import numpy as np
 import pytest

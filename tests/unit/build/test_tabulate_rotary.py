@@ -1,4 +1,4 @@
-"""Rotary positions from tables: the same vectors, exact in fp16 far into a text; refused if they depend on more."""
+"""Rotary positions from tables: the same vectors, near in fp16 far into a text; left alone if they depend on more."""
 
 import numpy as np
 import onnx_ir as ir

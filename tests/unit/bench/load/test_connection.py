@@ -48,6 +48,20 @@ async def test_a_refusal_says_when_to_come_again() -> None:
         assert await opened.ask(ASKED) == Answer(429, 0, retry_after=True)
 
 
+async def test_an_answer_without_a_body_is_read() -> None:
+    async with answering(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n") as opened:
+        for _ in range(2):
+            assert await opened.ask(ASKED) == Answer(503, 0, retry_after=False)
+
+
+async def test_an_answer_longer_than_it_says_breaks_the_connection() -> None:
+    async with answering(GOOD + b"more") as opened:
+        assert await opened.ask(ASKED) == Answer(200, 17, retry_after=False)
+        with pytest.raises(ConnectionError):
+            await opened.ask(ASKED)
+        assert not opened.open
+
+
 async def test_what_is_no_http_breaks_the_connection() -> None:
     async with answering(b"SSH-2.0-OpenSSH\r\n\r\n") as opened:
         with pytest.raises(ConnectionError):
@@ -74,6 +88,15 @@ async def test_idle_connections_ask_once_and_stay() -> None:
         assert (len(idle), fake.open, len(fake.bodies)) == (150, 150, 150)
         for one in idle:
             one.close()
+
+
+async def test_idle_connections_that_cannot_all_be_opened_in_time_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_OPEN_S", 0.1)
+    monkeypatch.setattr(client, "_AT_ONCE", 5)
+    answers = iter([200] * 5 + [0.3] * 5)
+    async with serving(lambda _body: next(answers)) as fake:
+        with pytest.raises(TimeoutError):
+            await client.open_idle(fake.port, 10)
 
 
 async def test_idle_connections_that_the_service_closes_are_left_out() -> None:

@@ -11,13 +11,13 @@ from bench.load.call import MANY
 from bench.load.figures import Figures
 from bench.load.load import LoadScenario, arrivals, run
 from tests.unit.bench.load.fake import Fake, serving
-from tests.unit.fake_clock import FakeClockLoop
+from tests.unit.fake_clock import BACKEND
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """Run the tests of this file on a fake clock."""
-    return "asyncio", {"loop_factory": FakeClockLoop}
+    return BACKEND
 
 
 async def put(

@@ -4,13 +4,13 @@ import pytest
 
 from server.system import suspension
 from server.system.suspension import Suspensions, receiving
-from tests.unit.fake_clock import FakeClockLoop
+from tests.unit.fake_clock import BACKEND, FakeClockLoop
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """Run the tests of this file on a fake clock."""
-    return "asyncio", {"loop_factory": FakeClockLoop}
+    return BACKEND
 
 
 def test_a_timer_that_is_much_too_late_tells_how_long_the_process_did_not_run() -> None:

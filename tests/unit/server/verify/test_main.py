@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from server.inference.engine import Vectors
+from server.settings import resolve
 from server.verify.__main__ import main
+from server.verify.embedders import LocalModel
+from server.verify.errors import VerifyError
 from tests.unit.server import tiny
 from tests.unit.server.migrate.jobs import run, texts, write_input
 
@@ -51,13 +54,15 @@ def honest(body: dict[str, Any]) -> tuple[int, Mapping[str, Any], str]:
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
-    """A server that answers as `answer` says: status, body, space."""
+def serving(answer: Answer, keys: list[str | None] | None = None) -> Iterator[str]:
+    """A server that answers as `answer` says: status, body, space; the `Authorization` headers go to `keys`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             status, said, space = answer(body)
+            if keys is not None:
+                keys.append(self.headers["authorization"])
             self.send_response(status)
             if space:
                 self.send_header("x-embedding-space", space)
@@ -189,6 +194,13 @@ def test_a_file_of_vectors_without_texts_is_said_in_words(
         assert "stores no texts" in capsys.readouterr().err
 
 
+def unlike(other: Answer, environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what is said of an honest server and another, which is not of the same space."""
+    with serving(honest) as first, serving(other) as second:
+        assert main([first, second, "--sample", "40"], environ) == 1
+    return capsys.readouterr().out
+
+
 def test_two_servers_of_one_model_agree(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with serving(honest) as first, serving(honest) as second:
         assert main([first, second, "--sample", "40"], environ) == 0
@@ -205,9 +217,7 @@ def test_two_servers_of_one_name_and_other_prompts_do_not(
         prompt = "query: " if body["input_type"] == "query" else ""
         return (*honest({"texts": [prompt + text for text in body["texts"]]})[:2], "")
 
-    with serving(honest) as first, serving(prompted) as second:
-        assert main([first, second, "--sample", "40"], environ) == 1
-    said = capsys.readouterr().out
+    said = unlike(prompted, environ, capsys)
     assert "as document: cosine: 1.000000 at least" in said
     assert "second: says no space" in said
     assert "verdict: NOT the same space" in said
@@ -219,9 +229,7 @@ def test_servers_of_other_dimensions_are_compared_by_their_neighbours(
     def wider(body: dict[str, Any]) -> tuple[int, Mapping[str, Any], str]:
         return 200, {"embeddings": [[*vector(text).tolist(), 0.0] for text in body["texts"]]}, "wide@0123456789ab/fp32"
 
-    with serving(honest) as first, serving(wider) as second:
-        assert main([first, second, "--sample", "40"], environ) == 1
-    said = capsys.readouterr().out
+    said = unlike(wider, environ, capsys)
     assert "as document: 8 and 9 dimensions" in said
     assert "as document: 100.0% of the 10 nearest neighbours are the same" in said
 
@@ -269,10 +277,24 @@ def test_a_server_that_changes_its_model_meanwhile_or_is_gone_is_said_in_words(
     assert "hidden" not in said
 
 
-def test_the_model_here_refuses_what_it_cannot_embed(
+def test_rows_without_a_visible_text_are_skipped_and_a_model_that_is_not_there_is_named(
     environ: dict[str, str], stored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edit(stored, lambda row: row.update(text="\u200b"), slice(59))
-    assert main([str(stored)], environ) == 0
+    assert main([str(stored), "--json"], environ) == 0
+    assert json.loads(capsys.readouterr().out)["agreement"]["rows"] == 1
     assert main([str(stored), "--model", "other"], environ) == 2
     assert "other.json not found" in capsys.readouterr().err
+
+
+def test_the_model_here_refuses_what_it_cannot_embed(environ: dict[str, str]) -> None:
+    with pytest.raises(VerifyError, match="embeds one of the texts not"):
+        LocalModel(resolve(environ)).embed(["\ud800", "a"], "document")
+
+
+def test_a_server_gets_the_first_key_of_the_environment(environ: dict[str, str], stored: Path) -> None:
+    keys: list[str | None] = []
+    with serving(honest, keys) as url:
+        main([str(stored), url], environ | {"API_KEY": "first, second"})
+        main([str(stored), url], environ)
+    assert set(keys) == {"Bearer first", None}

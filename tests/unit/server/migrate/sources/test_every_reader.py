@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.migrate.errors import MigrateError
 from server.migrate.inputs import open_source
 from server.migrate.record import Record
 from server.migrate.sources.source import Broken
-from server.migrate.sources.stream import encoding_fault
 from tests.conftest import EXAMPLES
 
 ODD = (
@@ -28,6 +27,8 @@ ODD = (
 TEXTS = st.sampled_from(ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ROWS = st.lists(st.tuples(TEXTS.filter(bool), TEXTS), min_size=1, max_size=6)
 Rows = Sequence[tuple[str, str]]
+# Each example writes and reads files.
+FEW = min(40, EXAMPLES)
 
 
 def as_csv(rows: Rows, delimiter: str = ",", quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> bytes:
@@ -86,19 +87,19 @@ def read_pairs(name: str, content: bytes) -> list[tuple[str, object]]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=min(40, EXAMPLES))
+@settings(max_examples=FEW)
 @given(rows=ROWS)
 def test_records_come_back_exactly(kind: str, rows: Rows) -> None:
     name, write = FORMATS[kind]
     assert read_pairs(name, write(rows)) == rows
 
 
-@settings(max_examples=min(40, EXAMPLES))
+@settings(max_examples=FEW)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
 def test_lines_come_back_exactly_or_are_rejected(texts: list[str]) -> None:
-    texts = [text.replace("\n", " ") for text in texts]
+    # Zero bytes between others look like UTF-16, which is refused.
+    texts = [text.replace("\n", " ").replace("\0", " ") for text in texts]
     content = "".join(f"{text}\n" for text in texts).encode().removeprefix(b"\xef\xbb\xbf")
-    assume(encoding_fault(content) is None)  # zero bytes between others look like UTF-16, which is refused
     records = read("texts.txt", content)
     texts[0] = texts[0].removeprefix("\ufeff")
     for record, text in zip(records, texts, strict=True):
@@ -109,10 +110,10 @@ def test_lines_come_back_exactly_or_are_rejected(texts: list[str]) -> None:
         )
 
 
-@settings(max_examples=min(40, EXAMPLES))
+@settings(max_examples=FEW)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
 def test_files_of_a_folder_come_back_exactly(texts: list[str]) -> None:
-    assume(not any(encoding_fault(text.encode()) for text in texts))
+    texts = [text.replace("\0", " ") for text in texts]
     with tempfile.TemporaryDirectory() as folder:
         for number, text in enumerate(texts):
             (Path(folder) / f"{number:02}.txt").write_bytes(text.encode())
@@ -121,7 +122,7 @@ def test_files_of_a_folder_come_back_exactly(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=min(40, EXAMPLES))
+@settings(max_examples=FEW)
 @given(rows=ROWS, data=st.data())
 def test_a_file_that_was_cut_gives_whole_records_or_none(kind: str, rows: Rows, data: st.DataObject) -> None:
     name, write = FORMATS[kind]
@@ -139,7 +140,7 @@ def test_a_file_that_was_cut_gives_whole_records_or_none(kind: str, rows: Rows, 
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@settings(max_examples=min(40, EXAMPLES))
+@settings(max_examples=FEW)
 @given(rows=ROWS, data=st.data())
 def test_a_row_with_a_cell_more_or_less_is_rejected_and_no_other(
     delimiter: str, rows: Rows, data: st.DataObject
@@ -153,7 +154,7 @@ def test_a_row_with_a_cell_more_or_less_is_rejected_and_no_other(
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "dump"])
-@settings(max_examples=min(40, EXAMPLES))
+@settings(max_examples=FEW)
 @given(rows=ROWS, data=st.data())
 def test_an_object_with_a_key_twice_is_rejected_and_no_other(kind: str, rows: Rows, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 1))
@@ -167,7 +168,7 @@ def test_an_object_with_a_key_twice_is_rejected_and_no_other(kind: str, rows: Ro
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=min(40, EXAMPLES))
+@settings(max_examples=FEW)
 @given(rows=ROWS, at=st.integers(0), byte=st.integers(0, 255))
 def test_any_other_byte_ends_in_records_or_a_refusal(kind: str, rows: Rows, at: int, byte: int) -> None:
     name, write = FORMATS[kind]
