@@ -79,11 +79,13 @@ class Connection(HttpToolsProtocol):
         super().pause_writing()
         self.bounds.unread.add(self, self.loop.time())
         self._arm()
+        self._note_use()
 
     def resume_writing(self) -> None:
         """Remove the answer from the write backlog; nearly all of it has been read."""
         super().resume_writing()
         self.bounds.unread.discard(self)
+        self._note_use()
 
     @property
     def held_bytes(self) -> int:
@@ -114,7 +116,7 @@ class Connection(HttpToolsProtocol):
 
     def drop_if_slow(self) -> None:
         """During shutdown, refuse requests with incomplete bodies, and drop callers that do not read their answers."""
-        if self._progress.awaiting is BODY and self._has_pending_answer():
+        if self._progress.awaiting is BODY and self._has_pending_answer() and not self._refusal:
             self._refuse(UnavailableError("the server stops, and the request is not whole yet; send it again"))
         elif self._slow_reader.stalled(self._socket.get_write_buffer_size(), self.loop.time(), STOPPING_READ_S):
             self.drop()
@@ -151,6 +153,8 @@ class Connection(HttpToolsProtocol):
             self.bounds.connections.note(self, self._use(), self.loop.time())
 
     def _use(self) -> Use:
+        if self.flow.write_paused:  # closing it would only wait for the caller to read
+            return Use.BUSY
         if self._closing:
             return Use.CLOSING
         if self._has_pending_answer() or self._progress.awaiting is BODY:
@@ -231,6 +235,7 @@ class Connection(HttpToolsProtocol):
         if late := suspended_s(meant, now):
             self._progress.extend(late)
             self._slow_reader.extend(late)
+            self.bounds.unread.extend(self, late)
         self.bounds.unread.enforce(now)
         if self._slow_reader.stalled(self._socket.get_write_buffer_size(), now, self.bounds.receive_timeout_s):
             self.drop()

@@ -8,8 +8,8 @@ from server.system.memory import ANSWERS, LARGE_SHARE, Memory
 SHARE = 0.25
 # How callers read is judged once in this many seconds.
 WINDOW_S = 1.0
-# A process that did not run, or a socket that was not polled, can make one window look slow.
-SLOW_WINDOWS = 2
+# The kernel asks for more only once a third of its buffer is free: a steady reader may seem to stop for some windows.
+SLOW_WINDOWS = 4
 
 
 class Droppable(Protocol):
@@ -44,7 +44,7 @@ class Reading:
     def judge(self, unread: int, elapsed: float, left_s: float) -> None:
         """Compare the rest at the pace of the last `elapsed` seconds with the time that is left for it.
 
-        The first time only notes what is unread: until then the kernel has filled its buffers.
+        The first time only notes what is unread: most of what was read until then filled the kernel's buffers.
         """
         if self._unread is not None:
             slow = elapsed * unread > (self._unread - unread) * max(left_s, 0.0)
@@ -72,7 +72,7 @@ class WriteBacklog:
         self.discard(newest)
         reading = self._readings[newest] = Reading(newest.held_bytes, now)
         self._claim.keep(self._claim.bytes + reading.held)
-        self.enforce(now)
+        self._make_room()
 
     def discard(self, connection: Droppable) -> None:
         """Remove a connection whose answer has been read, or that has ended."""
@@ -80,27 +80,34 @@ class WriteBacklog:
             self._claim.keep(self._claim.bytes - reading.held)
 
     def enforce(self, now: float) -> None:
-        """Drop connections while over the limit; called now and then, since no answer may be added for long."""
-        self._judge(now)
+        """Judge how all read, once in a window, and drop connections while over the limit."""
+        elapsed = now - self._judged_at
+        if elapsed < WINDOW_S:
+            return
+        self._judged_at = now
+        for connection, reading in self._readings.items():
+            reading.judge(connection.unread_bytes, elapsed, reading.since + self._limit_s - now)
+        self._make_room()
+
+    def extend(self, connection: Droppable, seconds: float) -> None:
+        """Discount `seconds` in which this process was suspended."""
+        if reading := self._readings.get(connection):
+            reading.since += seconds
+
+    def _make_room(self) -> None:
         share = int(SHARE * self._memory.limit)
         if self._claim.bytes <= share:
             return
-        oldest_first = list(self._readings.items())[:-1]
-        self._drop([one for one, reading in oldest_first if reading.slow_windows >= SLOW_WINDOWS], share)
+        newest = next(reversed(self._readings))
+        slow = [one for one, reading in self._readings.items() if reading.slow_windows >= SLOW_WINDOWS]
+        for connection in slow:
+            if self._claim.bytes > share and connection is not newest:
+                self._drop(connection)
         others = self._memory.total - self._claim.bytes
-        self._drop([one for one, _ in oldest_first], max(share, int(LARGE_SHARE * self._memory.limit) - others))
+        limit = max(share, int(LARGE_SHARE * self._memory.limit) - others)
+        while self._claim.bytes > limit and len(self._readings) > 1:
+            self._drop(next(iter(self._readings)))
 
-    def _judge(self, now: float) -> None:
-        elapsed = now - self._judged_at
-        if elapsed >= WINDOW_S:
-            self._judged_at = now
-            for connection, reading in self._readings.items():
-                reading.judge(connection.unread_bytes, elapsed, reading.since + self._limit_s - now)
-
-    def _drop(self, connections: list[Droppable], limit: int) -> None:
-        for connection in connections:
-            if self._claim.bytes <= limit:
-                return
-            if connection in self._readings:
-                self.discard(connection)
-                connection.drop()
+    def _drop(self, connection: Droppable) -> None:
+        self.discard(connection)
+        connection.drop()

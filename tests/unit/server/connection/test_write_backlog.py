@@ -3,7 +3,7 @@ import pytest
 from server.connection.write_backlog import SHARE, SLOW_WINDOWS, WINDOW_S, WriteBacklog
 from server.system.memory import LARGE_SHARE, REQUESTS, Memory
 
-LIMIT_S = 10.0
+LIMIT_S = 12.0
 
 
 class Caller:
@@ -87,6 +87,16 @@ def test_a_caller_that_will_have_read_its_answer_in_time_is_not_cut_off(read_byt
     assert reading.dropped == cut_off
 
 
+def test_a_steady_reader_whose_kernel_takes_large_pieces_is_not_cut_off() -> None:
+    backlog, steady = room_for(1000), Caller(900)
+    backlog.add(steady, Caller(500, 500))
+    for _ in range(3):
+        backlog.pass_windows(SLOW_WINDOWS - 1)
+        steady.unread_bytes -= 300
+        backlog.pass_windows(1)
+    assert not steady.dropped
+
+
 def test_reading_ever_more_slowly_does_not_put_off_the_end() -> None:
     backlog, slowing = room_for(1000), Caller(900)
     backlog.add(slowing, Caller(500, 500))
@@ -96,13 +106,15 @@ def test_reading_ever_more_slowly_does_not_put_off_the_end() -> None:
     assert slowing.dropped
 
 
-def test_one_window_in_which_nothing_could_be_read_is_forgiven() -> None:
+def test_time_in_which_nothing_could_be_read_is_discounted() -> None:
     backlog, reading = room_for(100), Caller(90, 20)
     backlog.add(reading, Caller(50, 20))
     backlog.pass_windows(1)
-    backlog.now += 3 * WINDOW_S  # the process was stopped
+    backlog.now += 2 * LIMIT_S  # the process was stopped
+    for caller in backlog.callers:
+        backlog.unread.extend(caller, 2 * LIMIT_S)
     backlog.unread.enforce(backlog.now)
-    backlog.pass_windows(1)
+    backlog.pass_windows(SLOW_WINDOWS)
     assert not reading.dropped
 
 
@@ -115,7 +127,7 @@ def test_what_the_kernel_takes_at_once_is_not_reading() -> None:
 
 
 def test_a_caller_that_read_fast_and_stopped_is_dropped() -> None:
-    backlog, stopped = room_for(100), Caller(200, 60)
+    backlog, stopped = room_for(200), Caller(400, 60)
     backlog.add(stopped, Caller(20, 1))
     backlog.pass_windows()
     assert not stopped.dropped
