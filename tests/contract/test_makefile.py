@@ -70,8 +70,13 @@ def test_a_unit_test_needs_no_model_and_no_name_is_refused_at_once() -> None:
 
 
 def test_every_folder_of_tests_is_run_in_one_environment() -> None:
-    commands = planned("test")
-    (everything_else,) = [line for line in commands if line.startswith(".venv/")]
-    given = [folder for line in commands if line != everything_else for folder in line.split(" -m pytest ")[1].split()]
-    assert sorted(given) == sorted(re.findall(r"--ignore (\S+)", everything_else))
-    assert [folder for folder in given if not (ROOT / folder).is_dir()] == []
+    runs = [line for line in planned("test") if " -m pytest" in line]
+    ignored = [re.findall(r"--ignore (\S+)", line) for line in runs]
+    given = [re.findall(r"(?<!--ignore) (tests/\S+)", line) for line in runs]
+    (rest,) = [number for number, folders in enumerate(given) if not folders]
+    assert sorted(folder for folders in given for folder in folders) == sorted(ignored[rest])
+    assert [folder for folder in ignored[rest] if not (ROOT / folder).is_dir()] == []
+    # The unit tests leave to other environments what is theirs.
+    (units,) = [number for number, folders in enumerate(given) if folders == ["tests/unit"]]
+    assert [*ignored[units], "tests/unit"] == ignored[rest]
+    assert runs[units].split()[0] == runs[rest].split()[0]
