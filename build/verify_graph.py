@@ -40,7 +40,7 @@ def verify(model: ir.Model, encoder: Snapshot) -> int | None:
     weights = {name: digest for file in files for name, digest in _digests(encoder, file)}
     _check_named(constants, weights, encoder)
     held = frozenset().union(*(constant.digests for constant in constants))
-    missing = [name for name, digest in weights.items() if digest not in held and of_layer(name)]
+    missing = [name for name, digest in weights.items() if digest not in held and _of_layer(name)]
     if missing:
         raise BuildError(
             f"{encoder.folder / place(encoder)} does not hold {len(missing)} of the weights in "
@@ -101,7 +101,6 @@ def _digest(data: NDArray[np.float32]) -> bytes:
     return hashlib.sha256(repr(data.shape).encode() + np.ascontiguousarray(data).tobytes()).digest()
 
 
-def of_layer(name: str) -> bool:
-    """Return whether a weight belongs to a layer of the encoder."""
+def _of_layer(name: str) -> bool:
     parts = name.split(".")
     return any(part.endswith(_LAYERS) and after.isdecimal() for part, after in pairwise(parts))

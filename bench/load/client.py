@@ -75,22 +75,18 @@ async def open_idle(port: int, count: int) -> list[Connection]:
     Each sends GET /health once, because servers may close connections that never sent a request.
     """
 
-    async def open_one() -> Connection:
-        connection = await Connection.to(port)
-        try:
-            await connection.ask(request(HEALTH))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
     opened: list[Connection] = []
+
+    async def open_one() -> None:
+        connection = await Connection.to(port)
+        await connection.ask(request(HEALTH))
+        opened.append(connection)
+
     try:
         async with asyncio.timeout(_OPEN_S):
             for start in range(0, count, _AT_ONCE):
                 some = (open_one() for _ in range(min(_AT_ONCE, count - start)))
-                results = await asyncio.gather(*some, return_exceptions=True)
-                opened += [result for result in results if isinstance(result, Connection)]
+                await asyncio.gather(*some, return_exceptions=True)
     except TimeoutError:
         for connection in opened:
             connection.close()

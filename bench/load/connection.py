@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
         return connection
 
     async def ask(self, request: bytes) -> Answer:
-        """Send a request and return its response; the connection must be free.
+        """Send a request and return its response; the connection must be free, and is closed if there is none.
 
         Raises:
             ConnectionError: the connection ended before the response, or it was invalid.
@@ -51,7 +51,11 @@ class Connection(asyncio.Protocol):
         self._answer = Answer()
         self._waiting = self._loop.create_future()
         self._transport.write(request)
-        return await self._waiting
+        try:
+            return await self._waiting
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Abort the connection."""
@@ -107,11 +111,7 @@ class Pool:
             OSError: the service cannot be reached, or the connection ended before the response.
         """
         connection = self._fresh() or await Connection.to(self._port)
-        try:
-            answer = await connection.ask(request)
-        except BaseException:
-            connection.close()
-            raise
+        answer = await connection.ask(request)
         self._free.append(connection)
         return answer
 

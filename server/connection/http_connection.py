@@ -118,7 +118,7 @@ class Connection(HttpToolsProtocol):
         """During shutdown, refuse requests with incomplete bodies, and drop callers that do not read their answers."""
         if self._progress.awaiting is BODY and self._has_pending_answer() and not self._refusal:
             self._refuse(UnavailableError("the server stops, and the request is not whole yet; send it again"))
-        elif self._slow_reader.stalled(self._socket.get_write_buffer_size(), self.loop.time(), STOPPING_READ_S):
+        elif self._slow_reader.stalled(self.unread_bytes, self.loop.time(), STOPPING_READ_S):
             self.drop()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -237,7 +237,7 @@ class Connection(HttpToolsProtocol):
             self._slow_reader.extend(late)
             self.bounds.unread.extend(self, late)
         self.bounds.unread.enforce(now)
-        if self._slow_reader.stalled(self._socket.get_write_buffer_size(), now, self.bounds.receive_timeout_s):
+        if self._slow_reader.stalled(self.unread_bytes, now, self.bounds.receive_timeout_s):
             self.drop()
             return
         if now >= self._progress.due:

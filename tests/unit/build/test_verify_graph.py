@@ -26,7 +26,7 @@ def verify(place: Path) -> int | None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_weight_of_the_layers_is_found(tmp_path: Path, exported: Exported, architecture: str) -> None:
     place = with_export(tmp_path / "copy", exported, architecture)
-    layers = [name for name in load_file(place / "model.safetensors") if verify_graph.of_layer(name)]
+    layers = [name for name in load_file(place / "model.safetensors") if "layer" in name]
     assert layers
     assert (verify(place) or 0) > len(layers)
 
