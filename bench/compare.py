@@ -46,7 +46,7 @@ def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None
 def _variants(subject: Subject) -> Variants:
     made = subject.manifest.variants
     on_gpu = subject.on_cuda if device.detect("auto", None).device == "cuda" else []
-    return {name: Measured(made[name].file, made[name].bytes) for name in (*subject.precisions, *on_gpu)}
+    return {name: Measured(made[name].file, made[name].total_bytes) for name in (*subject.precisions, *on_gpu)}
 
 
 @contextmanager

@@ -170,13 +170,13 @@ def _measured(made: Manifest, graph: str | None) -> Section:
 def _figures(name: str, variant: Variant) -> tuple[str, ...]:
     source, fp32 = variant.fidelity.to_source, variant.fidelity.to_fp32
     cosines = (source.mean, source.p01, source.min, fp32.mean, fp32.min)
-    return (name, f"{variant.bytes / 1e6:,.1f}", *(f"{cosine:.6f}" for cosine in cosines))
+    return (name, f"{variant.total_bytes / 1e6:,.1f}", *(f"{cosine:.6f}" for cosine in cosines))
 
 
 def _files_written(made: Manifest) -> Section:
     encoded = manifest.encode(made)
     own = File(f"{made.name}.json", len(encoded), hashlib.sha256(encoded).hexdigest())
-    graphs = (File(one.file, one.bytes, one.sha256) for one in _variants(made).values())
+    graphs = (file for variant in _variants(made).values() for file in variant.files)
     files = (own, made.tokenizer, *graphs)
     rows = [(file.file, f"{file.bytes:,}", file.sha256) for file in files]
     return Section("Files written", [Rows(("file", "bytes", "SHA-256"), rows)])

@@ -6,7 +6,7 @@ from pathlib import Path
 from build.clean import is_card
 from build.errors import BuildError
 from server.migrate.ownership import owned_files
-from server.model.manifest import VARIANTS, decode
+from server.model.manifest import VARIANTS, WEIGHTS, decode
 from server.model.staging import OWNER
 
 _MAY_BE_YOURS = "so it may be yours; move it away, or choose another MODELS_DIR. Nothing was changed"
@@ -53,7 +53,8 @@ def check_files(models_dir: Path, name: str) -> None:
         BuildError: one is not; nothing was changed.
     """
     ours = listed(models_dir / f"{name}.json")
-    suffixes = ("json", "tokenizer.json", "onnx", *(f"{variant}.onnx" for variant in VARIANTS))
+    graphs = ["onnx", *(f"{variant}.onnx" for variant in VARIANTS)]
+    suffixes = ("json", "tokenizer.json", *graphs, *(f"{graph}{WEIGHTS}" for graph in graphs))
     for path in (models_dir / f"{name}.{suffix}" for suffix in suffixes):
         if _exists(path) and path.name not in ours:
             raise BuildError(f"{path} is not in the manifest of a build ({name}.json), {_MAY_BE_YOURS}")
@@ -83,4 +84,5 @@ def listed(path: Path) -> set[str]:
         manifest = decode(path.read_bytes())
     except (OSError, ValueError):
         return set()
-    return {path.name, manifest.tokenizer.file, *(variant.file for variant in manifest.variants.values())}
+    graphs = (file.file for variant in manifest.variants.values() for file in variant.files)
+    return {path.name, manifest.tokenizer.file, *graphs}

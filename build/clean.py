@@ -6,7 +6,9 @@ It needs no environment, since `make clean` removes those too; hence the seal of
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 KEYS = {"schema", "name", "tokenizer", "variants", "fidelity_texts"}
 _SEAL = "<!-- A build wrote this page, and replaces it while it is unchanged. SHA-256 of the lines above: {} -->\n"
@@ -45,7 +47,7 @@ def _listed(manifest: Path) -> list[Path]:
         content = json.loads(manifest.read_bytes())
         if manifest.is_symlink() or not content.keys() >= KEYS or f"{content['name']}.json" != manifest.name:
             return []
-        names = [content["tokenizer"]["file"], *(variant["file"] for variant in content["variants"].values())]
+        names = [file["file"] for file in _files(content)]
         card = manifest.with_suffix(".md")
         return [
             *(manifest.with_name(name) for name in names if Path(name).name == name),
@@ -53,6 +55,13 @@ def _listed(manifest: Path) -> list[Path]:
         ]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return []
+
+
+def _files(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield content["tokenizer"]
+    for variant in content["variants"].values():
+        yield variant
+        yield from [variant["weights"]] if "weights" in variant else []
 
 
 if __name__ == "__main__":

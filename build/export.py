@@ -1,6 +1,4 @@
-"""Turn an encoder's plain graph into one that gives sentence vectors, and save graphs."""
-
-from pathlib import Path
+"""Turn an encoder's plain graph into one that gives sentence vectors."""
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
@@ -29,13 +27,3 @@ def finish(model: ir.Model, sentence: Sentence) -> list[str]:
     names = apply(model, [FoldTokenTypesPass(), *mark, *own, NameWeightsPass()])
     RemoveUnusedNodesPass()(model)
     return names
-
-
-def save(model: ir.Model, path: Path) -> None:
-    """Serialize the model to one self-contained file.
-
-    Raises:
-        OSError: disk full, or path not writable.
-    """
-    with path.open("wb") as stream:
-        stream.write(ir.to_proto(model).SerializeToString(deterministic=True))

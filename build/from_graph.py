@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from build import export, source_graph, verify_graph
+from build import graph_files, source_graph, verify_graph
 from build.errors import BuildError, reason
 from build.graph_reference import GraphReference
 from build.inspection import Reading
@@ -39,7 +39,7 @@ class FromGraph:
         self._path = self._encoder.folder / place(self._encoder)
         if source_graph.is_external(model):  # ONNX Runtime follows no links, which the Hub's cache consists of
             self._path = scratch / "source.onnx"
-            export.save(model, self._path)
+            graph_files.save(model, self._path, largest=0)
 
     def source(self) -> GraphReference:
         """Load the graph in ONNX Runtime.
@@ -79,15 +79,17 @@ class FromGraph:
 
 
 def _converted(path: Path) -> ir.Model:
-    proto = onnx.load(path)
+    proto = onnx.load(path, load_external_data=False)
     try:
         _modernize_softmax(proto)
-        return ir.from_proto(onnx.version_converter.convert_version(proto, _OPSET))
+        model = ir.from_proto(onnx.version_converter.convert_version(proto, _OPSET))
     except Exception as error:  # the library raises any type
         raise BuildError(
             f"the source graph cannot be converted to opset {_OPSET}: {reason(error)}. Export the model anew "
             "(`optimum-cli export onnx --task feature-extraction`), or build without FROM=onnx"
         ) from error
+    ir.external_data.set_base_dir(model.graph, path.parent)
+    return model
 
 
 def _modernize_softmax(proto: onnx.ModelProto) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from build import preflight, sentence
+from build import sentence
 from build.architecture import check_encoder
 from build.errors import BuildError, check_all
 from build.pooling import Pooling
@@ -42,12 +42,9 @@ def read_folder(path: Path, pooling: Pooling | None = None, form: Form = "weight
     """Read the model files in a folder; `pooling` and `form` as for `read`.
 
     Raises:
-        BuildError: as `read`; or it is no folder, no model's folder, or the weights are too large.
+        BuildError: as `read`; or it is no folder, or no model's folder.
         OSError: a file cannot be read.
     """
     if not path.is_dir():
         raise BuildError(f"{path} is no folder: only a model's files on disk can be inspected")
-    snapshot = folder.read(path, form)
-    reading: Reading
-    reading, _ = check_all(partial(read, snapshot, pooling, form), partial(preflight.check_size, snapshot))
-    return reading
+    return read(folder.read(path, form), pooling, form)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 
+from build import graph_files
 from build.passes.graph import Scope, array, folder
 from build.passes.halve_floats import Overflow
 from build.quantize import Batch
@@ -53,7 +53,7 @@ def _floats(model: ir.Model) -> list[str]:
     """Return the names of all fp32 values that nodes compute."""
     probe = model.clone()
     probe.graph.outputs[:] = [_untyped(value) for node in probe.graph for value in node.outputs if value.name]
-    return [output.name for output in _session(probe).get_outputs() if output.type == "tensor(float)"]
+    return [output.name for output in graph_files.Session(probe).get_outputs() if output.type == "tensor(float)"]
 
 
 def _largest(model: ir.Model, floats: list[str], batches: Iterable[Batch]) -> Mapping[str, tuple[float, float]]:
@@ -70,7 +70,7 @@ def _largest(model: ir.Model, floats: list[str], batches: Iterable[Batch]) -> Ma
         outputs += [scope.op("ReduceMax", part, keepdims=0) for part in (finite, size)]
     probe.graph.outputs[:] = outputs
     probe.graph.sort()
-    session = _session(probe)
+    session = graph_files.Session(probe)
     runs = [session.run(None, {"input_ids": ids, "attention_mask": mask}) for ids, mask in batches]
     found = np.array(runs).max(0).reshape(-1, 2)
     return {name: (float(finite), float(whole)) for name, (finite, whole) in zip(names, found, strict=True)}
@@ -80,7 +80,3 @@ def _untyped(value: ir.Value) -> ir.Value:
     """Remove annotations, which ONNX Runtime infers."""
     value.type = value.shape = None
     return value
-
-
-def _session(model: ir.Model) -> ort.InferenceSession:
-    return ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])

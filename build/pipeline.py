@@ -14,6 +14,7 @@ from build import (
     export,
     fidelity,
     floors,
+    graph_files,
     inspection,
     preflight,
     progress,
@@ -63,6 +64,7 @@ class BuildPlan:
     preflight: bool = True
     pooling: Pooling | None = None
     form: Form = "weights"
+    largest: int = graph_files.LARGEST
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def _plain(job: BuildJob) -> tuple[ir.Model, list[str]]:
 def _draft(job: BuildJob, graphs: variants.Graphs, wanted: VariantName) -> Draft:
     converted, passes = variants.convert(graphs, wanted)
     path = job.staged(".onnx" if wanted == "fp32" else f".{wanted}.onnx")
-    export.save(converted, path)
+    graph_files.save(converted, path, job.plan.largest)
     return Draft(path, wanted, passes)
 
 
@@ -190,7 +192,7 @@ def _manifest(
 ) -> Manifest:
     source, tokenizer = job.reading.snapshot, job.staged(".tokenizer.json")
     made = Manifest(
-        schema=manifest.SCHEMA,
+        schema=manifest.schema_of(built.values()),
         name=source.name,
         source=manifest.ModelSource(source.kind, source.id, source.revision, source.licence, source.files),
         architecture=job.reading.architecture,
@@ -221,9 +223,11 @@ def _int8_ranges(job: BuildJob, fp32: Variant, calibration: list[str]) -> list[f
 
 
 def _variant(draft: Draft, measured: Fidelity) -> Variant:
-    path = draft.path
+    graph, *weights = (File(path.name, path.stat().st_size, sha256(path)) for path in graph_files.of(draft.path))
     device: Literal["any", "cuda"] = "cuda" if draft.for_cuda else "any"
-    return Variant(path.name, path.stat().st_size, sha256(path), draft.precision, draft.passes, measured, device)
+    beside = weights[0] if weights else msgspec.UNSET
+    named = (graph.file, graph.bytes, graph.sha256)
+    return Variant(*named, draft.precision, draft.passes, measured, device, beside)
 
 
 def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Variant], list[str]]:
@@ -253,7 +257,8 @@ def _checked(job: BuildJob, measured: "_Measured", draft: Draft) -> tuple[Varian
             found, still_lacking = measured.check(other)
         if found and not still_lacking:
             return _variant(other, found), note
-    draft.path.unlink()
+    for path in graph_files.of(draft.path):
+        path.unlink()
     return None, f"{draft.name} is left out: {lacking}"
 
 
@@ -265,7 +270,7 @@ def _partly(job: BuildJob, draft: Draft) -> tuple[Draft, str] | None:
         converted, passes, modules = variants.convert_partly(graphs, draft.name, job.expected.sequences)
         if not modules:
             return None
-        export.save(converted, draft.path)
+        graph_files.save(converted, draft.path, job.plan.largest)
     shown = ", ".join(modules[:_MODULES_SHOWN]) + (", …" if len(modules) > _MODULES_SHOWN else "")
     note = f"{draft.name} computes {len(modules)} modules in fp32, whose numbers exceed fp16's range: {shown}"
     return Draft(draft.path, draft.name, passes), note
@@ -315,5 +320,5 @@ def _runnable(job: BuildJob, draft: Draft) -> Path:
         return draft.path
     model, path = ir.load(draft.path), job.space.scratch / draft.path.name
     apply(model, [StandInPass()])
-    export.save(model, path)
+    graph_files.save(model, path, job.plan.largest)
     return path

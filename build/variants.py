@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from build import overflow
+from build import graph_files, overflow
 from build.passes import GraphPass, UnsupportedGraphError, apply
 from build.passes.halve_floats import HalveFloatsPass
 from build.passes.packing import cuda_passes, packing_passes
@@ -79,7 +79,7 @@ def convert(graphs: Graphs, wanted: VariantName) -> tuple[ir.Model, list[str]]:
     if graphs.packed is None or graphs.ranges is None:
         if wanted != "int8":
             raise NoRecipeError(f"{wanted} cannot be made from the graph as exported")
-        return _batch_int8(graphs.plain), [*graphs.passes, "int8-batch", "reduce-range"]
+        return batch_int8(graphs.plain), [*graphs.passes, "int8-batch", "reduce-range"]
     recipe = dynamic_int8 if wanted == "int8" else static_int8
     made = recipe(graphs.packed.clone(), graphs.ranges)
     name = "int8-token" if wanted == "int8" else "int8-static"
@@ -122,17 +122,19 @@ def _batches(sequences: list[list[int]]) -> Iterator[Batch]:
         yield pad([sequences[row] for row in rows])
 
 
-def _batch_int8(plain: ir.Model) -> ir.Model:
+def batch_int8(plain: ir.Model, largest: int = graph_files.LARGEST) -> ir.Model:
     """Apply ONNX Runtime's dynamic quantization, per output channel, to MatMul only, with 7-bit weights."""
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "int8.onnx"
+        whole, path = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
+        graph_files.save(plain, whole, largest)
         quantize_dynamic(
-            ir.to_proto(plain),
+            whole,
             path,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             reduce_range=True,  # exact on processors that add products in 16 bits, too
             weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
+            use_external_data_format=len(graph_files.of(whole)) > 1,
         )
-        return ir.load(path)
+        return ir.external_data.load_to_model(ir.load(path))

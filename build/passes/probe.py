@@ -7,6 +7,8 @@ import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from build import graph_files
+
 Numbers = NDArray[np.generic]
 
 
@@ -24,8 +26,7 @@ def probe(model: ir.Model, given: Mapping[ir.Value, Numbers], wanted: Sequence[i
     for value in part.outputs:
         value.shape = None
         value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
-    proto = ir.to_proto(ir.Model(part, ir_version=model.ir_version)).SerializeToString()
-    session = ort.InferenceSession(proto, _options(), providers=["CPUExecutionProvider"])
+    session = graph_files.Session(ir.Model(part, ir_version=model.ir_version), _options())
     used = {entry.name for entry in session.get_inputs()}
     feeds = {name: numbers for name, numbers in zip(names, given.values(), strict=True) if name in used}
     return [np.asarray(found) for found in session.run(None, feeds)]

@@ -8,6 +8,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from build import graph_files
 from build.errors import BuildError
 from build.passes.graph import Scope
 from build.quantize.linear import Floats, Linear, siblings
@@ -49,7 +50,7 @@ def calibrate(model: ir.Model, batches: Iterable[Batch]) -> Ranges:
     before, outputs = set(graph), list(graph.outputs)
     graph.outputs[:] = [extreme for layers in groups for extreme in _extremes(graph, layers[0])]
     try:
-        session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+        session = graph_files.Session(model)
     finally:
         graph.outputs[:] = outputs
         graph.remove([node for node in graph if node not in before], safe=True)

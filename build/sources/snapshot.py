@@ -41,11 +41,11 @@ class Snapshot:
         return safe.lstrip("-._")[:_LONGEST_NAME] or "model"
 
     @property
-    def weight_bytes(self) -> int:
-        """Size of the weights on disk, used to estimate memory and disk needs."""
+    def weight_files(self) -> list[Path]:
+        """The files of the weights: those of the model's own graph if the build begins with it, else safetensors."""
         graphs = [name for name in self.files if name.endswith(GRAPH_FILES)]
         names = graphs or [name for name in self.files if name.endswith(".safetensors")]
-        return sum((self.folder / name).stat().st_size for name in names)
+        return [self.folder / name for name in names]
 
     def inner(self, folder: str) -> "Snapshot":
         """Return the encoder's part of the snapshot, in `folder` ('' for the top folder)."""

@@ -1,6 +1,9 @@
 """Opens an ONNX Runtime session on a device, and reports which provider runs its nodes."""
 
+import mmap
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import onnxruntime
 from server.errors import StartError
 from server.inference import cuda
 from server.inference.device import PROVIDERS, DeviceName
+from server.model.manifest import WEIGHTS
 
 # The default share of the GPU's memory; the rest is for CUDA's own context and libraries.
 MEMORY_SHARE = 0.9
@@ -51,11 +55,13 @@ def open_session(
         StartError: it cannot be loaded there.
     """
     provider = PROVIDERS[device]
+    session_options = _session_options(device, threads, packed)
     try:
-        # By default ONNX Runtime falls back to the CPU if the GPU fails, at start and while serving.
-        session = onnxruntime.InferenceSession(
-            path, _session_options(device, threads, packed), providers=[(provider, options)], enable_fallback=0
-        )
+        with _weights(path, session_options):
+            # By default ONNX Runtime falls back to the CPU if the GPU fails, at start and while serving.
+            session = onnxruntime.InferenceSession(
+                path, session_options, providers=[(provider, options)], enable_fallback=0
+            )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions share no base class
         hint = ". The GPU's memory is taken: see `nvidia-smi`, end what else runs there, or raise GPU_MEMORY_MB"
         raise StartError(
@@ -80,6 +86,22 @@ def placement(session: Any) -> Placement:  # noqa: ANN401 - a session, or what a
     for part in parts:
         count[part.ep_name] += len(part.get_nodes())
     return Placement(dict(count))
+
+
+@contextmanager
+def _weights(path: Path, options: onnxruntime.SessionOptions) -> Iterator[None]:
+    """Pass the file of the graph's weights, if there is one, for the session opened in the block.
+
+    ONNX Runtime would map it into memory, so that writing to it later would change the vectors of a running server.
+    What is passed it copies.
+    """
+    beside = path.with_name(f"{path.name}{WEIGHTS}")
+    if not beside.exists():
+        yield
+        return
+    with beside.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        options.add_external_initializers_from_files_in_memory([beside.name], [content], [len(content)])
+        yield
 
 
 def _session_options(device: DeviceName, threads: int, packed: bool) -> onnxruntime.SessionOptions:

@@ -50,8 +50,8 @@ def open_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
 def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: bool = False) -> Artifact:
     """Find `model` (its name or Hub id) in `precision`, after completing an interrupted commit of its build.
 
-    Verifies everything except the graph's digest, which `verifying` checks while the graph is loaded. With `cuda`, the
-    graph for CUDA is preferred to the one for any device.
+    Verifies everything except the digests of the graph's files, which `verifying` checks while the graph is loaded.
+    With `cuda`, the graph for CUDA is preferred to the one for any device.
 
     Raises:
         StartError: the model, the precision or a file is missing, or differs from the manifest; the message names
@@ -60,21 +60,21 @@ def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
     _finish_commit(models_dir, model)
     manifest = read_manifest(models_dir, model)
     variant = _select_variant(manifest, precision, model, cuda=cuda)
-    graph = File(file=variant.file, bytes=variant.bytes, sha256=variant.sha256)
+    graph, *_ = (_present_whole(models_dir, file, model) for file in variant.files)
     return Artifact(
         manifest=manifest,
         variant=variant,
-        model_path=_present_whole(models_dir, graph, model),
+        model_path=graph,
         tokenizer_path=_verified(models_dir, manifest.tokenizer, model),
     )
 
 
 @contextmanager
 def verifying(artifact: Artifact, model: str) -> Iterator[None]:
-    """Verify the graph's digest on another thread while the block loads it; use the graph only after the block.
+    """Verify the graph's digests on another thread while the block loads it; use the graph only after the block.
 
     Raises:
-        StartError: the digest is wrong; raised even if the block failed.
+        StartError: a digest is wrong; raised even if the block failed.
     """
     with ThreadPoolExecutor(1, "verify") as pool:
         check = pool.submit(_check_graph, artifact, model)
@@ -181,7 +181,8 @@ def _present_whole(models_dir: Path, expected: File, model: str) -> Path:
 
 
 def _check_graph(artifact: Artifact, model: str) -> None:
-    _check_digest(artifact.model_path, artifact.variant.sha256, model)
+    for file in artifact.variant.files:
+        _check_digest(artifact.model_path.with_name(file.file), file.sha256, model)
 
 
 def _check_digest(path: Path, expected: str, model: str) -> None:

@@ -4,13 +4,18 @@ The build stage writes it, and the server refuses to start with files that do no
 or path, so that equal inputs give equal bytes.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, get_args
 
 import msgspec
 
 SCHEMA = 2
-READABLE = (1, 2)
-"""Schema versions that can be read; version 1 has no graphs for a single device."""
+SCHEMA_OF_TWO_FILES = 3
+READABLE = (1, SCHEMA, SCHEMA_OF_TWO_FILES)
+"""Schema versions that can be read; version 1 has no graphs for a single device.
+
+Version 3 is written only if some variant has a second file, so that older versions of the server read all others.
+"""
 
 Precision = Literal["fp32", "fp16", "int8", "int8-static"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-static")
@@ -22,6 +27,8 @@ FOR_CUDA: dict[Precision, VariantName] = {"fp32": "fp32-cuda", "fp16": "fp16-cud
 
 PACKED = "pack-tokens"
 """The name of the pass that makes a graph padding-free."""
+WEIGHTS = ".data"
+"""What follows a graph's name in that of the file of its weights."""
 ADDED_LAYERS = "add-layers"
 """The name of the pass that adds the layers after pooling."""
 
@@ -63,7 +70,8 @@ class Fidelity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One graph of the model: its file, how it was built, and its fidelity.
 
-    A graph for `cuda` runs on no other device; its fidelity was measured with an equivalent CPU graph.
+    A graph for `cuda` runs on no other device; its fidelity was measured with an equivalent CPU graph. `weights` is the
+    file of its weights if they are too large for the graph's.
     """
 
     file: Name
@@ -73,6 +81,24 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passes: list[str]
     fidelity: Fidelity
     device: Literal["any", "cuda"] = "any"
+    weights: File | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the file of the weights is not the one that the graph reads."""
+        expected = f"{self.file}{WEIGHTS}"
+        if self.weights is not msgspec.UNSET and self.weights.file != expected:
+            raise ValueError(f"the weights of {self.file} are in {self.weights.file}, expected {expected}")
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The graph's file, and that of its weights if they are in another."""
+        graph = File(self.file, self.bytes, self.sha256)
+        return (graph,) if self.weights is msgspec.UNSET else (graph, self.weights)
+
+    @property
+    def total_bytes(self) -> int:
+        """The size of its files."""
+        return sum(file.bytes for file in self.files)
 
     @property
     def packed(self) -> bool:
@@ -166,8 +192,13 @@ def decode(data: bytes) -> Manifest:
     """
     version = msgspec.json.decode(data, type=_Versioned).schema
     if version not in READABLE:
-        raise ValueError(f"schema {version}, this version reads schema {' and '.join(map(str, READABLE))}")
+        raise ValueError(f"schema {version}, this version reads schemas {', '.join(map(str, READABLE))}")
     return msgspec.json.decode(data, type=Manifest)
+
+
+def schema_of(variants: Iterable[Variant]) -> int:
+    """Return the lowest schema version that describes the variants."""
+    return SCHEMA_OF_TWO_FILES if any(len(variant.files) > 1 for variant in variants) else SCHEMA
 
 
 def encode(manifest: Manifest) -> bytes:

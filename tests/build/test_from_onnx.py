@@ -58,9 +58,12 @@ def test_every_variant_is_the_same_file_as_from_the_weights(graph: Path, tmp_pat
     assert "The source is onnx/model.onnx, run by ONNX Runtime in fp32, not by sentence-transformers." in card
 
 
-def test_an_old_graph_without_weights_beside_it(graph: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [1, 2])
+def test_an_old_graph_without_weights_beside_it(graph: Path, tmp_path: Path, files: int) -> None:
     source = graph.parents[1]
     legacy.export(source, 11)
+    if files > 1:
+        onnx.save_model(onnx.load(graph), graph, save_as_external_data=True, location="model.onnx_data")
     expected = folders.source(source).encode(folders.ASKED)
     (source / "model.safetensors").unlink()
     assert folders.build(source, tmp_path / "models", "--from", "onnx", "--precisions", "int8") == 0

@@ -62,8 +62,9 @@ class JobModel:
     def described(self) -> dict[str, str]:
         """What determines the vectors, as the journal records it."""
         manifest = self.manifest
+        graph, *weights = (file.sha256 for file in self._loaded.artifact.variant.files)
         return {
-            "model": f"{manifest.name}, graph SHA-256 {self._loaded.artifact.variant.sha256}",
+            "model": ", ".join([f"{manifest.name}, graph SHA-256 {graph}", *(f"weights {one}" for one in weights)]),
             "tokenizer": f"SHA-256 {manifest.tokenizer.sha256}",
             "precision": self.precision,
             SPACE: self.space,

@@ -37,7 +37,7 @@ def test_links_are_neither_followed_nor_replaced(tmp_path: Path, name: str) -> N
     assert (models / name).is_symlink()
 
 
-@pytest.mark.parametrize("name", ["m.onnx", "m.int8.onnx", "m.json", "m.tokenizer.json"])
+@pytest.mark.parametrize("name", ["m.onnx", "m.int8.onnx", "m.onnx.data", "m.json", "m.tokenizer.json"])
 def test_a_file_that_no_manifest_lists_is_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"mine": true}')
     with pytest.raises(BuildError, match=f"{name} is not in the manifest of a build .* move it away"):

@@ -5,6 +5,8 @@ import pytest
 
 from build.clean import clean, seal
 
+GRAPHS = ["m.int8.onnx", "m.onnx", "m.onnx.data"]
+
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
@@ -12,11 +14,14 @@ def models(tmp_path: Path) -> Path:
         "schema": 2,
         "name": "m",
         "tokenizer": {"file": "m.tokenizer.json"},
-        "variants": {"fp32": {"file": "m.onnx"}},
+        "variants": {
+            "fp32": {"file": "m.onnx", "weights": {"file": "m.onnx.data"}},
+            "int8": {"file": "m.int8.onnx"},
+        },
         "fidelity_texts": {},
     }
     (tmp_path / "m.json").write_text(json.dumps(listed))
-    for name in ("m.tokenizer.json", "m.onnx"):
+    for name in ("m.tokenizer.json", *GRAPHS):
         (tmp_path / name).write_text("built")
     return tmp_path
 
@@ -24,7 +29,7 @@ def models(tmp_path: Path) -> Path:
 def test_only_what_manifests_list_is_removed(models: Path) -> None:
     (models / "mine.onnx").write_text("mine")
     (models / "mine.json").write_text('["mine"]')
-    assert sorted(clean(models)) == ["m.json", "m.onnx", "m.tokenizer.json"]
+    assert sorted(clean(models)) == sorted(["m.json", *GRAPHS, "m.tokenizer.json"])
     assert sorted(path.name for path in models.iterdir()) == ["mine.json", "mine.onnx"]
 
 

@@ -88,14 +88,3 @@ def test_what_is_no_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BuildError, match=f"{name} is no folder"):
         inspection.read_folder(tmp_path / name)
-
-
-def test_weights_that_no_machine_could_build_from_are_reported_beside_the_rest(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("build.preflight._LARGEST_GRAPH", 6)
-    change(folder / "sentence_bert_config.json", nonesuch=1)
-    with pytest.raises(BuildError) as raised:
-        inspection.read_folder(folder)
-    assert "do not fit one ONNX file" in raised.value.problems[-1]
-    assert len(raised.value.problems) == 2

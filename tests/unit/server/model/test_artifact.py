@@ -7,6 +7,7 @@ import pytest
 from server.errors import StartError
 from server.model import staging
 from server.model.artifact import Artifact, find_artifact, open_artifact, verifying
+from server.model.manifest import SCHEMA_OF_TWO_FILES
 from tests.unit.server import tiny
 
 
@@ -77,7 +78,29 @@ def replace_by_folder(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("file", ["tiny.onnx", "tiny.tokenizer.json"])
+def add_weights(models_dir: Path, name: str = "tiny.onnx.data") -> None:
+    """Add a file that the manifest lists as the graph's weights."""
+    (models_dir / name).write_bytes(b"weights" * 100)
+    fields = tiny.describe(models_dir, tiny.NAME)
+    variants: dict[str, dict[str, object]] = fields["variants"]  # type: ignore[assignment]
+    own = variants["fp32"] | {"weights": tiny.described_file(models_dir / name)}
+    tiny.write_manifest(models_dir, changes={"schema": SCHEMA_OF_TWO_FILES, "variants": {"fp32": own}})
+
+
+def test_the_file_of_a_graph_s_weights_is_verified_with_it(models_dir: Path, artifact: Artifact) -> None:
+    add_weights(models_dir)
+    opened = open_artifact(models_dir, tiny.NAME, "fp32")
+    assert opened.model_path == artifact.model_path
+    assert [file.file for file in opened.variant.files] == ["tiny.onnx", "tiny.onnx.data"]
+    assert opened.space == artifact.space
+
+
+def test_weights_in_a_file_that_the_graph_does_not_read_are_refused(models_dir: Path) -> None:
+    add_weights(models_dir, "other.data")
+    refuse(models_dir, r"the weights of tiny\.onnx are in other\.data, expected tiny\.onnx\.data")
+
+
+@pytest.mark.parametrize("file", ["tiny.onnx", "tiny.onnx.data", "tiny.tokenizer.json"])
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -93,6 +116,7 @@ def replace_by_folder(path: Path) -> None:
 def test_a_file_that_is_not_the_one_built_is_refused_by_name(
     models_dir: Path, file: str, damage: Callable[[Path], None], reason: str
 ) -> None:
+    add_weights(models_dir)
     damage(models_dir / file)
     assert str(models_dir / file) in refuse(models_dir, reason)
 
