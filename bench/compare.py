@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from bench import catalog, fidelity, host, progress, rounds
-from bench.comparison import WORKLOADS, Comparison, Measured
+from bench.comparison import WORKLOADS, Measured, VariantComparison
 from bench.fidelity import Pairs, Rows
 from bench.process import Worker
 from bench.rounds import LOAD_TIMEOUT_S, Contestants, RoundPace
@@ -24,7 +24,7 @@ _SECONDS = 20.0
 Variants = dict[str, Measured]
 
 
-def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None) -> Comparison:
+def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None) -> VariantComparison:
     """Measure every variant in the manifest: speed in `turns` rounds, fidelity on the texts of `sample`.
 
     With `pairs`, also measure rank correlation. A variant that fails is listed in `skipped`; the others continue.
@@ -40,7 +40,9 @@ def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None
             _measure_spearman(contestants, subject, pairs, variants)
         skipped = contestants.dropped
     finished = {name: measured for name, measured in variants.items() if name not in skipped}
-    return Comparison(subject, described, workloads, finished, skipped, len(sample), len(pairs.left) if pairs else 0)
+    return VariantComparison(
+        subject, described, workloads, finished, skipped, len(sample), len(pairs.left) if pairs else 0
+    )
 
 
 def _variants(subject: Subject) -> Variants:

@@ -52,7 +52,7 @@ class Measured:
 
 
 @dataclass
-class Comparison:
+class VariantComparison:
     """One `Measured` for each variant that ran, and the reason for each that did not."""
 
     subject: Subject

@@ -20,7 +20,7 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptedTexts:
     """Texts to embed with a named prompt (None: no prompt requested)."""
 
     prompt_name: str | None
@@ -38,7 +38,7 @@ class SourceModel(Protocol):
     def tokenizer(self) -> tokenizers.Tokenizer:
         """Return the effective tokenizer, without padding and truncation, which the server applies."""
 
-    def vectors(self, asked: Asked) -> Vectors:
+    def vectors(self, asked: PromptedTexts) -> Vectors:
         """Return vectors `[text, dimension]`."""
 
     def ids(self, text: str, prompt: str) -> list[int]:
@@ -105,11 +105,11 @@ def _check_prompts(served: Tokenizer, prompts: Mapping[str, str]) -> None:
             )
 
 
-def _questions(sentence: Sentence, served: Tokenizer, texts: list[str], hard: list[str]) -> Iterator[Asked]:
-    yield Asked(None, [*texts, *hard])
+def _questions(sentence: Sentence, served: Tokenizer, texts: list[str], hard: list[str]) -> Iterator[PromptedTexts]:
+    yield PromptedTexts(None, [*texts, *hard])
     for name, prompt in sentence.prompts.items():
         # A short text can merge with the prompt's last token, which leaves nothing to pool.
-        yield Asked(name, [text for text in hard if _ids(served, text, prompt)])
+        yield PromptedTexts(name, [text for text in hard if _ids(served, text, prompt)])
 
 
 def _ids(served: Tokenizer, text: str, prompt: str) -> list[int]:

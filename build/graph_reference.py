@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, normalizers
 
 from build import numpy_pooling, source_graph
 from build.errors import BuildError, reason
-from build.expected import Asked, Vectors
+from build.expected import PromptedTexts, Vectors
 from build.fidelity import cosines
 from build.floors import FP32
 from build.progress import track
@@ -49,7 +49,7 @@ class GraphReference:
         """
         return served_tokenizer(self._fast, self._rows)
 
-    def vectors(self, asked: Asked) -> Vectors:
+    def vectors(self, asked: PromptedTexts) -> Vectors:
         """Return vectors `[text, dimension]`.
 
         Raises:

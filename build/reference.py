@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModel
 
 from build.errors import BuildError, reason
-from build.expected import Asked, Vectors
+from build.expected import PromptedTexts, Vectors
 from build.pooling import Pooling
 from build.progress import track
 from build.sentence import Sentence, positions
@@ -59,7 +59,7 @@ class Reference:
         """
         return served_tokenizer(self._model.tokenizer, self.rows)
 
-    def vectors(self, asked: Asked) -> Vectors:
+    def vectors(self, asked: PromptedTexts) -> Vectors:
         """Return vectors `[text, dimension]` from the model's `encode`.
 
         Raises:

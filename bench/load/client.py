@@ -16,7 +16,7 @@ import uvloop
 from bench.conversation import Answer, converse
 from bench.load import load
 from bench.load.call import HEALTH, request
-from bench.load.connection import Connection
+from bench.load.connection import ClientConnection
 from bench.load.corpus import Corpus
 from bench.load.figures import Figures
 from bench.load.load import LoadScenario
@@ -69,16 +69,16 @@ class Client:
                 connection.close()
 
 
-async def open_idle(port: int, count: int) -> list[Connection]:
+async def open_idle(port: int, count: int) -> list[ClientConnection]:
     """Open up to `count` idle connections; those that fail are left out.
 
     Each sends GET /health once, because servers may close connections that never sent a request.
     """
 
-    opened: list[Connection] = []
+    opened: list[ClientConnection] = []
 
     async def open_one() -> None:
-        connection = await Connection.to(port)
+        connection = await ClientConnection.to(port)
         await connection.ask(request(HEALTH))
         opened.append(connection)
 

@@ -13,7 +13,7 @@ _STALE_S = 4.0
 
 
 @dataclass(slots=True)
-class Answer:
+class ServiceAnswer:
     """A response; its body is discarded. `tokens` is the value of `x-compute-tokens`, or 0."""
 
     status: int = 0
@@ -21,7 +21,7 @@ class Answer:
     retry_after: bool = False
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """Sends requests and parses responses; closes on anything that is no response to its request."""
 
     def __init__(self) -> None:
@@ -29,8 +29,8 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
-        self._waiting: asyncio.Future[Answer] | None = None
-        self._answer = Answer()
+        self._waiting: asyncio.Future[ServiceAnswer] | None = None
+        self._answer = ServiceAnswer()
 
     @classmethod
     async def to(cls, port: int) -> Self:
@@ -42,13 +42,13 @@ class Connection(asyncio.Protocol):
         _, connection = await asyncio.get_running_loop().create_connection(cls, HOST, port)
         return connection
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes) -> ServiceAnswer:
         """Send a request and return its response; the connection must be free, and is closed if there is none.
 
         Raises:
             ConnectionError: the connection ended before the response, or it was invalid.
         """
-        self._answer = Answer()
+        self._answer = ServiceAnswer()
         self._waiting = self._loop.create_future()
         self._transport.write(request)
         try:
@@ -102,15 +102,15 @@ class Pool:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._free: list[Connection] = []
+        self._free: list[ClientConnection] = []
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes) -> ServiceAnswer:
         """Send a request on the most recently used free connection, or on a new one, and return its response.
 
         Raises:
             OSError: the service cannot be reached, or the connection ended before the response.
         """
-        connection = self._fresh() or await Connection.to(self._port)
+        connection = self._fresh() or await ClientConnection.to(self._port)
         answer = await connection.ask(request)
         self._free.append(connection)
         return answer
@@ -121,7 +121,7 @@ class Pool:
             connection.close()
         self._free.clear()
 
-    def _fresh(self) -> Connection | None:
+    def _fresh(self) -> ClientConnection | None:
         """Return the most recently used connection; if it is stale, close all free ones."""
         while self._free:
             connection = self._free.pop()

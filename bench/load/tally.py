@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.load.connection import Answer
+from bench.load.connection import ServiceAnswer
 from bench.load.figures import Figures, Latency, Outcome
 
 
@@ -57,7 +57,7 @@ class Tally:
         """Count a request whose caller disconnected."""
         self._gone += self._counts(call)
 
-    def answer(self, call: Call, answer: Answer, now: float) -> None:
+    def answer(self, call: Call, answer: ServiceAnswer, now: float) -> None:
         """Count a response."""
         if answer.status == 200 and call.in_time(now):
             self._answered_texts += call.texts

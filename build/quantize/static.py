@@ -32,7 +32,7 @@ def grid(span: Range, margin: float) -> Grid:
     return Grid(np.float32(step), np.uint8(np.rint(-low / step)))
 
 
-class _Rows(NamedTuple):
+class _CalibratedRows(NamedTuple):
     """Quantized layer input: `(values - zero) * step`."""
 
     values: ir.Value
@@ -48,7 +48,7 @@ def rewrite(graph: ir.Graph, layers: list[Linear], divisor: Floats | None, place
         _replace(graph, layer, rows, layer.smoothed(divisor))
 
 
-def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Grid) -> _Rows:
+def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Grid) -> _CalibratedRows:
     """Quantize the input: apply per-channel scales with Mul, and call QuantizeLinear with a scalar scale.
 
     With per-channel scales QuantizeLinear is 100 times slower in ORT 1.32.
@@ -56,12 +56,12 @@ def _rounded(scope: Scope, source: ir.Value, divisor: Floats | None, places: Gri
     step = scope.own("input_scale", np.array(places.step, np.float32))
     zero = scope.own("input_zero", np.array(places.zero, np.uint8))
     if divisor is None:
-        return _Rows(scope.op("QuantizeLinear", source, step, zero), step, zero)
+        return _CalibratedRows(scope.op("QuantizeLinear", source, step, zero), step, zero)
     scaled = scope.op("Mul", source, scope.own("smoothing", (1 / (divisor * places.step)).astype(np.float32)))
-    return _Rows(scope.op("QuantizeLinear", scaled, _one(scope.graph), zero), step, zero)
+    return _CalibratedRows(scope.op("QuantizeLinear", scaled, _one(scope.graph), zero), step, zero)
 
 
-def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats) -> None:
+def _replace(graph: ir.Graph, layer: Linear, rows: _CalibratedRows, weight: Floats) -> None:
     scope, name, packed, bias = Scope(graph, layer.path), layer.name, quantize_factor(weight), layer.bias_value
     old = layer.output
     layer.detach()
@@ -70,7 +70,7 @@ def _replace(graph: ir.Graph, layer: Linear, rows: _Rows, weight: Floats) -> Non
         graph.remove(layer.sum, safe=False)
 
 
-def _product(scope: Scope, rows: _Rows, packed: Int8Weight, bias: ir.Value | None, name: str) -> ir.Value:
+def _product(scope: Scope, rows: _CalibratedRows, packed: Int8Weight, bias: ir.Value | None, name: str) -> ir.Value:
     values, scale = scope.weight(f"{name}.weight", packed.values), scope.weight(f"{name}.weight_scale", packed.scale)
     inputs = [rows.values, values, rows.step, scale, rows.zero]
     inputs += [] if bias is None else [None, bias]

@@ -23,7 +23,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 IGNORED_FIELDS = "x-ignored-fields"
 
 
-class Asked(Protocol):
+class ParsedRequest(Protocol):
     """A parsed request of any dialect."""
 
     @property
@@ -31,10 +31,10 @@ class Asked(Protocol):
         """The request to the service."""
 
 
-AskedT = TypeVar("AskedT", bound=Asked)
+ParsedT = TypeVar("ParsedT", bound=ParsedRequest)
 
 
-def vectors(parse: Callable[[bytes, Asker], AskedT], render: Callable[[AskedT, Result], bytes]) -> Handler:
+def vectors(parse: Callable[[bytes, Asker], ParsedT], render: Callable[[ParsedT, Result], bytes]) -> Handler:
     """Return a handler for a dialect whose answers are vectors or are computed from vectors."""
 
     async def answer(request: Request) -> Response:
@@ -102,7 +102,7 @@ def _report_ignored(request: Request, response: Response, fields: Sequence[str])
         response.headers[IGNORED_FIELDS] = ", ".join(fields)
 
 
-async def _embed(request: Request, parse: Callable[[bytes, Asker], AskedT]) -> tuple[AskedT, str, Result]:
+async def _embed(request: Request, parse: Callable[[bytes, Asker], ParsedT]) -> tuple[ParsedT, str, Result]:
     """Return the parsed request, the media type of its answer, and its vectors."""
     service: Service = request.app.state.service
     asked = parse(await _read_body(request, service), service.asker)

@@ -29,7 +29,7 @@ LEAST_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Demand:
     """A request's demand: tokens, and seconds of work on one stream by the measured cost.
 
     A `small` request cannot be divided into slices: it fits into one, or is a single text. `since` is when its caller
@@ -43,7 +43,7 @@ class Ask:
     since: float | None = None
 
     @classmethod
-    def of(cls, lengths: Iterable[int], pace: Pace, deadline: float, since: float | None = None) -> "Ask":
+    def of(cls, lengths: Iterable[int], pace: Pace, deadline: float, since: float | None = None) -> "Demand":
         """Return the demand of texts of these lengths in tokens."""
         counted = list(lengths)
         tokens = sum(counted)
@@ -69,10 +69,10 @@ class Admission:
         """Return the same for large requests, which get only the capacity that small ones leave."""
         return self.stretch / max(LEAST_SHARE, 1 - self.stretch * self._small.per_s(now))
 
-    def note(self, ask: Ask, now: float) -> None:
+    def note(self, demand: Demand, now: float) -> None:
         """Count an admitted request."""
-        if ask.small:
-            self._small.note(ask.work_s, now)
+        if demand.small:
+            self._small.note(demand.work_s, now)
 
     def due_by(self, work_s: float, deadline: float, since: float | None, now: float) -> float:
         """Return when a request's caller is expected to stop waiting.
@@ -93,13 +93,13 @@ class Admission:
 
     def check(
         self,
-        ask: Ask,
+        demand: Demand,
         start: float,
         large: Callable[[], Timetable[QueuedT]],
         now: float,
         tokenized_s: float = 0.0,
     ) -> None:
-        """Check that `ask` can be finished in time.
+        """Check that `demand` can be finished in time.
 
         `start` is when the small requests ahead of it will have been computed, and `large` returns the timetable of the
         queued large ones. Requests still being tokenized add `tokenized_s` of work ahead of a large one.
@@ -108,16 +108,16 @@ class Admission:
             OverloadedError: it cannot at the current load.
             DeadlineError: it could not even on an idle server.
         """
-        own_s = self.stretch * ask.work_s
-        if now + own_s > ask.deadline:
+        own_s = self.stretch * demand.work_s
+        if now + own_s > demand.deadline:
             raise too_late()
-        due_by = self.due_by(ask.work_s, ask.deadline, ask.since, now)
+        due_by = self.due_by(demand.work_s, demand.deadline, demand.since, now)
         limit = now + PLANNED * max(0.0, due_by - now)
         late_s = start + own_s - limit
-        if not ask.small:
-            late_s = large().lateness_s(tokenized_s + ask.work_s, limit, self.rank(due_by, now))
+        if not demand.small:
+            late_s = large().lateness_s(tokenized_s + demand.work_s, limit, self.rank(due_by, now))
         if late_s > 0:
-            raise _refusal(late_s, limit - now, learned=due_by < ask.deadline)
+            raise _refusal(late_s, limit - now, learned=due_by < demand.deadline)
 
 
 def retry_after_s(seconds: float) -> int:

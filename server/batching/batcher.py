@@ -104,7 +104,7 @@ class Batcher:
             DeadlineError: the request alone would miss its deadline.
         """
         self._check_open()
-        with self._scheduler.admit(self._scheduler.ask(lengths, deadline, since), room) as permit:
+        with self._scheduler.admit(self._scheduler.demand(lengths, deadline, since), room) as permit:
             yield permit
 
     async def compute(self, sequences: Sequence[Ids], permit: Permit) -> Embedded:
@@ -118,9 +118,9 @@ class Batcher:
         """
         self._check_open()
         self._scheduler.settle(permit, map(len, sequences))
-        ask = permit.ask
-        job = self._job(len(sequences), ask.deadline, ask.since, small=ask.small)
-        self._scheduler.enqueue(job, sequences, ask)
+        demand = permit.demand
+        job = self._job(len(sequences), demand.deadline, demand.since, small=demand.small)
+        self._scheduler.enqueue(job, sequences, demand)
         return await self._wait_for(job)
 
     async def probe(self, ids: Ids, deadline: float) -> Embedded:
@@ -157,7 +157,7 @@ class Batcher:
             DeadlineError: it would miss the deadline even alone.
         """
         self._check_open()
-        self._scheduler.check(self._scheduler.ask([1], deadline, None))
+        self._scheduler.check(self._scheduler.demand([1], deadline, None))
 
     def note_patience(self, age_s: float, *, left: bool) -> None:
         """Record that a caller without a timeout of its own hung up (`left`) or was answered after `age_s`."""

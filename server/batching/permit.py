@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from server.batching.admission import Ask
+from server.batching.admission import Demand
 from server.budget import Budget
 
 
@@ -14,45 +14,45 @@ class Estimates:
     large_s: float = 0.0
     requests: int = 0
 
-    def add(self, ask: Ask) -> None:
+    def add(self, demand: Demand) -> None:
         """Add a request."""
-        self._change(ask, 1)
+        self._change(demand, 1)
 
-    def remove(self, ask: Ask) -> None:
+    def remove(self, demand: Demand) -> None:
         """Remove a request."""
-        self._change(ask, -1)
+        self._change(demand, -1)
         if not self.requests:
             self.small_s = self.large_s = 0.0  # floating-point sums drift
 
-    def _change(self, ask: Ask, sign: int) -> None:
+    def _change(self, demand: Demand, sign: int) -> None:
         self.requests += sign
-        if ask.small:
-            self.small_s += sign * ask.work_s
+        if demand.small:
+            self.small_s += sign * demand.work_s
         else:
-            self.large_s += sign * ask.work_s
+            self.large_s += sign * demand.work_s
 
 
 class Permit:
     """Reserved queue space for one request: first for an estimate, then for its actual size."""
 
-    def __init__(self, ask: Ask, queue: Budget, estimates: Estimates) -> None:
-        """Reserve space for the estimate `ask`."""
-        self.ask = ask
+    def __init__(self, demand: Demand, queue: Budget, estimates: Estimates) -> None:
+        """Reserve space for the estimate `demand`."""
+        self.demand = demand
         self._queue = queue
-        self._share = queue.take(ask.tokens)
+        self._share = queue.take(demand.tokens)
         self._estimates: Estimates | None = estimates
-        estimates.add(ask)
+        estimates.add(demand)
 
-    def settle(self, ask: Ask) -> None:
-        """Replace the estimate by the actual size, `ask`."""
+    def settle(self, demand: Demand) -> None:
+        """Replace the estimate by the actual size, `demand`."""
         self.release()
-        self.ask = ask
-        self._share = self._queue.take(ask.tokens)
+        self.demand = demand
+        self._share = self._queue.take(demand.tokens)
 
     def release(self) -> None:
         """Release the reserved space; idempotent."""
         self._queue.release(self._share)
         self._share = 0
         if self._estimates:
-            self._estimates.remove(self.ask)
+            self._estimates.remove(self.demand)
             self._estimates = None

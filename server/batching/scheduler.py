@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 
-from server.batching.admission import Admission, Ask, retry_after_s
+from server.batching.admission import Admission, Demand, retry_after_s
 from server.batching.caller_patience import Patience
 from server.batching.cost_model import Load, Pace
 from server.batching.deadlines import Timetable
@@ -61,9 +61,9 @@ class Scheduler:
         """Estimated seconds to compute all admitted tokens, at the recently measured speed."""
         return self.queue.held * self._speed.ratio / self._pace.tokens_per_s
 
-    def ask(self, lengths: Iterable[int], deadline: float, since: float | None) -> Ask:
+    def demand(self, lengths: Iterable[int], deadline: float, since: float | None) -> Demand:
         """Return the demand of a request with texts of these lengths."""
-        return Ask.of(lengths, self._pace, deadline, since)
+        return Demand.of(lengths, self._pace, deadline, since)
 
     def check_room(self, tokens: int) -> None:
         """Check that the queue has room for `tokens` more.
@@ -77,19 +77,19 @@ class Scheduler:
                 retry_after_s(self.queued_s),
             )
 
-    def check(self, ask: Ask) -> None:
-        """Check that `ask` could be admitted now. An idle server admits any request, whatever the estimates say.
+    def check(self, demand: Demand) -> None:
+        """Check that `demand` could be admitted now. An idle server admits any request, whatever the estimates say.
 
         Raises:
             OverloadedError: the queue is full, or the request cannot be finished in time at the current load.
             DeadlineError: it could not be finished in time even on an idle server.
         """
-        self.check_room(ask.tokens)
-        self._check_time(ask, self._estimates)
+        self.check_room(demand.tokens)
+        self._check_time(demand, self._estimates)
 
     @contextmanager
-    def admit(self, ask: Ask, room: int = 1) -> Iterator[Permit]:
-        """Reserve queue space during the block for a request with the estimated demand `ask`.
+    def admit(self, demand: Demand, room: int = 1) -> Iterator[Permit]:
+        """Reserve queue space during the block for a request with the estimated demand `demand`.
 
         With fewer than `room` free tokens in the queue it is refused even if it needs fewer.
 
@@ -98,8 +98,8 @@ class Scheduler:
             DeadlineError: it could not be finished in time even on an idle server.
         """
         self.check_room(room)
-        self.check(ask)
-        permit = Permit(ask, self.queue, self._estimates)
+        self.check(demand)
+        permit = Permit(demand, self.queue, self._estimates)
         try:
             yield permit
         finally:
@@ -115,19 +115,19 @@ class Scheduler:
                 time, possibly because of requests enqueued meanwhile.
             DeadlineError: the request could not be finished in time even on an idle server.
         """
-        ask = self.ask(lengths, permit.ask.deadline, permit.ask.since)
+        demand = self.demand(lengths, permit.demand.deadline, permit.demand.since)
         permit.release()
-        self.check_room(ask.tokens)
-        self._check_time(ask, Estimates())
-        permit.settle(ask)
+        self.check_room(demand.tokens)
+        self._check_time(demand, Estimates())
+        permit.settle(demand)
 
-    def enqueue(self, job: Job, sequences: Sequence[Ids], ask: Ask) -> None:
+    def enqueue(self, job: Job, sequences: Sequence[Ids], demand: Demand) -> None:
         """Enqueue the texts of a new request."""
         now = self._clock()
-        if ask.tokens <= self._pace.slice_tokens:
+        if demand.tokens <= self._pace.slice_tokens:
             self._short_came = now
-        self._admission.note(ask, now)
-        job.due_by = self._admission.due_by(ask.work_s, job.deadline, job.since, now)
+        self._admission.note(demand, now)
+        job.due_by = self._admission.due_by(demand.work_s, job.deadline, job.since, now)
         job.rank = self._admission.rank(job.due_by, now)
         due = self._turns.admit([len(ids) for ids in sequences], whole=job.small)
         self._add(job, sequences, due)
@@ -180,11 +180,11 @@ class Scheduler:
         for text in job.texts:
             self._waiting.add(text)
 
-    def _check_time(self, ask: Ask, tokenized: Estimates) -> None:
+    def _check_time(self, demand: Demand, tokenized: Estimates) -> None:
         if self.queue.held:
             now = self._clock()
             start = self._start(now) + self._admission.stretch * tokenized.small_s
-            self._admission.check(ask, start, partial(self._order, now), now, tokenized.large_s)
+            self._admission.check(demand, start, partial(self._order, now), now, tokenized.large_s)
 
     def _start(self, now: float) -> float:
         """Estimate when all queued small requests will have been computed."""

@@ -30,7 +30,7 @@ class Droppable(Protocol):
         ...
 
 
-class Reading:
+class ReadingPace:
     """How one caller reads an answer of `held` bytes that has been waiting since `since`."""
 
     __slots__ = ("_unread", "held", "since", "slow_windows")
@@ -64,13 +64,13 @@ class WriteBacklog:
         self._memory = memory
         self._limit_s = limit_s
         self._claim = memory.claim(ANSWERS)
-        self._readings: dict[Droppable, Reading] = {}
+        self._readings: dict[Droppable, ReadingPace] = {}
         self._judged_at = 0.0
 
     def add(self, newest: Droppable, now: float) -> None:
         """Add a connection, dropping others while over the limit."""
         self.discard(newest)
-        reading = self._readings[newest] = Reading(newest.held_bytes, now)
+        reading = self._readings[newest] = ReadingPace(newest.held_bytes, now)
         self._claim.keep(self._claim.bytes + reading.held)
         self._make_room()
 

@@ -20,7 +20,7 @@ class Status(TypedDict):
     status: str
 
 
-class Origin(TypedDict):
+class ModelOrigin(TypedDict):
     """Where the weights came from."""
 
     kind: str
@@ -41,7 +41,7 @@ class Limits(TypedDict):
     request_seconds: float
 
 
-class Pooling(TypedDict):
+class TeiPooling(TypedDict):
     """How a text's vector is made from its tokens'."""
 
     pooling: str
@@ -50,7 +50,7 @@ class Pooling(TypedDict):
 class ModelType(TypedDict):
     """The kind of model, as Text Embeddings Inference tells it."""
 
-    embedding: Pooling
+    embedding: TeiPooling
 
 
 class TeiInfo(TypedDict):
@@ -78,7 +78,7 @@ class Decided(TeiInfo):
 
     model: str
     space: Annotated[str, Meta(description="The id of the vectors' embedding space, as in x-embedding-space.")]
-    source: Origin
+    source: ModelOrigin
     architecture: str
     dimension: int
     int8_range: Annotated[

@@ -7,7 +7,7 @@ import pytest
 
 from bench.fidelity import cosine
 from build import sentence
-from build.expected import Asked
+from build.expected import PromptedTexts
 from build.reference import Reference
 from build.sources import CACHE, package, synthetic
 from build.sources.snapshot import Snapshot
@@ -41,7 +41,7 @@ def test_minilm_s_manifest_says_how_faithful_each_variant_is() -> None:
 
 
 def torch_vectors(snapshot: Snapshot, items: list[str]) -> Vectors:
-    return Reference(snapshot, sentence.read(snapshot)).vectors(Asked(None, items))
+    return Reference(snapshot, sentence.read(snapshot)).vectors(PromptedTexts(None, items))
 
 
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name in manifest(FULL).variants])

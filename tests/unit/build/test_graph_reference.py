@@ -9,7 +9,7 @@ import pytest
 
 from build import inspection
 from build.errors import BuildError
-from build.expected import Asked
+from build.expected import PromptedTexts
 from build.from_graph import FromGraph
 from build.reference import Reference
 from tests.unit.build.graphs import Exported, change, with_export
@@ -30,9 +30,9 @@ def same(place: Path, prompt: str | None = None) -> None:
     assert graph.tokenizer().to_str() == torch.tokenizer().to_str()
     assert graph.unpooled() == torch.unpooled()
     assert [graph.ids(text, "") for text in TEXTS] == [torch.ids(text, "") for text in TEXTS]
-    vectors = graph.vectors(Asked(prompt, TEXTS))
+    vectors = graph.vectors(PromptedTexts(prompt, TEXTS))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors, torch.vectors(Asked(prompt, TEXTS)), atol=1e-6)
+    np.testing.assert_allclose(vectors, torch.vectors(PromptedTexts(prompt, TEXTS)), atol=1e-6)
 
 
 @pytest.mark.parametrize("modes", POOLINGS, ids="+".join)
@@ -61,4 +61,4 @@ def test_a_graph_that_pools_otherwise_than_the_settings_say_is_refused(place: Pa
     model.graph.output.append(onnx.helper.make_tensor_value_info("sentence_embedding", 1, ["batch", 32]))
     onnx.save(model, path)
     with pytest.raises(BuildError, match="with another pooling or other layers"):
-        FromGraph(inspection.read_folder(place, form="onnx"), place).source().vectors(Asked(None, TEXTS))
+        FromGraph(inspection.read_folder(place, form="onnx"), place).source().vectors(PromptedTexts(None, TEXTS))

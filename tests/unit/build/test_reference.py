@@ -8,7 +8,7 @@ from tokenizers import normalizers
 
 from build import sentence
 from build.errors import BuildError
-from build.expected import Asked
+from build.expected import PromptedTexts
 from build.reference import Reference
 from build.sources import folder
 from tests import tiny
@@ -41,7 +41,7 @@ def test_a_text_longer_than_the_positions_is_cut_to_them(tmp_path: Path) -> None
     """Settings may allow more tokens than there are positions, on which sentence-transformers fails."""
     loaded = reference(tmp_path / "tiny", max_seq_length=512)
     assert len(loaded.ids("cat " * 200, "")) == 66
-    assert loaded.vectors(Asked(None, ["cat " * 200])).shape == (1, 32)
+    assert loaded.vectors(PromptedTexts(None, ["cat " * 200])).shape == (1, 32)
 
 
 def test_weights_of_another_shape_are_refused_in_a_line(tmp_path: Path) -> None:

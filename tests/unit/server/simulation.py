@@ -16,7 +16,7 @@ from typing import Self
 
 import numpy as np
 
-from server.batching.admission import Ask
+from server.batching.admission import Demand
 from server.batching.batcher import LEAD_S
 from server.batching.cost_model import CostModel, Pace
 from server.batching.in_flight import Batch
@@ -74,7 +74,7 @@ class Caller:
     traffic: Traffic
     outcome: Outcome
     counted: bool
-    ask: Ask
+    demand: Demand
     job: Job
     room: int
 
@@ -129,26 +129,30 @@ class Simulation:
         patience_s = min(TIMEOUT_S, traffic.patience_s * self._random.uniform(1 - traffic.spread, 1 + traffic.spread))
         deadline = self.now + (patience_s if traffic.announced and traffic.told else TIMEOUT_S)
         since = self.now if traffic.told and not traffic.announced else None
-        ask = self.scheduler.ask(lengths, deadline, since)
+        demand = self.scheduler.demand(lengths, deadline, since)
         counted = self.now >= self._begin_s
         outcome.asked += counted
         try:
             self.scheduler.check_room(LONGEST)
-            self.scheduler.check(ask)
+            self.scheduler.check(demand)
         except (OverloadedError, DeadlineError):
             outcome.refused += counted
             return
-        job = self._admit(ask, lengths)
-        self._callers[job] = Caller(traffic, outcome, counted, ask, job, self.scheduler.queue.take(ask.tokens))
+        job = self._admit(demand, lengths)
+        self._callers[job] = Caller(traffic, outcome, counted, demand, job, self.scheduler.queue.take(demand.tokens))
         self._at(self.now + patience_s, partial(self._give_up, job, left=True))
         self._dispatch()
 
-    def _admit(self, ask: Ask, lengths: list[int]) -> Job:
+    def _admit(self, demand: Demand, lengths: list[int]) -> Job:
         vectors = np.empty((len(lengths), 0), np.float32)
-        job = Job(vectors, ask.deadline, self.now, len(lengths), ask.small, self._loop.create_future(), ask.since)
+        job = Job(
+            vectors, demand.deadline, self.now, len(lengths), demand.small, self._loop.create_future(), demand.since
+        )
         self.scheduler.requests += 1
         # A unique first token makes every text distinct.
-        self.scheduler.enqueue(job, [np.array([next(self._numbers), *[0] * (length - 1)]) for length in lengths], ask)
+        self.scheduler.enqueue(
+            job, [np.array([next(self._numbers), *[0] * (length - 1)]) for length in lengths], demand
+        )
         return job
 
     def _dispatch(self) -> None:
@@ -186,7 +190,7 @@ class Simulation:
 
     def _deliver(self, caller: Caller) -> None:
         if self.now >= self._begin_s:
-            caller.outcome.delivered_tokens += caller.ask.tokens
+            caller.outcome.delivered_tokens += caller.demand.tokens
         if caller.counted:
             caller.outcome.latencies.append(self.now - caller.job.admitted)
         self._end(caller, left=False)

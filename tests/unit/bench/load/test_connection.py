@@ -6,7 +6,7 @@ import pytest
 
 from bench.load import client, connection
 from bench.load.call import ONE, request
-from bench.load.connection import Answer, Connection, Pool
+from bench.load.connection import ClientConnection, Pool, ServiceAnswer
 from tests.unit.bench.load.fake import serving
 
 ASKED = request(ONE, ["text"])
@@ -15,7 +15,7 @@ REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\ncontent-length: 
 
 
 @asynccontextmanager
-async def answering(answer: bytes, size: int = 1000) -> AsyncIterator[Connection]:
+async def answering(answer: bytes, size: int = 1000) -> AsyncIterator[ClientConnection]:
     """Connect to a service that sends `answer` in pieces of `size` bytes to every request."""
 
     ended = asyncio.Event()
@@ -30,7 +30,7 @@ async def answering(answer: bytes, size: int = 1000) -> AsyncIterator[Connection
         ended.set()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        opened = await Connection.to(server.sockets[0].getsockname()[1])
+        opened = await ClientConnection.to(server.sockets[0].getsockname()[1])
         yield opened
         opened.close()
         await ended.wait()
@@ -40,23 +40,23 @@ async def answering(answer: bytes, size: int = 1000) -> AsyncIterator[Connection
 async def test_an_answer_is_read_in_pieces_of_any_size(size: int) -> None:
     async with answering(GOOD, size) as opened:
         for _ in range(2):  # twice on one connection
-            assert await opened.ask(ASKED) == Answer(200, 17, retry_after=False)
+            assert await opened.ask(ASKED) == ServiceAnswer(200, 17, retry_after=False)
 
 
 async def test_a_refusal_says_when_to_come_again() -> None:
     async with answering(REFUSED) as opened:
-        assert await opened.ask(ASKED) == Answer(429, 0, retry_after=True)
+        assert await opened.ask(ASKED) == ServiceAnswer(429, 0, retry_after=True)
 
 
 async def test_an_answer_without_a_body_is_read() -> None:
     async with answering(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n") as opened:
         for _ in range(2):
-            assert await opened.ask(ASKED) == Answer(503, 0, retry_after=False)
+            assert await opened.ask(ASKED) == ServiceAnswer(503, 0, retry_after=False)
 
 
 async def test_an_answer_longer_than_it_says_breaks_the_connection() -> None:
     async with answering(GOOD + b"more") as opened:
-        assert await opened.ask(ASKED) == Answer(200, 17, retry_after=False)
+        assert await opened.ask(ASKED) == ServiceAnswer(200, 17, retry_after=False)
         with pytest.raises(ConnectionError):
             await opened.ask(ASKED)
         assert not opened.open

@@ -2,7 +2,7 @@ from array import array
 
 import pytest
 
-from bench.load.connection import Answer
+from bench.load.connection import ServiceAnswer
 from bench.load.tally import Call, Tally, latency
 
 
@@ -14,7 +14,7 @@ def test_latency_is_counted_from_the_plan_not_from_the_sending() -> None:
     tally = Tally(10.0, 20.0)
     late = call(12.0, sent=12.5)
     tally.plan(late)
-    tally.answer(late, Answer(200, 5, retry_after=False), 13.0)
+    tally.answer(late, ServiceAnswer(200, 5, retry_after=False), 13.0)
     figures = tally.figures()
     assert figures.latency.p50 == figures.latency.most == 1.0
     assert figures.late_p99 == 0.5
@@ -25,7 +25,7 @@ def test_rates_count_what_arrives_in_the_window_whenever_it_was_planned() -> Non
     for planned, answered in ((5.0, 9.0), (9.0, 11.0), (15.0, 16.0), (19.0, 21.0)):
         one = call(planned, texts=10)
         tally.plan(one)
-        tally.answer(one, Answer(200, 30, retry_after=False), answered)
+        tally.answer(one, ServiceAnswer(200, 30, retry_after=False), answered)
     figures = tally.figures()
     assert (figures.texts_per_s, figures.tokens_per_s, figures.answered_texts) == (2.0, 6.0, 40)
     assert (figures.planned, figures.good) == (2, 2)
@@ -37,9 +37,9 @@ def test_nothing_planned_is_ever_forgotten() -> None:
     answered, refused, odd, unsent, broken, silent = calls = [call(float(second)) for second in range(6)]
     for one in calls:
         tally.plan(one)
-    tally.answer(answered, Answer(200, 1, retry_after=False), 7.0)
-    tally.answer(refused, Answer(429, 0, retry_after=True), 7.0)
-    tally.answer(odd, Answer(500, 0, retry_after=False), 7.0)
+    tally.answer(answered, ServiceAnswer(200, 1, retry_after=False), 7.0)
+    tally.answer(refused, ServiceAnswer(429, 0, retry_after=True), 7.0)
+    tally.answer(odd, ServiceAnswer(500, 0, retry_after=False), 7.0)
     tally.miss(unsent)
     tally.lose(broken)
     figures = tally.figures()
@@ -66,7 +66,7 @@ def test_an_answer_that_comes_after_its_caller_s_patience_is_in_no_rate() -> Non
     for answered in (1.4, 1.6):
         one = Call(0.0, 4, patience_s=1.5, sent=0.1)
         tally.plan(one)
-        tally.answer(one, Answer(200, 20, retry_after=False), answered)
+        tally.answer(one, ServiceAnswer(200, 20, retry_after=False), answered)
     figures = tally.figures()
     assert (figures.good, figures.tokens_per_s, figures.answered_texts) == (2, 2.0, 4)
 

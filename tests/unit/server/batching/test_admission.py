@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from server.batching.admission import Admission, Ask
+from server.batching.admission import Admission, Demand
 from server.batching.caller_patience import Patience
 from server.batching.cost_model import CostModel
 from server.batching.deadlines import Timetable
@@ -22,5 +22,5 @@ def test_who_leaves_within_a_batch_has_nobody_refused_behind_one() -> None:
     for _ in range(1000):
         patience.note(0.3, 99.0, left=True)
     assert patience.bound(100.0) <= 0.3
-    short = Ask.of([10], SLOW, deadline=160.0, since=100.0)
+    short = Demand.of([10], SLOW, deadline=160.0, since=100.0)
     Admission(SLOW, Speed(), patience).check(short, 100.5, none_wait, 100.0)
