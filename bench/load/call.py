@@ -8,7 +8,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Dialect:
-    """A service's request format: path, JSON before and after the texts, and media type.
+    """A service's request format: path, JSON before and after the texts, media type, and the one asked for.
 
     With an empty `media` the request is a GET without a body.
     """
@@ -17,6 +17,7 @@ class Dialect:
     before: str
     after: str
     media: str = "application/json"
+    accept: str = ""
 
 
 ONE = Dialect("/embed", '{"text":"', '"}')
@@ -31,8 +32,9 @@ def request(dialect: Dialect, texts: Sequence[str] = (), timeout_s: float = 0.0)
     if not dialect.media:
         return f"GET {dialect.path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode("ascii")
     timeout = f"x-request-timeout-ms: {round(1000 * timeout_s)}\r\n" if timeout_s else ""
+    accept = f"Accept: {dialect.accept}\r\n" if dialect.accept else ""
     body = dialect.before + '","'.join(texts) + dialect.after
     return (
-        f"POST {dialect.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {dialect.media}\r\n{timeout}"
+        f"POST {dialect.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {dialect.media}\r\n{accept}{timeout}"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode("ascii")

@@ -14,10 +14,11 @@ _STALE_S = 4.0
 
 @dataclass(slots=True)
 class ServiceAnswer:
-    """A response; its body is discarded. `tokens` is the value of `x-compute-tokens`, or 0."""
+    """A response; of its body the `size` in bytes is kept. `tokens` is the value of `x-compute-tokens`, or 0."""
 
     status: int = 0
     tokens: int = 0
+    size: int = 0
     retry_after: bool = False
 
 
@@ -86,6 +87,10 @@ class ClientConnection(asyncio.Protocol):
             self._answer.tokens = int(value)
         elif lowered == b"retry-after":
             self._answer.retry_after = True
+
+    def on_body(self, body: bytes) -> None:
+        """Count the bytes of the body."""
+        self._answer.size += len(body)
 
     def on_message_complete(self) -> None:
         """Return the response to its caller."""

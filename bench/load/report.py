@@ -6,13 +6,14 @@ from typing import Any
 
 from bench import host
 from bench.load.finding import Finding
-from bench.load.scenarios import bulk, burst, idle, impatient, over_http, overload, peers, soak, start, steady
+from bench.load.scenarios import bulk, burst, forms, idle, impatient, over_http, overload, peers, soak, start, steady
 from bench.load.stage import Stage
 from bench.process import WorkerError
 from bench.table import Table
 
 SCENARIOS: dict[str, Callable[[Stage], Finding]] = {
     "http": over_http.run,
+    "forms": forms.run,
     "peers": peers.run,
     "start": start.run,
     "steady": steady.run,

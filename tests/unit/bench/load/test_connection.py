@@ -40,12 +40,12 @@ async def answering(answer: bytes, size: int = 1000) -> AsyncIterator[ClientConn
 async def test_an_answer_is_read_in_pieces_of_any_size(size: int) -> None:
     async with answering(GOOD, size) as opened:
         for _ in range(2):  # twice on one connection
-            assert await opened.ask(ASKED) == ServiceAnswer(200, 17, retry_after=False)
+            assert await opened.ask(ASKED) == ServiceAnswer(200, 17, 4, retry_after=False)
 
 
 async def test_a_refusal_says_when_to_come_again() -> None:
     async with answering(REFUSED) as opened:
-        assert await opened.ask(ASKED) == ServiceAnswer(429, 0, retry_after=True)
+        assert await opened.ask(ASKED) == ServiceAnswer(429, 0, 2, retry_after=True)
 
 
 async def test_an_answer_without_a_body_is_read() -> None:
@@ -56,7 +56,7 @@ async def test_an_answer_without_a_body_is_read() -> None:
 
 async def test_an_answer_longer_than_it_says_breaks_the_connection() -> None:
     async with answering(GOOD + b"more") as opened:
-        assert await opened.ask(ASKED) == ServiceAnswer(200, 17, retry_after=False)
+        assert await opened.ask(ASKED) == ServiceAnswer(200, 17, 4, retry_after=False)
         with pytest.raises(ConnectionError):
             await opened.ask(ASKED)
         assert not opened.open

@@ -63,4 +63,4 @@ def test_a_precision_that_is_not_built_is_refused(given: list[str], capsys: pyte
 def test_an_unknown_scenario_is_refused(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*given, "--scenarios", "http,picnic"])
-    assert "choose from http, peers, start" in capsys.readouterr().err
+    assert "choose from http, forms, peers, start" in capsys.readouterr().err
