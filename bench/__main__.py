@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench import capacity, fidelity, host, migration, outputs, race, workloads
+from bench import capacity, fidelity, host, migration, outputs, race, scaling, workloads
 from bench.catalog import PEERS
 from bench.compare import compare
 from bench.gpu import run as gpu
@@ -66,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     racing.add_argument("--seconds", type=float, default=8.0, help="no further turn in a workload after this long")
     racing.add_argument("--source", default="", help="folder of the original weights, if the build did not keep them")
     racing.add_argument("--charts", type=Path, help="folder for one SVG for each workload")
+    racing.add_argument("--scaling", action="store_true", help="instead: what each number of streams gives here")
+    racing.add_argument("--quantization", default=os.environ.get("QUANTIZATION") or "int8", help="of --scaling")
     device = commands.add_parser("gpu", help="one variant on a GPU: fidelity, speed, HTTP, beside torch and the limit")
     device.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu only shows that it works")
     device.add_argument("--precision", default=os.environ.get("QUANTIZATION") or "fp16", help="what is measured there")
@@ -128,6 +130,10 @@ def _compare(given: argparse.Namespace, subject: Subject) -> int:
 
 
 def _run(given: argparse.Namespace, subject: Subject) -> int:
+    if given.scaling:
+        _check_precision(given, subject)
+        curve = scaling.measure(subject, given.quantization)
+        return _report(given, curve, len(curve.trials))
     race.contenders(subject, (given.against,))  # reject an unknown name before measuring
     entries = race.contenders(subject, given.contenders)
     chosen = subject.workloads(given.workloads)

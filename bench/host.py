@@ -19,7 +19,7 @@ def describe(root: Path = machine.ROOT) -> dict[str, object]:
     """
     allowed = sorted(os.sched_getaffinity(0))
     return {
-        "cpu": cpu_model(root),
+        "cpu": machine.cpu_model(root),
         "logical_cpus": len(allowed),
         "physical_cores": machine.physical_cores(allowed, root),
         "cpu_quota": machine.cpu_quota(root),
@@ -31,16 +31,6 @@ def describe(root: Path = machine.ROOT) -> dict[str, object]:
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def cpu_model(root: Path = machine.ROOT) -> str:
-    """Return the processor's name from /proc/cpuinfo, or the machine type where there is none (ARM)."""
-    try:
-        lines = (root / "proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.machine()
 
 
 def busy(host: dict[str, object]) -> bool:

@@ -63,6 +63,7 @@ class Settings:
     model_aliases: tuple[str, ...]
     threads: int | None
     streams: int | None
+    longest_text_s: float
     max_batch_tokens: int | None
     max_queue_tokens: int | None
     memory_mb: int | None
@@ -166,8 +167,14 @@ SETTINGS: tuple[Setting, ...] = (
         "auto",
         values.whole_or_auto(1),
         "Batches computed side by side, each with its share of the inference threads; more of them answer more texts "
-        "a second, and each text later. auto: one for each thread where the model is so small that its longest text "
-        "then takes at most a quarter of a second, else one. On a GPU: one.",
+        "a second, and each text later. auto: as many as answer the most texts a second, measured at start, while the "
+        "longest text takes at most LONGEST_TEXT_S. On a GPU: one.",
+    ),
+    Setting(
+        "LONGEST_TEXT_S",
+        "0.25",
+        values.seconds,
+        "Seconds that the model's longest text may take while all streams are busy, for STREAMS=auto.",
     ),
     Setting(
         "MAX_BATCH_TOKENS",

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.contenders import Task, variant
 from bench.conversation import Answer, converse
+from server.batching.stream_plan import pool_threads
 
 
 class BareEngine:
@@ -25,7 +26,7 @@ class BareEngine:
         Returns the seconds that loading took.
         """
         asked, started = Task(**task), time.perf_counter()
-        self._engine = variant.load(replace(asked, threads=asked.threads // streams))
+        self._engine = variant.load(replace(asked, threads=pool_threads(asked.threads, streams)))
         self._batches = batches
         self._streams = streams
         return {"seconds": time.perf_counter() - started}

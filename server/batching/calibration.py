@@ -25,10 +25,6 @@ FULL_SPEED = 0.97
 SLICED_SPEED = 0.9
 LEAST_SLICE_TOKENS = 64
 SHORT = 8
-# Threads that share a batch synchronize at every operator, which costs a small model a quarter of its speed, and more
-# when the event loop preempts one of them. So each thread runs its own batches if the longest text then takes no longer
-# than this; a large model needs all threads for one text.
-STREAM_S = 0.25
 # The longest text is timed a second time only if that delays startup by no more than this.
 QUICK_S = 0.25
 
@@ -88,11 +84,6 @@ def warm(engine: Engine, text: Ids, settings: Settings, cost: CostModel, streams
         with ThreadPoolExecutor(streams, "warming") as pool:
             list(pool.map(engine.embed, [largest] * streams))
     return Warmed(pace, text, engine.embed([text])[0])
-
-
-def worth_streams(cost: CostModel, max_tokens: int, threads: int) -> bool:
-    """Return whether each thread should run its own batches, given the `cost` of a batch shared by all `threads`."""
-    return threads > 1 and threads * cost.seconds(Load().plus(max_tokens)) <= STREAM_S
 
 
 def measure(engine: Engine, text: Ids, *, packed: bool, streams: int = 1) -> CostModel:

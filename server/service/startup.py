@@ -1,5 +1,7 @@
 """Startup: resolves the settings, then opens, verifies, warms and measures the engine."""
 
+import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,11 +12,10 @@ from server.batching.calibration import (
     Warmed,
     check_batch,
     check_streams,
-    measure,
     warm,
     warm_gpu,
-    worth_streams,
 )
+from server.batching.stream_plan import pool_threads
 from server.errors import GraphInputError, InferenceError, StartError
 from server.inference import device
 from server.inference.engine import Engine, Ids, OnnxEngine, Resources
@@ -22,9 +23,16 @@ from server.inference.session import MEMORY_SHARE
 from server.model.artifact import find_artifact, verifying
 from server.model.tokenization import Tokenizer
 from server.service.loaded_model import LoadedModel
+from server.service.stream_cache import StreamCache
+from server.service.stream_search import MeasuredEngine, StreamSearch
 from server.settings import Settings
 from server.system import machine
 from server.telemetry import traces
+
+logger = logging.getLogger(__name__)
+
+# A search for the best number of streams that took longer is not repeated at the next start.
+KEEP_S = 2.0
 
 
 def load(settings: Settings) -> LoadedModel:
@@ -102,23 +110,48 @@ def _start_on_gpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tu
 
 
 def _start_on_cpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tuple[OnnxEngine, Warmed]:
-    """Open the graph with STREAMS streams, or with one, and reopen it if one stream per thread is better."""
-    settings, packed, text = loaded.settings, loaded.artifact.variant.packed, _short_text(loaded)
-    streams, threads = settings.streams or 1, loaded.threads.count
-    engine = _open(loaded, streams, prepare)
-    cost = measure(engine, text, packed=packed, streams=streams)
-    if settings.streams is None and worth_streams(cost, engine.max_tokens, threads):
-        streams = threads
-        del engine  # so that only one is in memory
-        engine = _open(loaded, streams, prepare)
-        cost = measure(engine, text, packed=packed, streams=streams)
-    return engine, warm(engine, text, settings, cost, streams)
+    """Open the graph with STREAMS streams, or with as many as are best."""
+    settings, text = loaded.settings, _short_text(loaded)
+    search = stream_search(loaded, prepare)
+    measured = search.open(settings.streams) if settings.streams else _best_streams(loaded, search)
+    return measured.engine, warm(measured.engine, text, settings, measured.cost, measured.streams)
+
+
+def _best_streams(loaded: LoadedModel, search: StreamSearch[OnnxEngine]) -> MeasuredEngine[OnnxEngine]:
+    """Search for the best number of streams, unless an earlier start kept it; keep it if the search was long."""
+    limit = memory_limit(loaded.settings)
+    cache = StreamCache(loaded, limit)
+    if streams := cache.read():
+        logger.info("streams: %d, as an earlier start found and kept in %s", streams, cache.path)
+        return search.open(streams)
+    started = time.monotonic()
+    measured = search.run(limit)
+    if time.monotonic() - started > KEEP_S and cache.write(measured.streams, search.trials):
+        logger.info("streams: %d, the best of those measured, kept in %s", measured.streams, cache.path)
+    return measured
+
+
+def memory_limit(settings: Settings) -> int | None:
+    """Resolve MEMORY_MB to bytes; None if the machine's memory is unknown."""
+    return settings.memory_mb * 2**20 if settings.memory_mb else machine.memory_limit()
+
+
+def stream_search(loaded: LoadedModel, prepare: Callable[[], None] | None = None) -> StreamSearch[OnnxEngine]:
+    """Return a search for the number of streams of `loaded` on this CPU."""
+    return StreamSearch(
+        lambda streams: _open(loaded, streams, prepare),
+        _short_text(loaded),
+        loaded.settings,
+        loaded.threads.count,
+        packed=loaded.artifact.variant.packed,
+    )
 
 
 def _open(loaded: LoadedModel, streams: int, prepare: Callable[[], None] | None) -> OnnxEngine:
     manifest, device_name, packed = loaded.artifact.manifest, loaded.choice.device, loaded.artifact.variant.packed
     most = loaded.settings.max_batch_tokens or max(MOST_TOKENS[device_name], manifest.max_tokens)
-    resources = Resources(device_name, loaded.threads.count // streams, most, packed, gpu_memory(loaded))
+    threads = pool_threads(loaded.threads.count, streams)
+    resources = Resources(device_name, threads, most, packed, gpu_memory(loaded))
     with verifying(loaded.artifact, loaded.settings.model), ThreadPoolExecutor(1, "open", prepare) as pool:
         opened = pool.submit(OnnxEngine, loaded.artifact.model_path, manifest.dimension, manifest.max_tokens, resources)
         return opened.result()

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import re
 import resource
 import threading
@@ -132,6 +133,13 @@ def cpu_flags(root: Path = ROOT) -> list[str]:
             present = set(value.split())
             return [flag for flag in NOTED_FLAGS if flag in present]
     return []
+
+
+def cpu_model(root: Path = ROOT) -> str:
+    """Return the processor's name from /proc/cpuinfo, or the machine type where there is none (ARM)."""
+    lines = (_read(root / "proc/cpuinfo") or "").splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.machine()
 
 
 def _cgroups(controller: str, v1_mounts: tuple[str, ...], root: Path) -> Iterator[tuple[Path, bool]]:

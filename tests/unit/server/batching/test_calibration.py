@@ -12,7 +12,6 @@ from server.batching.calibration import (
     measure,
     plan_pace,
     warm,
-    worth_streams,
 )
 from server.batching.cost_model import CostModel
 from server.errors import StartError
@@ -75,15 +74,6 @@ def test_the_largest_batches_of_all_streams_run_at_once_before_serving() -> None
     assert [len(batch) for batch in engine.batches] == [4, 4, 4, 1]
     assert (pace.streams, pace.tokens_per_s) == (3, 3 * SLOW.tokens_per_s(64))
     assert pace.queue_tokens == 3 * round(5 * SLOW.tokens_per_s(64))
-
-
-@pytest.mark.parametrize(
-    ("token_s", "threads", "worth"), [(1e-4, 2, True), (1e-3, 2, False), (1e-4, 1, False), (1e-4, 8, False)]
-)
-def test_each_thread_computes_batches_of_its_own_where_the_longest_text_stays_quick(
-    token_s: float, threads: int, worth: bool
-) -> None:
-    assert worth_streams(CostModel(0.0, token_s, 0.0, packed=True), 512, threads) is worth
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import pytest
 import tokenizers
 
 from server.errors import InvalidError
+from server.inference.engine import OnnxEngine, Resources
+from server.service import startup
 from server.service.startup import load, start_engine
 from server.settings import resolve
 from tests.unit.server import tiny
@@ -29,3 +31,18 @@ def test_a_model_with_an_embedding_for_each_token_takes_them_all(models_dir: Pat
     loaded = load(resolve({"MODELS_DIR": str(models_dir), "MODEL": tiny.NAME, "DEVICE": "cpu"}))
     start_engine(loaded)
     assert loaded.tokenizer.computable == len(tiny.WORDS)
+
+
+@pytest.mark.parametrize(("streams", "pool"), [(1, 8), (4, 5), (8, 1)])
+def test_streams_share_all_threads(models_dir: Path, monkeypatch: pytest.MonkeyPatch, streams: int, pool: int) -> None:
+    """The pool that callers share has as many workers as they leave threads: ONNX Runtime counts one caller in it."""
+    opened: list[int] = []
+
+    def open_engine(path: Path, dimension: int, max_tokens: int, resources: Resources) -> OnnxEngine:
+        opened.append(resources.threads)
+        return OnnxEngine(path, dimension, max_tokens, resources)
+
+    monkeypatch.setattr(startup, "OnnxEngine", open_engine)
+    given = {"MODELS_DIR": str(models_dir), "MODEL": tiny.NAME, "DEVICE": "cpu", "THREADS": "8"}
+    assert start_engine(load(resolve(given | {"STREAMS": str(streams)})))[1].pace.streams == streams
+    assert opened == [pool]

@@ -114,3 +114,13 @@ def test_the_heap_is_shared_and_trimmed_where_the_c_library_can() -> None:
     program = "from server.system import machine\nmachine.share_heap()\nmachine.trim_heap_soon()\nprint('well')"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "well\n"
+
+
+def test_the_processor_is_named(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast 9000\nmodel name\t: Fast 9000\n")
+    assert machine.cpu_model(tmp_path) == "Fast 9000"
+
+
+def test_a_processor_without_a_name_is_named_by_its_kind(tmp_path: Path) -> None:
+    assert machine.cpu_model(tmp_path)
