@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from bench import progress
 from bench.load.call import Dialect, request
 from bench.load.caller import Caller, Run
-from bench.load.connection import Connection
+from bench.load.connection import ClientConnection
 from bench.load.corpus import Corpus
 from bench.load.finding import Finding
 from bench.load.load import LoadScenario
@@ -95,7 +95,7 @@ async def body_size(port: int, content: bytes) -> int:
     Raises:
         ConnectionError: no response.
     """
-    connection = await Connection.to(port)
+    connection = await ClientConnection.to(port)
     try:
         answer = await connection.ask(content)
     finally:
