@@ -35,7 +35,8 @@ def pool_threads(threads: int, streams: int) -> int:
 def next_streams(trials: Sequence[StreamTrial], threads: int, longest_s: float) -> int | None:
     """Return the number of streams to measure next, or None once the best is known well enough.
 
-    Doubles the streams until the longest text takes more than `longest_s`, then halves the interval.
+    Doubles the streams until the longest text takes more than `longest_s`, then halves the interval. Takes for granted
+    that the longest text takes longer with more streams.
     """
     if not trials:
         return 1
