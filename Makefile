@@ -48,7 +48,7 @@ FULL := synthetic-bge-large
 SBOM ?= sbom.json
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/__init__.py)
 STORES := .venv-stores/bin/python
-# make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [MIGRATE_ARGS="--dry-run"]; stores use .venv-stores.
+# make migrate INPUT=texts.json OUTPUT=embeddings.npy [FORMAT=npy] [OUTPUT_DTYPE=int8] [MIGRATE_ARGS="--dry-run"]; stores use .venv-stores.
 MIGRATE := $(if $(INPUT)$(OUTPUT)$(FORMAT),$(shell $(PYTHON) -m server.migrate.environment "$(INPUT)" "$(OUTPUT)" "$(FORMAT)"),.venv)
 VERIFY := $(if $(STORE),$(shell $(PYTHON) -m server.migrate.environment "$(STORE)"),.venv)
 # make test-one T=path::name: the path relative to the repository, the test's environment, and its prerequisites.
@@ -121,8 +121,8 @@ load: .venv/ready .venv-build/ready ## put loads on a server of MODEL= in QUANTI
 	-@$(MAKE) --no-print-directory .venv-peers/ready   # peers that cannot be installed are skipped with a word
 	$(RUN) -m bench load $(LOAD_ARGS)
 
-migrate: $(MIGRATE)/ready ## embed INPUT= into OUTPUT= (a file or a store) in FORMAT=, resumable; MIGRATE_ARGS="--help" tells more
-	@$(MIGRATE)/bin/python -m server.migrate $(if $(INPUT),--input "$(INPUT)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FORMAT),--format $(FORMAT)) $(MIGRATE_ARGS)
+migrate: $(MIGRATE)/ready ## embed INPUT= into OUTPUT= (a file or a store) in FORMAT= and OUTPUT_DTYPE=, resumable; MIGRATE_ARGS="--help" tells more
+	@$(MIGRATE)/bin/python -m server.migrate $(if $(INPUT),--input "$(INPUT)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FORMAT),--format $(FORMAT)) $(if $(OUTPUT_DTYPE),--output-dtype $(OUTPUT_DTYPE)) $(MIGRATE_ARGS)
 
 migrate-bench: .venv/ready ## a migration's speed beside the engine's own, on texts of mixed length: MODEL= QUANTIZATION=int8
 	$(RUN) -m bench migrate $(BENCH_ARGS)

@@ -14,6 +14,7 @@ from bench.subject import Subject
 from bench.table import ABSENT, Table, number
 from server.inference.engine import split
 from server.model.output_types import TYPES, OutputName, convert
+from server.model.stored_codes import decode
 from server.service.embed_request import cut
 
 RESCORED = 100
@@ -113,7 +114,7 @@ def schemes(dimension: int, int8_range: Callable[[int], float | None]) -> list[S
 
         def encode(rows: Rows) -> Rows:
             kept = convert(cut(rows, dimensions, normalize=True), kind, limit)
-            return decode(kept, name)
+            return decode(kept, kind)
 
         return Scheme(title, size, encode)
 
@@ -130,13 +131,6 @@ def schemes(dimension: int, int8_range: Callable[[int], float | None]) -> list[S
         typed("binary"),
         typed("float", dimension // 32),
     ]
-
-
-def decode(codes: NDArray[Any], name: OutputName) -> Rows:
-    """Return rows whose cosines order as a store compares the codes: cosine, or the Hamming distance of bits."""
-    if TYPES[name].packed:
-        return np.unpackbits(codes.view(np.uint8) ^ np.uint8(128 * (name == "binary")), axis=1).astype(np.float32) - 0.5
-    return codes.astype(np.float32) - 128 if name == "uint8" else codes.astype(np.float32)
 
 
 def _per_component(rows: Rows) -> Rows:

@@ -16,6 +16,7 @@ from server.migrate.pipeline.chunk import Chunking
 from server.migrate.pipeline.shard import Shard
 from server.migrate.pipeline.window import Bounds
 from server.migrate.stores.registry import is_address, store_of
+from server.model.output_types import FLOAT, OUTPUT_NAMES, OutputName
 from server.secret import MASK, Location, MaskingParser, mask
 from server.service.embed_request import PROMPTS_OF
 from server.settings import QUANTIZATIONS
@@ -44,6 +45,7 @@ class Options:
     input_type: str | None
     prompt_name: str | None
     dimensions: int | None
+    output_dtype: OutputName
     on_error: Literal["fail", "skip"]
     rejects: Location
     dedupe: bool
@@ -123,6 +125,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     given["chunk"] = Chunking.parse(given["chunk"]) if given["chunk"] else None
     given["shard"] = Shard.parse(given["shard"])
     _check(given)
+    given["output_dtype"] = given["output_dtype"] or FLOAT.name
+    sinks.check_type(given["format"], given["output_dtype"])
     given |= {name: Location(given[name]) for name in ("input", "output", "rejects", "compare_with")}
     return Options(
         **given,
@@ -139,6 +143,8 @@ def _check(given: Mapping[str, Any]) -> None:
             f"--shard writes files ({', '.join(sinks.READABLE)}), which --merge unites in a file or a store; "
             f"--format {given['format']} is none of them"
         )
+    if given["output_dtype"] and not given["input"]:
+        raise MigrateError("--output-dtype goes with --input; --merge keeps the type of its shards")
     rejects = given["rejects"]
     if rejects and given["engine"] == "local" and not Path(rejects).resolve().parent.is_dir():
         raise MigrateError(f"--rejects {rejects}: there is no folder {Path(rejects).parent}; make it first")
@@ -208,6 +214,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     add("--input-type", choices=list(PROMPTS_OF), help="which prompt to put before each text (default: document)")
     add("--prompt-name", metavar="NAME", help="the prompt by its name")
     add("--dimensions", type=int, metavar="N", help="keep the first N components and normalise again")
+    add("--output-dtype", choices=OUTPUT_NAMES, metavar="TYPE", help=f"{', '.join(OUTPUT_NAMES)} (default: float)")
 
 
 def _add_way(group: argparse._ArgumentGroup) -> None:

@@ -9,6 +9,7 @@ from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink
 from server.migrate.stores.registry import STORES, is_address, parse, store_of
+from server.model.output_types import OUTPUT_NAMES, OutputName
 from server.secret import mask
 
 MODULES: dict[str, str] = {
@@ -26,6 +27,12 @@ SUFFIXES = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".faiss": "faiss",
+}
+# The output types that each format or store holds.
+TYPES_OF: dict[str, tuple[OutputName, ...]] = {
+    **dict.fromkeys(("npy", "npz", "jsonl", "parquet"), OUTPUT_NAMES),
+    "faiss": ("float", "float16", "int8", "uint8", "ubinary"),
+    **{name: store.types for name, store in STORES.items()},
 }
 # Formats whose finished rows can be read back (`read`), as --merge does.
 READABLE = ("npy", "npz", "jsonl", "parquet")
@@ -46,6 +53,22 @@ def open_sink(location: str, name: str | None, options: Mapping[str, str]) -> Si
 def read(location: str, name: str) -> Iterator[Row]:
     """Yield the rows of a finished output in one of the READABLE formats."""
     return cast(Iterator[Row], importlib.import_module(MODULES[name]).read(Path(location)))
+
+
+def check_type(name: str, kind: OutputName) -> None:
+    """Check that the format `name` holds vectors of type `kind`.
+
+    Raises:
+        MigrateError: it does not; the message names what it holds, and what holds the type.
+    """
+    if kind in TYPES_OF[name]:
+        return
+    others = ", ".join(other for other, types in TYPES_OF.items() if kind in types)
+    bits = "; binary is ubinary - 128, the same bits" if kind == "binary" and "ubinary" in TYPES_OF[name] else ""
+    raise MigrateError(
+        f"{name} holds no vectors of type {kind}; it holds {', '.join(TYPES_OF[name])}{bits}. "
+        f"{kind} is held by {others} (docs/migration.md)"
+    )
 
 
 def guess(location: str) -> str:

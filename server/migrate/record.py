@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.inference.engine import Vectors
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the output: a unit vector [dimension], float32, with its id, text and metadata.
+    """One row of the output: its vector in the job's output type, with its id, text and metadata.
+
+    The vector is a unit vector [dimension], float32, or what `output_types.convert` makes of it.
 
     `place` is its 0-based position in the output, without gaps: its row in a `.npy`.
     """
@@ -30,5 +32,5 @@ class Row:
     place: int
     id: str
     text: str
-    vector: Vectors
+    vector: NDArray[Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)

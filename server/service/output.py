@@ -32,10 +32,38 @@ class Output:
     base64: bool = False
     limit: float = 1.0
 
+    @classmethod
+    def stored(cls, name: str, scale: str) -> "Output":
+        """Return the form whose type and scale a store, file or journal says, as `said` writes them.
+
+        Raises:
+            ValueError: there is no such type, or it lacks its scale.
+        """
+        kind = TYPES.get(cast(OutputName, name))
+        try:
+            factor = float(scale) if kind and kind.scaled else 1 / LARGEST_CODE
+        except ValueError:
+            factor = 0.0
+        if kind is None or not 0 < factor <= 1:
+            raise ValueError(f"says vectors of type {name[:20]!a} and scale {scale[:40]!a}, which are unknown")
+        return cls(kind, limit=factor * LARGEST_CODE)
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """The type's name and its scale, as text; without a scale, an empty text."""
+        return self.kind.name, "" if self.scale is None else repr(self.scale)
+
+    def bytes_of(self, dimensions: int) -> int:
+        """Return the bytes of a vector of `dimensions` components."""
+        return self.kind.width(dimensions) * int(self.kind.dtype[-1])
+
     @property
     def scale(self) -> float | None:
         """Return the factor from a code of int8 to a component; None for types without one."""
         return self.limit / LARGEST_CODE if self.kind.scaled else None
+
+
+FLOAT32 = Output()
 
 
 def extra_bytes(outputs: tuple[Output, ...]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.inference.engine import Vectors
 from server.model.space import Space
@@ -49,12 +50,17 @@ def agreement(names: Sequence[str], first: Vectors, second: Vectors, tolerance: 
     one, other = first[finite].astype(np.float64), second[finite].astype(np.float64)
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     near[finite] = (one * other).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    return judged(names, near, float(np.abs(one - other).max(initial=0.0)), tolerance)
+
+
+def judged(names: Sequence[str], near: NDArray[np.float64], largest: float, tolerance: float) -> Agreement:
+    """Return the agreement of rows by their cosines `near`, and the `largest` difference of a component."""
     worst = [row for row in np.argsort(near, kind="stable") if near[row] < tolerance]
     return Agreement(
         rows=len(names),
         least=float(near.min()),
         mean=float(near.mean()),
-        largest=float(np.abs(one - other).max(initial=0.0)),
+        largest=largest,
         tolerance=tolerance,
         differing=tuple(names[row] for row in worst),
     )

@@ -3,30 +3,42 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.inference.engine import Vectors
 from server.migrate.commands.compare import draw
 from server.migrate.commands.open_stored import open_stored
 from server.model import space
+from server.model.output_types import COMPONENTS_PER_BYTE, FLOAT
 from server.model.space import Space
+from server.model.stored_codes import closeness, nearest
 from server.secret import mask
 from server.service.blank_text import has_visible
 from server.service.embed_request import cut
-from server.verify.agreement import Agreement, agreement, tolerance
+from server.service.output import Output
+from server.verify.agreement import Agreement, agreement, judged, tolerance
 from server.verify.embedders import Embeds
 from server.verify.errors import VerifyError
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows of a store: ids, texts and vectors [rows, dimension], and the id of the space that it claims."""
+    """Rows of a store: ids, texts and vectors [rows, width], their type, and the id of the space that it claims."""
 
     ids: list[str]
     texts: list[str]
-    vectors: Vectors
+    vectors: NDArray[Any]
+    output: Output
     claims: str
+
+    @property
+    def dimension(self) -> int:
+        """The number of components of a vector."""
+        width = int(self.vectors.shape[1])
+        return width * COMPONENTS_PER_BYTE if self.output.kind.packed else width
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,7 @@ class StoreVerdict:
     agreement: Agreement
     dimension: int
     cut: bool
+    output_dtype: str = FLOAT.name
 
     @property
     def right(self) -> bool:
@@ -56,6 +69,8 @@ class StoreVerdict:
         yield f"embedded again in the space {shown(self.found) if self.found else 'of a server that does not say it'}"
         if self.cut:
             yield f"vectors are cut to {self.dimension} dimensions"
+        if self.output_dtype != FLOAT.name:
+            yield f"vectors are stored as {self.output_dtype}: the cosine is that of the nearest they can stand for"
         yield self.agreement.line()
         yield f"verdict: {self._verdict()}"
 
@@ -79,12 +94,24 @@ def verify_store(where: str, embeds: Embeds, size: int, input_type: str) -> Stor
     """
     drawn = sample(where, size)
     again = embeds.embed(drawn.texts, input_type)
-    dimension, whole = drawn.vectors.shape[1], again.shape[1]
+    dimension, whole = drawn.dimension, again.shape[1]
     if dimension > whole:
         raise VerifyError(f"{mask(where)} holds vectors of {dimension} dimensions, {embeds} gives {whole}")
     limit = tolerance(parsed(drawn.claims), parsed(embeds.space))
-    found = agreement(drawn.ids, drawn.vectors, cut(again, dimension, normalize=True), limit)
-    return StoreVerdict(drawn.claims, embeds.space, found, dimension, dimension < whole)
+    found = _agreement(drawn, cut(again, dimension, normalize=True), limit)
+    return StoreVerdict(drawn.claims, embeds.space, found, dimension, dimension < whole, drawn.output.kind.name)
+
+
+def _agreement(drawn: Sample, again: Vectors, limit: float) -> Agreement:
+    kind = drawn.output.kind
+    if not (kind.scaled or kind.packed):
+        return agreement(drawn.ids, drawn.vectors.astype(np.float32, copy=False), again, limit)
+    try:
+        near = closeness(drawn.vectors, again, kind, drawn.output.limit)
+        away = nearest(drawn.vectors, again, kind, drawn.output.limit) - again
+    except ValueError as error:
+        raise VerifyError(f"the vectors are not of the type that they are said to be: {error}") from None
+    return judged(drawn.ids, near, float(np.abs(away).max(initial=0.0)), limit)
 
 
 def sample(where: str, size: int) -> Sample:
@@ -98,13 +125,13 @@ def sample(where: str, size: int) -> Sample:
         ids = draw(stored.ids(), size)
         if not ids:
             raise VerifyError(f"{mask(where)} is empty: there is nothing to verify")
-        texts, vectors, claims = stored.texts(ids), stored.vectors(ids), stored.space()
+        texts, vectors, claims, output = stored.texts(ids), stored.vectors(ids), stored.space(), stored.output()
     kept = [id_ for id_ in ids if id_ in vectors and has_visible(texts.get(id_, ""))]
     if not kept:
         raise VerifyError(f"{mask(where)} stores no texts, so nothing can be embedded again; verify a copy with texts")
     if len({vectors[id_].shape for id_ in kept}) > 1:
         raise VerifyError(f"{mask(where)} holds vectors of several dimensions")
-    return Sample(kept, [texts[id_] for id_ in kept], np.stack([vectors[id_] for id_ in kept]), claims)
+    return Sample(kept, [texts[id_] for id_ in kept], np.stack([vectors[id_] for id_ in kept]), output, claims)
 
 
 def parsed(text: str) -> Space | None:

@@ -10,6 +10,8 @@ from server.inference.engine import Vectors
 from server.migrate.commands.open_stored import open_stored
 from server.migrate.errors import MigrateError
 from server.migrate.job.reservoir import Reservoir
+from server.model.stored_codes import decode
+from server.secret import mask
 
 NEIGHBOURS = 10
 # Two samples of this size at 1,024 dimensions take 40 MB, and searching them takes a second.
@@ -64,7 +66,7 @@ def check_stored(where: str) -> None:
 
 
 def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUERIES) -> NeighbourComparison:
-    """Compare two stores or files by a sample of the ids that both have.
+    """Compare two stores or files, of any output types, by a sample of the ids that both have.
 
     Raises:
         MigrateError: one of them cannot be read, or they share too few ids.
@@ -72,6 +74,7 @@ def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUER
     with closing(open_stored(old)) as before, closing(open_stored(new)) as after:
         drawn = draw(before.ids(), sample)
         old_vectors, new_vectors = before.vectors(drawn), after.vectors(drawn)
+        kinds = before.output().kind, after.output().kind
     shared = [id_ for id_ in drawn if id_ in old_vectors and id_ in new_vectors]
     if len(shared) < 2:
         raise MigrateError(
@@ -79,7 +82,11 @@ def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUER
             f"neighbours can be compared only where both use the same ids (and no --chunk)"
         )
     stacked = [np.stack([vectors[id_] for id_ in shared]) for vectors in (old_vectors, new_vectors)]
-    return compare(stacked[0], stacked[1], shared, range(min(queries, len(shared))))
+    try:
+        old_rows, new_rows = (decode(rows, kind) for rows, kind in zip(stacked, kinds, strict=True))
+    except ValueError as error:
+        raise MigrateError(f"{mask(old)} or {mask(new)} does not hold what it says: {error}") from None
+    return compare(old_rows, new_rows, shared, range(min(queries, len(shared))))
 
 
 def compare(old: Vectors, new: Vectors, ids: Sequence[str], queries: Sequence[int]) -> NeighbourComparison:

@@ -14,11 +14,11 @@ import orjson
 from server.migrate.commands.job_files import check_places
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
-from server.migrate.job.journal import SPACE
+from server.migrate.job.journal import DTYPE, SCALE, SPACE, output_of
 from server.migrate.job.receipt import Receipt
 from server.migrate.job.workspace import JobWorkspace, check_own
 from server.migrate.options import Options, job_folder
-from server.migrate.outputs import READABLE, guess, open_sink, read
+from server.migrate.outputs import READABLE, check_type, guess, open_sink, read
 from server.migrate.ownership import owned_files
 from server.migrate.pipeline.duplicate_ids import DuplicateIds
 from server.migrate.pipeline.shard import Shard
@@ -26,7 +26,9 @@ from server.migrate.record import Record, Row
 from server.migrate.sinks.file import FileSink, check_finals, finals
 from server.migrate.sinks.sink import Sink, Target
 from server.model.artifact import sha256
+from server.model.output_types import COMPONENTS_PER_BYTE, FLOAT
 from server.secret import Location
+from server.service.output import Output
 
 ROWS = 2048
 TEXTLESS = ("npy", "npz")
@@ -46,6 +48,7 @@ def merge(options: Options) -> Receipt:
     with workspace.lock(), closing(sink):
         shards = sorted((_Finished(output, options) for output in options.merge), key=lambda shard: shard.shard.index)
         _check_family(shards)
+        check_type(options.format, output_of(shards[0].job).kind.name)
         fresh = _begin(options, sink, workspace)
         rows = _write(sink, shards, workspace, fresh=fresh)
         _list_rejects(shards, workspace)
@@ -86,7 +89,7 @@ class _Finished:
             self.receipt = receipt.read(self.workspace.receipt)
         except OSError:
             raise MigrateError(f"--merge {output}: no receipt, so this shard is not finished; run it") from None
-        self.job: dict[str, str] = self.receipt["job"]
+        self.job: dict[str, str] = {DTYPE: FLOAT.name, **self.receipt["job"]}
         self.shard = Shard.parse(self.job["shard"])
         self.counts: dict[str, Any] = self.receipt["counts"]
         self._check_files()
@@ -126,8 +129,9 @@ def _check_family(shards: list[_Finished]) -> None:
     first = shards[0]
     for other in shards[1:]:
         # Shards of earlier versions say no space, but their graph's hash is in the model.
-        known = {name for name in first.job if name not in OWN and (name != SPACE or SPACE in other.job)}
-        changed = sorted(name for name in known if first.job[name] != other.job.get(name))
+        names = {*first.job, *((SCALE,) if SCALE in other.job else ())}
+        known = {name for name in names if name not in OWN and (name != SPACE or SPACE in other.job)}
+        changed = sorted(name for name in known if first.job.get(name) != other.job.get(name))
         if changed or first.counts["input"] != other.counts["input"]:
             raise MigrateError(f"{other.output} and {first.output} are of different jobs: {', '.join(changed)}")
     have = [shard.shard.index for shard in shards]
@@ -138,12 +142,15 @@ def _check_family(shards: list[_Finished]) -> None:
 
 def _write(sink: Sink, shards: list[_Finished], workspace: JobWorkspace, *, fresh: bool) -> int:
     first = next((row for shard in shards for _, row in shard.rows()), None)
-    dimension = len(first.vector) if first else 1
     job = shards[0].job
+    output = output_of(job)
+    width = len(first.vector) if first else 1
+    dimension = width * COMPONENTS_PER_BYTE if output.kind.packed else width
     with closing(DuplicateIds(workspace.ids, Shard())) as seen:
-        sink.open(Target(dimension, job["model"], job["precision"], 0, fresh, workspace.made, job.get(SPACE, "")))
+        about = dimension, job["model"], job["precision"]
+        sink.open(Target(*about, 0, fresh, workspace.made, job.get(SPACE, ""), output))
         ordered, written = _covered(shards), 0
-        while rows := [dataclasses.replace(row, place=written + at) for at, row in enumerate(islice(ordered, ROWS))]:
+        while rows := [_placed(row, written + at, output) for at, row in enumerate(islice(ordered, ROWS))]:
             _check_ids(seen, rows)
             sink.write(rows)
             written += len(rows)
@@ -151,6 +158,11 @@ def _write(sink: Sink, shards: list[_Finished], workspace: JobWorkspace, *, fres
         if sink.count() != written:
             raise MigrateError(f"{sink.identity()} holds {sink.count()} rows, {written} were written; run it again")
     return written
+
+
+def _placed(row: Row, place: int, output: Output) -> Row:
+    # JSONL does not say of which type its numbers are.
+    return dataclasses.replace(row, place=place, vector=row.vector.astype(output.kind.dtype, copy=False))
 
 
 def _covered(shards: list[_Finished]) -> Iterator[Row]:

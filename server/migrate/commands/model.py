@@ -1,12 +1,17 @@
 """The model that a job uses: opened and described first, loaded only once the job is known to run."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from numpy.typing import NDArray
+
+from server.inference.engine import Vectors
 from server.migrate.errors import MigrateError
-from server.migrate.job.journal import SPACE
+from server.migrate.job.journal import DTYPE, SCALE, SPACE
 from server.migrate.options import Options
 from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prepare import Preparer
+from server.model.output_types import convert
 from server.service.embed_request import Asker
 from server.service.loaded_model import LoadedModel
 from server.service.startup import load, start_engine
@@ -40,7 +45,7 @@ class JobModel:
 
         Raises:
             StartError: it cannot be used as set.
-            InvalidError: it has no such prompt, or fewer dimensions than requested.
+            InvalidError: it has no such prompt, fewer dimensions than requested, or no vectors of that output type.
         """
         self._loaded = load(settings)
         self.manifest = self._loaded.artifact.manifest
@@ -51,6 +56,7 @@ class JobModel:
         type_ = options.input_type or (None if options.prompt_name else "document")
         self.prompt = asker.prompt(type_, options.prompt_name)
         self.dimensions = asker.dimensions(options.dimensions)
+        self.output = asker.output(options.output_dtype, False, "output_dtype", self.dimensions)
         self.preparer = Preparer(self._loaded.tokenizer, self.prompt, options.chunk, settings.max_text_chars)
         self._check_chunks(options)
 
@@ -59,10 +65,15 @@ class JobModel:
         """Number of components of an output vector."""
         return self.dimensions or self.manifest.dimension
 
+    def encoded(self, vectors: Vectors) -> NDArray[Any]:
+        """Convert vectors [rows, dimension] to the job's output type."""
+        return convert(vectors, self.output.kind, self.output.limit)
+
     def described(self) -> dict[str, str]:
         """What determines the vectors, as the journal records it."""
         manifest = self.manifest
         graph, *weights = (file.sha256 for file in self._loaded.artifact.variant.files)
+        dtype, scale = self.output.said
         return {
             "model": ", ".join([f"{manifest.name}, graph SHA-256 {graph}", *(f"weights {one}" for one in weights)]),
             "tokenizer": f"SHA-256 {manifest.tokenizer.sha256}",
@@ -70,6 +81,8 @@ class JobModel:
             SPACE: self.space,
             "device": self._loaded.choice.device,
             "prompt": repr(self.prompt),
+            DTYPE: dtype,
+            **({SCALE: scale} if scale else {}),
         }
 
     def start(self) -> tuple[ParallelEngine, int]:

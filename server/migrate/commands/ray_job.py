@@ -123,9 +123,10 @@ class RayWorker:
         vectors, _ = self._computer.vectors([piece.ids for piece in prepared.pieces])
         rows = [
             Row(place, piece.id, piece.text, vector, piece.metadata)
-            for place, (piece, vector) in enumerate(zip(prepared.pieces, vectors, strict=True))
+            for place, (piece, vector) in enumerate(zip(prepared.pieces, self._model.encoded(vectors), strict=True))
         ]
-        return _with_reasons(parquet.table(rows, self._model.dimension, self._model.space), prepared)
+        column = parquet.VectorColumn(self._model.dimension, self._model.space, self._model.output)
+        return _with_reasons(parquet.table(rows, column), prepared)
 
     def _prepare(self, batch: Any) -> Prepared:  # noqa: ANN401 - an Arrow table
         records = [self._fields.record(ordinal, entry) for ordinal, entry in enumerate(batch.to_pylist())]
@@ -270,7 +271,7 @@ def _verified(model: JobModel, output: Location) -> tuple[int, float | None]:
     prepared = model.preparer.prepare([Record(at, row["id"], row["text"]) for at, row in enumerate(rows)], {})
     computer = Embedder(runner, batch_tokens, model.dimensions, None)
     again, _ = computer.vectors([piece.ids for piece in prepared.pieces])
-    least = float(cosines(np.stack([row["embedding"] for row in rows]), again).min())
+    least = float(cosines(np.stack([row["embedding"] for row in rows]), again, model.output).min())
     if least < AGREEMENT[model.precision]:
         raise MigrateError(f"a vector in {output} has a cosine of {least:.6f} to its text embedded again")
     return len(rows), round(least, 8)

@@ -164,9 +164,8 @@ class RowWriter:
             self._side[path.name] = stack.enter_context(closing(file))
         fresh = journal_.header.fresh and not last.window
         model = job.model
-        job.sink.open(
-            Target(dimension, model.manifest.name, model.precision, last.rows, fresh, workspace.made, model.space)
-        )
+        about = dimension, model.manifest.name, model.precision
+        job.sink.open(Target(*about, last.rows, fresh, workspace.made, model.space, model.output))
 
     def write(self, prepared: Prepared) -> None:
         """Embed a window, write it to the sink and then record it in the journal.
@@ -180,7 +179,9 @@ class RowWriter:
         first = self.journal.last.rows
         rows = [
             Row(place, piece.id, piece.text, vector, piece.metadata)
-            for place, (piece, vector) in enumerate(zip(prepared.pieces, vectors, strict=True), first)
+            for place, (piece, vector) in enumerate(
+                zip(prepared.pieces, self._job.model.encoded(vectors), strict=True), first
+            )
         ]
         if rows:
             self._job.sink.write(rows)
@@ -241,7 +242,7 @@ def _finish(job: MigrationJob, writer: RowWriter) -> Receipt:
             "run with --restart"
         )
     job.sink.finish()
-    verified = verify(job.sink, last.rows, job.workspace.sample, writer.again, job.model.precision)
+    verified = verify(job.sink, last.rows, job.workspace.sample, writer.again, job.model.precision, job.model.output)
     job.workspace.hand_out_rejects(job.options.rejects.reveal())
     made = receipt.compose(header, last, verified, job.sink) | {"rejects": str(job.workspace.rejects)}
     receipt.write(job.workspace.receipt, made)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from server.inference.engine import Vectors
 from server.migrate import outputs
@@ -18,6 +19,7 @@ from server.migrate.record import Row
 from server.migrate.sinks import faiss, npy, npz, parquet
 from server.migrate.stores.retry import reason
 from server.secret import mask
+from server.service.output import Output
 
 
 class RowFile:
@@ -43,7 +45,7 @@ class RowFile:
         """Count the vectors."""
         return sum(1 for _ in self._rows())
 
-    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, NDArray[Any]]:
         """Read vectors by id, in one pass."""
         wanted = set(ids)
         return {row.id: row.vector.copy() for row in self._rows() if row.id in wanted}
@@ -58,6 +60,19 @@ class RowFile:
         kind = outputs.guess(str(self._path))
         held = {"npz": npz.space, "parquet": parquet.space}.get(kind)
         return (held(self._path) if held else "") or _receipt_space(self._path)
+
+    def output(self) -> Output:
+        """Return the type that the file itself says, or its job's receipt.
+
+        Raises:
+            MigrateError: it is none of this version's.
+        """
+        kind = outputs.guess(str(self._path))
+        held = {"npz": npz.output, "parquet": parquet.output}.get(kind)
+        try:
+            return held(self._path) if held else _receipt_output(self._path)
+        except ValueError as error:
+            raise MigrateError(f"{self._path} {error}; a later version may have written it") from None
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -101,7 +116,7 @@ class VectorFile:
         """Count the vectors."""
         return self._rows
 
-    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, NDArray[Any]]:
         """Read vectors by id, in one pass over the ids."""
         wanted = set(ids)
         return {id_: self._row(row) for row, id_ in enumerate(self.ids()) if id_ in wanted}
@@ -114,12 +129,15 @@ class VectorFile:
         """Return the id in the receipt of the file's job."""
         return _receipt_space(self._path)
 
+    def output(self) -> Output:
+        """Return the type in the receipt of the file's job."""
+        return _receipt_output(self._path)
+
     def close(self) -> None:
         """Do nothing: the file is closed when this object is garbage-collected."""
 
-    def _row(self, row: int) -> Vectors:
-        vector = self._vectors.reconstruct(row) if self._faiss else self._vectors[row]
-        return np.array(vector, np.float32)
+    def _row(self, row: int) -> NDArray[Any]:
+        return np.array(self._vectors.reconstruct(row) if self._faiss else self._vectors[row])
 
 
 def _load(path: Path) -> Vectors:
@@ -130,6 +148,11 @@ def _load(path: Path) -> Vectors:
     if vectors.ndim != 2:
         raise MigrateError(f"{path} has {vectors.ndim} axes; vectors need two (rows, dimension)")
     return vectors
+
+
+def _receipt_output(output: Path) -> Output:
+    """Return the type in the receipt of the job that wrote `output`; float32 if there is none."""
+    return receipt.output_of(JobWorkspace(job_folder(str(output))).receipt)
 
 
 def _receipt_space(output: Path) -> str:

@@ -14,11 +14,15 @@ import msgspec
 
 from server.migrate.errors import MigrateError
 from server.migrate.ownership import owned_files
+from server.model.output_types import FLOAT
 from server.secret import mask
+from server.service.output import Output
 
 VERSION = 1
 # The key of the embedding space's id in a job. Jobs of earlier versions say none; their graph's hash is compared.
 SPACE = "space"
+# The keys of the output type and of its scale; jobs of earlier versions, which say none, write float32.
+DTYPE, SCALE = "output dtype", "scale"
 RESTART = "Run with --restart to start over"
 
 
@@ -152,12 +156,26 @@ def parse(data: bytes) -> Recovered:
 
 def differences(recorded: Mapping[str, str], asked: Mapping[str, str]) -> list[str]:
     """List the differences between the recorded job and the requested one."""
+    recorded = {DTYPE: FLOAT.name, **recorded}
+    asked = {DTYPE: FLOAT.name, **asked}
     names = [name for name in {**recorded, **asked} if name != SPACE or SPACE in recorded]
     return [
         f"{name} was {mask(recorded.get(name, '(none)'))}, is {asked.get(name, '(none)')}"
         for name in names
         if recorded.get(name) != asked.get(name)
     ]
+
+
+def output_of(job: Mapping[str, str]) -> Output:
+    """Return the type of a job's vectors.
+
+    Raises:
+        MigrateError: it is none of this version's.
+    """
+    try:
+        return Output.stored(job.get(DTYPE, FLOAT.name), job.get(SCALE, ""))
+    except ValueError as error:
+        raise MigrateError(f"the journal or receipt {error}") from None
 
 
 def _check_tail(lines: list[bytes], number: int) -> None:

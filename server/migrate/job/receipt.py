@@ -14,12 +14,15 @@ import tokenizers
 
 from server import __version__
 from server.migrate.errors import MigrateError
-from server.migrate.job.journal import SPACE, Header, JournalEntry
+from server.migrate.job import journal
+from server.migrate.job.journal import DTYPE, SCALE, SPACE, Header, JournalEntry
 from server.migrate.job.verify import Verified
 from server.migrate.ownership import owned_files
 from server.migrate.sinks.file import FileSink
 from server.migrate.sinks.sink import Sink
 from server.model.artifact import sha256
+from server.model.output_types import FLOAT
+from server.service.output import Output
 
 Receipt = dict[str, Any]
 COUNTED = ("records", "embedded", "rejected", "rows", "tokens", "truncated", "repeated")
@@ -116,6 +119,18 @@ def space_of(path: Path) -> str:
         return ""
 
 
+def output_of(path: Path) -> Output:
+    """Return the type of the vectors in a receipt; float32 if there is no such file.
+
+    Raises:
+        MigrateError: it is none of this version's.
+    """
+    try:
+        return journal.output_of(read(path)["job"])
+    except OSError:
+        return Output()
+
+
 def lines(receipt: Receipt) -> list[str]:
     """Format a receipt as lines of text."""
     counts, verified = receipt["counts"], receipt["verified"]
@@ -126,6 +141,9 @@ def lines(receipt: Receipt) -> list[str]:
         _verified(verified),
         *([f"embedding space {receipt['job'][SPACE]}"] if SPACE in receipt["job"] else []),
     ]
+    if receipt["job"].get(DTYPE, FLOAT.name) != FLOAT.name:
+        scale = f" of scale {receipt['job'][SCALE]}" if SCALE in receipt["job"] else ""
+        said.append(f"vectors in {receipt['job'][DTYPE]}{scale}")
     if counts.get("truncated"):
         said.append(f"{counts['truncated']:,} texts were longer than the model reads and lost their end; see --chunk")
     if counts["rejected"] and "rejects" in receipt:

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.errors import InferenceError
 from server.inference.engine import Vectors, check_vectors
@@ -13,6 +15,8 @@ from server.migrate.job import sample
 from server.migrate.sinks.sink import Sink
 from server.migrate.stores.stored import chunks
 from server.model.manifest import Precision
+from server.model.stored_codes import closeness
+from server.service.output import FLOAT32, Output
 
 # The least cosine between a text's vectors from two different batches, by precision (docs/quantization.md).
 AGREEMENT: dict[Precision, float] = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.999, "int8-static": 0.999}
@@ -33,8 +37,17 @@ class Verified:
     least_cosine: float | None
 
 
-def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vectors], precision: Precision) -> Verified:
+def verify(
+    sink: Sink,
+    rows: int,
+    kept: Path,
+    again: Callable[[list[str]], Vectors],
+    precision: Precision,
+    output: Output = FLOAT32,
+) -> Verified:
     """Count the finished target's rows, read a sample back by place and id, embed its texts `again`, and compare.
+
+    The rows hold vectors in the form `output`.
 
     Raises:
         MigrateError: anything differs.
@@ -45,19 +58,23 @@ def verify(sink: Sink, rows: int, kept: Path, again: Callable[[list[str]], Vecto
     drawn = sample.draw(kept)
     least = 1.0
     for part in chunks(drawn, AT_ONCE):
-        least = min(least, _nearness(sink, part, again, AGREEMENT[precision]))
+        least = min(least, _nearness(sink, part, again, AGREEMENT[precision], output))
     return Verified(rows, len(drawn), least if drawn else None)
 
 
 def _nearness(
-    sink: Sink, part: list[tuple[int, str, str]], again: Callable[[list[str]], Vectors], agreement: float
+    sink: Sink,
+    part: list[tuple[int, str, str]],
+    again: Callable[[list[str]], Vectors],
+    agreement: float,
+    output: Output,
 ) -> float:
     """Return the lowest cosine between stored vectors and their texts (place, id, text) embedded `again`."""
     stored = sink.fetch([(place, id_) for place, id_, _ in part])
     lost = [id_ for _, id_, _ in part if id_ not in stored]
     if lost:
         raise MigrateError(f"{len(lost)} of {len(part)} sampled ids are not in the target, such as {lost[:SHOWN]}")
-    near = cosines(np.stack([stored[id_] for _, id_, _ in part]), again([text for _, _, text in part]))
+    near = cosines(np.stack([stored[id_] for _, id_, _ in part]), again([text for _, _, text in part]), output)
     worst = int(near.argmin())
     if near[worst] < agreement:
         raise MigrateError(
@@ -67,17 +84,23 @@ def _nearness(
     return float(near[worst])
 
 
-def cosines(stored: Vectors, expected: Vectors) -> Vectors:
-    """Return the cosine of each row to its counterpart, both [rows, dimension].
+def cosines(stored: NDArray[Any], expected: Vectors, output: Output = FLOAT32) -> NDArray[np.floating]:
+    """Return the cosine of each row to its counterpart of `expected`, [rows, dimension].
+
+    `stored` are vectors in the form `output`. Codes stand for many vectors: theirs is the largest cosine of one of them
+    (`stored_codes.closeness`), so that it is 1 where they are the codes of `expected`.
 
     Raises:
-        MigrateError: `stored` has another shape, or a row of it is not a finite unit vector.
+        MigrateError: `stored` has another shape, or a row of it is not a finite unit vector, or no codes.
     """
+    kind = output.kind
     try:
+        if kind.scaled or kind.packed:
+            return closeness(stored, expected, kind, output.limit)
         vectors = check_vectors(stored.astype(np.float32, copy=False), *expected.shape)
-    except InferenceError as error:
+    except (InferenceError, ValueError) as error:
         raise MigrateError(f"what the target holds is not what was written: {error}") from None
     # fp16 graphs round the norm itself.
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
-    result: Vectors = (vectors * expected).sum(axis=1) / norms
+    result: NDArray[np.floating] = (vectors * expected).sum(axis=1) / norms
     return result

@@ -1,6 +1,8 @@
-"""A FAISS index (IndexFlatIP) whose row numbers are places, with the ids beside it in `NAME.ids.jsonl`, one per line.
+"""A FAISS index whose row numbers are places, with the ids beside it in `NAME.ids.jsonl`, one per line.
 
-FAISS itself stores only integer ids. Vectors have unit length, so the inner product is the cosine.
+FAISS itself stores only integer ids. Every index is searched exactly: `IndexFlatIP`, a scalar quantizer that stores
+float16 or the codes as they are, or `IndexBinaryFlat`. Vectors have unit length, so the inner product is the cosine;
+codes of uint8 have it not, because of their zero at 128, and are compared by their distance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
@@ -18,8 +20,17 @@ from server.migrate.sinks.line_file import count, pick
 from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
+from server.model.output_types import COMPONENTS_PER_BYTE, FLOAT, OutputType
 
 BLOCK = 1 << 16
+# The names of FAISS's scalar quantizers that need no training, and of their metrics.
+QUANTIZERS = {
+    "float16": ("QT_fp16", "METRIC_INNER_PRODUCT"),
+    "int8": ("QT_8bit_direct_signed", "METRIC_INNER_PRODUCT"),
+    "uint8": ("QT_8bit_direct", "METRIC_L2"),
+}
+# What a file of an IndexBinaryFlat begins with.
+BINARY = b"IBxF"
 
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
@@ -40,6 +51,7 @@ class FaissSink:
         self.ids = ids_path(final)
         self._partial = PartialFolder(final)
         self._rows = VectorRows(self._partial)
+        self._kind = FLOAT
 
     def identity(self) -> str:
         """Return format and path."""
@@ -56,10 +68,11 @@ class FaissSink:
             MigrateError: the name is taken, recorded rows are missing, or FAISS is not installed.
         """
         optional.load("faiss")
+        self._kind = target.output.kind
         if self._partial.is_done(target, VECTORS, self.final):
             return  # killed after the folder was removed: nothing is left to write
         self._partial.claim(target, self.files())
-        self._rows.open(target.dimension, target.written, self.ids)
+        self._rows.open(target, self.ids)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows at their places in the partial files.
@@ -73,12 +86,8 @@ class FaissSink:
         """Build the index, rename first the ids and then the index, and remove the partial files last."""
         self._rows.complete()
         if self._partial.holds(VECTORS):
-            faiss = optional.load("faiss")
             vectors = np.load(self._partial.path(VECTORS), mmap_mode="r")
-            index = faiss.IndexFlatIP(vectors.shape[1])
-            for start in range(0, len(vectors), BLOCK):
-                index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
-            faiss.write_index(index, str(self._partial.fresh(WHOLE)))
+            _write_index(vectors, self._kind, self._partial.fresh(WHOLE))
             if self._partial.holds(IDS):
                 self._partial.settle(IDS, self.ids)
             self._partial.settle(WHOLE, self.final)
@@ -95,7 +104,7 @@ class FaissSink:
             raise MigrateError(f"{self.final} holds {rows} vectors, {self.ids} {ids} ids; run with --restart")
         return rows
 
-    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, NDArray[Any]]:
         """Read vectors back by place, leaving out those whose stored id is another one."""
         index = read_index(self.final)
         places = {id_: place for place, id_ in rows}
@@ -108,14 +117,32 @@ class FaissSink:
         self._partial.close()
 
 
+def _write_index(vectors: NDArray[Any], kind: OutputType, path: Path) -> None:
+    faiss, width = optional.load("faiss"), vectors.shape[1]
+    if kind.packed:
+        index = faiss.IndexBinaryFlat(width * COMPONENTS_PER_BYTE)
+    elif kind.name in QUANTIZERS:
+        quantizer, metric = QUANTIZERS[kind.name]
+        index = faiss.IndexScalarQuantizer(width, getattr(faiss.ScalarQuantizer, quantizer), getattr(faiss, metric))
+    else:
+        index = faiss.IndexFlatIP(width)
+    for start in range(0, len(vectors), BLOCK):
+        block = vectors[start : start + BLOCK]
+        index.add(np.ascontiguousarray(block, None if kind.packed else np.float32))
+    write = faiss.write_index_binary if kind.packed else faiss.write_index
+    write(index, str(path))
+
+
 def read_index(path: Path) -> Any:  # noqa: ANN401 - FAISS has no types
-    """Open the index at `path` without reading it all into memory.
+    """Open the index at `path`, of floats or of bits, without reading it all into memory.
 
     Raises:
         MigrateError: FAISS cannot read the file, or is not installed.
     """
     faiss = optional.load("faiss")
+    with path.open("rb") as stream:
+        read = faiss.read_index_binary if stream.read(len(BINARY)) == BINARY else faiss.read_index
     try:
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        return read(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise MigrateError(f"{path} is no FAISS index that can be read: {error}") from None

@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from server.inference.engine import Vectors
+from numpy.typing import NDArray
+
 from server.migrate.errors import MigrateError
 from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
@@ -47,7 +48,7 @@ def check_finals(made: Made, finals: Iterable[Path], *, replace: bool) -> None:
             raise MigrateError(f"{final} exists; choose another --output, or --restart to replace it")
 
 
-def pick_rows(stored: Iterable[Row], rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+def pick_rows(stored: Iterable[Row], rows: Sequence[tuple[int, str]]) -> Mapping[str, NDArray[Any]]:
     """Read vectors by place, leaving out those whose stored id is another one; stop after the last place."""
     wanted = dict(rows)
     upto = islice(stored, max(wanted, default=-1) + 1)

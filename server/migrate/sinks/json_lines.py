@@ -1,6 +1,6 @@
 """JSONL: one row per line, `{"id", "text", "metadata", "embedding"}`, in input order.
 
-Numbers are written as the shortest decimals that read back as the same float32.
+Numbers are written as the shortest decimals that read back as the same float32 or float16; codes as integers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,15 +1,15 @@
-"""NumPy's `.npy`: float32 [rows, dimension] in input order, with the ids in `NAME.ids.jsonl`, one per line."""
+"""NumPy's `.npy`: vectors [rows, width] of any output type in input order; ids in `NAME.ids.jsonl`, one per line."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
 from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
-from server.inference.engine import Vectors
 from server.migrate.errors import MigrateError
 from server.migrate.record import Row
 from server.migrate.sinks.line_file import count, pick
@@ -33,8 +33,7 @@ def ids_path(final: Path) -> Path:
 def read(final: Path) -> Iterator[Row]:
     """Yield the rows of a finished file, with empty texts, which the format does not store."""
     with final.open("rb") as stream, ids_path(final).open("rb") as lines:
-        shape = _shape(stream)
-        for place, (line, vector) in enumerate(zip(lines, _vectors(stream, shape), strict=True)):
+        for place, (line, vector) in enumerate(zip(lines, _vectors(stream), strict=True)):
             yield Row(place, orjson.loads(line), "", vector)
 
 
@@ -64,7 +63,7 @@ class NpySink:
         if self._partial.is_done(target, VECTORS, self.final):
             return  # killed after the last rename: nothing is left to write
         self._partial.claim(target, self.files())
-        self._rows.open(target.dimension, target.written, self.ids)
+        self._rows.open(target, self.ids)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows at their places.
@@ -90,20 +89,20 @@ class NpySink:
             MigrateError: the numbers differ.
         """
         with self.final.open("rb") as stream:
-            rows, ids = _shape(stream)[0], count(self.ids)
+            rows, ids = _header(stream)[0][0], count(self.ids)
         if rows != ids:
             raise MigrateError(f"{self.final} holds {rows} vectors, {self.ids} {ids} ids; run with --restart")
         return rows
 
-    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, NDArray[Any]]:
         """Read vectors back by place, leaving out those whose stored id is another one."""
         places = {id_: place for place, id_ in rows}
         matching = [id_ for id_, line in pick(self.ids, dict(rows)) if json.loads(line) == id_]
         # Read rather than memory-mapped: mapped pages count as memory of the process.
         with self.final.open("rb") as stream:
-            shape = _shape(stream)
-            start = stream.tell()
-            return {id_: _row(stream, start + places[id_] * shape[1] * 4, shape[1]) for id_ in matching}
+            (_, width), dtype = _header(stream)
+            start, size = stream.tell(), width * dtype.itemsize
+            return {id_: _row(stream, start + places[id_] * size, width, dtype) for id_ in matching}
 
     def close(self) -> None:
         """Close the files and release the lock."""
@@ -111,19 +110,20 @@ class NpySink:
         self._partial.close()
 
 
-def _shape(stream: BinaryIO) -> tuple[int, int]:
-    """Read the header and return rows and dimension; the stream is then at the first vector."""
+def _header(stream: BinaryIO) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Read the header and return rows and width, and the type; the stream is then at the first vector."""
     npy_format.read_magic(stream)
-    (rows, dimension), _, _ = npy_format.read_array_header_1_0(stream)
-    return rows, dimension
+    (rows, width), _, dtype = npy_format.read_array_header_1_0(stream)
+    return (rows, width), dtype
 
 
-def _vectors(stream: BinaryIO, shape: tuple[int, int]) -> Iterator[Vectors]:
-    for start in range(0, shape[0], BLOCK_ROWS):
-        rows = min(BLOCK_ROWS, shape[0] - start)
-        yield from np.fromfile(stream, "<f4", rows * shape[1]).reshape(rows, shape[1])
+def _vectors(stream: BinaryIO) -> Iterator[NDArray[Any]]:
+    (count, width), dtype = _header(stream)
+    for start in range(0, count, BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, count - start)
+        yield from np.fromfile(stream, dtype, rows * width).reshape(rows, width)
 
 
-def _row(stream: BinaryIO, offset: int, dimension: int) -> Vectors:
+def _row(stream: BinaryIO, offset: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     stream.seek(offset)
-    return np.fromfile(stream, "<f4", dimension)
+    return np.fromfile(stream, dtype, width)

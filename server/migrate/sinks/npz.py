@@ -1,4 +1,7 @@
-"""NumPy's `.npz`: `embeddings`, float32 [rows, dimension] in input order, `ids`, and the id of their `space`."""
+"""NumPy's `.npz`: `embeddings`, [rows, width] in input order, `ids`, and the id of their `space`.
+
+Vectors of another output type than float32 have `output_dtype` and, if they have one, `scale` beside them.
+"""
 
 import json
 import shutil
@@ -12,7 +15,6 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from server.inference.engine import Vectors
 from server.migrate.errors import MigrateError
 from server.migrate.ownership import owned_files
 from server.migrate.record import Row
@@ -20,10 +22,12 @@ from server.migrate.sinks.file import pick_rows
 from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
+from server.model.output_types import FLOAT
+from server.service.output import Output
 
 # NumPy pads every id to the longest.
 LONGEST_ID = 1024
-SPACE = "space"
+SPACE, DTYPE, SCALE = "space", "output_dtype", "scale"
 ROWS = 1024
 # A fixed date, so that the same vectors give the same bytes.
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -44,11 +48,16 @@ def read(final: Path) -> Iterator[Row]:
 
 def space(final: Path) -> str:
     """Return the id of the vectors' space; empty in files of earlier versions."""
-    with zipfile.ZipFile(final) as archive:
-        if f"{SPACE}.npy" not in archive.namelist():
-            return ""
-        with archive.open(f"{SPACE}.npy") as member:
-            return str(npy_format.read_array(member, allow_pickle=False))
+    return _text(final, SPACE)
+
+
+def output(final: Path) -> Output:
+    """Return the type of the vectors.
+
+    Raises:
+        ValueError: it is none of this version's.
+    """
+    return Output.stored(_text(final, DTYPE) or FLOAT.name, _text(final, SCALE))
 
 
 class NpzSink:
@@ -58,7 +67,7 @@ class NpzSink:
         self._final = final
         self._partial = PartialFolder(final)
         self._rows = VectorRows(self._partial)
-        self._space = ""
+        self._told: dict[str, str] = {}
 
     def identity(self) -> str:
         """Return format and path."""
@@ -74,11 +83,13 @@ class NpzSink:
         Raises:
             MigrateError: the name is taken, or recorded rows are missing.
         """
-        self._space = target.space
+        self._told = {SPACE: target.space}
+        if target.output.kind is not FLOAT:
+            self._told |= {name: text for name, text in zip((DTYPE, SCALE), target.output.said, strict=True) if text}
         if self._partial.is_done(target, VECTORS, self._final):
             return  # killed after the folder was removed: nothing is left to write
         self._partial.claim(target, self.files())
-        self._rows.open(target.dimension, target.written)
+        self._rows.open(target)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows at their places.
@@ -101,8 +112,9 @@ class NpzSink:
                     shutil.copyfileobj(vectors, member, 1 << 20)
                 with _member(archive, "ids") as member:
                     _write_ids(member, self._partial.path(IDS))
-                with _member(archive, SPACE) as member:
-                    npy_format.write_array(member, np.array(self._space), allow_pickle=False)
+                for name, text in self._told.items():
+                    with _member(archive, name) as member:
+                        npy_format.write_array(member, np.array(text), allow_pickle=False)
             self._partial.settle(WHOLE, self._final)
         self._partial.remove()
 
@@ -111,7 +123,7 @@ class NpzSink:
         with zipfile.ZipFile(self._final) as archive, archive.open("embeddings.npy") as member:
             return _header(member)[0][0]
 
-    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, NDArray[Any]]:
         """Read vectors back by place, leaving out those whose stored id is another one."""
         return pick_rows(read(self._final), rows)
 
@@ -119,6 +131,15 @@ class NpzSink:
         """Close the files and release the lock."""
         self._rows.close()
         self._partial.close()
+
+
+def _text(final: Path, name: str) -> str:
+    """Return the text in the array `name`; empty if there is no such array."""
+    with zipfile.ZipFile(final) as archive:
+        if f"{name}.npy" not in archive.namelist():
+            return ""
+        with archive.open(f"{name}.npy") as member:
+            return str(npy_format.read_array(member, allow_pickle=False))
 
 
 @contextmanager

@@ -1,16 +1,18 @@
-"""Parquet: columns `id`, `text`, `embedding` (fixed-size list of float32), `metadata` (JSON), in input order.
+"""Parquet: columns `id`, `text`, `embedding` (fixed-size list), `metadata` (JSON), in input order.
 
-The file's key-value metadata has the id of the vectors' embedding space, as `embedding_space`.
+The file's key-value metadata has the id of the vectors' embedding space, as `embedding_space`, and, if they are not
+float32, their type and scale.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.ownership import owned_files
@@ -19,10 +21,12 @@ from server.migrate.sinks.file import pick_rows
 from server.migrate.sinks.partial_folder import PARTS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.model import staging
+from server.model.output_types import FLOAT
+from server.service.output import FLOAT32, Output
 
 ROWS = 1024
 SUFFIX = ".parquet"
-SPACE = "embedding_space"
+SPACE, DTYPE, SCALE = "embedding_space", "embedding_dtype", "embedding_scale"
 
 
 def make(output: str, _options: Mapping[str, str]) -> Sink:
@@ -42,6 +46,15 @@ def read(final: Path) -> Iterator[Row]:
                 place += 1
 
 
+@dataclass(frozen=True, slots=True)
+class VectorColumn:
+    """The column `embedding`: vectors of `dimension` components in the form `output`, of `space`."""
+
+    dimension: int
+    space: str = ""
+    output: Output = FLOAT32
+
+
 class ParquetSink:
     """Implements `Sink`. Each write is a part file, created atomically; at the end the parts become row groups."""
 
@@ -49,8 +62,7 @@ class ParquetSink:
         self._final = final
         self._partial = PartialFolder(final)
         self._parts = self._partial.path(PARTS)
-        self._dimension = 0
-        self._space = ""
+        self._column = VectorColumn(0)
         self._parquet: Any = None
 
     def identity(self) -> str:
@@ -68,7 +80,7 @@ class ParquetSink:
             MigrateError: the name is taken, recorded rows are missing, or pyarrow is not installed.
         """
         self._parquet = optional.load("pyarrow.parquet")
-        self._dimension, self._space = target.dimension, target.space
+        self._column = VectorColumn(target.dimension, target.space, target.output)
         if self._partial.is_done(target, PARTS, self._final):
             return  # killed after the folder was removed: nothing is left to write
         self._partial.claim(target, self.files())
@@ -90,7 +102,7 @@ class ParquetSink:
         fresh = part.with_suffix(".new")
         owned_files.remove(fresh)
         with owned_files.stream(fresh) as stream:
-            self._parquet.write_table(table(rows, self._dimension, self._space), stream)
+            self._parquet.write_table(table(rows, self._column), stream)
         staging.flush(fresh)
         fresh.replace(part)
         staging.flush(self._parts)
@@ -99,10 +111,10 @@ class ParquetSink:
         """Merge the parts, give the file its final name, and remove the parts with their folder."""
         if self._parts.exists():
             whole = owned_files.stream(self._partial.fresh(WHOLE))
-            with whole, self._parquet.ParquetWriter(whole, schema(self._dimension, self._space)) as writer:
+            with whole, self._parquet.ParquetWriter(whole, schema(self._column)) as writer:
                 for part in self._sorted():
                     # Parts of a job that an earlier version began have no metadata.
-                    writer.write_table(self._parquet.read_table(part).replace_schema_metadata(_keys(self._space)))
+                    writer.write_table(self._parquet.read_table(part).replace_schema_metadata(_keys(self._column)))
             self._partial.settle(WHOLE, self._final)
         self._partial.remove()
 
@@ -110,7 +122,7 @@ class ParquetSink:
         """Count the rows."""
         return int(self._parquet.read_metadata(self._final).num_rows)
 
-    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, NDArray[Any]]:
         """Read vectors back by place, leaving out those whose stored id is another one."""
         return pick_rows(read(self._final), rows)
 
@@ -124,36 +136,52 @@ class ParquetSink:
 
 def space(final: Path) -> str:
     """Return the id of the vectors' embedding space; empty in files of earlier versions."""
-    keys = optional.load("pyarrow.parquet").read_metadata(final).metadata or {}
-    return str(keys.get(SPACE.encode(), b"").decode())
+    return _told(final).get(SPACE, "")
 
 
-def schema(dimension: int, space: str) -> Any:  # noqa: ANN401 - Arrow's type
-    """Return the columns of an output whose vectors have `dimension` components, and are of `space`."""
-    arrow = optional.load("pyarrow")
+def output(final: Path) -> Output:
+    """Return the type of the vectors.
+
+    Raises:
+        ValueError: it is none of this version's.
+    """
+    told = _told(final)
+    return Output.stored(told.get(DTYPE, FLOAT.name), told.get(SCALE, ""))
+
+
+def schema(column: VectorColumn) -> Any:  # noqa: ANN401 - Arrow's type
+    """Return the columns of an output with vectors of `column`."""
+    arrow, kind = optional.load("pyarrow"), column.output.kind
     text = {name: arrow.string() for name in ("id", "text")}
-    columns = {**text, "embedding": arrow.list_(arrow.float32(), dimension), "metadata": arrow.string()}
-    return arrow.schema(columns, metadata=_keys(space))
+    vector = arrow.list_(arrow.from_numpy_dtype(kind.dtype), kind.width(column.dimension))
+    return arrow.schema({**text, "embedding": vector, "metadata": arrow.string()}, metadata=_keys(column))
 
 
-def table(rows: Sequence[Row], dimension: int, space: str) -> Any:  # noqa: ANN401 - Arrow's type
+def table(rows: Sequence[Row], column: VectorColumn) -> Any:  # noqa: ANN401 - Arrow's type
     """Return rows as an Arrow table of `schema`."""
-    arrow = optional.load("pyarrow")
-    flat = arrow.array(np.concatenate([np.empty(0, np.float32), *(row.vector for row in rows)]))
+    arrow, kind = optional.load("pyarrow"), column.output.kind
+    flat = arrow.array(np.concatenate([np.empty(0, kind.dtype), *(row.vector for row in rows)]))
     metadata = [orjson.dumps(dict(row.metadata)).decode() if row.metadata else None for row in rows]
     columns = [
         arrow.array([row.id for row in rows], arrow.string()),
         arrow.array([row.text for row in rows], arrow.string()),
-        arrow.FixedSizeListArray.from_arrays(flat, dimension),
+        arrow.FixedSizeListArray.from_arrays(flat, kind.width(column.dimension)),
         arrow.array(metadata, arrow.string()),
     ]
-    return arrow.Table.from_arrays(columns, schema=schema(dimension, space))
+    return arrow.Table.from_arrays(columns, schema=schema(column))
 
 
-def _keys(space: str) -> dict[str, str] | None:
-    return {SPACE: space} if space else None
+def _keys(column: VectorColumn) -> dict[str, str] | None:
+    typed = column.output.said if column.output.kind is not FLOAT else ("", "")
+    told = dict(zip((SPACE, DTYPE, SCALE), (column.space, *typed), strict=True))
+    return {name: text for name, text in told.items() if text} or None
 
 
-def _vectors(column: Any) -> Vectors:  # noqa: ANN401 - Arrow's type
-    vectors: Vectors = column.flatten().to_numpy().reshape(len(column), -1)
+def _told(final: Path) -> dict[str, str]:
+    keys = optional.load("pyarrow.parquet").read_metadata(final).metadata or {}
+    return {name: keys[name.encode()].decode() for name in (SPACE, DTYPE, SCALE) if name.encode() in keys}
+
+
+def _vectors(column: Any) -> NDArray[Any]:  # noqa: ANN401 - Arrow's type
+    vectors: NDArray[Any] = column.flatten().to_numpy().reshape(len(column), -1)
     return vectors

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from server.inference.engine import Vectors
+from numpy.typing import NDArray
+
 from server.migrate.ownership.made_files import Made
 from server.migrate.record import Row
+from server.service.output import FLOAT32, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Target:
 
     `written` is the number of rows recorded in the journal: a sink refuses a target with fewer. `made` records what the
     job created before; nothing else is ever replaced. `space` is the id of the vectors' embedding space, empty if it is
-    not known: shards of earlier versions do not say it.
+    not known: shards of earlier versions do not say it. `dimension` counts components; `output` is the type in which
+    rows hold them.
     """
 
     dimension: int
@@ -25,6 +28,12 @@ class Target:
     fresh: bool
     made: Made = field(default_factory=Made)
     space: str = ""
+    output: Output = FLOAT32
+
+    @property
+    def width(self) -> int:
+        """The numbers of a row's vector: fewer than its components where a byte holds eight."""
+        return self.output.kind.width(self.dimension)
 
 
 class Sink(Protocol):
@@ -61,8 +70,11 @@ class Sink(Protocol):
         """Count the rows in the finished target."""
         ...
 
-    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
-        """Read vectors back by (place, id), for verification; missing ids are left out."""
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, NDArray[Any]]:
+        """Read vectors back by (place, id), for verification; missing ids are left out.
+
+        They hold the numbers that were written, of which some clients change the dtype.
+        """
         ...
 
     def close(self) -> None:

@@ -14,6 +14,8 @@ from server.migrate.ownership import owned_files
 from server.migrate.record import Row
 from server.migrate.sinks.line_file import LineFile
 from server.migrate.sinks.partial_folder import IDS, VECTORS, PartialFolder
+from server.migrate.sinks.sink import Target
+from server.model.output_types import FLOAT
 
 
 class VectorRows:
@@ -21,19 +23,21 @@ class VectorRows:
 
     def __init__(self, partial: PartialFolder) -> None:
         self._partial = partial
-        self._dimension = 0
+        self._width = 0
+        self._dtype = FLOAT.dtype
         self._rows = 0
         self._vectors = -1
         self._lines: LineFile | None = None
 
-    def open(self, dimension: int, written: int, final_ids: Path | None = None) -> None:
-        """Start, or resume after `written` rows; their ids may have their final name already.
+    def open(self, target: Target, final_ids: Path | None = None) -> None:
+        """Start, or resume after the recorded rows; their ids may have their final name already.
 
         Raises:
             MigrateError: recorded rows are missing.
             OSError: a file cannot be created, or was not created by this program.
         """
-        self._dimension, self._rows = dimension, written
+        self._width, self._dtype, written = target.width, target.output.kind.dtype, target.written
+        self._rows = written
         path, ids = self._partial.path(VECTORS), self._partial.path(IDS)
         self._vectors = owned_files.open_or_create(path)
         size = os.fstat(self._vectors).st_size
@@ -54,7 +58,7 @@ class VectorRows:
         """
         if self._lines is None:
             raise RuntimeError("the sink is not open for writing")
-        data = np.stack([row.vector for row in rows]).astype("<f4", copy=False).tobytes()
+        data = np.stack([row.vector for row in rows]).astype(self._dtype, copy=False).tobytes()
         if os.pwrite(self._vectors, data, self._offset(rows[0].place)) != len(data):
             raise OSError("not all vectors could be written; free space on the disk")
         os.fsync(self._vectors)
@@ -64,7 +68,7 @@ class VectorRows:
     def complete(self) -> None:
         """Write the header, which makes the vectors a `.npy` file, and close both files."""
         if self._vectors >= 0:
-            os.pwrite(self._vectors, header(self._rows, self._dimension), 0)
+            os.pwrite(self._vectors, header(self._rows, self._width, self._dtype), 0)
             os.fsync(self._vectors)
         self.close()
 
@@ -78,12 +82,12 @@ class VectorRows:
             self._vectors = -1
 
     def _offset(self, place: int) -> int:
-        return len(header(0, self._dimension)) + place * self._dimension * 4
+        return len(header(0, self._width, self._dtype)) + place * self._width * np.dtype(self._dtype).itemsize
 
 
-def header(rows: int, dimension: int) -> bytes:
+def header(rows: int, width: int, dtype: str = FLOAT.dtype) -> bytes:
     """Return a `.npy` header; NumPy pads it to the same length for any number of rows."""
     stream = io.BytesIO()
-    shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
+    shape = {"descr": dtype, "fortran_order": False, "shape": (rows, width)}
     npy_format.write_array_header_1_0(stream, shape)
     return stream.getvalue()

@@ -7,10 +7,14 @@ from typing import Any
 
 from server.migrate.errors import MigrateError
 from server.migrate.sinks.sink import Target
+from server.model.output_types import FLOAT
+from server.service.output import Output
 
 MODEL, PRECISION, DIMENSION = "embedding_model", "embedding_precision", "embedding_dimension"
 # The id of the embedding space (docs/space.md); earlier versions wrote none.
 SPACE = "embedding_space"
+# The output type and, for int8 and uint8, its scale; float32 has neither.
+DTYPE, SCALE = "embedding_dtype", "embedding_scale"
 # The id of the job that created the collection, from its journal's folder; earlier versions wrote none.
 JOB = "embedding_job"
 # Whether all rows are there: tells users when to cut over, and keeps a second job from the same target.
@@ -19,7 +23,10 @@ STATE, GROWING, COMPLETE = "embedding_state", "growing", "complete"
 
 @dataclass(frozen=True, slots=True)
 class ExistingCollection:
-    """An existing collection. `mark` is the mark left by a migration, if any; `dimension` is None if unknown."""
+    """An existing collection. `mark` is the mark left by a migration, if any.
+
+    `dimension` counts the components of its vectors, None if it is unknown.
+    """
 
     mark: Mapping[str, Any] | None
     dimension: int | None
@@ -36,7 +43,9 @@ class ClaimStep(Enum):
 
 def mark(target: Target, state: str = GROWING) -> dict[str, str]:
     """Return the mark of a target, which identifies it to later runs and tells users what its vectors are."""
-    known = {SPACE: target.space, JOB: target.made.job}
+    dtype, scale = target.output.said
+    typed = {} if target.output.kind is FLOAT else {DTYPE: dtype, SCALE: scale}
+    known = {SPACE: target.space, **typed, JOB: target.made.job}
     fields = {MODEL: target.model, PRECISION: target.precision, DIMENSION: str(target.dimension), STATE: state}
     return {**fields, **{name: value for name, value in known.items() if value}}
 
@@ -46,11 +55,24 @@ def space_of(held: Mapping[str, Any] | None) -> str:
     return str((held or {}).get(SPACE, ""))
 
 
+def output_of(held: Mapping[str, Any] | None) -> Output:
+    """Return the type of the vectors of a collection with this mark; float32 if it says none.
+
+    Raises:
+        MigrateError: it is none of this version's.
+    """
+    said = held or {}
+    try:
+        return Output.stored(str(said.get(DTYPE, FLOAT.name)), str(said.get(SCALE, "")))
+    except ValueError as error:
+        raise MigrateError(f"the collection {error}; a later version may have written it") from None
+
+
 def decide(held: ExistingCollection | None, target: Target, where: str) -> ClaimStep:
     """Decide how to open the target.
 
-    A collection is continued or replaced only if this job created it with the same model, precision, dimension and
-    embedding space, if both say one. So vectors of two spaces or two jobs never share a collection, and other
+    A collection is continued or replaced only if this job created it with the same model, precision, dimension, output
+    type and embedding space, if both say one. So vectors of two spaces or two jobs never share a collection, and other
     collections are never written to or deleted.
 
     Raises:
@@ -75,7 +97,8 @@ def _check_maker(held: ExistingCollection, target: Target, where: str) -> None:
         raise MigrateError(f"{where} exists ({size}) and no migration made it. {way_out}")
     if SPACE not in held.mark:
         wanted.pop(SPACE, None)
-    marked = {name: str(held.mark.get(name)) for name in wanted}
+    typed = [name for name in (DTYPE, SCALE) if name in held.mark]
+    marked = {name: str(held.mark[name]) for name in [*wanted, *typed] if name in held.mark}
     if marked != wanted or held.dimension not in (None, target.dimension):
         raise MigrateError(f"{where} holds vectors of {_named(marked)}; these are of {_named(wanted)}. {way_out}")
     if str(held.mark.get(JOB, target.made.job)) != target.made.job:
@@ -100,4 +123,6 @@ def _check_turn(held: ExistingCollection, target: Target, where: str) -> None:
 
 def _named(marks: Mapping[str, str]) -> str:
     space = f", space {marks[SPACE]}" if SPACE in marks else ""
-    return f"{marks[MODEL]} ({marks[PRECISION]}, {marks[DIMENSION]} dimensions{space})"
+    scale = f" of scale {marks[SCALE]}" if SCALE in marks else ""
+    size = f"{marks.get(DIMENSION)} dimensions in {marks.get(DTYPE, FLOAT.name)}{scale}"
+    return f"{marks[MODEL]} ({marks.get(PRECISION)}, {size}{space})"

@@ -1,6 +1,7 @@
 """The table of all stores. Pure: the modules that open, read or write a store are imported on first use."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address, AddressForm
@@ -11,16 +12,22 @@ from server.migrate.stores.pinecone.address import FORM as PINECONE
 from server.migrate.stores.qdrant.address import FORM as QDRANT
 from server.secret import mask
 
+if TYPE_CHECKING:
+    # Not imported: the Makefile asks for a job's environment before there is one, and with it numpy.
+    from server.model.output_types import OutputName
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
     """A store, implemented in a subfolder: `open.py`, `sink.py` and, if `readable`, `source.py`.
 
-    An `offline` store also accepts a folder instead of an address, and writes files there for a later upload.
+    `types` are the output types that it holds. An `offline` store also accepts a folder instead of an address, and
+    writes files there for a later upload.
     """
 
     form: AddressForm
     readable: bool = False
+    types: "tuple[OutputName, ...]" = ("float",)
     offline: bool = False
 
     def module(self, name: str) -> str:
@@ -32,10 +39,10 @@ STORES = {
     store.form.store: store
     for store in (
         Store(CHROMA, readable=True),
-        Store(LANCEDB),
-        Store(PGVECTOR, readable=True),
+        Store(LANCEDB, types=("float", "float16", "ubinary")),
+        Store(PGVECTOR, readable=True, types=("float", "float16", "ubinary")),
         Store(PINECONE, offline=True),
-        Store(QDRANT, readable=True),
+        Store(QDRANT, readable=True, types=("float", "float16", "uint8")),
     )
 }
 _SCHEMES = {scheme: name for name, store in STORES.items() for scheme in store.form.schemes}

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from server.inference.engine import Vectors
+from numpy.typing import NDArray
+
 from server.migrate.errors import MigrateError
 from server.migrate.ownership.lock import Lock
 from server.migrate.sinks.sink import Target
@@ -53,7 +54,7 @@ class StoreSink(Generic[StoreT]):
         """Count the rows."""
         return self.store.count()
 
-    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, Vectors]:
+    def fetch(self, rows: Sequence[tuple[int, str]]) -> Mapping[str, NDArray[Any]]:
         """Read vectors by id."""
         return self.store.vectors([id_ for _, id_ in rows])
 

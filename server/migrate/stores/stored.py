@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from server.inference.engine import Vectors
+from numpy.typing import NDArray
+
+from server.service.output import Output
 
 ItemT = TypeVar("ItemT")
 
@@ -20,8 +22,8 @@ class Stored(Protocol):
         """
         ...
 
-    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
-        """Read vectors [dimension] by id; missing ids are left out.
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+        """Read vectors [width] by id, as numbers of the type `output`; missing ids are left out.
 
         Raises:
             MigrateError: the store cannot be read.
@@ -41,6 +43,14 @@ class Stored(Protocol):
 
         Raises:
             MigrateError: the store cannot be read.
+        """
+        ...
+
+    def output(self) -> Output:
+        """Return the type in which the vectors are stored; float32 if none is said.
+
+        Raises:
+            MigrateError: the store cannot be read, or says a type that is unknown.
         """
         ...
 

@@ -74,9 +74,11 @@ def _parquet_or_shards(output: str) -> list[Entry]:
 
 
 def _faiss(output: str) -> list[Entry]:
-    index = _client("faiss").read_index(output)
+    faiss = _client("faiss")
+    binary = Path(output).read_bytes()[:4] == b"IBxF"
+    index = (faiss.read_index_binary if binary else faiss.read_index)(output)
     ids = _lines(Path(f"{output}.ids.jsonl"))
-    vectors = index.reconstruct_n(0, index.ntotal)
+    vectors = [index.reconstruct(row) for row in range(index.ntotal)]
     return [Entry(id_, None, vector) for id_, vector in zip(ids, vectors, strict=True)]
 
 
@@ -130,7 +132,14 @@ def _pgvector(output: str) -> list[Entry]:
     place = parse(output)
     with _client("psycopg").connect(place.location.reveal()) as connection:
         query = f"SELECT id, text, embedding::text FROM {place.collection}"  # noqa: S608 - a constant name
-        return [Entry(id_, text, _vector(json.loads(vector))) for id_, text, vector in connection.execute(query)]
+        return [Entry(id_, text, _numbers(vector)) for id_, text, vector in connection.execute(query)]
+
+
+def _numbers(text: str) -> Any:
+    """Return a vector from PostgreSQL's text; a string of bits as packed bytes."""
+    if text.startswith("["):
+        return _vector(json.loads(text))
+    return np.packbits([int(bit) for bit in text])
 
 
 def _pinecone(output: str) -> list[Entry]:

@@ -58,7 +58,7 @@ class FakeQdrant:
             "GET /exists": lambda name, _: {"exists": self.local.collection_exists(name)},
             "GET ": lambda name, _: _plain(self.local.get_collection(name)),
             "PUT ": self._create,
-            "PATCH ": lambda name, asked: self.local.update_collection(name, metadata=asked["metadata"]),
+            "PATCH ": self._update,
             "DELETE ": lambda name, _: self.local.delete_collection(name),
             "PUT /points": self._upsert,
             "POST /points": self._retrieve,
@@ -76,6 +76,12 @@ class FakeQdrant:
     def _create(self, name: str, asked: dict[str, Any]) -> Any:
         size = models.VectorParams(**asked["vectors"])
         return self.local.create_collection(name, vectors_config=size, metadata=asked.get("metadata"))
+
+    def _update(self, name: str, asked: dict[str, Any]) -> Any:
+        if "quantization_config" in asked:
+            # Local mode does not quantize; this checks the shape.
+            models.ScalarQuantization(**asked["quantization_config"])
+        return self.local.update_collection(name, metadata=asked.get("metadata"))
 
     def _upsert(self, name: str, asked: dict[str, Any]) -> Any:
         return _plain(self.local.upsert(name, models.Batch(**asked["batch"])))

@@ -31,17 +31,18 @@ pytest.importorskip("chromadb", reason="needs requirements/stores.txt")
 arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
 parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs requirements/stores.txt")
 
+# Source, sink, precision, and the output type where it is not float32.
 PAIRS = (
     ("json", "npy", "fp32"),
     ("json.zst", "jsonl", "int8"),
     ("jsonl.gz", "parquet", "int8"),
     ("csv", "npz", "int8"),
-    ("txt", "faiss", "int8"),
+    ("txt", "faiss", "int8 int8"),
     ("folder", "shards", "int8"),
     ("parquet", "chroma", "int8"),
-    ("chroma", "pgvector", "fp32"),
+    ("chroma", "pgvector", "fp32 ubinary"),
     ("pgvector", "qdrant", "int8"),
-    ("qdrant", "lancedb", "int8"),
+    ("qdrant", "lancedb", "int8 float16"),
     ("jsonl.gz", "pinecone", "int8"),
 )
 SHARE = -(-KILLS // len(PAIRS))
@@ -68,13 +69,15 @@ class Job:
 
 
 @pytest.mark.timeout(3600 if LONG else 300)
-@pytest.mark.parametrize(("source", "sink", "precision"), PAIRS)
+@pytest.mark.parametrize(("source", "sink", "numbers"), PAIRS)
 def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
-    request: pytest.FixtureRequest, tmp_path: Path, pinecone: FakePinecone, source: str, sink: str, precision: str
+    request: pytest.FixtureRequest, tmp_path: Path, pinecone: FakePinecone, source: str, sink: str, numbers: str
 ) -> None:
     pinecone.dimension = 384
     given = make(request, tmp_path, source)
+    precision, *dtype = numbers.split()
     flags = ("--quantization", precision, *(("--format", "pinecone") if sink == "shards" else ()))
+    flags += ("--output-dtype", *dtype) if dtype else ()
     whole = job(request, tmp_path / "whole", sink, given, *flags)
     lasts_s = seconds_from_the_first_window_on(whole)
     assert sorted(entry.id for entry in entries(whole.output)) == sorted(given.ids)
@@ -86,7 +89,7 @@ def test_killed_at_random_moments_the_result_is_the_uninterrupted_one(
         killed = job(request, tmp_path / f"killed{jobs}", sink, given, *flags)
         kills += kill_until_done(killed, lasts_s, chance, SHARE - kills)
         assert state(killed.output) == expected, f"job {jobs}, after {kills} kills"
-    sys.stdout.write(f"{source} -> {sink}, {precision}: {kills} kills in {jobs} jobs of {COUNT} rows, all exact\n")
+    sys.stdout.write(f"{source} -> {sink}, {numbers}: {kills} kills in {jobs} jobs of {COUNT} rows, all exact\n")
 
 
 def seconds_from_the_first_window_on(whole: Job) -> float:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from bench.fidelity import Rows
-from bench.outputs import Scheme, decode, neighbours, schemes
+from bench.outputs import Scheme, neighbours, schemes
 from server.model.output_types import TYPES, calibrate_ranges, convert
+from server.model.stored_codes import decode
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def test_the_types_order_as_expected(vectors: Rows) -> None:
 
 def test_both_kinds_of_bits_are_the_signs(vectors: Rows) -> None:
     for name in ("binary", "ubinary"):
-        signs = decode(convert(vectors, TYPES[name]), name)
+        signs = decode(convert(vectors, TYPES[name]), TYPES[name])
         np.testing.assert_array_equal(signs > 0, vectors > 0)
 
 

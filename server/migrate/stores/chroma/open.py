@@ -16,6 +16,7 @@ from server.migrate.stores.chroma.address import FORM
 from server.migrate.stores.claim import space_of
 from server.migrate.stores.retry import never_transient, reason, retried
 from server.migrate.stores.stored import Stored, chunks
+from server.service.output import Output
 
 PAGE = 1000
 TENANT, DATABASE = "CHROMA_TENANT", "CHROMA_DATABASE"
@@ -68,6 +69,10 @@ class Chroma:
     def space(self) -> str:
         """Return the id in the collection's metadata."""
         return space_of(self.existing().metadata)
+
+    def output(self) -> Output:
+        """Return float32's: Chroma has no other type."""
+        return Output()
 
     def count(self) -> int:
         """Count the entries."""

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import space_of
+from server.migrate.stores.claim import output_of, space_of
 from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
+from server.service.output import Output
 
 PAGE = 1000
 ID, TEXT, VECTOR = "id", "text", "vector"
@@ -40,12 +40,12 @@ class Lance:
         for batch in reader:
             yield from batch.column(ID).to_pylist()
 
-    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, NDArray[Any]]:
         """Read vectors by id."""
-        vectors_by_id: dict[str, Vectors] = {}
+        vectors_by_id: dict[str, NDArray[Any]] = {}
         for part in chunks(ids, PAGE):
             rows = self._ask(partial(self._rows, part, VECTOR))
-            vectors = np.asarray(rows[VECTOR].combine_chunks().flatten(), np.float32).reshape(len(rows), -1)
+            vectors = rows[VECTOR].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
             vectors_by_id |= dict(zip(rows[ID].to_pylist(), vectors, strict=True)) if len(rows) else {}
         return vectors_by_id
 
@@ -61,8 +61,11 @@ class Lance:
 
     def space(self) -> str:
         """Return the id in the metadata of the column of vectors."""
-        schema = self._existing().schema
-        return space_of(mark_in(schema.field(VECTOR))) if VECTOR in schema.names else ""
+        return space_of(self._mark())
+
+    def output(self) -> Output:
+        """Return the type in the metadata of the column of vectors."""
+        return output_of(self._mark())
 
     def count(self) -> int:
         """Count the rows."""
@@ -80,6 +83,10 @@ class Lance:
             if "was not found" in str(error):
                 return None
             raise
+
+    def _mark(self) -> dict[str, str]:
+        schema = self._existing().schema
+        return mark_in(schema.field(VECTOR)) if VECTOR in schema.names else {}
 
     def _rows(self, ids: Sequence[str], column: str) -> Any:  # noqa: ANN401 - the client's own
         listed = ", ".join("'" + id_.replace("'", "''") + "'" for id_ in ids)

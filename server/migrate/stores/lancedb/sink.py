@@ -10,12 +10,13 @@ import numpy as np
 from server.migrate import optional
 from server.migrate.record import Row
 from server.migrate.sinks.sink import Sink, Target
-from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark
+from server.migrate.stores.claim import COMPLETE, ClaimStep, ExistingCollection, decide, mark, output_of
 from server.migrate.stores.lancedb.address import FORM
 from server.migrate.stores.lancedb.open import ID, VECTOR, Lance, mark_in
 from server.migrate.stores.metadata import to_json
 from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink, check_alone
+from server.model.output_types import COMPONENTS_PER_BYTE
 
 # With fewer rows LanceDB's exact search is fast enough; with more, an index is worth its loss of recall.
 INDEXED_FROM = 100_000
@@ -55,14 +56,17 @@ class LanceSink(StoreSink[Lance]):
         """Compact the table, build the index if there are enough rows, and mark the table complete."""
         table = self.store.table
         retried(f"{self.identity()} cannot be compacted", lambda: table.optimize(cleanup_older_than=OLD))
-        index = optional.load("lancedb.index").HnswSq
         if self.count() >= INDEXED_FROM and not table.list_indices():
-            retried(
-                f"{self.identity()}: the index cannot be built",
-                lambda: table.create_index(VECTOR, config=index(distance_type="cosine")),
-            )
+            index = self._index()
+            retried(f"{self.identity()}: the index cannot be built", lambda: table.create_index(VECTOR, config=index))
         done = {"path": VECTOR, "metadata": mark(self.target, COMPLETE)}
         retried(f"{self.identity()} cannot be completed", lambda: table.update_field_metadata(done))
+
+    def _index(self) -> Any:  # noqa: ANN401 - the client's own
+        kinds = optional.load("lancedb.index")
+        # The only index of LanceDB that compares bits.
+        packed = self.target.output.kind.packed
+        return kinds.IvfFlat(distance_type="hamming") if packed else kinds.HnswSq(distance_type="cosine")
 
     def _check_folder(self) -> None:
         place = self.address.location.reveal()
@@ -76,11 +80,14 @@ class LanceSink(StoreSink[Lance]):
         if VECTOR not in table.schema.names:
             return ExistingCollection(None, None, table.count_rows())
         field = table.schema.field(VECTOR)
-        return ExistingCollection(mark_in(field), getattr(field.type, "list_size", None), table.count_rows())
+        width = getattr(field.type, "list_size", None)
+        packed = output_of(mark_in(field)).kind.packed
+        components = width * COMPONENTS_PER_BYTE if width and packed else width
+        return ExistingCollection(mark_in(field), components, table.count_rows())
 
     def _schema(self, target: Target) -> Any:  # noqa: ANN401 - pyarrow's own
         arrow = self.store.pyarrow
-        kind = arrow.list_(arrow.float32(), target.dimension)
+        kind = arrow.list_(arrow.from_numpy_dtype(target.output.kind.dtype), target.width)
         vector = arrow.field(VECTOR, kind, nullable=False, metadata=mark(target))
         text = [arrow.field(name, arrow.string(), nullable=False) for name in (ID, "text", "metadata")]
         return arrow.schema([text[0], text[1], vector, text[2]])

@@ -1,19 +1,20 @@
-"""Opens and reads a PostgreSQL table with a column of pgvector's type `vector`."""
+"""Opens and reads a PostgreSQL table with a column of vectors: of pgvector's types, or of bits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from server.inference.engine import Vectors
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import space_of
+from server.migrate.stores.claim import output_of, space_of
 from server.migrate.stores.retry import reason, retried
 from server.migrate.stores.stored import Stored, chunks
 from server.secret import SECRET_NAME, remember
+from server.service.output import Output
 
 PAGE = 1000
 CONNECT_TIMEOUT_S = 10
@@ -21,6 +22,8 @@ ID = "id"
 TEXT = "text"
 # pgvector's types, which are never metadata.
 VECTORS = ("vector", "halfvec", "sparsevec")
+# The column that a migration fills; only there are bits a vector.
+EMBEDDING, BITS = "embedding", "bit"
 # Types read as Python values; all others are read as PostgreSQL's text form. An array type's name begins with `_`.
 PLAIN = (
     *("bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "name", "uuid"),
@@ -110,14 +113,14 @@ class PgTable:
             except self._psycopg.Error as error:
                 raise MigrateError(f"{self._address} cannot be read: {reason(error)}") from error
 
-    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vectors]:
-        """Read vectors by id."""
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+        """Read vectors by id; bits are packed, eight to a byte."""
         query = self.sql.SQL("SELECT {id}::text, {vector} FROM {table} WHERE {id}::text = ANY(%s)").format(
             id=self.sql.Identifier(self.id_column), vector=self.sql.Identifier(self._column()), table=self.table
         )
-        vectors: dict[str, Vectors] = {}
+        vectors: dict[str, NDArray[Any]] = {}
         for part in chunks(ids, PAGE):
-            vectors |= {id_: np.asarray(vector.to_list(), np.float32) for id_, vector in self._ask(query, (part,))}
+            vectors |= {id_: _numbers(vector) for id_, vector in self._ask(query, (part,))}
         return vectors
 
     def texts(self, ids: Sequence[str]) -> Mapping[str, str]:
@@ -140,6 +143,14 @@ class PgTable:
     def space(self) -> str:
         """Return the id in the table's comment."""
         return space_of(self.mark())
+
+    def output(self) -> Output:
+        """Return the type in the table's comment."""
+        return output_of(self.mark())
+
+    def has_halves(self) -> bool:
+        """Return whether the extension is new enough for half precision and indexes of bits (pgvector 0.7)."""
+        return bool(self._ask("SELECT to_regtype('halfvec') IS NOT NULL")[0][0])
 
     def count(self) -> int:
         """Count the rows."""
@@ -195,7 +206,7 @@ class PgTable:
         return bool(cursor.fetchone()[0])
 
     def _column(self) -> str:
-        columns = [name for name, kind in self.columns().items() if kind in VECTORS]
+        columns = [name for name, kind in self.columns().items() if holds_vectors(name, kind)]
         if len(columns) != 1:
             raise MigrateError(f"{self._address} has {len(columns)} columns of vectors where one is needed")
         return columns[0]
@@ -206,6 +217,18 @@ class PgTable:
             return rows
 
         return retried(f"{self._address} cannot be read", work, self.is_passing)
+
+
+def holds_vectors(name: str, kind: str) -> bool:
+    """Return whether a column of that name and type holds vectors."""
+    return kind in VECTORS or (name, kind) == (EMBEDDING, BITS)
+
+
+def _numbers(vector: Any) -> NDArray[Any]:  # noqa: ANN401 - the client's own
+    if not isinstance(vector, str):
+        return np.asarray(vector.to_list(), np.float32)
+    # The client reads bits as text.
+    return np.packbits(np.frombuffer(vector.encode("ascii"), np.uint8) - ord("0"))
 
 
 def open_store(address: Address) -> Stored:

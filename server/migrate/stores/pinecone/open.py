@@ -17,6 +17,7 @@ from server.migrate.stores.claim import space_of
 from server.migrate.stores.pinecone.address import FORM
 from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
+from server.service.output import Output
 
 # docs.pinecone.io/reference/api/database-limits/operation-limits; MB read as decimal, the smaller unit.
 REQUEST_RECORDS = 1000
@@ -88,6 +89,10 @@ class PineconeNamespace:
         page = self.ask("cannot be read", partial(self.index.list_paginated, namespace=self.name, limit=1))
         records = self._fetch([item.id for item in page.vectors]).values()
         return next((space_of(record.metadata) for record in records), "")
+
+    def output(self) -> Output:
+        """Return float32's: Pinecone has no other type."""
+        return Output()
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,10 +12,11 @@ from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores import keys
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import space_of
+from server.migrate.stores.claim import output_of, space_of
 from server.migrate.stores.qdrant.address import FORM
 from server.migrate.stores.retry import never_transient, retried
 from server.migrate.stores.stored import Stored, chunks
+from server.service.output import Output
 
 PAGE = 256
 TIMEOUT_S = 60
@@ -76,6 +77,10 @@ class Qdrant:
     def space(self) -> str:
         """Return the id in the collection's metadata."""
         return space_of(getattr(self.info(), "metadata", None))
+
+    def output(self) -> Output:
+        """Return the type in the collection's metadata."""
+        return output_of(getattr(self.info(), "metadata", None))
 
     def count(self) -> int:
         """Count the points."""

@@ -18,6 +18,7 @@ from server.migrate.stores.qdrant.open import PAGE, Qdrant
 from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink, check_alone
 from server.migrate.stores.stored import chunks
+from server.model.output_types import OutputName
 
 # Files of the client's local mode in a collection's folder.
 STORAGE = "storage.sqlite"
@@ -42,7 +43,7 @@ class QdrantSink(StoreSink[Qdrant]):
         client, name, models = self.store.client, self.store.name, self.store.models
         if step is ClaimStep.REPLACE:
             retried(f"{self.identity()} cannot be emptied", lambda: client.delete_collection(name))
-        size = models.VectorParams(size=target.dimension, distance=models.Distance.COSINE)
+        size = models.VectorParams(size=target.dimension, **_typed(target.output.kind.name, models))
         retried(
             f"{self.identity()} cannot be made",
             lambda: client.create_collection(name, vectors_config=size, metadata=mark(target)),
@@ -89,6 +90,15 @@ class QdrantSink(StoreSink[Qdrant]):
         info = self.store.info()
         size = getattr(info.params.vectors, "size", None)
         return ExistingCollection(getattr(info, "metadata", None), size, self.store.count())
+
+
+def _typed(name: OutputName, models: Any) -> dict[str, Any]:  # noqa: ANN401 - the client's own
+    """Return the distance of vectors of a type, and Qdrant's datatype for them."""
+    if name == "uint8":
+        # Their zero is 128, which a cosine or product would count in.
+        return {"distance": models.Distance.EUCLID, "datatype": models.Datatype.UINT8}
+    typed = {"datatype": models.Datatype.FLOAT16} if name == "float16" else {}
+    return {"distance": models.Distance.COSINE, **typed}
 
 
 def _is_empty(storage: Path) -> bool:

@@ -22,6 +22,14 @@ def test_the_output_s_name_tells_its_format() -> None:
         (["--input", "a", "--output", "b.npy", "--shard", "2/1"], "--shard"),
         (["--input", "a", "--output", "chroma:stores#docs", "--shard", "1/2"], "--shard writes files"),
         (["--input", "a", "--output", "b.npy", "--rejects", "missing/b.jsonl"], "there is no folder missing"),
+        (["--merge", "a", "--output", "b.npy", "--output-dtype", "int8"], "keeps the type of its shards"),
+        (
+            ["--input", "a", "--output", "chroma:s#d", "--output-dtype", "int8"],
+            "chroma holds no .* it holds float. int8",
+        ),
+        (["--input", "a", "--output", "p", "--format", "pinecone", "--output-dtype", "float16"], "pinecone holds no"),
+        (["--input", "a", "--output", "postgresql://h/d#t", "--output-dtype", "int8"], "int8 is held by npy, .*faiss"),
+        (["--input", "a", "--output", "b.faiss", "--output-dtype", "binary"], "ubinary - 128, the same bits"),
         (["--input", "a", "--output", "bad\udcff.npy"], "is not read as UTF-8"),
     ],
 )

@@ -108,6 +108,12 @@ def test_differences_name_both_values() -> None:
     assert differences({}, {"fields": "x"}) == ["fields was (none), is x"]
 
 
+def test_a_job_of_a_version_that_wrote_no_output_type_is_one_of_float() -> None:
+    assert differences({"model": "a"}, {"model": "a", "output dtype": "float"}) == []
+    said = differences({"model": "a"}, {"model": "a", "output dtype": "int8", "scale": "0.5"})
+    assert said == ["output dtype was float, is int8", "scale was (none), is 0.5"]
+
+
 def test_a_job_of_a_version_that_wrote_no_space_is_the_same_job() -> None:
     assert differences({"model": "a"}, {"model": "a", "space": "x"}) == []
     assert differences({"model": "a", "space": "x"}, {"model": "a", "space": "y"}) == ["space was x, is y"]
