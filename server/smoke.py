@@ -121,7 +121,9 @@ def _embed(url: str, body: Mapping[str, object]) -> Reply:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - checked
             payload, headers = response.read(), response.headers
     except urllib.error.HTTPError as error:
-        raise SmokeError(f"{url}/embed answered {error.code}: {error.read(500).decode(errors='replace')}") from None
+        with error:
+            said = error.read(500).decode(errors="replace")
+        raise SmokeError(f"{url}/embed answered {error.code}: {said}") from None
     except OSError as error:
         raise SmokeError(f"no server answers at {url}: {getattr(error, 'reason', error)}") from None
     try:

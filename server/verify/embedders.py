@@ -120,7 +120,8 @@ class RemoteServer:
                 answer: bytes = response.read(ANSWER_BYTES + 1)
                 told = {name.lower(): value for name, value in response.headers.items()}
         except urllib.error.HTTPError as error:
-            said = error.read(500).decode(errors="replace")
+            with error:
+                said = error.read(500).decode(errors="replace")
             raise VerifyError(f"{self.url}/embed answered {error.code}: {said!r}") from None
         except (OSError, ValueError) as error:
             raise VerifyError(f"no server answers at {self.url}: {getattr(error, 'reason', error)}") from None
