@@ -57,9 +57,13 @@ T_IN = $(filter $(1) $(addsuffix /%,$(1)),$(T_PATH))
 T_ENV := $(if $(call T_IN,$(BUILD_TESTS)),.venv-build,$(if $(call T_IN,$(CLIENTS_TESTS)),.venv-clients,$(if $(call T_IN,$(STORES_TESTS)),.venv-stores,.venv)))
 T_NEEDS := $(if $(T),$(T_ENV)/ready $(if $(call T_IN,tests/unit),,models/$(DEMO).json models/$(FULL).json))
 
+# make choose TEXTS=texts.jsonl [QUERIES=queries.jsonl] [QRELS=qrels.tsv] [BUDGET=0.5%]
+BUDGET ?= 0.5%
+CHOOSE := $(if $(TEXTS),$(shell $(PYTHON) -m server.migrate.environment "$(TEXTS)" "$(QUERIES)"),.venv)
+
 export FROM MODEL QUANTIZATION DEVICE PORT MODELS_DIR STS_PAIRS VERSION
 
-.PHONY: help demo check unit test coverage test-one reliability build-models inspect serve smoke verify tiers compare bench load migrate migrate-bench migrate-proof netron picture images sbom wheels lint format lock lock-images up down clean
+.PHONY: help demo check unit test coverage test-one reliability build-models inspect choose serve smoke verify tiers compare bench load migrate migrate-bench migrate-proof netron picture images sbom wheels lint format lock lock-images up down clean
 
 help: ## list every verb
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -97,6 +101,10 @@ build-models: $(BUILDER)/ready ## build the ONNX variants of MODEL=BAAI/bge-larg
 inspect: $(BUILDER)/ready ## print what a build would read from the folder MODEL=, or all problems that prevent one
 	@test -n "$$MODEL" || { echo "which folder? make inspect MODEL=/path/to/snapshot" >&2; exit 1; }
 	@$(BUILDER)/bin/python -m build $(BUILD_ARGS) inspect "$$MODEL"
+
+choose: $(CHOOSE)/ready ## choose the cheapest precision, output type and dimensions within BUDGET=0.5% on your own TEXTS=, QUERIES=, QRELS=
+	@test -n "$(TEXTS)" || { echo "which texts? make choose TEXTS=texts.jsonl MODEL=all-MiniLM-L6-v2 BUDGET=0.5%" >&2; exit 1; }
+	@$(CHOOSE)/bin/python -m server.choose --texts "$(TEXTS)" $(if $(QUERIES),--queries "$(QUERIES)") $(if $(QRELS),--qrels "$(QRELS)") --budget "$(BUDGET)" $(CHOOSE_ARGS)
 
 serve: .venv/ready ## serve MODEL= in QUANTIZATION= on DEVICE= and PORT=
 	$(RUN) -m server

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from bench.spread import Spread
-from build import svg
+from server import svg
 
 _NAMES, _FIGURES, _TOP = 140, 150, 56
 _BAR, _PITCH = 16, 26

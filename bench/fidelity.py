@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from server.choose.quality import overlaps
+
 NEIGHBOURS = 10
 Rows = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -55,8 +57,7 @@ def neighbour_overlap(vectors: Rows, reference: Rows, count: int = NEIGHBOURS) -
 
 def shared(found: NDArray[np.intp], wanted: NDArray[np.intp]) -> float:
     """Return the mean share of each text's `wanted` neighbours that are `found`, both [texts, neighbours]."""
-    pairs = zip(found, wanted, strict=True)
-    return float(np.mean([np.intersect1d(one, other).size / len(other) for one, other in pairs]))
+    return float(overlaps(found, wanted).mean())
 
 
 def spearman(left: Sequence[float] | Numbers, right: Sequence[float] | Numbers) -> float:

@@ -15,7 +15,8 @@ from xml.etree import ElementTree as ET
 
 import onnx
 
-from build import output, svg
+from build import output
+from server import svg
 
 # Blocks of a layer, by path prefix; the first match applies.
 _PARALLEL = ("attention/self/query", "attention/self/key", "attention/self/value")

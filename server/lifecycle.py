@@ -9,6 +9,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+import msgspec
 import uvicorn
 from starlette.responses import Response
 
@@ -166,6 +167,9 @@ def summary(
     yield f"dimension {manifest.dimension}, at most {manifest.max_tokens} tokens, pooling {manifest.pooling}"
     yield f"embedding space {loaded.artifact.space}"
     yield f"precision {choice.precision}: {choice.precision_reason}"
+    if loaded.settings.quantization == "chosen" and manifest.chosen is not msgspec.UNSET:
+        asked = f'"output_dtype": "{manifest.chosen.output_dtype}", "dimensions": {manifest.chosen.dimensions}'
+        yield f"chosen with it, for requests to ask for: {asked}; answers without these options stay whole float32"
     yield f"device {choice.device} ({PROVIDERS[choice.device]}): {choice.device_reason}"
     yield from engine.report()
     for warning in device.cuda_warnings(loaded.artifact.variant, choice.device, engine.nodes_on_cpu):

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from server import setting_values as values
 from server.secret import MASK, Location, Secret, mask
 
-Quantization = Literal["fp32", "fp16", "int8", "int8-static"]
+Quantization = Literal["fp32", "fp16", "int8", "int8-static", "chosen"]
 Device = Literal["auto", "cpu", "cuda"]
 
-QUANTIZATIONS: tuple[Quantization, ...] = ("fp32", "fp16", "int8", "int8-static")
+QUANTIZATIONS: tuple[Quantization, ...] = ("fp32", "fp16", "int8", "int8-static", "chosen")
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -130,7 +130,8 @@ SETTINGS: tuple[Setting, ...] = (
         "QUANTIZATION",
         "",
         _quantization,
-        f"Precision: {', '.join(QUANTIZATIONS)}. Unset: fp32 on CPU (maximum accuracy), fp16 on CUDA.",
+        "Precision: fp32, fp16, int8, int8-static, or chosen: the one that `make choose` wrote into the model's "
+        "manifest. Unset: fp32 on CPU (maximum accuracy), fp16 on CUDA.",
     ),
     Setting(
         "DEVICE", "auto", values.choice(DEVICES), "auto, cpu or cuda. auto takes CUDA where a usable GPU is found."

@@ -13,7 +13,7 @@ import msgspec
 
 from server.errors import StartError
 from server.model import space, staging
-from server.model.manifest import FOR_CUDA, File, Manifest, Precision, Variant, VariantName, decode
+from server.model.manifest import FOR_CUDA, File, Manifest, Precision, Variant, VariantName, Verdict, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,23 @@ def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
         model_path=graph,
         tokenizer_path=_verified(models_dir, manifest.tokenizer, model),
     )
+
+
+def find_verdict(models_dir: Path, model: str) -> Verdict:
+    """Return what `make choose` wrote into the manifest of `model`.
+
+    Raises:
+        StartError: it wrote nothing since the model was built, or there is no such model.
+    """
+    _finish_commit(models_dir, model)
+    manifest = read_manifest(models_dir, model)
+    if manifest.chosen is msgspec.UNSET:
+        raise StartError(
+            f"QUANTIZATION=chosen: nothing was chosen for {manifest.name} since it was built. Choose on your own "
+            f"texts: make choose MODEL={manifest.name} TEXTS=texts.jsonl BUDGET=0.5%; or set QUANTIZATION to one of "
+            f"{', '.join(manifest.variants)}"
+        )
+    return manifest.chosen
 
 
 @contextmanager

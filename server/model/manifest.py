@@ -9,6 +9,8 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from server.model.output_types import OutputName
+
 SCHEMA = 2
 SCHEMA_OF_TWO_FILES = 3
 READABLE = (1, SCHEMA, SCHEMA_OF_TWO_FILES)
@@ -123,6 +125,31 @@ class FidelityTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Sha256
 
 
+class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `make choose` found to be the cheapest within a budget (docs/quantization.md).
+
+    `loss` is the share of quality lost beside fp32, by `measure`, and `loss_at_most` the worse end of its confidence
+    interval, on `texts` and `queries` of the user's.
+    """
+
+    precision: Precision
+    output_dtype: OutputName
+    dimensions: Positive
+    budget: float
+    measure: str
+    loss: float
+    loss_at_most: float
+    texts: Positive
+    queries: Positive
+
+    def __str__(self) -> str:
+        return (
+            f"{self.precision}, output_dtype {self.output_dtype}, {self.dimensions} dimensions: at most "
+            f"{self.loss_at_most:.2%} of {self.measure} lost, budget {self.budget * 100:g} %, "
+            f"on {self.queries} queries over {self.texts} texts"
+        )
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything the server needs to know about a model, and what a user needs to verify it.
 
@@ -135,6 +162,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before a text; the key is absent if it pools all tokens. `spaces` gives the id of each variant's embedding space
     (docs/space.md); models built before it was written have none, and their ids are computed all the same.
     `int8_ranges` has the range of int8 output for each number of dimensions, in order; older models lack the key.
+    `chosen` is the verdict of `make choose`; the key is absent until then, and after the next build.
     """
 
     schema: int
@@ -156,16 +184,25 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unpooled: dict[str, Positive] | msgspec.UnsetType = msgspec.UNSET
     spaces: dict[VariantName, str] | msgspec.UnsetType = msgspec.UNSET
     int8_ranges: list[Magnitude] | msgspec.UnsetType = msgspec.UNSET
+    chosen: Verdict | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        """Raise ValueError if a prompt is named that does not exist, or int8's ranges do not fit the dimension."""
+        """Raise ValueError if a prompt is named that does not exist, or ranges or verdict do not fit the model."""
         if self.int8_ranges is not msgspec.UNSET and len(self.int8_ranges) != self.dimension:
             raise ValueError(f"{len(self.int8_ranges)} int8_ranges for a dimension of {self.dimension}")
+        if self.chosen is not msgspec.UNSET:
+            self._check_chosen(self.chosen)
         if self.unpooled is not msgspec.UNSET and not self.unpooled.keys() <= self.prompts.keys():
             raise ValueError("unpooled names a prompt that the model does not have")
         if self.default_prompt_name is not msgspec.UNSET and self.default_prompt_name not in self.prompts:
             raise ValueError(
                 f"default_prompt_name is none of the prompts: {', '.join(self.prompts) or 'there are none'}"
+            )
+
+    def _check_chosen(self, chosen: Verdict) -> None:
+        if chosen.precision not in self.variants or chosen.dimensions > self.dimension:
+            raise ValueError(
+                f"chosen names {chosen.precision} and {chosen.dimensions} dimensions, which this model does not have"
             )
 
     @property

@@ -73,6 +73,20 @@ class TeiInfo(TypedDict):
     docker_label: str | None
 
 
+class Chosen(TypedDict):
+    """The cheapest within a budget of quality; `output_dtype` and `dimensions` are what to ask for."""
+
+    precision: str
+    output_dtype: str
+    dimensions: int
+    budget: float
+    measure: str
+    loss: float
+    loss_at_most: float
+    texts: int
+    queries: int
+
+
 class Decided(TeiInfo):
     """What was decided at start."""
 
@@ -89,6 +103,9 @@ class Decided(TeiInfo):
     prompts: Annotated[dict[str, str], Meta(description="What each of the model's prompts puts before a text.")]
     precision: str
     precision_reason: str
+    chosen: Annotated[
+        Chosen | None, Meta(description="What `make choose` found on the user's own texts. Null: nothing was chosen.")
+    ]
     notes: list[str]
     fidelity: Fidelity
     device: str
@@ -134,6 +151,7 @@ def describe(loaded: LoadedModel, pace: Pace) -> Decided:
         "precision": variant.precision,
         "notes": manifest.notes,
         "precision_reason": choice.precision_reason,
+        "chosen": None if manifest.chosen is msgspec.UNSET else msgspec.to_builtins(manifest.chosen),
         "fidelity": msgspec.to_builtins(variant.fidelity),
         "device": choice.device,
         "device_reason": choice.device_reason,

@@ -18,9 +18,10 @@ from server.batching.calibration import (
 from server.batching.stream_plan import pool_threads
 from server.errors import GraphInputError, InferenceError, StartError
 from server.inference import device
+from server.inference.device import Choice
 from server.inference.engine import Engine, Ids, OnnxEngine, Resources
 from server.inference.session import MEMORY_SHARE
-from server.model.artifact import find_artifact, verifying
+from server.model.artifact import find_artifact, find_verdict, verifying
 from server.model.tokenization import Tokenizer
 from server.service.loaded_model import LoadedModel
 from server.service.stream_cache import StreamCache
@@ -41,7 +42,7 @@ def load(settings: Settings) -> LoadedModel:
     Raises:
         StartError: the model, the device or a limit cannot be used as configured.
     """
-    choice = device.detect(settings.device, settings.quantization)
+    choice = _choice(settings)
     artifact = find_artifact(settings.models_dir, settings.model, choice.precision, cuda=choice.device == "cuda")
     threads = machine.inference_threads(settings.threads)
     max_tokens = artifact.manifest.max_tokens
@@ -55,6 +56,14 @@ def load(settings: Settings) -> LoadedModel:
         tokenizer=Tokenizer(artifact.tokenizer_path, max_tokens, artifact.manifest.unpooled_by_prompt),
         tracer=traces.connect(settings.otel_exporter_otlp_endpoint),
     )
+
+
+def _choice(settings: Settings) -> Choice:
+    if settings.quantization != "chosen":
+        return device.detect(settings.device, settings.quantization)
+    verdict = find_verdict(settings.models_dir, settings.model)
+    choice = device.detect(settings.device, verdict.precision)
+    return choice._replace(precision_reason=f"set by QUANTIZATION=chosen, as `make choose` found: {verdict}")
 
 
 def start_engine(loaded: LoadedModel, prepare: Callable[[], None] | None = None) -> tuple[OnnxEngine, Warmed]:

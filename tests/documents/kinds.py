@@ -15,6 +15,7 @@ KINDS = {
     "install": r"make \.venv-\w+/ready|source \.venv-\w+/bin/activate|(\.venv/bin/)?pip install -r ",
     "wheels": r"make wheels\b",
     "verify": r"make verify\b",
+    "choose": r"make choose\b",
     "compose": r"make (up|down)\b|docker compose ",
     "cluster": r"kubectl ",
     # tests/contract

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from bench import __main__ as bench
+from server.choose import asked as choose
 from server.verify import __main__ as verify
 from tests.documents import checkout
 from tests.documents.checkout import Checkout
@@ -130,6 +131,13 @@ def test_the_verification_takes_the_arguments_as_written(clone: Checkout, comman
     """tests/unit/server/verify runs it."""
     ran = clone.run(f"make --dry-run -o .venv-stores/ready {command.text.removeprefix('make ')}").splitlines()[-1]
     assert verify.parser().parse_args(shlex.split(ran)[3:]).target
+
+
+@pytest.mark.parametrize("command", of_kind("choose"), ids=str)
+def test_the_choice_takes_the_arguments_as_written(clone: Checkout, command: Command) -> None:
+    """tests/unit/server/choose and tests/contract/test_choose.py run it."""
+    ran = clone.run(f"make --dry-run {command.text.removeprefix('make ')}").splitlines()[-1]
+    assert choose.parse(shlex.split(ran)[3:]).texts
 
 
 @pytest.mark.parametrize("command", of_kind("load"), ids=str)

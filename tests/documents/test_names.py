@@ -14,7 +14,7 @@ from tests.documents.pages import PAGES, blocks, spans
 from tests.serving import ROOT, Served
 
 PARSERS = ("build/__main__.py", "bench/__main__.py", "bench/capacity.py", "server/migrate/options.py")
-MORE_PARSERS = ("bench/gpu.sh", "tests/reliability/__main__.py", "server/verify/__main__.py")
+MORE_PARSERS = ("bench/gpu.sh", "tests/reliability/__main__.py", "server/verify/__main__.py", "server/choose/asked.py")
 # Flags of docker, of kubectl, of pip and of argparse itself.
 FOREIGN = {
     "--profile",

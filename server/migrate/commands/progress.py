@@ -30,11 +30,12 @@ class Progress:
         self._bar = _bar(stream, total, done)
 
     def advance(self, texts: int, tokens: int) -> None:
-        """Add texts and tokens that are done."""
+        """Add texts and tokens that are done; where tokens are not counted, 0."""
         self._done += texts
         self._tokens += tokens
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{self._tokens / self._elapsed():,.0f} tokens/s", refresh=False)
+            if self._tokens:
+                self._bar.set_postfix_str(f"{self._tokens / self._elapsed():,.0f} tokens/s", refresh=False)
             self._bar.update(texts)
         elif self._clock() - self._said >= EVERY_S:
             self._said = self._clock()
@@ -46,7 +47,8 @@ class Progress:
         texts_per_s = (self._done - self._first) / self._elapsed()
         of = f" of {self._total:,}" if self._total is not None else ""
         parts = [f"{self._done:,}{of} texts", f"{texts_per_s:,.0f} texts/s"]
-        parts.append(f"{self._tokens / self._elapsed():,.0f} tokens/s")
+        if self._tokens:
+            parts.append(f"{self._tokens / self._elapsed():,.0f} tokens/s")
         if self._total is not None and texts_per_s:
             parts.append(f"{duration((self._total - self._done) / texts_per_s)} left")
         return ", ".join(parts)

@@ -19,14 +19,15 @@ def test_every_field_has_one_row_in_the_table() -> None:
 
 
 def test_precisions_are_those_of_the_manifest() -> None:
-    assert settings.QUANTIZATIONS == manifest.PRECISIONS == get_args(manifest.Precision)
+    assert (*manifest.PRECISIONS, "chosen") == settings.QUANTIZATIONS
+    assert get_args(manifest.Precision) == manifest.PRECISIONS
 
 
 def test_all_problems_are_reported_at_once_with_name_value_and_what_is_allowed() -> None:
     with pytest.raises(SettingsError) as caught:
         resolve({"PORT": "65536", "DEVICE": "tpu", "QUANTIZATION": "int4"})
     assert caught.value.problems == [
-        "QUANTIZATION='int4': must be one of fp32, fp16, int8, int8-static",
+        "QUANTIZATION='int4': must be one of fp32, fp16, int8, int8-static, chosen",
         "DEVICE='tpu': must be one of auto, cpu, cuda",
         "PORT='65536': must be a whole number from 0 to 65535",
     ]

@@ -26,6 +26,7 @@ NEUTRAL = {
     "notes",
     "tools",
     "spaces",
+    "chosen",
     "int8_ranges",  # of int8 output, whose scale is in every answer
 }
 # `name` is in the id itself; of these, a part is in the hash.

@@ -1,0 +1,73 @@
+"""Measures every scheme on the vectors that are computed, and judges whether more queries are needed. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from server.choose import quality
+from server.choose.errors import ChooseError
+from server.choose.interval import losses
+from server.choose.quality import FAR, NEAR, Found, Numbers, Places, Relevance
+from server.choose.schemes import REFERENCE, Scheme, is_reference
+from server.choose.verdict import Measured
+from server.inference.engine import Vectors
+from server.model.manifest import Precision
+
+AGREEMENT, KEPT_NEAR, KEPT_FAR = "agreement", f"kept@{NEAR}", f"kept@{FAR}"
+NDCG, RECALL = f"nDCG@{NEAR}", f"recall@{FAR}"
+MEASURES = (AGREEMENT, KEPT_NEAR, KEPT_FAR, NDCG, RECALL)
+OF_RELEVANCE = (NDCG, RECALL)
+
+
+class Split(NamedTuple):
+    """Vectors in one precision: of the texts that are searched, and of the queries, both [rows, dimension]."""
+
+    texts: Vectors
+    queries: Vectors
+
+
+def evaluate(
+    vectors: Mapping[Precision, Split], asked: Sequence[Scheme], relevance: Relevance, planned: int
+) -> tuple[list[Measured], dict[str, float]]:
+    """Return the losses of each scheme by every measure, and the reference's own mean of each.
+
+    `planned` is the number of looks that the intervals allow for.
+
+    Raises:
+        ChooseError: the reference finds nothing that is relevant.
+    """
+    exact = quality.search(vectors[REFERENCE].queries, vectors[REFERENCE].texts)
+    best = _scores(exact.places, exact, relevance)
+    if relevance and not best[NDCG].any():
+        raise ChooseError(
+            "fp32 finds no relevant text among the first ten of any query: do ids and texts belong together?"
+        )
+    found = [_search(scheme, vectors[scheme.precision]) for scheme in asked]
+    scores = [_scores(places, exact, relevance) for places in found]
+    by_measure = {
+        measure: losses(np.stack([one[measure] for one in scores]), own, planned) for measure, own in best.items()
+    }
+    dimension = vectors[REFERENCE].texts.shape[1]
+    measured = [
+        Measured(
+            scheme, {measure: all_[place] for measure, all_ in by_measure.items()}, is_reference(scheme, dimension)
+        )
+        for place, scheme in enumerate(asked)
+    ]
+    return measured, {measure: float(own.mean()) for measure, own in best.items()}
+
+
+def _search(scheme: Scheme, vectors: Split) -> Places:
+    return quality.search(scheme.encode(vectors.queries), scheme.encode(vectors.texts)).places
+
+
+def _scores(found: Places, exact: Found, relevance: Relevance) -> dict[str, Numbers]:
+    scores = {
+        AGREEMENT: quality.agreement(found, exact),
+        KEPT_NEAR: quality.overlaps(found[:, :NEAR], exact.places[:, :NEAR]),
+        KEPT_FAR: quality.overlaps(found[:, :FAR], exact.places[:, :FAR]),
+    }
+    if relevance:
+        scores |= {NDCG: quality.ndcg(found, relevance), RECALL: quality.recall(found, relevance)}
+    return scores

@@ -1,0 +1,64 @@
+"""Which scheme is the cheapest within the budget: the fastest precision, then its smallest vector. Pure."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from server.choose.interval import Loss
+from server.choose.schemes import Scheme
+from server.model.manifest import Precision
+
+# Speeds that differ by less are equal: turns on one machine vary as much.
+ALIKE = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What computing in a precision costs: texts a second in each round, the process's memory, the graph's file."""
+
+    texts_per_s: tuple[float, ...]
+    resident: int
+    file_bytes: int
+
+    @property
+    def speed(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(self.texts_per_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A scheme with its losses, by measure. `reference`: it is the one that the others are compared with."""
+
+    scheme: Scheme
+    losses: Mapping[str, Loss]
+    reference: bool = False
+
+
+def within(measured: Sequence[Measured], measure: str, budget: float) -> list[Measured]:
+    """Return the schemes whose loss is within the budget even at the worse end of its interval."""
+    return [one for one in measured if not one.reference and one.losses[measure].high <= budget]
+
+
+def choose(
+    measured: Sequence[Measured], costs: Mapping[Precision, Cost], measure: str, budget: float
+) -> Measured | None:
+    """Return the cheapest scheme within the budget; None if only the reference is.
+
+    The fastest precision that has one comes first, of equally fast ones the one that takes less memory. Of its schemes
+    within the budget it is the one of the fewest bytes, of equals the one that loses least.
+    """
+    possible = within(measured, measure, budget)
+    if not possible:
+        return None
+    able = {one.scheme.precision for one in possible}
+    fastest = max(costs[precision].speed for precision in able)
+    quick = [precision for precision in able if costs[precision].speed >= fastest * (1 - ALIKE)]
+    precision = min(quick, key=lambda name: (costs[name].resident, name))
+    own = [one for one in possible if one.scheme.precision == precision]
+    return min(own, key=lambda one: (one.scheme.bytes, one.losses[measure].mean))
+
+
+def nearest(measured: Sequence[Measured], measure: str) -> Measured:
+    """Return the scheme, beside the reference, whose loss is the least at the worse end."""
+    return min((one for one in measured if not one.reference), key=lambda one: one.losses[measure].high)
