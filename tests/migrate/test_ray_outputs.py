@@ -10,6 +10,7 @@ from server.migrate.commands import ray_job
 from server.migrate.errors import MigrateError
 from server.migrate.job.workspace import JobWorkspace
 from server.settings import resolve
+from tests.unit.server import tiny
 
 arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
 
@@ -45,3 +46,16 @@ def test_the_folder_that_is_read_is_not_the_one_that_is_written(tmp_path: Path) 
     (tmp_path / "in.parquet").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "in.parquet")
     assert "are one file" in refused(tmp_path, "--restart")
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("int8", "fixed_size_list<item: int8>[8]"), ("ubinary", "uint8>[1]")])
+def test_a_worker_gives_rows_of_the_output_type_beside_rejected_ones(tmp_path: Path, dtype: str, kind: str) -> None:
+    tiny.write_model(tmp_path, changes={"int8_ranges": [1.0] * tiny.DIMENSION})
+    flags = ["--format", "parquet", "--engine", "ray", "--on-error", "skip", "--output-dtype", dtype]
+    asked = options.parse(["--input", str(tmp_path / "in.parquet"), "--output", str(tmp_path / "out"), *flags])
+    settings = resolve({"MODEL": tiny.NAME, "MODELS_DIR": str(tmp_path), "DEVICE": "cpu", "THREADS": "1"})
+    rows = ray_job.RayWorker(asked, settings)(arrow.table({"id": ["a", "b", "c"], "text": ["the cat", None, "a b"]}))
+    assert kind in str(rows.schema.field("embedding").type)
+    assert rows.schema.metadata[b"embedding_dtype"] == dtype.encode()
+    kept, rejected = ray_job._accepted(rows), ray_job._rejected(rows)
+    assert (kept["id"].to_pylist(), rejected["id"].to_pylist()) == (["a", "c"], ["b"])

@@ -45,7 +45,16 @@ HELD: tuple[tuple[str, OutputName], ...] = (
     ("qdrant", "uint8"),
     ("qdrant-server", "uint8"),
 )
-PARQUET: tuple[tuple[str, OutputName], ...] = (("parquet", "float16"), ("parquet", "int8"), ("parquet", "binary"))
+# Each output and each type once: a job starts an engine of its own.
+JOBS: tuple[tuple[str, OutputName], ...] = (
+    ("faiss", "int8"),
+    ("lancedb", "ubinary"),
+    ("pgvector", "float16"),
+    ("pgvector", "ubinary"),
+    ("qdrant", "uint8"),
+    ("parquet", "float16"),
+    ("parquet", "binary"),
+)
 
 
 def typed(count: int, name: OutputName) -> list[Row]:
@@ -173,7 +182,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_texts(tmp_path_factory.mktemp("texts") / "texts.json", 30)
 
 
-@pytest.mark.parametrize(("kind", "name"), [*HELD[:-1], *PARQUET])
+@pytest.mark.parametrize(("kind", "name"), JOBS)
 def test_a_job_writes_what_the_server_answers_and_verifies_it(
     request: pytest.FixtureRequest, tmp_path: Path, source: Path, fp32: Served, kind: str, name: OutputName
 ) -> None:
