@@ -20,7 +20,7 @@ from bench.process import WorkerError
 from bench.progress import say, step
 from bench.ranking import REFERENCE
 from bench.rounds import RoundPace
-from bench.subject import Subject, open_subject
+from bench.subject import BenchSubject, open_subject
 from bench.table import Table
 from build import output, texts
 from build.errors import BuildError
@@ -30,7 +30,7 @@ from server.system.machine import inference_threads
 DEFAULT_MODEL = "bge-large-en-v1.5"
 
 
-class Report(Protocol):
+class CommandReport(Protocol):
     """The result of a command."""
 
     skipped: dict[str, str]
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _compare(given: argparse.Namespace, subject: Subject) -> int:
+def _compare(given: argparse.Namespace, subject: BenchSubject) -> int:
     pairs = fidelity.read_pairs(given.pairs) if given.pairs else None
     comparison = compare(subject, given.rounds, texts.read(given.texts).items, pairs)
     if given.chart and comparison.variants and comparison.workloads:
@@ -129,7 +129,7 @@ def _compare(given: argparse.Namespace, subject: Subject) -> int:
     return _report(given, comparison, len(comparison.variants))
 
 
-def _run(given: argparse.Namespace, subject: Subject) -> int:
+def _run(given: argparse.Namespace, subject: BenchSubject) -> int:
     if given.scaling:
         _check_precision(given, subject)
         curve = scaling.measure(subject, given.quantization)
@@ -149,7 +149,7 @@ def _run(given: argparse.Namespace, subject: Subject) -> int:
     return _report(given, ranking, len(ranking.standings))
 
 
-def _load(given: argparse.Namespace, subject: Subject) -> int:
+def _load(given: argparse.Namespace, subject: BenchSubject) -> int:
     _check_precision(given, subject)
     pace = stage.SHORT if given.short else stage.FULL
     pace = replace(pace, rounds=given.rounds or pace.rounds)
@@ -159,7 +159,7 @@ def _load(given: argparse.Namespace, subject: Subject) -> int:
     return _report(given, results, len(results.findings))
 
 
-def _gpu(given: argparse.Namespace, subject: Subject) -> int:
+def _gpu(given: argparse.Namespace, subject: BenchSubject) -> int:
     if given.precision not in subject.precisions and f"{given.precision}-cuda" not in subject.manifest.variants:
         raise ValueError(f"{given.model} is built in {', '.join(subject.manifest.variants)}, not in {given.precision}")
     plan = gpu.GpuPlan(given.device, given.precision, given.rounds, given.seconds, given.source)
@@ -169,21 +169,21 @@ def _gpu(given: argparse.Namespace, subject: Subject) -> int:
     return _report(given, results, len(results.loads)) or int(not results.sound())
 
 
-def _migrate(given: argparse.Namespace, subject: Subject) -> int:
+def _migrate(given: argparse.Namespace, subject: BenchSubject) -> int:
     _check_precision(given, subject)
     with step("a migration and the engine alone, in turns") as show:
         comparison = migration.compare(subject, given.quantization, given.texts, given.rounds, show)
     return _report(given, comparison, len(comparison.turns))
 
 
-def _outputs(given: argparse.Namespace, subject: Subject) -> int:
+def _outputs(given: argparse.Namespace, subject: BenchSubject) -> int:
     _check_precision(given, subject)
     pairs = fidelity.read_pairs(given.pairs) if given.pairs else None
     measured = outputs.measure(subject, given.quantization, texts.read(given.texts).items, pairs)
     return _report(given, measured, len(measured.kept))
 
 
-def _check_precision(given: argparse.Namespace, subject: Subject) -> None:
+def _check_precision(given: argparse.Namespace, subject: BenchSubject) -> None:
     if given.quantization not in subject.precisions:
         raise ValueError(f"{given.model} is built in {', '.join(subject.precisions)}, not in {given.quantization}")
 
@@ -196,7 +196,7 @@ def _plan(given: argparse.Namespace) -> int:
     return _show(given, answer)
 
 
-def _report(given: argparse.Namespace, results: Report, finished: int) -> int:
+def _report(given: argparse.Namespace, results: CommandReport, finished: int) -> int:
     for name, why in results.skipped.items():
         say(f"skipped {name}: {why.removeprefix(f'{name}: ')}")
     if not finished:
@@ -207,7 +207,7 @@ def _report(given: argparse.Namespace, results: Report, finished: int) -> int:
     return _show(given, results)
 
 
-def _show(given: argparse.Namespace, results: Report | capacity.CapacityPlan) -> int:
+def _show(given: argparse.Namespace, results: CommandReport | capacity.CapacityPlan) -> int:
     tables = [table.markdown() if given.markdown else table.text() for table in results.tables()]
     print("\n\n".join([results.heading(), *tables]))
     if given.json:

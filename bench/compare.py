@@ -8,11 +8,11 @@ from dataclasses import asdict
 import numpy as np
 
 from bench import catalog, fidelity, host, progress, rounds
-from bench.comparison import WORKLOADS, Measured, VariantComparison
+from bench.comparison import WORKLOADS, VariantComparison, VariantFigures
 from bench.fidelity import Pairs, Rows
 from bench.process import Worker
 from bench.rounds import LOAD_TIMEOUT_S, Contestants, RoundPace
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.workloads import Workload
 from server.inference import device
 
@@ -21,10 +21,10 @@ _CHUNK = 16
 # A variant that has spent this long on a workload runs no further rounds of it.
 _SECONDS = 20.0
 
-Variants = dict[str, Measured]
+Variants = dict[str, VariantFigures]
 
 
-def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None) -> VariantComparison:
+def compare(subject: BenchSubject, turns: int, sample: list[str], pairs: Pairs | None) -> VariantComparison:
     """Measure every variant in the manifest: speed in `turns` rounds, fidelity on the texts of `sample`.
 
     With `pairs`, also measure rank correlation. A variant that fails is listed in `skipped`; the others continue.
@@ -45,14 +45,14 @@ def compare(subject: Subject, turns: int, sample: list[str], pairs: Pairs | None
     )
 
 
-def _variants(subject: Subject) -> Variants:
+def _variants(subject: BenchSubject) -> Variants:
     made = subject.manifest.variants
     on_gpu = subject.on_cuda if device.detect("auto", None).device == "cuda" else []
-    return {name: Measured(made[name].file, made[name].total_bytes) for name in (*subject.precisions, *on_gpu)}
+    return {name: VariantFigures(made[name].file, made[name].total_bytes) for name in (*subject.precisions, *on_gpu)}
 
 
 @contextmanager
-def _started(subject: Subject, variants: Variants) -> Iterator[Contestants]:
+def _started(subject: BenchSubject, variants: Variants) -> Iterator[Contestants]:
     """Start every variant STARTS times, interleaved, and keep the last workers."""
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
@@ -69,7 +69,7 @@ def _started(subject: Subject, variants: Variants) -> Iterator[Contestants]:
         yield contestants
 
 
-def _load(contestants: Contestants, name: str, subject: Subject, measured: Measured) -> None:
+def _load(contestants: Contestants, name: str, subject: BenchSubject, measured: VariantFigures) -> None:
     answer = contestants.ask(name, "load", LOAD_TIMEOUT_S, task=asdict(subject.task(name)))
     if answer is not None:
         measured.load_s.append(answer["seconds"])
@@ -77,7 +77,7 @@ def _load(contestants: Contestants, name: str, subject: Subject, measured: Measu
         measured.versions = answer["versions"]
 
 
-def _measure_memory(contestants: Contestants, subject: Subject, variants: Variants) -> None:
+def _measure_memory(contestants: Contestants, subject: BenchSubject, variants: Variants) -> None:
     batch = subject.largest_batch()
     with progress.step("largest batch"):
         for name in contestants.names():
@@ -94,14 +94,14 @@ def _measure_speed(contestants: Contestants, workloads: list[Workload], turns: i
         variants[name].resident_at_end = _resident(contestants, name)
 
 
-def _measure_fidelity(contestants: Contestants, subject: Subject, sample: list[str], variants: Variants) -> None:
+def _measure_fidelity(contestants: Contestants, subject: BenchSubject, sample: list[str], variants: Variants) -> None:
     vectors = _embed_all(contestants, subject.encode(sample), "fidelity")
     if "fp32" in vectors:
         for name, rows in vectors.items():
             variants[name].fidelity = fidelity.compare(rows, vectors["fp32"])
 
 
-def _measure_spearman(contestants: Contestants, subject: Subject, pairs: Pairs, variants: Variants) -> None:
+def _measure_spearman(contestants: Contestants, subject: BenchSubject, pairs: Pairs, variants: Variants) -> None:
     for name, rows in _embed_all(contestants, subject.encode(pairs.left + pairs.right), "pairs").items():
         left, right = np.split(rows, 2)
         variants[name].spearman = fidelity.spearman(fidelity.cosine(left, right), pairs.scores)

@@ -8,7 +8,7 @@ from bench.chart import Point
 from bench.fidelity import NEIGHBOURS, ContenderFidelity
 from bench.rounds import Turns
 from bench.spread import Spread, rate, seconds, spread
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.table import ABSENT, Table, mega, number
 from bench.workloads import Workload
 
@@ -18,7 +18,7 @@ _MILLI = 1e3
 
 
 @dataclass
-class Measured:
+class VariantFigures:
     """All measurements of one variant. Memory in bytes, times in seconds."""
 
     file: str
@@ -53,12 +53,12 @@ class Measured:
 
 @dataclass
 class VariantComparison:
-    """One `Measured` for each variant that ran, and the reason for each that did not."""
+    """One `VariantFigures` for each variant that ran, and the reason for each that did not."""
 
-    subject: Subject
+    subject: BenchSubject
     host: dict[str, object]
     workloads: list[Workload]
-    variants: dict[str, Measured]
+    variants: dict[str, VariantFigures]
     skipped: dict[str, str]
     texts: int
     pairs: int

@@ -16,7 +16,7 @@ from typing import Any
 from bench import host
 from bench.process import ROOT, WorkerError
 from bench.spread import spread
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.table import Table, number
 from bench.workloads import SEED, lognormal_lengths
 from server.inference.engine import Ids
@@ -44,7 +44,7 @@ class Turn:
 class MigrationComparison:
     """Results of all rounds."""
 
-    subject: Subject
+    subject: BenchSubject
     host: dict[str, object]
     precision: str
     batch_tokens: int
@@ -87,7 +87,7 @@ class MigrationComparison:
 
 
 def compare(
-    subject: Subject, precision: str, texts: int, rounds: int, show: Callable[[str], None]
+    subject: BenchSubject, precision: str, texts: int, rounds: int, show: Callable[[str], None]
 ) -> MigrationComparison:
     """Measure both in interleaved rounds; the migration runs in its own process, as for a user.
 
@@ -114,7 +114,7 @@ def compare(
     return MigrationComparison(subject, described, precision, batch_tokens, texts, tokens, turns)
 
 
-def mixed(subject: Subject, count: int) -> list[str]:
+def mixed(subject: BenchSubject, count: int) -> list[str]:
     """Return texts of one-token words with log-normal lengths; deterministic."""
     source = random.Random(SEED)  # noqa: S311 - not security-relevant
     longest = min(LONGEST, subject.manifest.max_tokens)
@@ -125,7 +125,7 @@ def mixed(subject: Subject, count: int) -> list[str]:
     return [" ".join(source.choices(words, k=max(1, length - around))) for length in lengths]
 
 
-def _environment(subject: Subject, precision: str) -> dict[str, str]:
+def _environment(subject: BenchSubject, precision: str) -> dict[str, str]:
     chosen = {"MODEL": subject.manifest.name, "MODELS_DIR": str(subject.models_dir), "QUANTIZATION": precision}
     return {**os.environ, **chosen, "THREADS": str(subject.threads), "DEVICE": "cpu"}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench import fidelity, host, progress
 from bench.contenders import variant
 from bench.fidelity import NEIGHBOURS, Numbers, Pairs, Rows
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.table import ABSENT, Table, number
 from server.inference.engine import split
 from server.model.output_types import TYPES, OutputName, convert
@@ -22,7 +22,7 @@ Encoder = Callable[[Rows], Rows]
 
 
 @dataclass(frozen=True)
-class Scheme:
+class OutputScheme:
     """A way to store vectors: from float32 rows to rows as they are compared, and the bytes of one."""
 
     name: str
@@ -47,7 +47,7 @@ class Kept:
 class Outputs:
     """The results, by scheme."""
 
-    subject: Subject
+    subject: BenchSubject
     precision: str
     host: dict[str, object]
     corpus: int
@@ -82,7 +82,7 @@ class Outputs:
         return {"kind": "outputs", "machine": self.host, **self.subject.json(), **measured}
 
 
-def measure(subject: Subject, precision: str, sample: list[str], pairs: Pairs | None) -> Outputs:
+def measure(subject: BenchSubject, precision: str, sample: list[str], pairs: Pairs | None) -> Outputs:
     """Embed the texts of `sample` and of the pairs in `precision`, and compare what each type keeps.
 
     Raises:
@@ -104,10 +104,10 @@ def measure(subject: Subject, precision: str, sample: list[str], pairs: Pairs | 
     return Outputs(subject, precision, host.describe(), len(corpus), len(pairs.left) if pairs else 0, kept)
 
 
-def schemes(dimension: int, int8_range: Callable[[int], float | None]) -> list[Scheme]:
+def schemes(dimension: int, int8_range: Callable[[int], float | None]) -> list[OutputScheme]:
     """Return every type, whole and cut, and float32 cut to the same bytes; rows are compared by their cosine."""
 
-    def typed(name: OutputName, dimensions: int = dimension) -> Scheme:
+    def typed(name: OutputName, dimensions: int = dimension) -> OutputScheme:
         kind, limit = TYPES[name], int8_range(dimensions) or 1.0
         title = name if dimensions == dimension else f"{name}, {dimensions} dimensions"
         size = kind.width(dimensions) * np.dtype(kind.dtype).itemsize
@@ -116,7 +116,7 @@ def schemes(dimension: int, int8_range: Callable[[int], float | None]) -> list[S
             kept = convert(cut(rows, dimensions, normalize=True), kind, limit)
             return decode(kept, kind)
 
-        return Scheme(title, size, encode)
+        return OutputScheme(title, size, encode)
 
     half = dimension // 16 * 8
     return [
@@ -125,7 +125,7 @@ def schemes(dimension: int, int8_range: Callable[[int], float | None]) -> list[S
         typed("float", dimension // 2),
         typed("int8"),
         typed("uint8"),
-        Scheme("int8, a range for each component", dimension, _per_component),
+        OutputScheme("int8, a range for each component", dimension, _per_component),
         typed("float", dimension // 4),
         typed("int8", half),
         typed("binary"),
@@ -140,13 +140,13 @@ def _per_component(rows: Rows) -> Rows:
     return codes
 
 
-def neighbours(scheme: Scheme, vectors: Rows) -> tuple[float, float]:
+def neighbours(scheme: OutputScheme, vectors: Rows) -> tuple[float, float]:
     """Return the shares of float32's nearest neighbours that a scheme keeps, alone and rescored."""
     exact = _cosines(vectors)
-    found = _nearest(_cosines(scheme.encode(vectors)), RESCORED)
+    candidates = _nearest(_cosines(scheme.encode(vectors)), RESCORED)
     wanted = _nearest(exact, NEIGHBOURS)
-    rescored = np.take_along_axis(found, _order(np.take_along_axis(exact, found, 1))[:, :NEIGHBOURS], 1)
-    return fidelity.shared(found[:, :NEIGHBOURS], wanted), fidelity.shared(rescored, wanted)
+    rescored = np.take_along_axis(candidates, _order(np.take_along_axis(exact, candidates, 1))[:, :NEIGHBOURS], 1)
+    return fidelity.shared(candidates[:, :NEIGHBOURS], wanted), fidelity.shared(rescored, wanted)
 
 
 def _cosines(rows: Rows) -> Rows:
@@ -165,13 +165,13 @@ def _nearest(alike: Rows, count: int) -> NDArray[np.intp]:
     return nearest
 
 
-def _spearman(scheme: Scheme, sides: Sequence[Rows], pairs: Pairs) -> float:
+def _spearman(scheme: OutputScheme, sides: Sequence[Rows], pairs: Pairs) -> float:
     left, right = np.split(scheme.encode(np.concatenate(sides)), 2)
     alike: Numbers = fidelity.cosine(left, right)
     return fidelity.spearman(alike, pairs.scores)
 
 
-def _embed(subject: Subject, precision: str, texts: list[str]) -> Rows:
+def _embed(subject: BenchSubject, precision: str, texts: list[str]) -> Rows:
     engine = variant.load(subject.task(precision))
     sequences = subject.encode(texts)
     rows = np.empty((len(texts), subject.manifest.dimension), np.float32)

@@ -10,7 +10,7 @@ from bench.catalog import PEAKS, PEERS, SOURCE, Entry
 from bench.process import WorkerError
 from bench.ranking import REFERENCE, Ranking, Standing, no_peaks
 from bench.rounds import LOAD_TIMEOUT_S, Contestants, RoundPace, Runner
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.workloads import Workload
 from build import texts
 
@@ -28,7 +28,9 @@ class RaceOrigin:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def run(subject: Subject, entries: Sequence[Entry], workloads: list[Workload], pace: RoundPace, source: str) -> Ranking:
+def run(
+    subject: BenchSubject, entries: Sequence[Entry], workloads: list[Workload], pace: RoundPace, source: str
+) -> Ranking:
     """Measure `entries` on `workloads`; `source` is the folder of the original weights, or empty.
 
     A contender that is not installed or that fails is listed in `skipped` with the reason.
@@ -49,7 +51,7 @@ def run(subject: Subject, entries: Sequence[Entry], workloads: list[Workload], p
     return ranking
 
 
-def contenders(subject: Subject, chosen: Sequence[str]) -> list[Entry]:
+def contenders(subject: BenchSubject, chosen: Sequence[str]) -> list[Entry]:
     """Return the chosen contenders, ours first; all of them if `chosen` is empty.
 
     Raises:
@@ -62,7 +64,9 @@ def contenders(subject: Subject, chosen: Sequence[str]) -> list[Entry]:
     return [entry for name, entry in known.items() if not chosen or name in chosen]
 
 
-def _prepare_source(subject: Subject, entries: Sequence[Entry], source: str, skipped: dict[str, str]) -> RaceOrigin:
+def _prepare_source(
+    subject: BenchSubject, entries: Sequence[Entry], source: str, skipped: dict[str, str]
+) -> RaceOrigin:
     """Find and export the original weights; without them, skip all peers."""
     try:
         return RaceOrigin(**_ask_prepare(subject, SOURCE, source))
@@ -73,7 +77,7 @@ def _prepare_source(subject: Subject, entries: Sequence[Entry], source: str, ski
         return RaceOrigin()
 
 
-def _prepare(subject: Subject, entry: Entry, origin: RaceOrigin, skipped: dict[str, str]) -> bool:
+def _prepare(subject: BenchSubject, entry: Entry, origin: RaceOrigin, skipped: dict[str, str]) -> bool:
     """Convert the model for one contender if it needs that; return whether it can start."""
     try:
         if entry.converted:
@@ -86,7 +90,7 @@ def _prepare(subject: Subject, entry: Entry, origin: RaceOrigin, skipped: dict[s
     return True
 
 
-def _ask_prepare(subject: Subject, entry: Entry, source: str) -> dict[str, Any]:
+def _ask_prepare(subject: BenchSubject, entry: Entry, source: str) -> dict[str, Any]:
     if missing := catalog.missing(entry):
         raise WorkerError(missing)
     with progress.step(f"prepare {entry.name}"), catalog.start(entry, subject.threads, entry is not SOURCE) as worker:
@@ -94,7 +98,7 @@ def _ask_prepare(subject: Subject, entry: Entry, source: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _started(subject: Subject, entries: Sequence[Entry]) -> Iterator[Contestants]:
+def _started(subject: BenchSubject, entries: Sequence[Entry]) -> Iterator[Contestants]:
     with ExitStack() as stack:
         workers: dict[str, Runner] = {}
         for entry in entries:
@@ -102,7 +106,7 @@ def _started(subject: Subject, entries: Sequence[Entry]) -> Iterator[Contestants
         yield Contestants(workers)
 
 
-def _load(contestants: Contestants, subject: Subject, standings: dict[str, Standing], origin: RaceOrigin) -> None:
+def _load(contestants: Contestants, subject: BenchSubject, standings: dict[str, Standing], origin: RaceOrigin) -> None:
     """Load the contenders one at a time, so that loads do not compete."""
     for name, standing in standings.items():
         with progress.step(f"load {name}"):
@@ -113,7 +117,7 @@ def _load(contestants: Contestants, subject: Subject, standings: dict[str, Stand
             standing.versions, standing.notes = answer["versions"], answer["notes"]
 
 
-def _check_agreement(contestants: Contestants, subject: Subject, standings: dict[str, Standing]) -> str:
+def _check_agreement(contestants: Contestants, subject: BenchSubject, standings: dict[str, Standing]) -> str:
     """Compare all contenders' vectors for a few real texts with the reference's; return the reference's name."""
     sequences = subject.encode(texts.read().items[::_EVERY])
     racing = [name for name in contestants.names() if standings[name].entry not in PEAKS]

@@ -10,7 +10,7 @@ from bench.chart import Bar
 from bench.contenders.peak import OPERATIONS
 from bench.rounds import Turns
 from bench.spread import Spread, rate, seconds, speedup
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.table import ABSENT, Table, mega, number
 from bench.workloads import Workload
 
@@ -50,7 +50,7 @@ class Ranking:
     `against` the requested baseline for speed-ups.
     """
 
-    subject: Subject
+    subject: BenchSubject
     host: dict[str, object]
     workloads: list[Workload]
     standings: dict[str, Standing]

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench import host
 from bench.progress import step
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.table import Table, number
 from server.batching.stream_plan import StreamTrial
 from server.service.startup import load, memory_limit, stream_search
@@ -16,7 +16,7 @@ from server.settings import resolve
 class Scaling:
     """The streams that a server would take, and the measured ones."""
 
-    subject: Subject
+    subject: BenchSubject
     precision: str
     host: dict[str, object]
     longest_text_s: float
@@ -45,7 +45,7 @@ class Scaling:
         return {"kind": "scaling", **self.subject.json(), "machine": self.host, "streams": figures, "auto": self.chosen}
 
 
-def measure(subject: Subject, precision: str) -> Scaling:
+def measure(subject: BenchSubject, precision: str) -> Scaling:
     """Search as a server does at start, then measure the other powers of two up to the number of threads.
 
     Raises:

@@ -17,7 +17,7 @@ _CUDA = "-cuda"
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchSubject:
     """A built model and the number of threads for every contender."""
 
     manifest: Manifest
@@ -99,10 +99,10 @@ class Subject:
         return self.models_dir / self.manifest.tokenizer.file
 
 
-def open_subject(models_dir: Path, model: str, threads: int) -> Subject:
+def open_subject(models_dir: Path, model: str, threads: int) -> BenchSubject:
     """Read the manifest of a built model.
 
     Raises:
         StartError: the model has not been built.
     """
-    return Subject(read_manifest(models_dir, model), models_dir.resolve(), threads)
+    return BenchSubject(read_manifest(models_dir, model), models_dir.resolve(), threads)

@@ -24,7 +24,7 @@ from server.system.machine import resident_bytes
 SETTLE_S = 1.0
 
 
-class Session:
+class ContenderSession:
     """Request handlers: the module, and the contender once it is loaded."""
 
     def __init__(self, module: str) -> None:
@@ -83,7 +83,7 @@ class Session:
 
 def main() -> int:
     """Serve requests until the parent closes standard input."""
-    return converse(lambda: Session(sys.argv[1]))
+    return converse(lambda: ContenderSession(sys.argv[1]))
 
 
 def _timed(contender: Contender, sequences: list[list[int]]) -> float:

@@ -72,8 +72,8 @@ def _largest(model: ir.Model, floats: list[str], batches: Iterable[Batch]) -> Ma
     probe.graph.sort()
     session = graph_files.Session(probe)
     runs = [session.run(None, {"input_ids": ids, "attention_mask": mask}) for ids, mask in batches]
-    found = np.array(runs).max(0).reshape(-1, 2)
-    return {name: (float(finite), float(whole)) for name, (finite, whole) in zip(names, found, strict=True)}
+    magnitudes = np.array(runs).max(0).reshape(-1, 2)
+    return {name: (float(finite), float(whole)) for name, (finite, whole) in zip(names, magnitudes, strict=True)}
 
 
 def _untyped(value: ir.Value) -> ir.Value:

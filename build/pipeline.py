@@ -248,15 +248,15 @@ def _measure(job: BuildJob, drafts: list[Draft]) -> tuple[dict[VariantName, Vari
 def _checked(job: BuildJob, measured: "_Measured", draft: Draft) -> tuple[Variant | None, str]:
     """Return a variant with sufficient fidelity, if need be with parts of it in fp32, and a note on it, or ''."""
     with progress.step(f"fidelity of {draft.name}"):
-        found, lacking = measured.check(draft)
-    if found and not lacking:
-        return _variant(draft, found), ""
+        figures, lacking = measured.check(draft)
+    if figures and not lacking:
+        return _variant(draft, figures), ""
     if draft.precision == "fp16" and (partly := _partly(job, draft)):
         other, note = partly
         with progress.step(f"fidelity of {draft.name}, parts of it in fp32"):
-            found, still_lacking = measured.check(other)
-        if found and not still_lacking:
-            return _variant(other, found), note
+            figures, still_lacking = measured.check(other)
+        if figures and not still_lacking:
+            return _variant(other, figures), note
     for path in graph_files.of(draft.path):
         path.unlink()
     return None, f"{draft.name} is left out: {lacking}"

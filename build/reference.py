@@ -83,7 +83,7 @@ class Reference:
             return {}
         first = self._model[0]
         lengths = {name: first.preprocess(["a"], prompt=text) for name, text in self._sentence.prompts.items()}
-        return {name: int(found["prompt_length"]) for name, found in lengths.items()}
+        return {name: int(encoded["prompt_length"]) for name, encoded in lengths.items()}
 
     def _encode(self, texts: list[str], prompt_name: str | None) -> Vectors:
         prompt = {"prompt_name": prompt_name}
@@ -103,14 +103,14 @@ def missing_weights(snapshot: Snapshot) -> list[str]:
     Loads the model a second time. The pooler, which no sentence vector needs, does not count.
     """
     with _quietly():
-        _, found = AutoModel.from_pretrained(
+        _, loading = AutoModel.from_pretrained(
             snapshot.folder,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
         )
-    return sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
+    return sorted(name for name in loading["missing_keys"] if not name.startswith("pooler."))
 
 
 def _load(snapshot: Snapshot, sentence: Sentence) -> SentenceTransformer:

@@ -113,8 +113,8 @@ def convert_partly(
     passes = apply(made, cuda_passes(graphs.pooling)) if wanted == "fp16-cuda" else []
     runnable = made.clone()
     apply(runnable, [StandInPass()] if wanted == "fp16-cuda" else [])
-    found = overflow.find(runnable, _batches(sequences))
-    return made, [*graphs.passes, *passes, *apply(made, [HalveFloatsPass(found)])], found.modules
+    exceeding = overflow.find(runnable, _batches(sequences))
+    return made, [*graphs.passes, *passes, *apply(made, [HalveFloatsPass(exceeding)])], exceeding.modules
 
 
 def _batches(sequences: list[list[int]]) -> Iterator[Batch]:

@@ -9,10 +9,10 @@ from bench.chart import Bar
 from bench.fidelity import ContenderFidelity
 from bench.gpu import batches
 from bench.load.caller import Run
-from bench.load.verdict import Verdict, percent
+from bench.load.verdict import LoadVerdict, percent
 from bench.rounds import Turns
 from bench.spread import Spread, rate, speedup
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.table import ABSENT, Table, number
 from bench.workloads import Workload
 
@@ -41,7 +41,7 @@ class Served:
 class GpuReport:
     """All measurements. `turns` has the seconds of each run, by contender and batch."""
 
-    subject: Subject
+    subject: BenchSubject
     host: dict[str, object]
     device: str
     precision: str
@@ -87,26 +87,26 @@ class GpuReport:
         torch = self.turns.get(TORCH, {}).get(load.name)
         return speedup(self.turns[OURS][load.name], torch) if torch else None
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[LoadVerdict]:
         """Compare the results with the targets; a missing measurement fails its target."""
         by_name = {load.name: load for load in self.loads}
         on_cpu = self.notes.get(OURS, {}).get("nodes_on_cpu", 0)
         least = self.fidelity.least if self.fidelity else 0.0
         judged = [
-            Verdict("no node on the CPU", str(on_cpu), on_cpu == 0),
-            Verdict(f"cosine to fp32 on CPU at least {LEAST_COSINE}", f"{least:.6f}", least >= LEAST_COSINE),
+            LoadVerdict("no node on the CPU", str(on_cpu), on_cpu == 0),
+            LoadVerdict(f"cosine to fp32 on CPU at least {LEAST_COSINE}", f"{least:.6f}", least >= LEAST_COSINE),
         ]
         for name in _SHARED:
             share = self.share(by_name[name]) or 0.0
             asked = f"at least {percent(SHARE, 0)} of the matrix rate, {by_name[name].title}"
-            judged.append(Verdict(asked, percent(share), share >= SHARE))
+            judged.append(LoadVerdict(asked, percent(share), share >= SHARE))
         times = self.times_torch(by_name["mixed"]) or 0.0
-        judged.append(Verdict(f"at least {TIMES_TORCH:g} times torch, mixed", f"{times:.2f}", times >= TIMES_TORCH))
+        judged.append(LoadVerdict(f"at least {TIMES_TORCH:g} times torch, mixed", f"{times:.2f}", times >= TIMES_TORCH))
         if self.served:
             best = max(served.share for served in self.served[:2])
             asked = f"over HTTP at least {percent(HTTP_SHARE, 0)} of the engine, {self.served[0].name}"
-            judged.append(Verdict(asked, percent(best), best >= HTTP_SHARE))
-        ready = Verdict(f"ready within {READY_S:g} s", f"{self.ready_s:.1f} s", 0 < self.ready_s <= READY_S)
+            judged.append(LoadVerdict(asked, percent(best), best >= HTTP_SHARE))
+        ready = LoadVerdict(f"ready within {READY_S:g} s", f"{self.ready_s:.1f} s", 0 < self.ready_s <= READY_S)
         return [*judged, ready]
 
     def sound(self) -> bool:

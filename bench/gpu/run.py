@@ -23,7 +23,7 @@ from bench.load.stage import CLIENTS, MIXED, Stage
 from bench.load.stage import LoadPace as StagePace
 from bench.process import Worker, WorkerError
 from bench.rounds import LOAD_TIMEOUT_S, Contestants, RoundPace
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.workloads import Workload
 from server.batching.calibration import MOST_TOKENS
 
@@ -50,7 +50,7 @@ class GpuPlan:
     source: str = ""
 
 
-def run(subject: Subject, plan: GpuPlan, sample: list[str]) -> GpuReport:
+def run(subject: BenchSubject, plan: GpuPlan, sample: list[str]) -> GpuReport:
     """Run all measurements; a peer that fails is listed in `skipped`.
 
     Raises:
@@ -69,7 +69,7 @@ def run(subject: Subject, plan: GpuPlan, sample: list[str]) -> GpuReport:
     return report
 
 
-def _origin(subject: Subject, plan: GpuPlan) -> tuple[dict[str, Any], dict[str, str]]:
+def _origin(subject: BenchSubject, plan: GpuPlan) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the source's folder and configuration, or the reason why there is none."""
     entry = Entry("source", "build", "bench.origin", "fp32")
     try:
@@ -82,7 +82,7 @@ def _origin(subject: Subject, plan: GpuPlan) -> tuple[dict[str, Any], dict[str, 
         return {}, {TORCH: str(error)}
 
 
-def _tasks(subject: Subject, plan: GpuPlan, origin: dict[str, Any]) -> Tasks:
+def _tasks(subject: BenchSubject, plan: GpuPlan, origin: dict[str, Any]) -> Tasks:
     """Return each contender's entry and task, in turn order."""
     half = "fp16" if plan.device == "cuda" else "fp32"
     tokens = max(MOST_TOKENS["cuda"], subject.batch_tokens) if plan.device == "cuda" else subject.batch_tokens
@@ -99,7 +99,7 @@ def _tasks(subject: Subject, plan: GpuPlan, origin: dict[str, Any]) -> Tasks:
 
 
 @contextmanager
-def _started(subject: Subject, tasks: Tasks) -> Iterator[Contestants]:
+def _started(subject: BenchSubject, tasks: Tasks) -> Iterator[Contestants]:
     with ExitStack() as stack:
         workers = {}
         for name, (entry, _) in tasks.items():
@@ -122,7 +122,7 @@ def _load(contestants: Contestants, tasks: Tasks, report: GpuReport) -> None:
         raise WorkerError(contestants.dropped[OURS])
 
 
-def _measure_fidelity(contestants: Contestants, subject: Subject, sample: list[str], report: GpuReport) -> None:
+def _measure_fidelity(contestants: Contestants, subject: BenchSubject, sample: list[str], report: GpuReport) -> None:
     sequences = subject.encode(sample)
     with progress.step(f"fidelity, {len(sequences)} texts"):
         embedded = {name: embed(contestants, name, sequences, "fidelity") for name in (OURS, REFERENCE)}
@@ -145,7 +145,7 @@ def _measure_speed(contestants: Contestants, loads: list[Workload], plan: GpuPla
         raise WorkerError(contestants.dropped[OURS])
 
 
-def _serve(subject: Subject, plan: GpuPlan, contestants: Contestants, report: GpuReport) -> None:
+def _serve(subject: BenchSubject, plan: GpuPlan, contestants: Contestants, report: GpuReport) -> None:
     """Time the server's start, load it with batches and single texts, and repeat that with a no-op engine."""
     pace = StagePace(plan.rounds, plan.seconds, min(2.0, plan.seconds), 0.0, 0.0, 0.0)
     stage = Stage(subject, plan.precision, pace)
@@ -168,7 +168,7 @@ def _service(command: ServiceCommand, settings: dict[str, str]) -> LoadedService
 
 
 def _loads(
-    caller: Caller, service: LoadedService, plan: GpuPlan, pace: StagePace, engine: float, subject: Subject
+    caller: Caller, service: LoadedService, plan: GpuPlan, pace: StagePace, engine: float, subject: BenchSubject
 ) -> Iterator[Served]:
     for name, dialect, count in (
         (f"batches of {BATCH} texts", MANY, BATCH),
@@ -193,6 +193,6 @@ def _clients(plan: GpuPlan, texts: int) -> int:
     return (CLIENTS if texts > 1 else 16 * CLIENTS) if plan.device == "cuda" else 4
 
 
-def _base64(subject: Subject) -> Dialect:
+def _base64(subject: BenchSubject) -> Dialect:
     before = f'{{"model":"{subject.manifest.name}","encoding_format":"base64","input":["'
     return Dialect("/v1/embeddings", before, '"]}')

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.load.figures import OK, Figures
-from bench.load.verdict import Verdict
+from bench.load.verdict import LoadVerdict
 from bench.table import Table, number
 
 _MS = 1e3
@@ -15,14 +15,14 @@ _MS = 1e3
 class Finding:
     """Results of one scenario; `skipped` has the services left out and why."""
 
-    verdicts: list[Verdict]
+    verdicts: list[LoadVerdict]
     tables: list[Table]
-    raw: dict[str, Any]
+    figures: dict[str, Any]
     skipped: dict[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """Return all figures."""
-        return {"verdicts": [asdict(verdict) for verdict in self.verdicts], "skipped": self.skipped, **self.raw}
+        return {"verdicts": [asdict(verdict) for verdict in self.verdicts], "skipped": self.skipped, **self.figures}
 
 
 def answers(title: str, loads: Mapping[str, Figures]) -> Table:

@@ -16,7 +16,7 @@ from bench.load.load import LoadScenario
 from bench.load.service import LoadedService, ServiceCommand
 from bench.process import Worker, WorkerError
 from bench.rounds import LOAD_TIMEOUT_S
-from bench.subject import Subject
+from bench.subject import BenchSubject
 
 MIXED, SHORT_QUERIES, LONG, PAGES = "mixed", "short", "long", "pages"
 # Text lengths, truncated to the model's maximum.
@@ -72,7 +72,7 @@ SHORT = LoadPace(
 class Stage:
     """A built model in one precision, and the durations. `source` is the folder of the original weights, or empty."""
 
-    subject: Subject
+    subject: BenchSubject
     precision: str
     pace: LoadPace
     source: str = ""

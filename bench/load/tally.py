@@ -81,8 +81,8 @@ class Tally:
             broken=self._broken,
             gone=self._gone,
             outcomes={
-                str(status): Outcome(len(found.seconds), found.retry_after, latency(found.seconds))
-                for status, found in sorted(self._responses.items())
+                str(status): Outcome(len(responses.seconds), responses.retry_after, latency(responses.seconds))
+                for status, responses in sorted(self._responses.items())
             },
             texts_per_s=self._window_texts / seconds,
             tokens_per_s=self._window_tokens / seconds,

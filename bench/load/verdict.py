@@ -13,7 +13,7 @@ _MS = 1e3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LoadVerdict:
     """The target, the result, and whether the target is met."""
 
     asked: str
@@ -21,27 +21,27 @@ class Verdict:
     met: bool
 
 
-def flat_memory(resident: Sequence[int]) -> Verdict:
+def flat_memory(resident: Sequence[int]) -> LoadVerdict:
     """Judge memory growth from samples, in bytes, under constant load."""
     growth = usage.growth(resident)
     gained = growth * resident[0] if resident else 0.0
     asked = f"memory grows by at most {percent(FLAT, 0)} and {mega(FLAT_BYTES)} MB"
-    return Verdict(asked, f"{growth * 100:+.1f} %", bool(resident) and growth <= FLAT and gained <= FLAT_BYTES)
+    return LoadVerdict(asked, f"{growth * 100:+.1f} %", bool(resident) and growth <= FLAT and gained <= FLAT_BYTES)
 
 
-def all_answered(loads: Iterable[Figures]) -> Verdict:
+def all_answered(loads: Iterable[Figures]) -> LoadVerdict:
     """Judge whether every request got a successful response."""
     planned = bad = 0
     for figures in loads:
         planned += figures.planned
         bad += figures.planned - figures.good
-    return Verdict("every request answered", f"{bad:,} of {planned:,} not", not bad)
+    return LoadVerdict("every request answered", f"{bad:,} of {planned:,} not", not bad)
 
 
-def refused_well(flooded: Figures) -> Verdict:
+def refused_well(flooded: Figures) -> LoadVerdict:
     """Judge the responses under overload."""
     silent = sum(refusal.count - refusal.retry_after for refusal in flooded.refused)
-    return Verdict(
+    return LoadVerdict(
         f"nothing but {OK} and {' or '.join(REFUSALS)} with Retry-After",
         f"{flooded.faults} others, {silent} refusals without, {flooded.unsent} unsent",
         not flooded.faults and not silent and not flooded.unsent,

@@ -63,8 +63,8 @@ class PackTokensPass(GraphPass):
         graph, region = model.graph, _region(model.graph)
         layout = self._kernels.layout(graph, graph_input(graph, MASK))
         _Packer(graph, layout, self._kernels, region).pack()
-        for found in region.pools:
-            found.value.replace_all_uses_with(self._pool(graph, layout, found))
+        for pool in region.pools:
+            pool.value.replace_all_uses_with(self._pool(graph, layout, pool))
         _type_parts(graph)
         graph.sort()
         RemoveUnusedNodesPass()(model)
@@ -76,11 +76,11 @@ class PackTokensPass(GraphPass):
             if node.op_type == OPERATOR:
                 raise ir.passes.PostconditionError(f"{node.name!r} was not packed")
 
-    def _pool(self, graph: ir.Graph, layout: Layout, found: "_TokenPool") -> ir.Value:
-        if found.weights is None:
-            return self._kernels.mean(graph, layout, found.hidden)
-        kernel = self._kernels.max if found.is_max else self._kernels.sum
-        return kernel(graph, layout, found.hidden, found.weights)
+    def _pool(self, graph: ir.Graph, layout: Layout, pool: "_TokenPool") -> ir.Value:
+        if pool.weights is None:
+            return self._kernels.mean(graph, layout, pool.hidden)
+        kernel = self._kernels.max if pool.is_max else self._kernels.sum
+        return kernel(graph, layout, pool.hidden, pool.weights)
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ class _Region:
 
 def _region(graph: ir.Graph) -> _Region:
     parts = _parts(graph)
-    pools = [found for part in parts if (found := _token_max(part) or _token_sum(part)) is not None]
-    reduced = {found.value for found in pools}
-    ends = [*(part for part in parts if part not in reduced), *(found.hidden for found in pools)]
+    pools = [pool for part in parts if (pool := _token_max(part) or _token_sum(part)) is not None]
+    reduced = {pool.value for pool in pools}
+    ends = [*(part for part in parts if part not in reduced), *(pool.hidden for pool in pools)]
     return _Region(_token_wise(graph, ends), ends, pools)
 
 

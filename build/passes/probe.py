@@ -29,7 +29,7 @@ def probe(model: ir.Model, given: Mapping[ir.Value, Numbers], wanted: Sequence[i
     session = graph_files.Session(ir.Model(part, ir_version=model.ir_version), _options())
     used = {entry.name for entry in session.get_inputs()}
     feeds = {name: numbers for name, numbers in zip(names, given.values(), strict=True) if name in used}
-    return [np.asarray(found) for found in session.run(None, feeds)]
+    return [np.asarray(output) for output in session.run(None, feeds)]
 
 
 def _options() -> ort.SessionOptions:

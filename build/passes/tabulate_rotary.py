@@ -51,8 +51,8 @@ class TabulateRotaryPass(GraphPass):
             graph_input(model.graph, _IDS): np.zeros(shape, np.int64),
             graph_input(model.graph, _MASK): np.ones(shape, np.int64),
         }
-        found = probe(model, given, [node.outputs[0] for node in waves]) if waves else []
-        return {node: table for node, table in zip(waves, found, strict=True) if self._max_tokens in table.shape}
+        tables = probe(model, given, [node.outputs[0] for node in waves]) if waves else []
+        return {node: table for node, table in zip(waves, tables, strict=True) if self._max_tokens in table.shape}
 
     def _slice(self, scope: Scope, name: str, table: Numbers, length: ir.Value) -> ir.Value:
         axis = table.shape.index(self._max_tokens)

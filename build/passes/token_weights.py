@@ -26,5 +26,5 @@ def _one_token(scope: Scope, pooled: ir.Value, *, last: bool) -> ir.Value:
     place = scope.op("CumSum", pooled, sequence)
     wanted = scope.op("ReduceSum", pooled, sequence, keepdims=1) if last else sequence
     # The count stays the same after the last pooled token, so multiply by the mask.
-    found = scope.op("Cast", scope.op("Equal", place, wanted), to=ir.DataType.INT64)
-    return scope.op("Cast", scope.op("Mul", found, pooled), to=ir.DataType.FLOAT)
+    chosen = scope.op("Cast", scope.op("Equal", place, wanted), to=ir.DataType.INT64)
+    return scope.op("Cast", scope.op("Mul", chosen, pooled), to=ir.DataType.FLOAT)

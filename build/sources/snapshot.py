@@ -89,10 +89,10 @@ def inventory(folder: Path, form: Form = "weights") -> dict[str, str]:
         BuildError: neither modules.json nor config.json.
     """
     graphs = GRAPH_FILES if form == "onnx" else ()
-    found = sorted(
+    paths = sorted(
         path for path in folder.rglob("*") if path.is_file() and (path.suffix in ALLOWED or path.name in graphs)
     )
-    visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    visible = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     names = [path.relative_to(folder).as_posix() for path in visible]
     if not {"modules.json", "config.json"} & set(names):
         raise BuildError(f"{folder} has no config.json: it is not a model's folder")

@@ -113,18 +113,18 @@ def find_output(kind: OutputName, base64: bool, dimensions: int, limit: float | 
     Raises:
         InvalidError: the type cannot hold such vectors, or needs a range that the model was built without.
     """
-    found = TYPES[kind]
-    if found.packed and dimensions % COMPONENTS_PER_BYTE:
+    output_type = TYPES[kind]
+    if output_type.packed and dimensions % COMPONENTS_PER_BYTE:
         raise InvalidError(
             f"{kind} packs eight components into a byte, so the dimension must be divisible by 8: it is {dimensions}",
             param=field,
         )
-    if not found.scaled:
-        return Output(found, base64)
+    if not output_type.scaled:
+        return Output(output_type, base64)
     if limit is None:
         raise InvalidError(
             f"{kind} needs ranges that this model was built without; build it again with this version, or take "
             "float, float16, binary or ubinary",
             param=field,
         )
-    return Output(found, base64, limit)
+    return Output(output_type, base64, limit)

@@ -76,7 +76,7 @@ class RateLimit:
 
 def escape(text: str) -> str:
     r"""Escape control characters as Python does: a line feed as \n, an escape as \x1b."""
-    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    return CONTROL.sub(lambda character: repr(character[0])[1:-1], text)
 
 
 def configure(log_format: Literal["text", "json"], level: str) -> None:

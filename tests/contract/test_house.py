@@ -118,14 +118,6 @@ def test_files_stay_readable() -> None:
     assert not long
 
 
-def test_class_names_are_unique() -> None:
-    places: dict[str, list[str]] = {}
-    for path in (path for folder in ("server", "build", "bench") for path in sources(folder)):
-        for name in re.findall(r"^class (\w+)", path.read_text("utf-8"), re.MULTILINE):
-            places.setdefault(name, []).append(str(path.relative_to(ROOT)))
-    assert not {name: paths for name, paths in places.items() if len(paths) > 1}
-
-
 def test_readme_s_table_of_settings_is_the_server_s() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`|) ?\|", readme, re.MULTILINE))

@@ -10,7 +10,7 @@ from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
 from bench.load.scenarios import beside
 from bench.load.stage import LONG, SHORT_QUERIES, Stage
-from bench.load.verdict import Verdict, all_answered
+from bench.load.verdict import LoadVerdict, all_answered
 
 MOST_TIMES = 3.0
 BULK_TEXTS = 256
@@ -45,11 +45,11 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(pairs), [answers(title, last)], data)
 
 
-def judge(pairs: Sequence[BulkPair]) -> list[Verdict]:
+def judge(pairs: Sequence[BulkPair]) -> list[LoadVerdict]:
     """Judge the median of the rounds."""
     times = beside.times(pairs)
     said = f"{times:.1f} times ({beside.summary(pairs)})"
     return [
-        Verdict(f"short queries' p99 at most {MOST_TIMES:g} times that alone", said, times <= MOST_TIMES),
+        LoadVerdict(f"short queries' p99 at most {MOST_TIMES:g} times that alone", said, times <= MOST_TIMES),
         all_answered(figures for pair in pairs for figures in pair.loads().values()),
     ]

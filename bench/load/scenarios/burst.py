@@ -7,7 +7,7 @@ from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
 from bench.load.stage import MIXED, Stage
-from bench.load.verdict import Verdict, all_answered, milliseconds, refused_well
+from bench.load.verdict import LoadVerdict, all_answered, milliseconds, refused_well
 
 SHARE = 0.7
 FACTOR, BURST_S, BACK_S = 10.0, 5.0, 10.0
@@ -46,7 +46,7 @@ def plan(rate: float, seconds: float, warm_s: float) -> list[LoadScenario]:
     ]
 
 
-def judge(measured: BurstMeasured) -> list[Verdict]:
+def judge(measured: BurstMeasured) -> list[LoadVerdict]:
     """Judge the usual load's p99 after the burst, and the responses during the burst."""
     times = measured.after.times_p99(measured.before)
     said = (
@@ -54,7 +54,7 @@ def judge(measured: BurstMeasured) -> list[Verdict]:
         f"{milliseconds(measured.after.latency.p99)} after)"
     )
     return [
-        Verdict(f"{BACK_S:g} s later p99 at most {MOST_TIMES:g} times that before", said, times <= MOST_TIMES),
+        LoadVerdict(f"{BACK_S:g} s later p99 at most {MOST_TIMES:g} times that before", said, times <= MOST_TIMES),
         all_answered((measured.before, measured.after)),
         refused_well(measured.burst),
     ]

@@ -18,7 +18,7 @@ from bench.load.finding import Finding
 from bench.load.load import LoadScenario
 from bench.load.service import LoadedService
 from bench.load.stage import SHORT_QUERIES, Stage
-from bench.load.verdict import Verdict, all_answered
+from bench.load.verdict import LoadVerdict, all_answered
 from bench.table import Table, number
 
 TEXTS = 32
@@ -77,7 +77,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(measured), [_table(measured)], raw, refused)
 
 
-def judge(measured: Mapping[str, FormMeasured]) -> list[Verdict]:
+def judge(measured: Mapping[str, FormMeasured]) -> list[LoadVerdict]:
     """Judge the responses; speeds have no target."""
     runs = [run for one in measured.values() for run in (*one.computed, *one.cached)]
     return [all_answered(run.loads[0] for run in runs)]

@@ -11,7 +11,7 @@ from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
 from bench.load.scenarios import beside
 from bench.load.stage import MIXED, Stage
-from bench.load.verdict import Verdict, all_answered, milliseconds, percent
+from bench.load.verdict import LoadVerdict, all_answered, milliseconds, percent
 
 MOST_SLOWER = 0.10
 HEALTH_S = 0.100
@@ -59,7 +59,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(pairs, wanted, hard_limit), [answers(title, last)], data)
 
 
-def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdict]:
+def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[LoadVerdict]:
     """Judge the median of the rounds, the probes, and the number of connections held."""
     slower = beside.times(pairs) - 1.0
     held = min(pair.held for pair in pairs)
@@ -67,8 +67,8 @@ def judge(pairs: Sequence[IdlePair], wanted: int, hard_limit: int) -> list[Verdi
     health = max(pair.health.latency.p99 for pair in pairs)
     said = f"{slower * 100:+.1f} % ({beside.summary(pairs)})"
     return [
-        Verdict(f"p99 at most {percent(MOST_SLOWER, 0)} above that alone", said, slower <= MOST_SLOWER),
-        Verdict(f"health's p99 within {milliseconds(HEALTH_S)}", milliseconds(health), health < HEALTH_S),
-        Verdict(f"{wanted:,} idle connections held", f"{held:,}{short}", held >= wanted),
+        LoadVerdict(f"p99 at most {percent(MOST_SLOWER, 0)} above that alone", said, slower <= MOST_SLOWER),
+        LoadVerdict(f"health's p99 within {milliseconds(HEALTH_S)}", milliseconds(health), health < HEALTH_S),
+        LoadVerdict(f"{wanted:,} idle connections held", f"{held:,}{short}", held >= wanted),
         all_answered(figures for pair in pairs for figures in (pair.alone, pair.beside, pair.health)),
     ]

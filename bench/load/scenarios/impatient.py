@@ -11,7 +11,7 @@ from bench.load.finding import Finding
 from bench.load.load import LoadScenario
 from bench.load.service import LoadedService
 from bench.load.stage import PAGES, LoadPace, Stage
-from bench.load.verdict import Verdict, percent
+from bench.load.verdict import LoadVerdict, percent
 from bench.table import Table, number
 
 LEAST = 0.9
@@ -59,7 +59,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(trials), [_table(title, trials)], {"trials": [asdict(trial) for trial in trials]})
 
 
-def judge(trials: Sequence[Trial]) -> list[Verdict]:
+def judge(trials: Sequence[Trial]) -> list[LoadVerdict]:
     """Judge throughput against that of the same callers at capacity."""
     base = {trial.callers: trial.figures.tokens_per_s for trial in trials if trial.times == 1}
     shares = [
@@ -71,8 +71,8 @@ def judge(trials: Sequence[Trial]) -> list[Verdict]:
     said = f"{percent(least)} at {worst.times:g} times, {worst.patience_s:g} s {_how(worst)}"
     wrong = sum(_wrong(trial.figures) for trial in trials)
     return [
-        Verdict(f"delivered in time at least {percent(LEAST, 0)} of that at capacity", said, least >= LEAST),
-        Verdict("nothing but answers, 429 and 504", f"{wrong} others", not wrong),
+        LoadVerdict(f"delivered in time at least {percent(LEAST, 0)} of that at capacity", said, least >= LEAST),
+        LoadVerdict("nothing but answers, 429 and 504", f"{wrong} others", not wrong),
     ]
 
 

@@ -11,7 +11,7 @@ from bench.load.figures import Figures
 from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
 from bench.load.stage import BATCH, CLIENTS, MIXED, Stage
-from bench.load.verdict import Verdict, all_answered, percent
+from bench.load.verdict import LoadVerdict, all_answered, percent
 from bench.rounds import TIMEOUT_S
 from bench.spread import spread
 from bench.table import Table, number
@@ -71,11 +71,11 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(pairs, asked), tables, _raw(pairs))
 
 
-def judge(pairs: Sequence[HttpPair], asked: float) -> list[Verdict]:
+def judge(pairs: Sequence[HttpPair], asked: float) -> list[LoadVerdict]:
     """Judge the median share of the rounds."""
     share = statistics.median(pair.share for pair in pairs)
     return [
-        Verdict(f"at least {percent(asked, 0)} of the engine's tokens/s", percent(share), share >= asked),
+        LoadVerdict(f"at least {percent(asked, 0)} of the engine's tokens/s", percent(share), share >= asked),
         all_answered(pair.http for pair in pairs),
     ]
 

@@ -20,7 +20,7 @@ from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
 from bench.load.service import LoadedService
 from bench.load.stage import MIXED, Stage
-from bench.load.verdict import Verdict, flat_memory, milliseconds, percent, refused_well
+from bench.load.verdict import LoadVerdict, flat_memory, milliseconds, percent, refused_well
 from bench.table import Table, mega, number
 
 FACTOR = 2.0
@@ -68,12 +68,12 @@ def flood(alone: Figures, seconds: float, queue: int) -> LoadScenario:
     return LoadScenario(MIXED, seconds, warm_s=1.0 + fill_s, rate=FACTOR * alone.texts_per_s)
 
 
-def judge(measured: OverloadMeasured) -> list[Verdict]:
+def judge(measured: OverloadMeasured) -> list[LoadVerdict]:
     """Judge median goodput, rejections and memory."""
     texts, tokens = measured.goodput
     plain = statistics.median(one.texts_per_s for one in measured.floods) / measured.alone.texts_per_s
     return [
-        Verdict(
+        LoadVerdict(
             f"goodput at least {percent(GOODPUT, 0)} of capacity beside as many refusals",
             f"{percent(texts)} in texts, {percent(tokens)} in tokens; {percent(plain)} of capacity without refusals",
             min(texts, tokens) >= GOODPUT,
@@ -111,13 +111,13 @@ def _beside_refusals(stage: Stage, caller: Caller, service: LoadedService, alone
         return stage.capacity(caller, service, refused).loads[0]
 
 
-def _quick(flooded: Figures) -> Verdict:
+def _quick(flooded: Figures) -> LoadVerdict:
     """Judge rejection latency at the client, which includes its own delay and waiting for a core."""
     slowest = max((refusal.latency.p99 for refusal in flooded.refused), default=0.0)
     count = sum(refusal.count for refusal in flooded.refused)
     said = f"{milliseconds(slowest)} at the client, {milliseconds(flooded.late_p99)} of it before sending"
     asked = f"refusals within {milliseconds(REFUSAL_S)} at p99"
-    return Verdict(asked, said if count else "nothing was refused", bool(count) and slowest < REFUSAL_S)
+    return LoadVerdict(asked, said if count else "nothing was refused", bool(count) and slowest < REFUSAL_S)
 
 
 def _server(stage: Stage) -> LoadedService:

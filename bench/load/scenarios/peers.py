@@ -12,7 +12,7 @@ from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
 from bench.load.service import LoadedService, ServiceCommand
 from bench.load.stage import CLIENTS, MIXED, Stage
-from bench.load.verdict import Verdict, all_answered
+from bench.load.verdict import LoadVerdict, all_answered
 from bench.process import Worker, WorkerError
 from bench.spread import spread
 from bench.table import Table, number
@@ -36,7 +36,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(rounds), [_speeds(rounds), answers(title, last)], data, skipped)
 
 
-def judge(rounds: Mapping[str, Sequence[Run]]) -> list[Verdict]:
+def judge(rounds: Mapping[str, Sequence[Run]]) -> list[LoadVerdict]:
     """Judge the median speed-up over each peer."""
     verdicts = [_against(name, times) for name, times in ratios(rounds).items()]
     return [*verdicts, all_answered(run.loads[0] for run in rounds[OURS])]
@@ -54,9 +54,11 @@ def _ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float | None:
     return statistics.median(own / their for own, their in pairs)
 
 
-def _against(name: str, times: float | None) -> Verdict:
+def _against(name: str, times: float | None) -> LoadVerdict:
     answer = "nothing answered in one of the rounds: measure longer ones" if times is None else f"{times:.1f} times"
-    return Verdict(f"at least {TIMES:g} times as many texts/s as {name}", answer, times is not None and times >= TIMES)
+    return LoadVerdict(
+        f"at least {TIMES:g} times as many texts/s as {name}", answer, times is not None and times >= TIMES
+    )
 
 
 def commands(stage: Stage, folder: str) -> list[ServiceCommand]:

@@ -11,7 +11,7 @@ from bench.load.load import LoadScenario
 from bench.load.service import LoadedService
 from bench.load.stage import MIXED, Stage
 from bench.load.usage import Track
-from bench.load.verdict import Verdict, all_answered, flat_memory
+from bench.load.verdict import LoadVerdict, all_answered, flat_memory
 from bench.table import Table, mega, number
 
 SHARE = 0.5
@@ -46,11 +46,11 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(measured), tables, asdict(measured) | {"rate": rate})
 
 
-def judge(measured: SoakMeasured) -> list[Verdict]:
+def judge(measured: SoakMeasured) -> list[LoadVerdict]:
     """Judge memory, open files and responses."""
     return [
         flat_memory(measured.track.resident),
-        Verdict(
+        LoadVerdict(
             "as many open files at the end as at the beginning, without connections",
             f"{measured.files_before} then, {measured.files_after} now",
             measured.files_after <= measured.files_before,

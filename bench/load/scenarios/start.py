@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from bench import progress
 from bench.load.finding import Finding
 from bench.load.stage import Stage
-from bench.load.verdict import Verdict
+from bench.load.verdict import LoadVerdict
 from bench.table import Table, number
 
 # In addition to the time for loading the graph.
@@ -37,16 +37,16 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(starts), [table], {"rounds": [asdict(one) for one in starts]})
 
 
-def judge(rounds: Sequence[Started]) -> list[Verdict]:
+def judge(rounds: Sequence[Started]) -> list[LoadVerdict]:
     """Judge the median startup time and the early responses."""
     ready = statistics.median(one.ready_s for one in rounds)
     graph = statistics.median(one.graph_s for one in rounds)
     early = sum(one.early for one in rounds)
     return [
-        Verdict(
+        LoadVerdict(
             f"ready within {MOST_S:g} s and what the graph takes to open",
             f"{ready:.2f} s, the graph {graph:.2f} s; {len(rounds)} starts",
             ready <= MOST_S + graph,
         ),
-        Verdict("no connection is accepted before the first good answer", f"{early} were", not early),
+        LoadVerdict("no connection is accepted before the first good answer", f"{early} were", not early),
     ]

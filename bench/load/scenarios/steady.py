@@ -16,7 +16,7 @@ from bench.load.finding import Finding, answers
 from bench.load.load import LoadScenario
 from bench.load.service import LoadedService
 from bench.load.stage import MIXED, Stage
-from bench.load.verdict import Verdict, all_answered, milliseconds
+from bench.load.verdict import LoadVerdict, all_answered, milliseconds
 from bench.spread import spread
 from bench.table import Table, number
 
@@ -51,7 +51,7 @@ def run(stage: Stage) -> Finding:
     return Finding(judge(parts), [_spread(parts), answers(title, {"steady": last.load})], data)
 
 
-def judge(parts: Sequence[SteadyPart]) -> list[Verdict]:
+def judge(parts: Sequence[SteadyPart]) -> list[LoadVerdict]:
     """Judge the responses, and the ratio of p99 to p50 in the median part; the worst part is stated."""
     middle = statistics.median(part.times for part in parts)
     worst = max(parts, key=lambda part: part.times)
@@ -62,7 +62,7 @@ def judge(parts: Sequence[SteadyPart]) -> list[Verdict]:
         f"at most {worst.times:.1f} times ({milliseconds(latency.p50)} and {milliseconds(latency.p99)})"
     )
     return [
-        Verdict(f"p99 at most {MOST_TIMES:g} times p50", said, middle <= MOST_TIMES),
+        LoadVerdict(f"p99 at most {MOST_TIMES:g} times p50", said, middle <= MOST_TIMES),
         all_answered(part.load for part in parts),
     ]
 

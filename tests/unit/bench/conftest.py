@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench.process import Worker
-from bench.subject import Subject, open_subject
+from bench.subject import BenchSubject, open_subject
 from tests.unit.server import tiny
 
 FAKE = "tests.unit.bench.fake"
@@ -32,12 +32,12 @@ def models_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def subject(models_dir: Path) -> Subject:
+def subject(models_dir: Path) -> BenchSubject:
     return open_subject(models_dir, tiny.NAME, threads=1)
 
 
 @pytest.fixture
-def task(subject: Subject) -> dict[str, Any]:
+def task(subject: BenchSubject) -> dict[str, Any]:
     return asdict(subject.task("fp32"))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bench.fidelity import Rows
-from bench.outputs import Scheme, neighbours, schemes
+from bench.outputs import OutputScheme, neighbours, schemes
 from server.model.output_types import TYPES, calibrate_ranges, convert
 from server.model.stored_codes import decode
 
@@ -33,6 +33,6 @@ def test_both_kinds_of_bits_are_the_signs(vectors: Rows) -> None:
 
 
 def test_rescoring_brings_back_what_the_first_hundred_hold(vectors: Rows) -> None:
-    reversed_order = Scheme("worst", 0, lambda rows: -np.roll(rows, 1, axis=0))
+    reversed_order = OutputScheme("worst", 0, lambda rows: -np.roll(rows, 1, axis=0))
     alone, rescored = neighbours(reversed_order, vectors)
     assert rescored > alone

@@ -6,7 +6,7 @@ from bench.catalog import PEERS, ours
 from bench.contenders.peak import OPERATIONS
 from bench.ranking import Ranking, Standing
 from bench.rounds import Turns
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from bench.workloads import Workload
 from tests.unit.bench.conftest import drawn
 
@@ -15,7 +15,7 @@ WORKLOADS = [Workload("1x4", "1 text of 4 tokens", ((1, 2, 3, 4),)), Workload("2
 
 
 @pytest.fixture
-def ranking(subject: Subject) -> Ranking:
+def ranking(subject: BenchSubject) -> Ranking:
     torch = Standing(
         PEERS[0], 1.5, 300_000_000, 400_000_000, 1.0, {"torch": "2"}, {}, {"1x4": [[2.0], [4.0]], "2x1": [[1.0]]}
     )

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bench import compare
-from bench.subject import Subject, open_subject
+from bench.subject import BenchSubject, open_subject
 from server.inference import device
 from server.inference.device import Choice
 from tests.unit.server import tiny
@@ -12,7 +12,7 @@ GPU = Choice("cuda", "a GPU", "fp16", "the default", 2**30)
 
 
 @pytest.fixture
-def with_cuda(models_dir: Path) -> Subject:
+def with_cuda(models_dir: Path) -> BenchSubject:
     """Return a model that also has a graph for CUDA."""
     fields = tiny.describe(models_dir, tiny.NAME)
     variants: dict[str, dict[str, object]] = fields["variants"]  # type: ignore[assignment]
@@ -21,7 +21,7 @@ def with_cuda(models_dir: Path) -> Subject:
     return open_subject(models_dir, tiny.NAME, threads=1)
 
 
-def test_a_graph_for_cuda_is_loaded_there_in_its_precision(with_cuda: Subject) -> None:
+def test_a_graph_for_cuda_is_loaded_there_in_its_precision(with_cuda: BenchSubject) -> None:
     assert (with_cuda.precisions, with_cuda.on_cuda) == (["fp32"], ["fp32-cuda"])
     task = with_cuda.task("fp32-cuda")
     assert (task.precision, task.device) == ("fp32", "cuda")
@@ -36,7 +36,7 @@ def test_peers_are_told_of_layers_after_pooling(models_dir: Path) -> None:
     assert open_subject(models_dir, tiny.NAME, threads=1).task("fp32").layers
 
 
-def test_graphs_for_cuda_are_compared_where_a_gpu_is(with_cuda: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_for_cuda_are_compared_where_a_gpu_is(with_cuda: BenchSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(compare._variants(with_cuda)) == ["fp32"]
     monkeypatch.setattr(device, "detect", lambda *_: GPU)
     assert list(compare._variants(with_cuda)) == ["fp32", "fp32-cuda"]

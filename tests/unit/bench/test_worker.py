@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from bench import worker
-from bench.worker import Session
+from bench.worker import ContenderSession
 from tests.unit.bench.conftest import FAKE
 
 
@@ -17,10 +17,12 @@ class Clock:
         return self.left.pop(0)
 
 
-def session(monkeypatch: pytest.MonkeyPatch, task: dict[str, Any], seconds: list[float]) -> tuple[Session, Clock]:
+def session(
+    monkeypatch: pytest.MonkeyPatch, task: dict[str, Any], seconds: list[float]
+) -> tuple[ContenderSession, Clock]:
     clock = Clock(seconds)
     monkeypatch.setattr(worker, "_timed", clock)
-    made = Session(FAKE)
+    made = ContenderSession(FAKE)
     made.load(task)
     return made, clock
 

@@ -7,7 +7,7 @@ import pytest
 from bench.fidelity import ContenderFidelity
 from bench.gpu import batches
 from bench.gpu.report import OURS, PEAK, TORCH, GpuReport
-from bench.subject import Subject
+from bench.subject import BenchSubject
 
 BGE = {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096}
 # A GPU of 500 TFLOP/s: the product of 8192³ takes 2.2 ms.
@@ -16,7 +16,7 @@ PRODUCT = 2 * 8192**3
 
 
 @pytest.fixture
-def report(subject: Subject) -> GpuReport:
+def report(subject: BenchSubject) -> GpuReport:
     """Return a report: half the peak on every batch, three times torch, correct vectors, all nodes on the GPU."""
     loads = batches.make(subject.vocabulary, 512, "cuda")
     made = GpuReport(subject, {}, "cuda", "fp16", loads, BGE, {}, ContenderFidelity(1.0, 0.99995, 1.0), ready_s=9.0)

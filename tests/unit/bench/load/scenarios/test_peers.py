@@ -8,7 +8,7 @@ from bench.load.caller import Run
 from bench.load.scenarios import peers
 from bench.load.scenarios.peers import commands, judge, ratios
 from bench.load.stage import SHORT, Stage
-from bench.subject import Subject
+from bench.subject import BenchSubject
 from tests.unit.bench.load.made import figures, run
 
 
@@ -38,7 +38,7 @@ def test_a_peer_that_answered_nothing_in_a_round_is_not_beaten_but_not_measured(
     assert "measure longer" in verdict.found
 
 
-def test_peers_get_our_number_of_threads_and_the_folder(subject: Subject) -> None:
+def test_peers_get_our_number_of_threads_and_the_folder(subject: BenchSubject) -> None:
     infinity, plain = commands(Stage(subject, "fp32", SHORT), "/weights")
     assert "/weights" in infinity.arguments
     assert plain.environment["MODEL"] == "/weights"
@@ -48,9 +48,9 @@ def test_peers_get_our_number_of_threads_and_the_folder(subject: Subject) -> Non
 
 @pytest.mark.whole
 def test_without_their_environment_the_peers_are_skipped_with_a_word(
-    monkeypatch: pytest.MonkeyPatch, subject: Subject, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, subject: BenchSubject, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(catalog.PYTHONS, "peers", tmp_path / "bin" / "python")
     finding = peers.run(Stage(subject, "fp32", replace(SHORT, rounds=1, seconds=0.3, warm_s=0.1)))
     assert "make .venv-peers/ready" in finding.skipped["peers"]
-    assert finding.raw["rounds"].keys() == {"server"}
+    assert finding.figures["rounds"].keys() == {"server"}
