@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from build import graph_files
 from build.exporters.optimum_onnx import run_optimum
 from build.inspection import Reading
 from build.reference import Reference, missing_weights
@@ -35,7 +36,7 @@ class FromWeights:
         path = self._scratch / "model.onnx"
         if not path.exists():
             run_optimum(self._reading.settings.encoder, self._scratch)
-        return ir.load(path), []
+        return graph_files.load(path), []
 
     def causes(self) -> list[str]:
         """Name the weights that no file has."""

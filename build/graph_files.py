@@ -29,6 +29,27 @@ def of(path: Path) -> list[Path]:
     return [path, beside] if beside.exists() else [path]
 
 
+def load(path: Path) -> ir.Model:
+    """Read a graph; weights stay in their files until they are needed, constants of nodes are read from them."""
+    model = ir.load(path)
+    for node, name, tensor in list(external_constants(model)):
+        read_constant(node, name, tensor)
+    return model
+
+
+def external_constants(model: ir.Model) -> Iterator[tuple[ir.Node, str, ir.ExternalTensor]]:
+    """Yield the nodes' own tensors that are in another file, with the name of the attribute."""
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        for name, attribute in node.attributes.items():
+            if attribute.type == ir.AttributeType.TENSOR and isinstance(attribute.value, ir.ExternalTensor):
+                yield node, name, attribute.value
+
+
+def read_constant(node: ir.Node, name: str, tensor: ir.ExternalTensor) -> None:
+    """Replace a node's own tensor by its content."""
+    node.attributes[name] = ir.AttrTensor(name, ir.Tensor(tensor.numpy().copy(), name=tensor.name))
+
+
 def save(model: ir.Model, path: Path, largest: int = LARGEST) -> None:
     """Write the model to `path`, and weights of more than `largest` bytes to a file beside it; the model is unchanged.
 

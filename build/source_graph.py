@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from build import graph_files
 from build.errors import BuildError, raise_if_any
 from build.passes.graph import array
 from build.sources.snapshot import Snapshot, place
@@ -73,8 +74,7 @@ def _parse(path: Path) -> ir.Model:
         model = ir.from_proto(onnx.load_model_from_string(content))
     except Exception as error:  # the library raises any type
         raise BuildError(f"{path} is no ONNX file, or not all of it is there ({type(error).__name__})") from error
-    for _, tensor in _externals(model):
-        tensor.base_dir = path.parent
+    ir.external_data.set_base_dir(model.graph, path.parent)
     return model
 
 
@@ -87,22 +87,22 @@ def _externals(model: ir.Model) -> Iterator[tuple[ir.Value, ir.ExternalTensor]]:
 
 def _check_external(model: ir.Model, encoder: Snapshot, folder: PurePosixPath) -> None:
     """Check that external tensors are in files of the snapshot beside the graph, and whole."""
-    raise_if_any(problem for _, tensor in _externals(model) if (problem := _external(tensor, encoder, folder)))
+    tensors = [tensor for _, tensor in _externals(model)] + [one for *_, one in graph_files.external_constants(model)]
+    raise_if_any(problem for tensor in tensors if (problem := _external(tensor, encoder, folder)))
 
 
 def _follow_links(model: ir.Model) -> None:
     """Read checked weights from where links lead: onnx_ir follows none out of a folder, as those of the Hub's cache."""
     for value, tensor in list(_externals(model)):
-        file = Path(tensor.base_dir, tensor.location).resolve()
-        value.const_value = ir.ExternalTensor(
-            file.name,
-            tensor.offset,
-            tensor.length,
-            tensor.dtype,
-            shape=tensor.shape,
-            name=tensor.name or "",
-            base_dir=file.parent,
-        )
+        value.const_value = _resolved(tensor)
+    for node, name, tensor in list(graph_files.external_constants(model)):
+        graph_files.read_constant(node, name, _resolved(tensor))
+
+
+def _resolved(tensor: ir.ExternalTensor) -> ir.ExternalTensor:
+    file = Path(tensor.base_dir, tensor.location).resolve()
+    where = (file.name, tensor.offset, tensor.length)
+    return ir.ExternalTensor(*where, tensor.dtype, shape=tensor.shape, name=tensor.name or "", base_dir=file.parent)
 
 
 def _external(tensor: ir.ExternalTensor, encoder: Snapshot, folder: PurePosixPath) -> str:
@@ -138,8 +138,6 @@ def _nodes(model: ir.Model) -> Iterator[str]:
             yield f"it is quantized already ({node.op_type}), and that is never served; {_EXPORT_ANEW}"
         elif node.domain not in ("", "ai.onnx"):
             yield f"it has operators outside the ONNX standard ({node.domain}::{node.op_type}); {_EXPORT_ANEW}"
-        if any(isinstance(attribute.value, ir.ExternalTensor) for attribute in _attributes(node)):
-            yield f"it keeps constants of nodes in another file ({node.op_type}); {_EXPORT_ANEW}"
         if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in _attributes(node)):
             yield f"it branches ({node.op_type}); {_EXPORT_ANEW}"
 

@@ -76,3 +76,19 @@ def test_int8_of_a_graph_as_exported_is_the_same_from_two_files(exported: Export
     for path, largest in ((one, graph_files.LARGEST), (two, 0)):
         graph_files.save(batch_int8(plain(exported("bert")), largest), path)
     assert np.array_equal(vectors(one), vectors(two))
+
+
+def test_constants_of_nodes_are_read_from_the_second_file(exported: Exported, tmp_path: Path) -> None:
+    """Exporters put them there, too."""
+    path, second = tmp_path / "model.onnx", "model.onnx_data"
+    model = onnx.load(exported("bert"))
+    everything = {"size_threshold": 0, "convert_attribute": True}
+    onnx.save_model(model, path, save_as_external_data=True, location=second, **everything)
+    read = graph_files.load(path)
+    assert any(isinstance(value.const_value, ir.ExternalTensor) for value in read.graph.initializers.values())
+    asked = ASKED | {"token_type_ids": np.zeros_like(IDS)}
+    expected = graph_files.Session(ir.load(exported("bert"))).run(None, asked)[0]
+    assert np.array_equal(graph_files.Session(read).run(None, asked)[0], expected)
+    graph_files.save(read, tmp_path / "one.onnx")
+    (tmp_path / second).unlink()
+    assert np.array_equal(graph_files.Session(ir.load(tmp_path / "one.onnx")).run(None, asked)[0], expected)
