@@ -13,7 +13,7 @@ from server import secret
 from server.choose import asked, verdict
 from server.choose.choice import choose
 from server.choose.errors import ChooseError
-from server.choose.report import Report
+from server.choose.report import ChoiceReport
 from server.errors import ServiceError, StartError
 from server.migrate.errors import MigrateError
 from server.settings import SettingsError
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     return CHOSEN if report.chosen else _fail(NOTHING, _nothing(report))
 
 
-def _nothing(report: Report) -> str:
+def _nothing(report: ChoiceReport) -> str:
     best = verdict.nearest(report.measured, report.measure)
     loss = best.losses[report.measure]
     return (

@@ -1,13 +1,13 @@
 """The chart of a choice: the loss of each scheme with its interval, beside the budget."""
 
 from server import svg
-from server.choose.report import Report
+from server.choose.report import ChoiceReport
 
 _LEFT, _RIGHT, _TOP, _PITCH, _BOTTOM = 350, 40, 64, 22, 44
 _TICKS = 4
 
 
-def draw(report: Report) -> str:
+def draw(report: ChoiceReport) -> str:
     """Return an SVG: a row for each scheme that is worth showing, the chosen one in blue."""
     rows = report.shown
     reach = max(*(one.losses[report.measure].high for one in rows), 1.2 * report.budget)

@@ -13,9 +13,9 @@ from server.choose.computing import TEXT_ROUNDS, Computing, rounds
 from server.choose.errors import ChooseError
 from server.choose.evaluation import Split
 from server.choose.material import Material
-from server.choose.report import Report
+from server.choose.report import ChoiceReport
 from server.choose.schemes import REFERENCE
-from server.choose.verdict import Cost, Measured
+from server.choose.verdict import Cost, MeasuredScheme
 from server.choose.work_folder import CHART, REPORT, WorkFolder
 from server.errors import StartError
 from server.inference import device
@@ -24,7 +24,7 @@ from server.migrate.inputs import open_source
 from server.migrate.pipeline.prepare import Preparer
 from server.migrate.sources.source import Source
 from server.model.artifact import find_artifact, read_manifest
-from server.model.manifest import PRECISIONS, Manifest, Precision, Verdict
+from server.model.manifest import PRECISIONS, Manifest, Precision, QualityVerdict
 from server.model.tokenization import Tokenizer
 from server.service.embed_request import Asker
 from server.settings import Settings, resolve
@@ -32,7 +32,7 @@ from server.system import process
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ChoiceSubject:
     """The model, the precisions of it that this machine serves, and why others are not compared."""
 
     manifest: Manifest
@@ -47,7 +47,7 @@ class Subject:
         return Preparer(self.tokenizer, prompt, None, self.settings.max_text_chars)
 
 
-def choose(asked: Asked, environ: Mapping[str, str]) -> tuple[Report, list[str]]:
+def choose(asked: Asked, environ: Mapping[str, str]) -> tuple[ChoiceReport, list[str]]:
     """Make the choice that is asked for; return the report, and what to say about the files written.
 
     If nothing but the reference is within the budget, the report has no choice and the manifest stays as it is.
@@ -77,7 +77,7 @@ def choose(asked: Asked, environ: Mapping[str, str]) -> tuple[Report, list[str]]
     return report, said
 
 
-def open_subject(settings: Settings) -> Subject:
+def open_subject(settings: Settings) -> ChoiceSubject:
     """Open the model, and find the precisions that it was built in and that this machine serves.
 
     Raises:
@@ -99,10 +99,10 @@ def open_subject(settings: Settings) -> Subject:
         notes.append("int8 output is not compared: the model was built without its ranges; build it again")
     manifest = read_manifest(settings.models_dir, settings.model)
     tokenizer = Tokenizer(first.tokenizer_path, manifest.max_tokens, manifest.unpooled_by_prompt)
-    return Subject(manifest, able, notes, tokenizer, settings)
+    return ChoiceSubject(manifest, able, notes, tokenizer, settings)
 
 
-def _draw(asked: Asked, subject: Subject) -> tuple[Material, str]:
+def _draw(asked: Asked, subject: ChoiceSubject) -> tuple[Material, str]:
     """Draw the sample; return it, and an identity of the inputs."""
     judged = judgements.read(asked.qrels) if asked.qrels else None
     texts = _open("--texts", asked.texts, asked)
@@ -127,14 +127,16 @@ def _open(flag: str, location: str, asked: Asked) -> Source:
         raise ChooseError(str(error).replace("--input ", f"{flag} ")) from None
 
 
-def _identities(subject: Subject) -> list[str]:
+def _identities(subject: ChoiceSubject) -> list[str]:
     """What determines the vectors besides the texts: graphs, tokenizer and prompts."""
     manifest = subject.manifest
     files = [f"{file.file} {file.sha256}" for variant in manifest.variants.values() for file in variant.files]
     return [*sorted(files), manifest.tokenizer.sha256, str(sorted(manifest.prompts.items())), str(subject.precisions)]
 
 
-def _measure(asked: Asked, subject: Subject, drawn: Material, work: WorkFolder, environ: Mapping[str, str]) -> Report:
+def _measure(
+    asked: Asked, subject: ChoiceSubject, drawn: Material, work: WorkFolder, environ: Mapping[str, str]
+) -> ChoiceReport:
     looks = interval.looks(len(drawn.queries))
     all_rounds = rounds(drawn, looks)
     computing = Computing(work, subject.precisions, subject.manifest.dimension, environ)
@@ -148,7 +150,7 @@ def _measure(asked: Asked, subject: Subject, drawn: Material, work: WorkFolder, 
         if clear := interval.clear(others, asked.budget):
             break
     costs = {name: _cost(work, name, subject.manifest) for name in subject.precisions}
-    return Report(
+    return ChoiceReport(
         model=subject.manifest.name,
         measure=asked.measure,
         budget=asked.budget,
@@ -181,9 +183,9 @@ def _skipped(drawn: Material) -> Sequence[str]:
     return [f"{drawn.skipped} records were left out; the first: {drawn.reason}"] if drawn.skipped else []
 
 
-def _verdict(report: Report, chosen: Measured) -> Verdict:
+def _verdict(report: ChoiceReport, chosen: MeasuredScheme) -> QualityVerdict:
     loss = chosen.losses[report.measure]
-    return Verdict(
+    return QualityVerdict(
         precision=chosen.scheme.precision,
         output_dtype=chosen.scheme.output,
         dimensions=chosen.scheme.dimensions,

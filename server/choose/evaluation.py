@@ -9,8 +9,8 @@ from server.choose import quality
 from server.choose.errors import ChooseError
 from server.choose.interval import losses
 from server.choose.quality import FAR, NEAR, Found, Numbers, Places, Relevance
-from server.choose.schemes import REFERENCE, Scheme, is_reference
-from server.choose.verdict import Measured
+from server.choose.schemes import REFERENCE, VectorScheme, is_reference
+from server.choose.verdict import MeasuredScheme
 from server.inference.engine import Vectors
 from server.model.manifest import Precision
 
@@ -28,8 +28,8 @@ class Split(NamedTuple):
 
 
 def evaluate(
-    vectors: Mapping[Precision, Split], asked: Sequence[Scheme], relevance: Relevance, planned: int
-) -> tuple[list[Measured], dict[str, float]]:
+    vectors: Mapping[Precision, Split], asked: Sequence[VectorScheme], relevance: Relevance, planned: int
+) -> tuple[list[MeasuredScheme], dict[str, float]]:
     """Return the losses of each scheme by every measure, and the reference's own mean of each.
 
     `planned` is the number of looks that the intervals allow for.
@@ -50,7 +50,7 @@ def evaluate(
     }
     dimension = vectors[REFERENCE].texts.shape[1]
     measured = [
-        Measured(
+        MeasuredScheme(
             scheme, {measure: all_[place] for measure, all_ in by_measure.items()}, is_reference(scheme, dimension)
         )
         for place, scheme in enumerate(asked)
@@ -58,7 +58,7 @@ def evaluate(
     return measured, {measure: float(own.mean()) for measure, own in best.items()}
 
 
-def _search(scheme: Scheme, vectors: Split) -> Places:
+def _search(scheme: VectorScheme, vectors: Split) -> Places:
     return quality.search(scheme.encode(vectors.queries), scheme.encode(vectors.texts)).places
 
 

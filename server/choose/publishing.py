@@ -7,7 +7,7 @@ import msgspec
 from server.choose.errors import ChooseError
 from server.migrate.ownership import owned_files
 from server.model.artifact import read_manifest
-from server.model.manifest import Manifest, Verdict, encode
+from server.model.manifest import Manifest, QualityVerdict, encode
 
 
 def check_writable(models_dir: Path, name: str) -> None:
@@ -30,7 +30,7 @@ def check_writable(models_dir: Path, name: str) -> None:
         ) from None
 
 
-def publish(models_dir: Path, measured: Manifest, verdict: Verdict) -> Verdict | None:
+def publish(models_dir: Path, measured: Manifest, verdict: QualityVerdict) -> QualityVerdict | None:
     """Write the verdict atomically, and return the one that it replaces.
 
     Raises:

@@ -6,14 +6,14 @@ from typing import Any
 
 from server.choose.evaluation import AGREEMENT
 from server.choose.interval import Loss
-from server.choose.verdict import Cost, Measured
+from server.choose.verdict import Cost, MeasuredScheme
 from server.model.manifest import Precision
 
 SHOWN = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ChoiceReport:
     """All results. `best` has the reference's means; `chosen` is None if nothing is within the budget."""
 
     model: str
@@ -24,14 +24,14 @@ class Report:
     queries: int
     held_out: bool
     clear: bool
-    measured: Sequence[Measured]
+    measured: Sequence[MeasuredScheme]
     costs: Mapping[Precision, Cost]
     best: Mapping[str, float]
-    chosen: Measured | None
+    chosen: MeasuredScheme | None
     notes: Sequence[str] = field(default=())
 
     @property
-    def shown(self) -> list[Measured]:
+    def shown(self) -> list[MeasuredScheme]:
         """The schemes worth showing, the smallest vector last: those whose loss is nearest to the budget or below."""
         ordered = sorted(
             (one for one in self.measured if not one.reference), key=lambda one: one.losses[self.measure].high
@@ -81,7 +81,7 @@ class Report:
         yield ""
         yield from self._conclusion()
 
-    def _row(self, one: Measured, others: Sequence[str]) -> list[str]:
+    def _row(self, one: MeasuredScheme, others: Sequence[str]) -> list[str]:
         loss = one.losses[self.measure]
         mark = "* " if one is self.chosen else ""
         rest = [_kept(self.best[name], one.losses[name]) for name in others]
@@ -116,7 +116,7 @@ def _kept(best: float, loss: Loss) -> str:
     return f"{best * (1 - loss.mean):.3f} ({best * (1 - loss.high):.3f}-{best * (1 - loss.low):.3f})"
 
 
-def _losses(one: Measured) -> dict[str, dict[str, float]]:
+def _losses(one: MeasuredScheme) -> dict[str, dict[str, float]]:
     return {measure: asdict(loss) for measure, loss in one.losses.items()}
 
 

@@ -19,7 +19,7 @@ LEAST_DIMENSIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Scheme:
+class VectorScheme:
     """A way to compute and store a vector. `limit` is int8's range for its number of dimensions."""
 
     precision: Precision
@@ -45,10 +45,12 @@ class Scheme:
         return unit
 
 
-def schemes(precisions: Iterable[Precision], dimension: int, int8_range: Callable[[int], float | None]) -> list[Scheme]:
+def schemes(
+    precisions: Iterable[Precision], dimension: int, int8_range: Callable[[int], float | None]
+) -> list[VectorScheme]:
     """Return every scheme of a model of `dimension` components; int8 only where its range is known."""
     return [
-        Scheme(precision, output, dimensions, int8_range(dimensions) or 1.0)
+        VectorScheme(precision, output, dimensions, int8_range(dimensions) or 1.0)
         for precision in precisions
         for output in OUTPUTS
         for dimensions in _dimensions(dimension)
@@ -56,7 +58,7 @@ def schemes(precisions: Iterable[Precision], dimension: int, int8_range: Callabl
     ]
 
 
-def is_reference(scheme: Scheme, dimension: int) -> bool:
+def is_reference(scheme: VectorScheme, dimension: int) -> bool:
     """Return whether a scheme is the one that the others are compared with: whole vectors in fp32."""
     return (scheme.precision, scheme.output, scheme.dimensions) == (REFERENCE, "float", dimension)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from server.choose.interval import Loss
-from server.choose.schemes import Scheme
+from server.choose.schemes import VectorScheme
 from server.model.manifest import Precision
 
 # Speeds that differ by less are equal: turns on one machine vary as much.
@@ -27,22 +27,22 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredScheme:
     """A scheme with its losses, by measure. `reference`: it is the one that the others are compared with."""
 
-    scheme: Scheme
+    scheme: VectorScheme
     losses: Mapping[str, Loss]
     reference: bool = False
 
 
-def within(measured: Sequence[Measured], measure: str, budget: float) -> list[Measured]:
+def within(measured: Sequence[MeasuredScheme], measure: str, budget: float) -> list[MeasuredScheme]:
     """Return the schemes whose loss is within the budget even at the worse end of its interval."""
     return [one for one in measured if not one.reference and one.losses[measure].high <= budget]
 
 
 def choose(
-    measured: Sequence[Measured], costs: Mapping[Precision, Cost], measure: str, budget: float
-) -> Measured | None:
+    measured: Sequence[MeasuredScheme], costs: Mapping[Precision, Cost], measure: str, budget: float
+) -> MeasuredScheme | None:
     """Return the cheapest scheme within the budget; None if only the reference is.
 
     The fastest precision that has one comes first, of equally fast ones the one that takes less memory. Of its schemes
@@ -59,6 +59,6 @@ def choose(
     return min(own, key=lambda one: (one.scheme.bytes, one.losses[measure].mean))
 
 
-def nearest(measured: Sequence[Measured], measure: str) -> Measured:
+def nearest(measured: Sequence[MeasuredScheme], measure: str) -> MeasuredScheme:
     """Return the scheme, beside the reference, whose loss is the least at the worse end."""
     return min((one for one in measured if not one.reference), key=lambda one: one.losses[measure].high)

@@ -13,7 +13,7 @@ import msgspec
 
 from server.errors import StartError
 from server.model import space, staging
-from server.model.manifest import FOR_CUDA, File, Manifest, Precision, Variant, VariantName, Verdict, decode
+from server.model.manifest import FOR_CUDA, File, Manifest, Precision, QualityVerdict, Variant, VariantName, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def find_artifact(models_dir: Path, model: str, precision: Precision, *, cuda: b
     )
 
 
-def find_verdict(models_dir: Path, model: str) -> Verdict:
+def find_verdict(models_dir: Path, model: str) -> QualityVerdict:
     """Return what `make choose` wrote into the manifest of `model`.
 
     Raises:

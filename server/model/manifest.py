@@ -125,7 +125,7 @@ class FidelityTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Sha256
 
 
-class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class QualityVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `make choose` found to be the cheapest within a budget (docs/quantization.md).
 
     `loss` is the share of quality lost beside fp32, by `measure`, and `loss_at_most` the worse end of its confidence
@@ -184,7 +184,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unpooled: dict[str, Positive] | msgspec.UnsetType = msgspec.UNSET
     spaces: dict[VariantName, str] | msgspec.UnsetType = msgspec.UNSET
     int8_ranges: list[Magnitude] | msgspec.UnsetType = msgspec.UNSET
-    chosen: Verdict | msgspec.UnsetType = msgspec.UNSET
+    chosen: QualityVerdict | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Raise ValueError if a prompt is named that does not exist, or ranges or verdict do not fit the model."""
@@ -199,7 +199,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"default_prompt_name is none of the prompts: {', '.join(self.prompts) or 'there are none'}"
             )
 
-    def _check_chosen(self, chosen: Verdict) -> None:
+    def _check_chosen(self, chosen: QualityVerdict) -> None:
         if chosen.precision not in self.variants or chosen.dimensions > self.dimension:
             raise ValueError(
                 f"chosen names {chosen.precision} and {chosen.dimensions} dimensions, which this model does not have"

@@ -18,7 +18,7 @@ from server.choose.work_folder import CHART, REPORT, STATE
 from server.errors import StartError
 from server.model import space
 from server.model.artifact import read_manifest
-from server.model.manifest import Manifest, Verdict
+from server.model.manifest import Manifest, QualityVerdict
 from server.service.startup import load
 from server.settings import resolve
 from tests.serving import ROOT
@@ -48,7 +48,7 @@ def choose(texts: Path, folder: Path, environ: dict[str, str], *flags: str) -> i
     return main(["--texts", str(texts), "--folder", str(folder), *(flags or FLAGS)], environ)
 
 
-def chosen(environ: dict[str, str]) -> Verdict | None:
+def chosen(environ: dict[str, str]) -> QualityVerdict | None:
     verdict = manifest(environ).chosen
     return None if verdict is msgspec.UNSET else verdict
 

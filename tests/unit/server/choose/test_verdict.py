@@ -1,8 +1,8 @@
 """The cheapest within a budget: the fastest precision, then its smallest vector, judged by the worse end."""
 
 from server.choose.interval import Loss
-from server.choose.schemes import REFERENCE, Scheme, is_reference, schemes
-from server.choose.verdict import Cost, Measured, choose, nearest
+from server.choose.schemes import REFERENCE, VectorScheme, is_reference, schemes
+from server.choose.verdict import Cost, MeasuredScheme, choose, nearest
 from server.model.manifest import Precision
 from server.model.output_types import OutputName
 
@@ -13,9 +13,9 @@ COSTS: dict[Precision, Cost] = {
 }
 
 
-def measured(precision: Precision, output: OutputName, dimensions: int, low: float, high: float) -> Measured:
-    scheme = Scheme(precision, output, dimensions)
-    return Measured(scheme, {"m": Loss((low + high) / 2, low, high)}, is_reference(scheme, 64))
+def measured(precision: Precision, output: OutputName, dimensions: int, low: float, high: float) -> MeasuredScheme:
+    scheme = VectorScheme(precision, output, dimensions)
+    return MeasuredScheme(scheme, {"m": Loss((low + high) / 2, low, high)}, is_reference(scheme, 64))
 
 
 ALL = [
