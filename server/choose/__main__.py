@@ -7,7 +7,7 @@ nothing can be said. A run that was killed continues when the same command is gi
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from server import secret
 from server.choose import asked, verdict
@@ -30,25 +30,34 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     secret.remember_given(environ, arguments)
     given = asked.parse(arguments)
     try:
-        report, said = choose(given, environ)
+        report = choose(given, environ, _show)
     except KeyboardInterrupt:
         return _fail(INTERRUPTED, f"interrupted. {AGAIN}")
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _fail(UNKNOWN, f"{name}{error.strerror or error}. {AGAIN}, when that is mended")
     except (ChooseError, MigrateError, SettingsError, StartError, ServiceError) as error:
-        return _fail(UNKNOWN, str(error))
-    sys.stdout.write("".join(f"{line}\n" for line in (*report.lines(), *said)))
+        # What is read as migrations read it names an option that only they have.
+        return _fail(UNKNOWN, str(error).replace(" with --restart", ""))
     return CHOSEN if report.chosen else _fail(NOTHING, _nothing(report))
+
+
+def _show(lines: Iterable[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def _nothing(report: ChoiceReport) -> str:
     best = verdict.nearest(report.measured, report.measure)
     loss = best.losses[report.measure]
+    few = (
+        f". So few queries leave {report.unseen:.2%} possible though none loses anything: give more, or a larger budget"
+        if report.unseen > report.budget
+        else ""
+    )
     return (
         f"nothing but fp32's whole vectors is within the budget of {report.budget * 100:g} %. The best is "
-        f"{best.scheme}: {loss.mean:.2%} of {report.measure} lost, at most {loss.high:.2%}. The manifest was "
-        "left as it is"
+        f"{best.scheme}: {loss.mean:.2%} of {report.measure} lost, at most {loss.high:.2%}{few}"
     )
 
 

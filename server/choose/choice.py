@@ -1,54 +1,32 @@
 """Makes a choice: draws the sample, computes in looks until the intervals are clear, judges, writes the results."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from server.choose import chart, evaluation, interval, judgements, material, publishing, schemes, verdict
 from server.choose.asked import Asked
-from server.choose.computing import TEXT_ROUNDS, Computing, rounds
+from server.choose.computing import TEXT_ROUNDS, Computing, rounds, speeds
 from server.choose.errors import ChooseError
 from server.choose.evaluation import Split
 from server.choose.material import Material
 from server.choose.report import ChoiceReport
 from server.choose.schemes import REFERENCE
+from server.choose.subject import ChoiceSubject, open_subject
 from server.choose.verdict import Cost, MeasuredScheme
 from server.choose.work_folder import CHART, REPORT, WorkFolder
-from server.errors import StartError
-from server.inference import device
 from server.migrate.errors import MigrateError
 from server.migrate.inputs import open_source
-from server.migrate.pipeline.prepare import Preparer
 from server.migrate.sources.source import Source
-from server.model.artifact import find_artifact, read_manifest
-from server.model.manifest import PRECISIONS, Manifest, Precision, QualityVerdict
-from server.model.tokenization import Tokenizer
-from server.service.embed_request import Asker
-from server.settings import Settings, resolve
+from server.model.manifest import Precision, QualityVerdict
+from server.settings import resolve
 from server.system import process
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceSubject:
-    """The model, the precisions of it that this machine serves, and why others are not compared."""
-
-    manifest: Manifest
-    precisions: list[Precision]
-    notes: list[str]
-    tokenizer: Tokenizer
-    settings: Settings
-
-    def preparer(self, input_type: str) -> Preparer:
-        """Return what tokenizes texts of a type."""
-        prompt = Asker(self.settings, self.manifest).prompt(input_type, None)
-        return Preparer(self.tokenizer, prompt, None, self.settings.max_text_chars)
-
-
-def choose(asked: Asked, environ: Mapping[str, str]) -> tuple[ChoiceReport, list[str]]:
-    """Make the choice that is asked for; return the report, and what to say about the files written.
+def choose(asked: Asked, environ: Mapping[str, str], show: Callable[[Iterable[str]], None]) -> ChoiceReport:
+    """Make the choice that is asked for, `show` the lines of its report and then those about what was written.
 
     If nothing but the reference is within the budget, the report has no choice and the manifest stays as it is.
 
@@ -62,44 +40,30 @@ def choose(asked: Asked, environ: Mapping[str, str]) -> tuple[ChoiceReport, list
     publishing.check_writable(models_dir, name)
     drawn, inputs = _draw(asked, subject)
     work = WorkFolder(asked.folder or Path(f"choose-{name}"), name, subject.manifest.dimension)
-    identity = hashlib.sha256("\n".join([inputs, *_identities(subject)]).encode()).hexdigest()
+    identity = hashlib.sha256("\n".join([inputs, *subject.identities()]).encode()).hexdigest()
     with work.lock(identity) as resumed:
         if resumed:
             process.write_error("choose: vectors of an earlier run are used\n")
         report = _measure(asked, subject, drawn, work, environ)
         work.put(REPORT, msgspec.json.format(msgspec.json.encode(report.json())) + b"\n")
         work.put(CHART, chart.draw(report).encode())
-        said = [f"wrote {work.folder / REPORT} and {work.folder / CHART}"]
-        if report.chosen:
-            old = publishing.publish(models_dir, subject.manifest, _verdict(report, report.chosen))
-            instead = f", instead of {old.precision}, {old.output_dtype}, {old.dimensions} dimensions" if old else ""
-            said.append(f"wrote the verdict into {models_dir / name}.json{instead}; QUANTIZATION=chosen serves it")
-    return report, said
+        show([*report.lines(), f"wrote {work.folder / REPORT} and {work.folder / CHART}"])
+        show([_publish(report, subject, models_dir / f"{name}.json")])
+    return report
 
 
-def open_subject(settings: Settings) -> ChoiceSubject:
-    """Open the model, and find the precisions that it was built in and that this machine serves.
-
-    Raises:
-        StartError: the reference is not among them.
-    """
-    first = find_artifact(settings.models_dir, settings.model, REFERENCE)
-    able: list[Precision] = []
-    notes: list[str] = []
-    for precision in (name for name in PRECISIONS if name in first.manifest.variants):
-        try:
-            choice = device.detect(settings.device, precision)
-            find_artifact(settings.models_dir, settings.model, precision, cuda=choice.device == "cuda")
-            able.append(precision)
-        except StartError as error:
-            if precision == REFERENCE:
-                raise
-            notes.append(f"{precision} is not compared: {error}")
-    if first.manifest.int8_range(1) is None:
-        notes.append("int8 output is not compared: the model was built without its ranges; build it again")
-    manifest = read_manifest(settings.models_dir, settings.model)
-    tokenizer = Tokenizer(first.tokenizer_path, manifest.max_tokens, manifest.unpooled_by_prompt)
-    return ChoiceSubject(manifest, able, notes, tokenizer, settings)
+def _publish(report: ChoiceReport, subject: ChoiceSubject, path: Path) -> str:
+    """Write the verdict, if there is one; say what QUANTIZATION=chosen serves now."""
+    if report.chosen is None:
+        old = subject.manifest.chosen
+        if old is msgspec.UNSET:
+            return f"{path} was not changed"
+        return f"{path} was not changed: QUANTIZATION=chosen still serves an earlier verdict, {old}"
+    before = publishing.publish(path.parent, subject.manifest, _verdict(report, report.chosen))
+    instead = (
+        f", instead of {before.precision}, {before.output_dtype}, {before.dimensions} dimensions" if before else ""
+    )
+    return f"wrote the verdict into {path}{instead}; QUANTIZATION=chosen serves it"
 
 
 def _draw(asked: Asked, subject: ChoiceSubject) -> tuple[Material, str]:
@@ -127,13 +91,6 @@ def _open(flag: str, location: str, asked: Asked) -> Source:
         raise ChooseError(str(error).replace("--input ", f"{flag} ")) from None
 
 
-def _identities(subject: ChoiceSubject) -> list[str]:
-    """What determines the vectors besides the texts: graphs, tokenizer and prompts."""
-    manifest = subject.manifest
-    files = [f"{file.file} {file.sha256}" for variant in manifest.variants.values() for file in variant.files]
-    return [*sorted(files), manifest.tokenizer.sha256, str(sorted(manifest.prompts.items())), str(subject.precisions)]
-
-
 def _measure(
     asked: Asked, subject: ChoiceSubject, drawn: Material, work: WorkFolder, environ: Mapping[str, str]
 ) -> ChoiceReport:
@@ -145,11 +102,11 @@ def _measure(
         process.write_error(f"choose: {len(drawn.texts):,} texts, {count:,} of {len(drawn.queries):,} queries\n")
         computing.run(all_rounds[: TEXT_ROUNDS + number])
         vectors = {name: _split(work, name, drawn, count) for name in subject.precisions}
-        measured, best = evaluation.evaluate(vectors, every, drawn.relevance[:count], len(looks))
+        measured, best, unseen = evaluation.evaluate(vectors, every, drawn.relevance[:count], len(looks))
         others = [one.losses[asked.measure] for one in measured if not one.reference]
         if clear := interval.clear(others, asked.budget):
             break
-    costs = {name: _cost(work, name, subject.manifest) for name in subject.precisions}
+    costs = _costs(work, subject, len(drawn.texts))
     return ChoiceReport(
         model=subject.manifest.name,
         measure=asked.measure,
@@ -163,7 +120,8 @@ def _measure(
         costs=costs,
         best=best,
         chosen=verdict.choose(measured, costs, asked.measure, asked.budget),
-        notes=[*subject.notes, *_skipped(drawn)],
+        unseen=unseen[asked.measure],
+        notes=[*subject.notes, *_notes(drawn)],
     )
 
 
@@ -172,15 +130,21 @@ def _split(work: WorkFolder, precision: Precision, drawn: Material, queries: int
     return Split(rows[: len(drawn.texts)], rows[len(drawn.texts) :])
 
 
-def _cost(work: WorkFolder, precision: Precision, manifest: Manifest) -> Cost:
-    spent = [one for number, one in work.state.rounds.get(precision, {}).items() if number < TEXT_ROUNDS and one.texts]
-    speeds = tuple(one.texts / max(one.seconds, 1e-9) for one in spent)
-    size = sum(file.bytes for file in manifest.variants[precision].files)
-    return Cost(speeds or (0.0,), work.state.resident.get(precision, 0), size)
+def _costs(work: WorkFolder, subject: ChoiceSubject, texts: int) -> dict[Precision, Cost]:
+    state = work.state
+    return {
+        name: Cost(
+            speeds(state.rounds.get(name, {}), texts) or (0.0,), state.resident.get(name, 0), one.variant.total_bytes
+        )
+        for name, one in subject.served.items()
+    }
 
 
-def _skipped(drawn: Material) -> Sequence[str]:
-    return [f"{drawn.skipped} records were left out; the first: {drawn.reason}"] if drawn.skipped else []
+def _notes(drawn: Material) -> Iterator[str]:
+    if drawn.skipped:
+        yield f"{drawn.skipped} records were left out; the first: {drawn.reason}"
+    if drawn.asked:
+        yield f"{drawn.asked} texts are not searched, because they are queries too"
 
 
 def _verdict(report: ChoiceReport, chosen: MeasuredScheme) -> QualityVerdict:

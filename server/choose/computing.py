@@ -48,6 +48,17 @@ def rounds(material: Material, looks: Sequence[int]) -> list[Round]:
     ]
 
 
+def speeds(spent: Mapping[int, Spent], texts: int) -> tuple[float, ...]:
+    """Return the texts a second of each round over `texts` texts, in order.
+
+    What was left of a round when a run was killed may be a few texts. Less than half a round does not count, unless
+    there is nothing else.
+    """
+    timed = [one for number, one in sorted(spent.items()) if number < TEXT_ROUNDS and one.texts]
+    whole = [one for one in timed if 2 * TEXT_ROUNDS * one.texts >= texts]
+    return tuple(one.texts / max(one.seconds, 1e-9) for one in whole or timed)
+
+
 class Computing:
     """Embeds rounds in every precision; what is finished is not computed again."""
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from server.choose import quality
 from server.choose.errors import ChooseError
-from server.choose.interval import losses
+from server.choose.interval import losses, unseen
 from server.choose.quality import FAR, NEAR, Found, Numbers, Places, Relevance
 from server.choose.schemes import REFERENCE, VectorScheme, is_reference
 from server.choose.verdict import MeasuredScheme
@@ -18,6 +18,8 @@ AGREEMENT, KEPT_NEAR, KEPT_FAR = "agreement", f"kept@{NEAR}", f"kept@{FAR}"
 NDCG, RECALL = f"nDCG@{NEAR}", f"recall@{FAR}"
 MEASURES = (AGREEMENT, KEPT_NEAR, KEPT_FAR, NDCG, RECALL)
 OF_RELEVANCE = (NDCG, RECALL)
+# What a query may lose though no other did: one of ten neighbours, or its only relevant text and so everything.
+STEPS = {AGREEMENT: 0.1, KEPT_NEAR: 0.1, KEPT_FAR: 0.1, NDCG: 1.0, RECALL: 1.0}
 
 
 class Split(NamedTuple):
@@ -29,8 +31,8 @@ class Split(NamedTuple):
 
 def evaluate(
     vectors: Mapping[Precision, Split], asked: Sequence[VectorScheme], relevance: Relevance, planned: int
-) -> tuple[list[MeasuredScheme], dict[str, float]]:
-    """Return the losses of each scheme by every measure, and the reference's own mean of each.
+) -> tuple[list[MeasuredScheme], dict[str, float], dict[str, float]]:
+    """Return the losses of each scheme by every measure, the reference's own mean of each, and the loss not seen.
 
     `planned` is the number of looks that the intervals allow for.
 
@@ -46,7 +48,8 @@ def evaluate(
     found = [_search(scheme, vectors[scheme.precision]) for scheme in asked]
     scores = [_scores(places, exact, relevance) for places in found]
     by_measure = {
-        measure: losses(np.stack([one[measure] for one in scores]), own, planned) for measure, own in best.items()
+        measure: losses(np.stack([one[measure] for one in scores]), own, planned, STEPS[measure])
+        for measure, own in best.items()
     }
     dimension = vectors[REFERENCE].texts.shape[1]
     measured = [
@@ -55,7 +58,8 @@ def evaluate(
         )
         for place, scheme in enumerate(asked)
     ]
-    return measured, {measure: float(own.mean()) for measure, own in best.items()}
+    means = {measure: float(own.mean()) for measure, own in best.items()}
+    return measured, means, {measure: unseen(own, planned, STEPS[measure]) for measure, own in best.items()}
 
 
 def _search(scheme: VectorScheme, vectors: Split) -> Places:

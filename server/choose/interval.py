@@ -16,8 +16,6 @@ from server.choose.quality import Numbers
 CONFIDENCE = 0.95
 RESAMPLES = 4000
 SEED = 15
-# A loss that a query may show though no other did: a tenth of what it could lose, one of ten neighbours.
-STEP = 0.1
 # An interval that still contains the budget is narrow enough at this share of it.
 NARROW = 0.25
 LOOKS = 5
@@ -39,25 +37,39 @@ def looks(queries: int) -> list[int]:
     return [*(count for count in planned[:-1] if count < queries), min(planned[-1], queries)]
 
 
-def losses(own: Numbers, reference: Numbers, planned: int) -> list[Loss]:
+def losses(own: Numbers, reference: Numbers, planned: int, step: float) -> list[Loss]:
     """Return the relative loss of each scheme: `own`, [schemes, queries], beside `reference`, [queries].
 
     The queries are resampled in pairs with the reference's. `planned` is the number of looks. Losses that few queries
     show are underestimated by resampling what was seen. So the worse end is that of the queries and one more that loses
-    STEP, and with n queries that lose nothing and an error of a it is STEP in a share of 1 - a^(1/n) of them, as exact
-    bounds of a proportion are (Clopper, Pearson, 1934).
+    `step`, what a query may lose though no other did, and never less than `unseen`.
     """
-    error = (1 - CONFIDENCE) / planned / 2
+    error = _error(planned)
     count = len(reference)
     weights, more = _resampled(count)
     lost = (reference - own).T
     whole = np.maximum(weights @ reference, np.finfo(np.float32).tiny)[:, None]
     drawn = weights @ lost
     low = np.quantile(drawn / whole, error, axis=0)
-    high = np.quantile((drawn + STEP * more[:, None]) / whole, 1 - error, axis=0)
+    high = np.quantile((drawn + step * more[:, None]) / whole, 1 - error, axis=0)
     means = lost.sum(0) / max(reference.sum(), np.finfo(np.float32).tiny)
-    unseen = STEP * (1 - error ** (1 / count))
-    return [Loss(*map(float, ends)) for ends in zip(means, low, np.maximum(high, unseen), strict=True)]
+    least = unseen(reference, planned, step)
+    return [Loss(*map(float, ends)) for ends in zip(means, low, np.maximum(high, least), strict=True)]
+
+
+def unseen(reference: Numbers, planned: int, step: float) -> float:
+    """Return the relative loss that is possible though no query shows any.
+
+    With n queries and an error of a it is `step` in a share of 1 - a^(1/n) of all queries, as exact bounds of a
+    proportion are (Clopper, Pearson, 1934), relative to what the reference reaches.
+    """
+    share = 1 - _error(planned) ** (1 / len(reference))
+    return float(step * share / max(reference.mean(), np.finfo(np.float32).tiny))
+
+
+def _error(planned: int) -> float:
+    """Return the chance that the truth is beyond one end of an interval, at each of the planned looks."""
+    return (1 - CONFIDENCE) / planned / 2
 
 
 @lru_cache(maxsize=1)

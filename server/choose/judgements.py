@@ -1,5 +1,6 @@
 """Reads which texts are relevant to which queries: TREC's qrels (four columns), or BEIR's (three, with a header)."""
 
+import math
 from pathlib import Path
 
 from server.choose.errors import ChooseError
@@ -36,10 +37,12 @@ def read(path: Path) -> Judgements:
 
 def _read_line(judged: Judgements, number: int, line: str, where: str) -> None:
     columns = [part.strip() for part in line.split("\t")] if line.count("\t") >= 2 else line.split()
-    if not line.strip() or (number == 1 and len(columns) in (3, 4) and _number(columns[-1]) is None):
+    if not line.strip():
         return
     grade = _number(columns[-1])
-    if len(columns) not in (3, 4) or grade is None or not all(columns):
+    if number == 1 and len(columns) in (3, 4) and grade is None:
+        return
+    if len(columns) not in (3, 4) or grade is None or not math.isfinite(grade) or not all(columns):
         raise ChooseError(f"{where}: expected `query id, text id, grade`, or TREC's four columns; found {line[:80]!r}")
     query, text = columns[0], columns[-2]
     if judged.setdefault(query, {}).setdefault(text, grade) != grade:
@@ -48,7 +51,7 @@ def _read_line(judged: Judgements, number: int, line: str, where: str) -> None:
 
 def _number(text: str) -> float | None:
     try:
-        grade = float(int(text))
+        grade = float(text)
     except ValueError:
         return None
     return grade

@@ -1,12 +1,17 @@
 """The sample of the user's texts and queries that everything is measured on, drawn in one pass over each input."""
 
+import hashlib
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
 
 from server.choose.errors import ChooseError
 from server.choose.judgements import Judgements
 from server.choose.quality import FAR
+from server.inference.engine import Ids
 from server.migrate.job.reservoir import Reservoir
 from server.migrate.pipeline.prepare import Preparer
 from server.migrate.record import Record
@@ -30,7 +35,8 @@ class Material:
     """The texts that are searched and the queries, both in random order.
 
     `relevance` has the grades of each query's relevant texts by their places; empty if none are given. `held_out` says
-    that the queries are texts of the user's, kept out of those that are searched.
+    that the queries are texts of the user's, kept out of those that are searched. `asked` counts the texts left out
+    because they are queries too: such a query would find itself, whatever the precision.
     """
 
     texts: list[str]
@@ -39,20 +45,38 @@ class Material:
     held_out: bool = False
     skipped: int = 0
     reason: str = ""
+    asked: int = 0
+
+
+class _UsableRecord(NamedTuple):
+    """A record that can be embedded. Texts of one `key` have the same token ids, and so the same vector."""
+
+    id: str
+    text: str
+    key: bytes
 
 
 @dataclass(slots=True)
 class _Drawn:
-    """The id and text of each usable record, how many others there were, and the first one's reason."""
+    """The usable records, how many others there were, and the first one's reason."""
 
-    pairs: list[tuple[str, str]] = field(default_factory=list)
+    records: list[_UsableRecord] = field(default_factory=list)
     skipped: int = 0
     reason: str = ""
 
     @property
-    def distinct(self) -> list[str]:
-        """The texts, each once."""
-        return list(dict.fromkeys(text for _, text in self.pairs))
+    def distinct(self) -> dict[bytes, str]:
+        """The texts by key, each once: the first."""
+        found: dict[bytes, str] = {}
+        for one in self.records:
+            found.setdefault(one.key, one.text)
+        return found
+
+    def leave_out(self, keys: Collection[bytes], kept: Collection[str] = ()) -> int:
+        """Remove the records that have one of the keys, except those whose ids are `kept`; return their number."""
+        before = len(self.records)
+        self.records = [one for one in self.records if one.key not in keys or one.id in kept]
+        return before - len(self.records)
 
 
 def without_queries(source: Source, preparer: Preparer, size: int) -> Material:
@@ -64,14 +88,14 @@ def without_queries(source: Source, preparer: Preparer, size: int) -> Material:
     sample = Reservoir[Record](size + MOST_QUERIES, SEED)
     _offer(source.records(0), sample)
     drawn = _usable(sample.shuffled(), preparer)
-    distinct = drawn.distinct
+    distinct = list(drawn.distinct.values())
     held = max(min(MOST_QUERIES, len(distinct) // HELD_OUT_SHARE), len(distinct) - size)
     made = Material(distinct[held:], distinct[:held], held_out=True, skipped=drawn.skipped, reason=drawn.reason)
     return _enough(made)
 
 
 def with_queries(texts: Source, queries: Source, as_text: Preparer, as_query: Preparer, size: int) -> Material:
-    """Draw `size` texts and MOST_QUERIES queries at most.
+    """Draw `size` texts and MOST_QUERIES queries at most; a text that is a query too is left out.
 
     Raises:
         ChooseError: there are too few different texts or queries.
@@ -81,12 +105,15 @@ def with_queries(texts: Source, queries: Source, as_text: Preparer, as_query: Pr
     wanted = _usable(asked.shuffled(), as_query)
     _offer(texts.records(0), sample)
     drawn = _usable(sample.shuffled(), as_text)
+    asked_texts = list(wanted.distinct.values())
+    left_out = drawn.leave_out(_keys(asked_texts, as_text))
     return _enough(
         Material(
-            drawn.distinct,
-            wanted.distinct,
+            list(drawn.distinct.values()),
+            asked_texts,
             skipped=drawn.skipped + wanted.skipped,
             reason=drawn.reason or wanted.reason,
+            asked=left_out,
         )
     )
 
@@ -96,6 +123,9 @@ def with_relevance(
 ) -> Material:
     """Draw judged queries, their relevant texts, and others up to `size`; texts come first in both pairs.
 
+    Queries of equal texts become one, with the relevant texts of all. A text that is a query too is left out, unless it
+    is judged.
+
     Raises:
         ChooseError: relevance names ids that do not exist or exist twice, or there are too few texts or queries.
     """
@@ -104,23 +134,41 @@ def with_relevance(
     watched = _watched(sources[1].records(0), set(judged), "--queries")
     _offer((record for record in watched if record.id in relevant), asked)
     queries = _usable(asked.shuffled(), preparers[1])
-    asked_texts = dict(queries.pairs)
-    grades = {query: _most_relevant(judged[query]) for query in asked_texts}
+    asked_texts = queries.distinct
+    grades = {one.id: _most_relevant(judged[one.id]) for one in queries.records}
     drawn = _draw_judged(sources[0], preparers[0], judged, grades, size)
-    places = {text: place for place, text in enumerate(drawn.distinct)}
-    wanted = {id_ for own in grades.values() for id_ in own}
-    by_id = {id_: places[text] for id_, text in drawn.pairs if id_ in wanted}
-    kept = {query: _by_place(own, by_id) for query, own in grades.items()}
-    found = [query for query, own in kept.items() if own]
+    named = {text for own in judged.values() for text in own}
+    left_out = drawn.leave_out(_keys(list(asked_texts.values()), preparers[0]), kept=named)
+    relevance = _relevance(queries, drawn, grades)
     return _enough(
         Material(
-            list(places),
-            [asked_texts[query] for query in found],
-            [kept[query] for query in found],
+            list(drawn.distinct.values()),
+            [asked_texts[key] for key in relevance],
+            list(relevance.values()),
             skipped=drawn.skipped + queries.skipped,
             reason=drawn.reason or queries.reason,
+            asked=left_out,
         )
     )
+
+
+def _relevance(
+    queries: _Drawn, drawn: _Drawn, grades: Mapping[str, Mapping[str, float]]
+) -> dict[bytes, dict[int, float]]:
+    """Return the grades by place of each query, by its key, that has a relevant text among those drawn.
+
+    Of queries or texts with several ids, the greatest grade counts.
+    """
+    places = {key: place for place, key in enumerate(drawn.distinct)}
+    wanted = {text for own in grades.values() for text in own}
+    by_id = {one.id: places[one.key] for one in drawn.records if one.id in wanted}
+    found: dict[bytes, dict[int, float]] = {}
+    for query in queries.records:
+        for text, grade in grades[query.id].items():
+            if text in by_id:
+                own, place = found.setdefault(query.key, {}), by_id[text]
+                own[place] = max(grade, own.get(place, 0.0))
+    return found
 
 
 def _draw_judged(
@@ -169,16 +217,6 @@ def _most_relevant(grades: Mapping[str, float]) -> dict[str, float]:
     return dict(own)
 
 
-def _by_place(grades: Mapping[str, float], places: Mapping[str, int]) -> dict[int, float]:
-    """Return grades by place; of texts with several ids, the greatest counts."""
-    found: dict[int, float] = {}
-    for text, grade in grades.items():
-        if text in places:
-            place = places[text]
-            found[place] = max(grade, found.get(place, 0.0))
-    return found
-
-
 def _offer(records: Iterable[Record], sample: Reservoir[Record]) -> None:
     for record in records:
         sample.add(_bounded(record))
@@ -195,11 +233,24 @@ def _usable(records: list[Record], preparer: Preparer) -> _Drawn:
     drawn = _Drawn()
     for start in range(0, len(records), AT_ONCE):
         prepared = preparer.prepare(records[start : start + AT_ONCE], {})
-        drawn.pairs += [(piece.id, piece.text) for piece in prepared.pieces]
+        drawn.records += [_UsableRecord(piece.id, piece.text, _key(piece.ids)) for piece in prepared.pieces]
         drawn.skipped += len(prepared.rejects)
         if prepared.rejects and not drawn.reason:
             drawn.reason = prepared.rejects[0].reason
     return drawn
+
+
+def _keys(texts: list[str], preparer: Preparer) -> set[bytes]:
+    """Return the keys that the texts have under a preparer."""
+    found: set[bytes] = set()
+    for start in range(0, len(texts), AT_ONCE):
+        encoded = preparer.encode(texts[start : start + AT_ONCE])
+        found |= {_key(np.array(one.ids, np.int64)) for one in encoded if not isinstance(one, str)}
+    return found
+
+
+def _key(ids: Ids) -> bytes:
+    return hashlib.blake2b(ids.tobytes(), digest_size=16).digest()
 
 
 def _enough(made: Material) -> Material:
@@ -208,7 +259,8 @@ def _enough(made: Material) -> Material:
         if count < needed:
             origin = f", held out of {len(made.texts) + len(made.queries)} different ones" if made.held_out else ""
             skipped = f"; {made.skipped} records could not be used: {made.reason}" if made.skipped else ""
+            asked = f"; {made.asked} texts are queries too" if made.asked else ""
             raise ChooseError(
-                f"{count} different {what}{origin}, at least {needed} are needed to say anything{skipped}"
+                f"{count} different {what}{origin}, at least {needed} are needed to say anything{skipped}{asked}"
             )
     return made

@@ -40,7 +40,9 @@ def publish(models_dir: Path, measured: Manifest, verdict: QualityVerdict) -> Qu
     present = read_manifest(models_dir, measured.name)
     old = None if present.chosen is msgspec.UNSET else present.chosen
     if msgspec.structs.replace(present, chosen=measured.chosen) != measured:
-        raise ChooseError(f"{measured.name} was built anew while it was measured; choose again. Nothing was written")
+        raise ChooseError(
+            f"{measured.name} was built anew while it was measured; choose again. The manifest was not changed"
+        )
     path = models_dir / f"{measured.name}.json"
     owned_files.put(path, encode(msgspec.structs.replace(present, chosen=verdict)))
     return old

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.choose.evaluation import AGREEMENT
 from server.choose.interval import Loss
-from server.choose.verdict import Cost, MeasuredScheme
+from server.choose.verdict import Cost, MeasuredScheme, is_faster, quickest, within
 from server.model.manifest import Precision
 
 SHOWN = 24
@@ -14,7 +14,10 @@ SHOWN = 24
 
 @dataclass(frozen=True, slots=True)
 class ChoiceReport:
-    """All results. `best` has the reference's means; `chosen` is None if nothing is within the budget."""
+    """All results. `best` has the reference's means; `chosen` is None if nothing is within the budget.
+
+    `unseen` is the loss that is possible after so many queries though none shows any.
+    """
 
     model: str
     measure: str
@@ -28,6 +31,7 @@ class ChoiceReport:
     costs: Mapping[Precision, Cost]
     best: Mapping[str, float]
     chosen: MeasuredScheme | None
+    unseen: float
     notes: Sequence[str] = field(default=())
 
     @property
@@ -77,7 +81,10 @@ class ChoiceReport:
         yield ""
         others = [name for name in self.best if name != self.measure]
         header = ["scheme", "bytes", f"lost of {self.measure}", f"{self.confidence:g} % interval", *others]
-        yield from _table(header, [self._row(one, others) for one in self.shown])
+        shown = self.shown
+        yield from _table(header, [self._row(one, others) for one in shown])
+        if more := sum(not one.reference for one in self.measured) - len(shown):
+            yield f"{more} more in report.json"
         yield ""
         yield from self._conclusion()
 
@@ -95,11 +102,10 @@ class ChoiceReport:
         cost, whole = self.costs[scheme.precision], next(one.scheme.bytes for one in self.measured if one.reference)
         lost = f"{max(loss.mean, 0.0):.2%} of {self.measure}, at most {loss.high:.2%}"
         yield f"chosen: {scheme}. It loses {lost}; the budget is {self.budget * 100:g} %"
-        rest = {one.scheme.precision for one in self.measured} - {scheme.precision}
-        faster = [name for name in rest if self.costs[name].speed > cost.speed * 1.03]
+        faster = [name for name, other in self.costs.items() if is_faster(other, cost)]
         yield (
-            f"why: {scheme.precision} is the fastest precision within the budget ({cost.speed:,.0f} texts/s), and this "
-            f"is its smallest vector within it ({scheme.bytes:,} bytes instead of {whole:,})"
+            f"why: {self._reason(scheme.precision)} ({cost.speed:,.0f} texts/s), and this is its smallest vector "
+            f"within it ({scheme.bytes:,} bytes instead of {whole:,})"
         )
         yield from (f"     {name} is faster, and no vector of it is within the budget" for name in faster)
         if (agreement := self.chosen.losses[AGREEMENT]).mean > self.budget:
@@ -109,6 +115,16 @@ class ChoiceReport:
             )
         if not self.clear:
             yield "     intervals of other schemes still contain the budget; more queries would tell them apart"
+
+    def _reason(self, chosen: Precision) -> str:
+        """Say why a precision was chosen, by the same tests."""
+        quick = quickest(within(self.measured, self.measure, self.budget), self.costs)
+        others = [name for name in quick if name != chosen]
+        if not others:
+            return f"{chosen} is the fastest precision within the budget"
+        return (
+            f"{chosen} takes the least memory of the fastest precisions within the budget, beside {', '.join(others)}"
+        )
 
 
 def _kept(best: float, loss: Loss) -> str:

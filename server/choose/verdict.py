@@ -35,6 +35,11 @@ class MeasuredScheme:
     reference: bool = False
 
 
+def is_faster(one: Cost, other: Cost) -> bool:
+    """Return whether `one` is faster than `other` by more than turns on one machine vary."""
+    return other.speed < one.speed * (1 - ALIKE)
+
+
 def within(measured: Sequence[MeasuredScheme], measure: str, budget: float) -> list[MeasuredScheme]:
     """Return the schemes whose loss is within the budget even at the worse end of its interval."""
     return [one for one in measured if not one.reference and one.losses[measure].high <= budget]
@@ -51,12 +56,16 @@ def choose(
     possible = within(measured, measure, budget)
     if not possible:
         return None
-    able = {one.scheme.precision for one in possible}
-    fastest = max(costs[precision].speed for precision in able)
-    quick = [precision for precision in able if costs[precision].speed >= fastest * (1 - ALIKE)]
-    precision = min(quick, key=lambda name: (costs[name].resident, name))
+    precision = min(quickest(possible, costs), key=lambda name: (costs[name].resident, name))
     own = [one for one in possible if one.scheme.precision == precision]
     return min(own, key=lambda one: (one.scheme.bytes, one.losses[measure].mean))
+
+
+def quickest(possible: Sequence[MeasuredScheme], costs: Mapping[Precision, Cost]) -> list[Precision]:
+    """Return the fastest precision of these schemes, and those that are about as fast, by name."""
+    able = sorted({one.scheme.precision for one in possible})
+    fastest = max((costs[name] for name in able), key=lambda cost: cost.speed)
+    return [name for name in able if not is_faster(fastest, costs[name])]
 
 
 def nearest(measured: Sequence[MeasuredScheme], measure: str) -> MeasuredScheme:

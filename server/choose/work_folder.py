@@ -29,7 +29,7 @@ class Spent(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """What is finished. `identity` covers everything that determines the vectors; `rounds` has the times, by round."""
+    """What is finished. `identity` covers all that vectors and speeds depend on; `rounds` has the times, by round."""
 
     identity: str = ""
     rows: dict[str, int] = {}
@@ -110,12 +110,23 @@ class WorkFolder:
             found = State()
         if found.identity == identity:
             self.state = found
+            self._forget_damaged()
             return any(found.rows.values())
         for precision in PRECISIONS:
             owned_files.remove(self.folder / f"{precision}.f32")
         self.state = State(identity)
         self.save()
         return False
+
+    def _forget_damaged(self) -> None:
+        """Begin anew with each precision whose vectors are gone or cut short: its speed is that of all of them."""
+        for precision in PRECISIONS:
+            path = self.folder / f"{precision}.f32"
+            size = path.stat().st_size if path.is_file() else 0
+            if size < self.rows(precision) * self._row_bytes:
+                self.state.rows.pop(precision)
+                self.state.rounds.pop(precision, None)
+                self.state.resident.pop(precision, None)
 
     @property
     def _files(self) -> list[str]:

@@ -15,7 +15,7 @@ from server.migrate.commands import dry_run, ray_job
 from server.migrate.commands.compare import check_stored, compare_stores
 from server.migrate.commands.dry_run import estimate as estimate_job
 from server.migrate.commands.merge import merge
-from server.migrate.commands.model import settings_of
+from server.migrate.commands.model import rest_of_verdict, settings_of
 from server.migrate.commands.run import AGAIN, migrate
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
@@ -66,6 +66,7 @@ def _make(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], I
         made = secret.scrubbed(merge(asked))
         return made, receipt.lines(made)
     settings = settings_of(asked, environ)
+    process.write_error("".join(f"migrate: {line}\n" for line in rest_of_verdict(asked, settings)))
     if asked.dry_run:
         estimated = estimate_job(asked, settings)
         return estimated, dry_run.lines(estimated)

@@ -200,10 +200,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     def _check_chosen(self, chosen: QualityVerdict) -> None:
-        if chosen.precision not in self.variants or chosen.dimensions > self.dimension:
+        if chosen.precision not in self.precisions or chosen.dimensions > self.dimension:
             raise ValueError(
                 f"chosen names {chosen.precision} and {chosen.dimensions} dimensions, which this model does not have"
             )
+
+    @property
+    def precisions(self) -> set[Precision]:
+        """Return the precisions that it was built in, for whatever device."""
+        return {variant.precision for variant in self.variants.values()}
 
     @property
     def default_prompt(self) -> str:

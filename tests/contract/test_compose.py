@@ -81,7 +81,7 @@ def test_the_environment_chooses_model_precision_port_and_memory(profile: str) -
 
 def test_memory_follows_the_precision() -> None:
     limits = {one: service("cpu", {"QUANTIZATION": one})["mem_limit"] for one in QUANTIZATIONS}
-    assert limits == {"fp32": "2g", "fp16": "3g", "int8": "896m", "int8-static": "896m"}
+    assert limits == {"fp32": "2g", "fp16": "3g", "int8": "896m", "int8-static": "896m", "chosen": "3g"}
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])

@@ -1,6 +1,6 @@
 """The model that a job uses: opened and described first, loaded only once the job is known to run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from server.migrate.job.journal import DTYPE, SCALE, SPACE
 from server.migrate.options import Options
 from server.migrate.pipeline.parallel_engine import ParallelEngine
 from server.migrate.pipeline.prepare import Preparer
+from server.model.artifact import find_verdict, read_manifest
 from server.model.output_types import convert
 from server.service.embed_request import Asker
 from server.service.loaded_model import LoadedModel
@@ -25,6 +26,28 @@ def settings_of(options: Options, environ: Mapping[str, str]) -> Settings:
         SettingsError: a value cannot be used.
     """
     return resolve({**environ, **options.settings})
+
+
+def rest_of_verdict(options: Options, settings: Settings) -> Iterator[str]:
+    """Yield which flags would write vectors as `make choose` found them, if QUANTIZATION=chosen and they are not given.
+
+    Raises:
+        StartError: there is no verdict.
+    """
+    if settings.quantization != "chosen":
+        return
+    chosen = find_verdict(settings.models_dir, settings.model)
+    whole = read_manifest(settings.models_dir, settings.model).dimension
+    flags = []
+    if options.output_dtype != chosen.output_dtype:
+        flags.append(f"--output-dtype {chosen.output_dtype}")
+    if (options.dimensions or whole) != chosen.dimensions:
+        flags.append(f"--dimensions {chosen.dimensions}")
+    if flags:
+        yield (
+            f"QUANTIZATION=chosen sets the precision alone, {chosen.precision}. For what `make choose` found "
+            f"add {' '.join(flags)}"
+        )
 
 
 def start_runner(loaded: LoadedModel) -> tuple[ParallelEngine, int]:

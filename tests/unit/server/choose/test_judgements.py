@@ -28,6 +28,12 @@ def test_trec_s_columns_may_be_separated_by_spaces(tmp_path: Path) -> None:
     assert judgements.read(tmp_path / "qrels") == {"q1": {"d1": 3}}
 
 
+@pytest.mark.parametrize("first", ["", "query\ttext\tgrade\n"])
+def test_a_grade_with_a_point_is_no_header(tmp_path: Path, first: str) -> None:
+    (tmp_path / "qrels").write_text(f"{first}q1\td1\t0.5\nq2\td1\t1.0\n", "utf-8")
+    assert judgements.read(tmp_path / "qrels") == {"q1": {"d1": 0.5}, "q2": {"d1": 1.0}}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -36,6 +42,7 @@ def test_trec_s_columns_may_be_separated_by_spaces(tmp_path: Path) -> None:
         (b"q\td\t0\n", "every grade is 0"),
         (b"q\td\t1\nq\td\n", "line 2: expected"),
         (b"q\td\t1\nq\td\tmuch\n", "line 2: expected"),
+        (b"q\td\tnan\n", "line 1: expected"),
         (b"q\td\t1\nq\td\t2\n", "line 2: q and d are judged twice"),
         (b"q\t\xff\t1\n", "is not UTF-8"),
     ],

@@ -14,11 +14,13 @@ import pytest
 from server.choose import computing
 from server.choose.__main__ import main
 from server.choose.asked import budget
+from server.choose.subject import open_subject
 from server.choose.work_folder import CHART, REPORT, STATE
 from server.errors import StartError
+from server.inference import device
 from server.model import space
 from server.model.artifact import read_manifest
-from server.model.manifest import Manifest, QualityVerdict
+from server.model.manifest import Manifest, QualityVerdict, encode
 from server.service.startup import load
 from server.settings import resolve
 from tests.serving import ROOT
@@ -87,6 +89,17 @@ def test_a_choice_is_written_served_and_replaced(
     assert "vectors of an earlier run are used" in again.err
     assert "instead of fp32, int8, 8 dimensions" in again.out
     assert "texts/s," not in again.err
+    # A verdict that a stricter budget does not replace is still served.
+    assert choose(texts, folder, environ, "--budget", "0.001%") == 1
+    strict = capsys.readouterr()
+    assert "still serves an earlier verdict, fp32" in strict.out
+    assert "So few queries leave" in strict.err
+    # Vectors that are cut short are computed again, and speeds of other settings are not shown as this one's.
+    os.truncate(folder / "fp32.f32", 100)
+    assert choose(texts, folder, environ) == 0
+    assert "vectors of an earlier run" not in capsys.readouterr().err
+    assert choose(texts, folder, {**environ, "THREADS": "2"}) == 0
+    assert "vectors of an earlier run" not in capsys.readouterr().err
 
 
 def test_relevance_is_the_measure_where_it_is_given(tmp_path: Path, folder: Path, environ: dict[str, str]) -> None:
@@ -104,6 +117,26 @@ def test_relevance_is_the_measure_where_it_is_given(tmp_path: Path, folder: Path
     assert verdict.measure == "nDCG@10"
     report = json.loads((folder / REPORT).read_text("utf-8"))
     assert {"nDCG@10", "recall@100", "kept@10", "kept@100", "agreement"} == set(report["reference"])
+
+
+def test_a_precision_that_is_built_for_cuda_alone_is_compared_there(
+    environ: dict[str, str], models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = manifest(environ)
+    for_cuda = msgspec.structs.replace(plain.variants["fp32"], precision="fp16", device="cuda")
+    variants = {**plain.variants, "fp16-cuda": for_cuda}
+    found = QualityVerdict("fp16", "int8", tiny.DIMENSION, 0.05, "agreement", 0.0, 0.01, 160, 80)
+    changed = msgspec.structs.replace(plain, variants=variants, chosen=found)
+    (models_dir / "tiny.json").write_bytes(encode(changed))
+    assert chosen(environ) == found
+    on_cpu = open_subject(resolve(environ))
+    assert on_cpu.precisions == ["fp32"]
+    assert "fp16 is not compared" in on_cpu.notes[0]
+    assert on_cpu.notes[1] == "int8 is not compared: the model was not built in it"
+    monkeypatch.setattr(device, "detect", lambda _, precision: device.Choice("cuda", "", precision, ""))
+    on_gpu = open_subject(resolve(environ))
+    assert on_gpu.served["fp16"].variant == for_cuda
+    assert [*on_gpu.identities()] != [*on_cpu.identities()]
 
 
 def test_a_killed_run_continues_and_comes_to_the_same(texts: Path, folder: Path, environ: dict[str, str]) -> None:

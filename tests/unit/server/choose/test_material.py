@@ -29,9 +29,9 @@ def held_out(folder: Path, preparer: Preparer, entries: list[Any], size: int = S
     return material.without_queries(source, preparer, size)
 
 
-def judged(folder: Path, preparer: Preparer, relevance: Judgements, texts: int = 400, queries: int = 60) -> Material:
-    corpus = [{"id": number, "text": text} for number, text in enumerate(different(texts))]
-    asked = [{"id": f"q{number}", "text": text} for number, text in enumerate(different(queries, 1000))]
+def judged(folder: Path, preparer: Preparer, relevance: Judgements, queries: list[str] | None = None) -> Material:
+    corpus = [{"id": number, "text": text} for number, text in enumerate(different(400))]
+    asked = [{"id": f"q{number}", "text": text} for number, text in enumerate(queries or different(60, 1000))]
     sources = [
         open_source(str(write_lines(folder / f"{name}.jsonl", entries)), None, {})
         for name, entries in (("texts", corpus), ("queries", asked))
@@ -57,6 +57,28 @@ def test_equal_texts_count_once_whatever_their_ids(tmp_path: Path, preparer: Pre
     assert len(made.texts) + len(made.queries) == 240
     with pytest.raises(ChooseError, match=f"at least {LEAST_QUERIES}|at least 150"):
         held_out(tmp_path, preparer, ["the cat"] * 1000)
+
+
+def test_a_query_is_not_searched_among_the_texts(tmp_path: Path, preparer: Preparer) -> None:
+    """Neither under another spelling with the same tokens, nor with another prompt."""
+    texts = open_source(str(write_lines(tmp_path / "texts.jsonl", different(300))), None, {})
+    asked = [text.upper() for text in different(60)]
+    queries = open_source(str(write_lines(tmp_path / "queries.jsonl", asked * 2)), None, {})
+    as_query = Preparer(preparer._tokenizer, "query: ", None, 1000)
+    made = material.with_queries(texts, queries, preparer, as_query, SIZE)
+    assert (len(made.texts), len(made.queries), made.asked) == (240, 60, 60)
+    assert not set(made.texts) & set(different(60))
+
+
+def test_equal_queries_become_one_and_are_not_searched_unless_judged(tmp_path: Path, preparer: Preparer) -> None:
+    asked = different(60)
+    relevance = {f"q{number}": {str(number if number < 10 else 300 + number): 1.0} for number in range(60)}
+    made = judged(tmp_path, preparer, relevance | {"q60": {"399": 2.0}}, [*asked, asked[0]])
+    assert len(made.queries) == 60
+    assert made.asked
+    assert set(made.texts) & set(asked) == set(asked[:10])
+    own = made.relevance[made.queries.index(asked[0])]
+    assert {made.texts[place]: grade for place, grade in own.items()} == {asked[0]: 1.0, different(400)[399]: 2.0}
 
 
 def test_what_cannot_be_embedded_is_left_out_and_counted(tmp_path: Path, preparer: Preparer) -> None:

@@ -1,8 +1,12 @@
 """The cheapest within a budget: the fastest precision, then its smallest vector, judged by the worse end."""
 
+from server.choose.computing import speeds
+from server.choose.evaluation import AGREEMENT
 from server.choose.interval import Loss
+from server.choose.report import ChoiceReport
 from server.choose.schemes import REFERENCE, VectorScheme, is_reference, schemes
 from server.choose.verdict import Cost, MeasuredScheme, choose, nearest
+from server.choose.work_folder import Spent
 from server.model.manifest import Precision
 from server.model.output_types import OutputName
 
@@ -38,6 +42,30 @@ def test_of_equally_fast_precisions_the_one_of_less_memory() -> None:
     found = choose(ALL, COSTS, "m", 0.01)
     assert found
     assert found.scheme.precision == "int8-static"
+
+
+def report(budget: float, costs: dict[Precision, Cost]) -> str:
+    made = [MeasuredScheme(one.scheme, {**one.losses, AGREEMENT: one.losses["m"]}, one.reference) for one in ALL]
+    found = choose(made, costs, "m", budget)
+    return "\n".join(ChoiceReport("x", "m", budget, 95, 1, 1, False, True, made, costs, {"m": 1.0}, found, 0.0).lines())
+
+
+def test_the_reason_is_that_of_the_choice() -> None:
+    assert "why: int8 is the fastest precision within the budget" in report(0.005, COSTS)
+    assert "int8-static is faster" not in report(0.005, COSTS)
+    assert "why: int8-static takes the least memory of the fastest precisions within the budget, beside int8" in report(
+        0.01, COSTS
+    )
+    quicker: dict[Precision, Cost] = {**COSTS, "int8-static": Cost((310,), 100, 1)}
+    assert "int8-static is faster, and no vector of it is within the budget" in report(0.005, quicker)
+    # The table leaves out what loses far more than the budget.
+    assert "1 more in report.json" in report(0.01, COSTS)
+
+
+def test_what_was_left_of_a_round_is_no_speed() -> None:
+    rounds = {0: Spent(100, 1.0), 1: Spent(3, 3.0), 2: Spent(60, 0.5), 3: Spent(100, 9.0)}
+    assert speeds(rounds, 300) == (100, 120)
+    assert speeds({1: Spent(3, 3.0)}, 300) == (1,)
 
 
 def test_the_worse_end_decides() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from server.migrate import __main__ as command
 from server.migrate.__main__ import main
+from server.model.manifest import QualityVerdict
 from tests.unit.server import tiny
 from tests.unit.server.migrate.jobs import write_input
 
@@ -29,6 +30,18 @@ def test_a_job_ends_with_a_summary(environ: dict[str, str], tmp_path: Path, caps
     assert "2 records in: 2 embedded as 2 rows, 0 rejected" in capsys.readouterr().out
     assert main([*arguments, "--json"], environ) == 0
     assert json.loads(capsys.readouterr().out)["counts"]["rows"] == 2
+
+
+def test_the_precision_of_a_verdict_alone_is_said_to_be_that(
+    environment: dict[str, str], models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = QualityVerdict("fp32", "float16", 6, 0.05, "agreement", 0.0, 0.01, 160, 80)
+    tiny.write_manifest(models_dir, changes={"chosen": found})
+    chosen = ["--input", "texts.json", "--quantization", "chosen", "--output"]
+    assert main([*chosen, "whole.npy"], environment) == 0
+    assert "add --output-dtype float16 --dimensions 6" in capsys.readouterr().err
+    assert main([*chosen, "cut.npy", "--output-dtype", "float16", "--dimensions", "6"], environment) == 0
+    assert "make choose" not in capsys.readouterr().err
 
 
 def test_a_dry_run_says_what_it_would_take(
