@@ -32,8 +32,10 @@ CLIENTS_TESTS := tests/clients
 STORES_TESTS := tests/migrate
 ELSEWHERE := $(addprefix --ignore ,$(BUILD_TESTS) $(CLIENTS_TESTS) $(STORES_TESTS))
 
-# For tests that measure nothing: each file in one of two processes.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Two processes share the files, in order.
+SIDE_BY_SIDE := -n 2 --no-loadscope-reorder --dist loadfile
+# Builds side by side: more threads than cores would make OpenMP's threads wait for each other in busy loops.
+ONE_THREAD := OMP_NUM_THREADS=1
 
 RUN := .venv/bin/python
 BUILD := .venv-build/bin/python
@@ -72,11 +74,12 @@ demo: models/$(DEMO).json .venv/ready ## set everything up, build the embedded d
 	MODEL=$(DEMO) MODELS_DIR=models QUANTIZATION=int8 $(RUN) -m server
 
 test: lint models/$(DEMO).json models/$(FULL).json .venv-build-onnx/ready .venv-clients/ready .venv-stores/ready ## set everything up, run lint, types and every test
-	$(BUILD) -m pytest $(SIDE_BY_SIDE) $(BUILD_TESTS)
+	$(ONE_THREAD) $(BUILD) -m pytest $(SIDE_BY_SIDE) $(BUILD_TESTS)
 	$(RUN) -m pytest $(SIDE_BY_SIDE) $(ELSEWHERE) tests/unit
-	$(RUN) -m pytest $(ELSEWHERE) --ignore tests/unit
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not alone" $(ELSEWHERE) --ignore tests/unit
+	$(RUN) -m pytest -m alone $(ELSEWHERE) --ignore tests/unit
 	$(CLIENTS) -m pytest $(CLIENTS_TESTS)
-	$(STORES) -m pytest $(STORES_TESTS)
+	$(STORES) -m pytest $(SIDE_BY_SIDE) $(STORES_TESTS)
 
 check: .venv/ready ## lint, types, and the unit tests that need neither torch nor a model
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint unit

@@ -16,6 +16,8 @@ from bench.load.stage import Stage
 from bench.subject import open_subject
 from tests.serving import MINILM, MODELS
 
+pytestmark = pytest.mark.alone
+
 
 def test_overload_is_measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -73,10 +73,12 @@ def test_every_folder_of_tests_is_run_in_one_environment() -> None:
     runs = [line for line in planned("test") if " -m pytest" in line]
     ignored = [re.findall(r"--ignore (\S+)", line) for line in runs]
     given = [re.findall(r"(?<!--ignore) (tests/\S+)", line) for line in runs]
-    (rest,) = [number for number, folders in enumerate(given) if not folders]
+    rest, alone = [number for number, folders in enumerate(given) if not folders]
+    assert re.findall(r' -m ("not alone"|alone) ', runs[rest] + runs[alone]) == ['"not alone"', "alone"]
+    assert ignored[alone] == ignored[rest]
     assert sorted(folder for folders in given for folder in folders) == sorted(ignored[rest])
     assert [folder for folder in ignored[rest] if not (ROOT / folder).is_dir()] == []
     # The unit tests leave to other environments what is theirs.
     (units,) = [number for number, folders in enumerate(given) if folders == ["tests/unit"]]
     assert [*ignored[units], "tests/unit"] == ignored[rest]
-    assert runs[units].split()[0] == runs[rest].split()[0]
+    assert runs[units].split()[0] == runs[rest].split()[0] == runs[alone].split()[0]

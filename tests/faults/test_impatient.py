@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.faults.test_engine_fails import Faulty, faulty
 from tests.raw import Answer, Raw, post
+
+pytestmark = pytest.mark.alone
 
 WAIT_S = 4
 WORDS = 100

@@ -18,6 +18,8 @@ from tests.faults.capped import SETTINGS, Capped, capped
 from tests.raw import Raw, post
 from tests.serving import MINILM, Served, refused, serve
 
+pytestmark = pytest.mark.alone
+
 MEGABYTE = 2**20
 PAD = b" " * 1_000_000
 WHOLE = b'{"text": "a"' + PAD + b"}"

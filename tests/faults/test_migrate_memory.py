@@ -11,6 +11,8 @@ import pytest
 
 from tests.serving import MINILM, MODELS, ROOT
 
+pytestmark = pytest.mark.alone
+
 # `make migrate-proof` sets 1,000,000.
 ROWS = int(os.environ.get("MIGRATE_ROWS", "200000"))
 # Enough rows to fill the bounded memo of vectors.

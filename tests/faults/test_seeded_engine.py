@@ -17,6 +17,8 @@ from server.errors import INFERENCE_DIED
 from tests.faults.test_engine_fails import Faulty, faulty
 from tests.raw import Raw, post
 
+pytestmark = pytest.mark.alone
+
 SOONEST_S = 0.5
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.serving import Served, serve
 
+pytestmark = pytest.mark.alone
+
 STOP_S = 3.0
 REQUEST_S = 2.0
 # Run and pause intervals that emulate a CPU quota of half a core, with or without a container.

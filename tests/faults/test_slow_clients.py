@@ -12,6 +12,8 @@ import pytest
 from tests.raw import Raw, post
 from tests.serving import Served, serve
 
+pytestmark = pytest.mark.alone
+
 PACE_S = 0.2
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: "
 

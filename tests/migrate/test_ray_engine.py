@@ -19,6 +19,8 @@ pytest.importorskip("ray", reason="needs requirements/ray.txt")
 arrow: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
 parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs requirements/stores.txt")
 
+pytestmark = pytest.mark.usefixtures("only_ray")
+
 FLAGS = ("--format", "parquet", "--engine", "ray", "--threads", "1", "--quantization", "int8")
 PARTS, ROWS = 8, 100
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.migrate.stores.fake_pinecone import FakePinecone
     from tests.migrate.stores.fake_qdrant import FakeQdrant
 
-START_S = 60
+START_S = 180
 # Warnings of third parties, which only pytest turns into errors.
 IGNORED = (
     # chromadb's HTTP client does not close its connections.

@@ -42,6 +42,7 @@ README_FILES = {
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("only_ray")
 def test_everything_on_the_page_runs_as_it_is_written(
     tmp_path: Path, pgvector: str, chroma_server: str, qdrant_server: FakeQdrant, pinecone: FakePinecone
 ) -> None:
