@@ -56,7 +56,7 @@ def _do(asked: Options, environ: Mapping[str, str]) -> tuple[dict[str, Any], Ite
         check_stored(asked.compare_with.reveal())  # a wrong name fails before the work, not after
     made, lines = _make(asked, environ) if asked.input or asked.merge else ({}, [])
     if asked.compare_with and not asked.dry_run:
-        comparison = compare_stores(asked.compare_with.reveal(), asked.output.reveal())
+        comparison = compare_stores(asked.compare_with.reveal(), asked.output.reveal(), journal=asked.journal)
         return {**made, "comparison": asdict(comparison)}, [*lines, *comparison.lines()]
     return made, lines
 

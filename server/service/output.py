@@ -44,7 +44,8 @@ class Output:
             factor = float(scale) if kind and kind.scaled else 1 / LARGEST_CODE
         except ValueError:
             factor = 0.0
-        if kind is None or not 0 < factor <= 1:
+        # The range of unit vectors is at most 1; a client may have rounded its scale.
+        if kind is None or not 0 < factor <= (1 + 1e-9) / LARGEST_CODE:
             raise ValueError(f"says vectors of type {name[:20]!a} and scale {scale[:40]!a}, which are unknown")
         return cls(kind, limit=factor * LARGEST_CODE)
 

@@ -36,7 +36,7 @@ class Agreement:
         named = f", such as {', '.join(self.differing[:SHOWN])}" if count else ""
         return (
             f"cosine: {self.least:.6f} at least, {self.mean:.6f} on average; {count} of {self.rows} "
-            f"({count / self.rows:.1%}) differ (below {self.tolerance}){named}"
+            f"({count / self.rows:.1%}) differ (below {self.tolerance:.8g}){named}"
         )
 
 
@@ -54,8 +54,11 @@ def agreement(names: Sequence[str], first: Vectors, second: Vectors, tolerance: 
 
 
 def judged(names: Sequence[str], near: NDArray[np.float64], largest: float, tolerance: float) -> Agreement:
-    """Return the agreement of rows by their cosines `near`, and the `largest` difference of a component."""
-    worst = [row for row in np.argsort(near, kind="stable") if near[row] < tolerance]
+    """Return the agreement of rows by their cosines `near`, and the `largest` difference of a component.
+
+    A cosine that is no number agrees with nothing.
+    """
+    worst = [row for row in np.argsort(near, kind="stable") if not near[row] >= tolerance]
     return Agreement(
         rows=len(names),
         least=float(near.min()),

@@ -14,12 +14,12 @@ from server.migrate.commands.open_stored import open_stored
 from server.model import space
 from server.model.output_types import COMPONENTS_PER_BYTE, FLOAT
 from server.model.space import Space
-from server.model.stored_codes import closeness, nearest
+from server.model.stored_codes import are_codes, closeness, least_closeness, nearest
 from server.secret import mask
 from server.service.blank_text import has_visible
 from server.service.embed_request import cut
 from server.service.output import Output
-from server.verify.agreement import Agreement, agreement, judged, tolerance
+from server.verify.agreement import SHOWN, Agreement, agreement, judged, tolerance
 from server.verify.embedders import Embeds
 from server.verify.errors import VerifyError
 
@@ -43,7 +43,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StoreVerdict:
-    """What was found: the ids of the spaces that are claimed and that embedded again, and how far vectors agree."""
+    """What was found: the ids of the spaces that are claimed and that embedded again, and how far vectors agree.
+
+    `no_codes` are the ids of rows with numbers that are no codes of `output_dtype`; they agree with nothing.
+    """
 
     claimed: str
     found: str
@@ -51,6 +54,7 @@ class StoreVerdict:
     dimension: int
     cut: bool
     output_dtype: str = FLOAT.name
+    no_codes: tuple[str, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -71,6 +75,9 @@ class StoreVerdict:
             yield f"vectors are cut to {self.dimension} dimensions"
         if self.output_dtype != FLOAT.name:
             yield f"vectors are stored as {self.output_dtype}: the cosine is that of the nearest they can stand for"
+        if self.no_codes:
+            shown_ids = ", ".join(self.no_codes[:SHOWN])
+            yield f"{len(self.no_codes)} hold numbers that are no codes of {self.output_dtype}, such as {shown_ids}"
         yield self.agreement.line()
         yield f"verdict: {self._verdict()}"
 
@@ -98,20 +105,29 @@ def verify_store(where: str, embeds: Embeds, size: int, input_type: str) -> Stor
     if dimension > whole:
         raise VerifyError(f"{mask(where)} holds vectors of {dimension} dimensions, {embeds} gives {whole}")
     limit = tolerance(parsed(drawn.claims), parsed(embeds.space))
-    found = _agreement(drawn, cut(again, dimension, normalize=True), limit)
-    return StoreVerdict(drawn.claims, embeds.space, found, dimension, dimension < whole, drawn.output.kind.name)
-
-
-def _agreement(drawn: Sample, again: Vectors, limit: float) -> Agreement:
-    kind = drawn.output.kind
+    kind, again = drawn.output.kind, cut(again, dimension, normalize=True)
     if not (kind.scaled or kind.packed):
-        return agreement(drawn.ids, drawn.vectors.astype(np.float32, copy=False), again, limit)
-    try:
-        near = closeness(drawn.vectors, again, kind, drawn.output.limit)
-        away = nearest(drawn.vectors, again, kind, drawn.output.limit) - again
-    except ValueError as error:
-        raise VerifyError(f"the vectors are not of the type that they are said to be: {error}") from None
-    return judged(drawn.ids, near, float(np.abs(away).max(initial=0.0)), limit)
+        found = agreement(drawn.ids, drawn.vectors.astype(np.float32, copy=False), again, limit)
+        return StoreVerdict(drawn.claims, embeds.space, found, dimension, dimension < whole, kind.name)
+    coded = are_codes(drawn.vectors, kind)
+    found = code_agreement(drawn, again, coded, limit)
+    none = tuple(drawn.ids[row] for row in np.flatnonzero(~coded))
+    return StoreVerdict(drawn.claims, embeds.space, found, dimension, dimension < whole, kind.name, none)
+
+
+def code_agreement(drawn: Sample, again: Vectors, coded: NDArray[np.bool_], limit: float) -> Agreement:
+    """Compare codes with vectors `again`, [rows, dimension], which need not have unit length; `limit` is a cosine.
+
+    Rows that are not `coded`, and those whose vector `again` is not finite or zero, agree with nothing.
+    """
+    kind, scale = drawn.output.kind, drawn.output.limit
+    norms = np.linalg.norm(again.astype(np.float64), axis=1)
+    sound = coded & np.isfinite(norms) & (norms > 0)
+    units = (again[sound] / norms[sound, None]).astype(np.float32)
+    near = np.zeros(len(drawn.ids))
+    near[sound] = closeness(drawn.vectors[sound], units, kind, scale)
+    away = nearest(drawn.vectors[sound], units, kind, scale) - units
+    return judged(drawn.ids, near, float(np.abs(away).max(initial=0.0)), least_closeness(kind, limit))
 
 
 def sample(where: str, size: int) -> Sample:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -65,13 +66,17 @@ def check_stored(where: str) -> None:
         next(iter(stored.ids()), None)
 
 
-def compare_stores(old: str, new: str, sample: int = SAMPLE, queries: int = QUERIES) -> NeighbourComparison:
+def compare_stores(
+    old: str, new: str, sample: int = SAMPLE, queries: int = QUERIES, journal: Path | None = None
+) -> NeighbourComparison:
     """Compare two stores or files, of any output types, by a sample of the ids that both have.
+
+    `journal` is the folder of the job that wrote `new`, if it is not beside it.
 
     Raises:
         MigrateError: one of them cannot be read, or they share too few ids.
     """
-    with closing(open_stored(old)) as before, closing(open_stored(new)) as after:
+    with closing(open_stored(old)) as before, closing(open_stored(new, journal)) as after:
         drawn = draw(before.ids(), sample)
         old_vectors, new_vectors = before.vectors(drawn), after.vectors(drawn)
         kinds = before.output().kind, after.output().kind

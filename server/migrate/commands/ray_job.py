@@ -23,7 +23,7 @@ from server.migrate.commands.model import JobModel
 from server.migrate.errors import MigrateError
 from server.migrate.job import receipt
 from server.migrate.job.receipt import Receipt
-from server.migrate.job.verify import AGREEMENT, cosines
+from server.migrate.job.verify import cosines, least_agreement
 from server.migrate.job.workspace import JobWorkspace
 from server.migrate.options import Options
 from server.migrate.ownership.made_files import Made
@@ -272,7 +272,7 @@ def _verified(model: JobModel, output: Location) -> tuple[int, float | None]:
     computer = Embedder(runner, batch_tokens, model.dimensions, None)
     again, _ = computer.vectors([piece.ids for piece in prepared.pieces])
     least = float(cosines(np.stack([row["embedding"] for row in rows]), again, model.output).min())
-    if least < AGREEMENT[model.precision]:
+    if not least >= least_agreement(model.precision, model.output):
         raise MigrateError(f"a vector in {output} has a cosine of {least:.6f} to its text embedded again")
     return len(rows), round(least, 8)
 

@@ -99,9 +99,14 @@ def _recover(job: MigrationJob, wanted: Mapping[str, str]) -> Recovered | None:
     if changed:
         raise MigrateError(
             "\n".join(f"not the job that was begun: {line}" for line in changed)
-            + "\nGo back to what it was, choose another --output, or start over with --restart"
+            + f"\nGo back to what it was, choose another --output, or {_restart(job.sink)}"
         )
     return recovered
+
+
+def _restart(sink: Sink) -> str:
+    """Return how to start over: a collection of another model or type is never replaced."""
+    return "start over with --restart" if isinstance(sink, FileSink) else "delete the collection and use --restart"
 
 
 def _finished(job: MigrationJob) -> Receipt:

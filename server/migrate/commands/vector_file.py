@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ from server.migrate.options import job_folder
 from server.migrate.record import Row
 from server.migrate.sinks import faiss, npy, npz, parquet
 from server.migrate.stores.retry import reason
+from server.model.output_types import TYPES
 from server.secret import mask
-from server.service.output import Output
+from server.service.output import FLOAT32, Output
+
+# Rows of a file of numbers that tell codes from components.
+TELLING = 100
 
 
 class RowFile:
@@ -27,13 +32,14 @@ class RowFile:
 
     SUFFIXES = tuple(suffix for suffix, name in outputs.SUFFIXES.items() if name in ("jsonl", "parquet", "npz"))
 
-    def __init__(self, path: Path) -> None:
-        """Use the rows of `path`, an output of a migration.
+    def __init__(self, path: Path, journal: Path | None = None) -> None:
+        """Use the rows of `path`, an output of a migration whose journal's folder is `journal` (None: beside it).
 
         Raises:
             MigrateError: there is no such file.
         """
         self._path = path
+        self._receipt = _receipt_of(path, journal)
         if not path.is_file():
             raise MigrateError(f"{mask(str(path))}: no such file")
 
@@ -59,23 +65,31 @@ class RowFile:
         """Return the id that the file itself holds, or its job's receipt."""
         kind = outputs.guess(str(self._path))
         held = {"npz": npz.space, "parquet": parquet.space}.get(kind)
-        return (held(self._path) if held else "") or _receipt_space(self._path)
+        return (held(self._path) if held else "") or receipt.space_of(self._receipt)
 
     def output(self) -> Output:
         """Return the type that the file itself says, or its job's receipt.
 
         Raises:
-            MigrateError: it is none of this version's.
+            MigrateError: it is none of this version's, or rows are codes and there is no receipt.
         """
         kind = outputs.guess(str(self._path))
         held = {"npz": npz.output, "parquet": parquet.output}.get(kind)
         try:
-            return held(self._path) if held else _receipt_output(self._path)
+            return held(self._path) if held else self._said_beside()
         except ValueError as error:
             raise MigrateError(f"{self._path} {error}; a later version may have written it") from None
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
+
+    def _said_beside(self) -> Output:
+        said = receipt.output_of(self._receipt)
+        # Unit vectors have no component of that size: all of it whole numbers are codes.
+        first = [] if said else [row.vector for row in islice(self._rows(), TELLING)]
+        if first and all((row == np.rint(row)).all() for row in first) and any(np.abs(row).max() > 1 for row in first):
+            raise _no_receipt(self._path)
+        return said or FLOAT32
 
     def _rows(self) -> Iterator[Row]:
         try:
@@ -87,8 +101,8 @@ class RowFile:
 class VectorFile:
     """Implements `Stored` for a file of vectors; without an ids file, a row's id is its number."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file without reading it into memory.
+    def __init__(self, path: Path, journal: Path | None = None) -> None:
+        """Open the file without reading it into memory; `journal` is its job's folder (None: beside it).
 
         Raises:
             MigrateError: it cannot be read, or is not a supported format.
@@ -99,6 +113,7 @@ class VectorFile:
                 f"{mask(str(path))} cannot be compared: give a file that a migration wrote, or a store's address"
             )
         self._path = path
+        self._receipt = _receipt_of(path, journal)
         self._ids = faiss.ids_path(path) if self._faiss else npy.ids_path(path)
         opened: Any = faiss.read_index(path) if self._faiss else _load(path)
         self._vectors = opened
@@ -127,11 +142,24 @@ class VectorFile:
 
     def space(self) -> str:
         """Return the id in the receipt of the file's job."""
-        return _receipt_space(self._path)
+        return receipt.space_of(self._receipt)
 
     def output(self) -> Output:
-        """Return the type in the receipt of the file's job."""
-        return _receipt_output(self._path)
+        """Return the type in the receipt of the file's job; without one, that of the file's own numbers.
+
+        Raises:
+            MigrateError: they are codes, and there is no receipt.
+        """
+        said = receipt.output_of(self._receipt)
+        if said:
+            return said
+        if not self._faiss and self._vectors.dtype.kind != "f":
+            raise _no_receipt(self._path)
+        halves = not self._faiss and self._vectors.dtype == np.float16
+        kind = TYPES[faiss.type_of(self._vectors) if self._faiss else "float16" if halves else "float"]
+        if kind.scaled:
+            raise _no_receipt(self._path)
+        return Output(kind)
 
     def close(self) -> None:
         """Do nothing: the file is closed when this object is garbage-collected."""
@@ -150,11 +178,15 @@ def _load(path: Path) -> Vectors:
     return vectors
 
 
-def _receipt_output(output: Path) -> Output:
-    """Return the type in the receipt of the job that wrote `output`; float32 if there is none."""
-    return receipt.output_of(JobWorkspace(job_folder(str(output))).receipt)
+def _receipt_of(output: Path, journal: Path | None) -> Path:
+    """Return where the receipt of the job that wrote `output` is, in `journal` or beside the file."""
+    beside = JobWorkspace(job_folder(str(output))).receipt
+    given = JobWorkspace(journal).receipt if journal else beside
+    return given if given.exists() else beside
 
 
-def _receipt_space(output: Path) -> str:
-    """Return the id in the receipt of the job that wrote `output`; empty if there is none."""
-    return receipt.space_of(JobWorkspace(job_folder(str(output))).receipt)
+def _no_receipt(path: Path) -> MigrateError:
+    return MigrateError(
+        f"{mask(str(path))} holds codes, whose type only the receipt of its job says; keep {path.name}.migrate beside "
+        "it (the folder of --journal, under that name)"
+    )

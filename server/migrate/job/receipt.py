@@ -119,8 +119,8 @@ def space_of(path: Path) -> str:
         return ""
 
 
-def output_of(path: Path) -> Output:
-    """Return the type of the vectors in a receipt; float32 if there is no such file.
+def output_of(path: Path) -> Output | None:
+    """Return the type of the vectors in a receipt; None if there is no such file.
 
     Raises:
         MigrateError: it is none of this version's.
@@ -128,7 +128,7 @@ def output_of(path: Path) -> Output:
     try:
         return journal.output_of(read(path)["job"])
     except OSError:
-        return Output()
+        return None
 
 
 def lines(receipt: Receipt) -> list[str]:

@@ -15,7 +15,7 @@ from server.migrate.job import sample
 from server.migrate.sinks.sink import Sink
 from server.migrate.stores.stored import chunks
 from server.model.manifest import Precision
-from server.model.stored_codes import closeness
+from server.model.stored_codes import closeness, least_closeness
 from server.service.output import FLOAT32, Output
 
 # The least cosine between a text's vectors from two different batches, by precision (docs/quantization.md).
@@ -58,8 +58,13 @@ def verify(
     drawn = sample.draw(kept)
     least = 1.0
     for part in chunks(drawn, AT_ONCE):
-        least = min(least, _nearness(sink, part, again, AGREEMENT[precision], output))
+        least = min(least, _nearness(sink, part, again, least_agreement(precision, output), output))
     return Verified(rows, len(drawn), least if drawn else None)
+
+
+def least_agreement(precision: Precision, output: Output) -> float:
+    """Return the least of `cosines` between stored vectors of a precision, in the form `output`, and others of it."""
+    return least_closeness(output.kind, AGREEMENT[precision])
 
 
 def _nearness(
@@ -76,10 +81,10 @@ def _nearness(
         raise MigrateError(f"{len(lost)} of {len(part)} sampled ids are not in the target, such as {lost[:SHOWN]}")
     near = cosines(np.stack([stored[id_] for _, id_, _ in part]), again([text for _, _, text in part]), output)
     worst = int(near.argmin())
-    if near[worst] < agreement:
+    if not near[worst] >= agreement:
         raise MigrateError(
             f"the vector of {part[worst][1]} in the target has a cosine of {near[worst]:.6f} to its text embedded "
-            f"again, expected at least {agreement}; run with --restart"
+            f"again, expected at least {agreement:.8g}; run with --restart"
         )
     return float(near[worst])
 

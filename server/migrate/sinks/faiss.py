@@ -20,11 +20,11 @@ from server.migrate.sinks.line_file import count, pick
 from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
-from server.model.output_types import COMPONENTS_PER_BYTE, FLOAT, OutputType
+from server.model.output_types import COMPONENTS_PER_BYTE, FLOAT, OutputName, OutputType
 
 BLOCK = 1 << 16
 # The names of FAISS's scalar quantizers that need no training, and of their metrics.
-QUANTIZERS = {
+QUANTIZERS: dict[OutputName, tuple[str, str]] = {
     "float16": ("QT_fp16", "METRIC_INNER_PRODUCT"),
     "int8": ("QT_8bit_direct_signed", "METRIC_INNER_PRODUCT"),
     "uint8": ("QT_8bit_direct", "METRIC_L2"),
@@ -146,3 +146,14 @@ def read_index(path: Path) -> Any:  # noqa: ANN401 - FAISS has no types
         return read(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise MigrateError(f"{path} is no FAISS index that can be read: {error}") from None
+
+
+def type_of(index: Any) -> OutputName:  # noqa: ANN401 - FAISS has no types
+    """Return the type of the vectors that an index of `read_index` holds; float32 if it returns them as floats."""
+    faiss = optional.load("faiss")
+    if isinstance(index, faiss.IndexBinary):
+        return "ubinary"
+    if not isinstance(index, faiss.IndexScalarQuantizer):
+        return FLOAT.name
+    held = {getattr(faiss.ScalarQuantizer, quantizer): name for name, (quantizer, _) in QUANTIZERS.items()}
+    return held.get(index.sq.qtype, FLOAT.name)

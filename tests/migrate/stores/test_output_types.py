@@ -170,6 +170,43 @@ def test_faiss_finds_each_row_by_its_own_codes(tmp_path: Path, name: OutputName)
     assert nearest[:, 0].tolist() == list(range(200))
 
 
+@pytest.mark.parametrize("name", ["float16", "int8", "ubinary"])
+def test_a_faiss_index_without_its_receipt_says_its_type_or_is_refused(tmp_path: Path, name: OutputName) -> None:
+    pytest.importorskip("faiss", reason="needs requirements/stores.txt")
+    with opened(str(tmp_path / "index.faiss"), wanted(name)) as sink:
+        sink.write(typed(10, name))
+        sink.finish()
+    with closing(open_stored(str(tmp_path / "index.faiss"))) as stored:
+        if name == "int8":
+            with pytest.raises(MigrateError, match=r"keep index\.faiss\.migrate beside it"):
+                stored.output()
+        else:
+            assert stored.output().kind.name == name
+
+
+def test_bits_that_others_stored_are_read_as_bits(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    psycopg: Any = pytest.importorskip("psycopg", reason="needs requirements/stores.txt")
+    lancedb: Any = pytest.importorskip("lancedb", reason="needs requirements/stores.txt")
+    pa: Any = pytest.importorskip("pyarrow", reason="needs requirements/stores.txt")
+    lancedb.connect(str(tmp_path)).create_table(
+        "docs", pa.table({"id": ["a"], "vector": pa.array([[1, 255]], pa.list_(pa.uint8(), 2))})
+    )
+    with closing(open_stored(f"lancedb:{tmp_path}#docs")) as stored:
+        assert stored.output().kind.name == "ubinary"
+    output = address(request, tmp_path, "pgvector")
+    url, table = output.rsplit("#", 1)
+    for bits in (16, 12):
+        with psycopg.connect(url) as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+            connection.execute(f"CREATE TABLE {table} (id text PRIMARY KEY, embedding bit({bits}))")
+        with closing(open_stored(output)) as stored:
+            if bits % 8:
+                with pytest.raises(MigrateError, match="12 bits, which is not divisible by 8"):
+                    stored.output()
+            else:
+                assert stored.output().kind.name == "ubinary"
+
+
 def test_qdrant_stores_the_datatype_that_was_asked_for(qdrant_server: FakeQdrant) -> None:
     for name, datatype, distance in (("uint8", "uint8", "Euclid"), ("float16", "float16", "Cosine")):
         with opened(f"qdrant+{qdrant_server.url}#{name}", wanted(name)):  # type: ignore[arg-type]

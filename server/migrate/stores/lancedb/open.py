@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import output_of, space_of
+from server.migrate.stores.claim import DTYPE, output_of, space_of
 from server.migrate.stores.retry import retried
 from server.migrate.stores.stored import Stored, chunks
+from server.model.output_types import TYPES
 from server.service.output import Output
 
 PAGE = 1000
@@ -64,8 +65,12 @@ class Lance:
         return space_of(self._mark())
 
     def output(self) -> Output:
-        """Return the type in the metadata of the column of vectors."""
-        return output_of(self._mark())
+        """Return the type in the metadata of the column of vectors; without it, bytes are bits, as LanceDB has them."""
+        mark, schema = self._mark(), self._existing().schema
+        if DTYPE not in mark and VECTOR in schema.names:
+            held = getattr(schema.field(VECTOR).type, "value_type", None)
+            return Output(TYPES["ubinary"]) if held == self.pyarrow.uint8() else output_of(mark)
+        return output_of(mark)
 
     def count(self) -> int:
         """Count the rows."""

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from server.migrate import optional
 from server.migrate.errors import MigrateError
 from server.migrate.stores.address import Address
-from server.migrate.stores.claim import output_of, space_of
+from server.migrate.stores.claim import DTYPE, output_of, space_of
 from server.migrate.stores.retry import reason, retried
 from server.migrate.stores.stored import Stored, chunks
+from server.model.output_types import COMPONENTS_PER_BYTE, TYPES
 from server.secret import SECRET_NAME, remember
 from server.service.output import Output
 
@@ -20,9 +21,9 @@ PAGE = 1000
 CONNECT_TIMEOUT_S = 10
 ID = "id"
 TEXT = "text"
-# pgvector's types, which are never metadata.
+# pgvector's types of numbers, which are never metadata.
 VECTORS = ("vector", "halfvec", "sparsevec")
-# The column that a migration fills; only there are bits a vector.
+# The column that a migration fills; only there can bits be a vector.
 EMBEDDING, BITS = "embedding", "bit"
 # Types read as Python values; all others are read as PostgreSQL's text form. An array type's name begins with `_`.
 PLAIN = (
@@ -145,8 +146,26 @@ class PgTable:
         return space_of(self.mark())
 
     def output(self) -> Output:
-        """Return the type in the table's comment."""
-        return output_of(self.mark())
+        """Return the type in the table's comment; without it, that of the column.
+
+        Raises:
+            MigrateError: bits are no whole bytes, or the comment says a type that is unknown.
+        """
+        mark = self.mark() or {}
+        if DTYPE in mark or self.columns()[self._column()] != BITS:
+            return output_of(mark)
+        length = self.dimension() or 0
+        if length % COMPONENTS_PER_BYTE or not length:
+            raise MigrateError(f"{self._address} holds vectors of {length} bits, which is not divisible by 8")
+        return Output(TYPES["ubinary"])
+
+    def vector_columns(self) -> list[str]:
+        """Return the names of the columns of vectors."""
+        columns = self.columns()
+        if columns.get(EMBEDDING) != BITS:
+            return vector_columns(columns, bits=0, marked=False)
+        marked = (self.mark() or {}).get(DTYPE) == "ubinary"
+        return vector_columns(columns, self._length(EMBEDDING) or 0, marked=marked)
 
     def has_halves(self) -> bool:
         """Return whether the extension is new enough for half precision and indexes of bits (pgvector 0.7)."""
@@ -158,9 +177,12 @@ class PgTable:
 
     def dimension(self) -> int | None:
         """Return the declared dimension of the vector column; None if it has none."""
+        return self._length(self._column())
+
+    def _length(self, column: str) -> int | None:
         rows = self._ask(
             "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s",
-            (self.table.as_string(self.connection()), self._column()),
+            (self.table.as_string(self.connection()), column),
         )
         return int(rows[0][0]) if rows and rows[0][0] > 0 else None
 
@@ -206,7 +228,7 @@ class PgTable:
         return bool(cursor.fetchone()[0])
 
     def _column(self) -> str:
-        columns = [name for name, kind in self.columns().items() if holds_vectors(name, kind)]
+        columns = self.vector_columns()
         if len(columns) != 1:
             raise MigrateError(f"{self._address} has {len(columns)} columns of vectors where one is needed")
         return columns[0]
@@ -219,9 +241,15 @@ class PgTable:
         return retried(f"{self._address} cannot be read", work, self.is_passing)
 
 
-def holds_vectors(name: str, kind: str) -> bool:
-    """Return whether a column of that name and type holds vectors."""
-    return kind in VECTORS or (name, kind) == (EMBEDDING, BITS)
+def vector_columns(columns: Mapping[str, str], bits: int, *, marked: bool) -> list[str]:
+    """Return the names of the columns of vectors among `columns`, types by name.
+
+    `bits` is the length of a column `embedding` of bits, `marked` whether the table's mark says that it holds vectors.
+    Without the mark it may be a flag: it counts only if it is a byte or more, and nothing else is a vector.
+    """
+    found = [name for name, kind in columns.items() if kind in VECTORS]
+    flags = columns.get(EMBEDDING) == BITS and (marked or (not found and bits >= COMPONENTS_PER_BYTE))
+    return [*found, EMBEDDING] if flags else found
 
 
 def _numbers(vector: Any) -> NDArray[Any]:  # noqa: ANN401 - the client's own

@@ -14,7 +14,7 @@ from server.migrate.sinks.sink import Sink, Target
 from server.migrate.stores.claim import COMPLETE, GROWING, ClaimStep, ExistingCollection, decide, mark
 from server.migrate.stores.metadata import to_json
 from server.migrate.stores.pgvector.address import FORM
-from server.migrate.stores.pgvector.open import PgTable, holds_vectors
+from server.migrate.stores.pgvector.open import PgTable
 from server.migrate.stores.retry import retried
 from server.migrate.stores.store_sink import StoreSink
 
@@ -62,7 +62,10 @@ class PgvectorSink(StoreSink[PgTable]):
         self._do("the extension vector cannot be made", "CREATE EXTENSION IF NOT EXISTS vector")
         self.store.register()
         if column.name != "vector" and not self.store.has_halves():
-            raise MigrateError(f"{self.identity()}: its extension vector is older than 0.7 and lacks {column.name}")
+            raise MigrateError(
+                f"{self.identity()}: its extension vector is older than 0.7, which {column.name} needs; run ALTER "
+                "EXTENSION vector UPDATE in the database, after upgrading the package"
+            )
         step = decide(self._held(), target, self.identity())
         if step is not ClaimStep.CONTINUE:
             retried(
@@ -91,10 +94,9 @@ class PgvectorSink(StoreSink[PgTable]):
         self._do("the table cannot be marked", "COMMENT ON TABLE {table} IS {mark}", mark=self._comment(COMPLETE))
 
     def _held(self) -> ExistingCollection | None:
-        columns = self.store.columns()
-        if not columns:
+        if not self.store.columns():
             return None
-        dimension = self.store.dimension() if any(holds_vectors(*column) for column in columns.items()) else None
+        dimension = self.store.dimension() if self.store.vector_columns() else None
         return ExistingCollection(self.store.mark(), dimension, self.store.count())
 
     def _create(self, target: Target, *, replace: bool) -> None:

@@ -10,7 +10,7 @@ from server.migrate.sources.source import Broken, Source
 from server.migrate.sources.store_entry import beside, described, record
 from server.migrate.stores.address import Address
 from server.migrate.stores.pgvector.address import FORM
-from server.migrate.stores.pgvector.open import PgTable, holds_vectors
+from server.migrate.stores.pgvector.open import PgTable
 
 METADATA = "metadata"
 
@@ -63,6 +63,5 @@ class PgvectorSource:
         if self._table.id_column not in columns:
             names = ", ".join(columns) or "no such table"
             raise MigrateError(f"{self._address} has no column {self._table.id_column} ({names}); say --id-field")
-        return [
-            name for name, kind in columns.items() if not holds_vectors(name, kind) and name != self._table.id_column
-        ]
+        others = {*self._table.vector_columns(), self._table.id_column}
+        return [name for name in columns if name not in others]

@@ -1,6 +1,7 @@
 """Jobs that write vectors of another type than float32, on a tiny model with ranges."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import pytest
 
 from server.errors import InvalidError
 from server.migrate import options
+from server.migrate.__main__ import main as migrate
 from server.migrate.commands import dry_run
 from server.migrate.commands.compare import compare_stores
 from server.migrate.commands.merge import merge
+from server.migrate.commands.open_stored import open_stored
 from server.migrate.errors import MigrateError
 from server.migrate.outputs import read
 from server.model.output_types import OUTPUT_NAMES, TYPES, OutputName, convert
+from server.service.output import Output
 from server.verify.__main__ import main as verify
+from server.verify.store import Sample, code_agreement
 from tests.unit.server import tiny
 from tests.unit.server.migrate.jobs import run, settings, texts, write_input
 
@@ -105,11 +110,56 @@ def test_numbers_that_are_no_codes_are_said_in_words(
 ) -> None:
     output = tmp_path / "out.jsonl"
     typed(ranged, source, output, "uint8")
-    edit(output, lambda row: row.update(embedding=[0.5] * tiny.DIMENSION))
-    assert verify([str(output)], environ(ranged)) == 2
-    assert "numbers that are no codes of uint8" in capsys.readouterr().err
+    edit(output, lambda row: row.update(embedding=[0.5] * tiny.DIMENSION), slice(7, 8))
+    assert verify([str(output)], environ(ranged)) == 1
+    said = capsys.readouterr().out
+    assert "1 hold numbers that are no codes of uint8, such as 7" in said
+    assert "1 of 40 (2.5%) differ" in said
     with pytest.raises(MigrateError, match="no codes of uint8"):
         compare_stores(str(output), str(output))
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, 0.0])
+@pytest.mark.parametrize("kind", ["int8", "ubinary"])
+def test_an_answer_that_is_no_direction_agrees_with_no_codes(broken: float, kind: OutputName) -> None:
+    units = np.eye(8, dtype=np.float32)[:2]
+    again = units * np.float32(3)
+    form = Output(TYPES[kind], limit=1.0)
+    drawn = Sample(["a", "b"], ["a", "b"], convert(units, form.kind), form, "")
+    assert code_agreement(drawn, again, np.array([True, True]), 0.98).differing == ()
+    again[1] = broken
+    assert code_agreement(drawn, again, np.array([True, True]), 0.98).differing == ("b",)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("npy", "ubinary"), ("npy", "int8"), ("jsonl", "uint8")])
+def test_codes_are_read_by_the_receipt_wherever_it_is_and_never_without(
+    ranged: Path, source: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    output, journal = tmp_path / f"out.{name}", tmp_path / "journal"
+    typed(ranged, source, output, kind, "--journal", str(journal))
+    with closing(open_stored(str(output), journal)) as stored:
+        assert stored.output().kind.name == kind
+    with closing(open_stored(str(output))) as stored, pytest.raises(MigrateError, match=f"keep out.{name}.migrate"):
+        stored.output()
+    journal.rename(tmp_path / f"out.{name}.migrate")
+    with closing(open_stored(str(output))) as stored:
+        assert stored.output().kind.name == kind
+
+
+def test_a_comparison_reads_the_type_from_the_job_s_own_folder(
+    ranged: Path, source: Path, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--input", str(source), "--output", str(tmp_path / "out.npy"), "--journal", str(tmp_path / "journal"))
+    compared = ("--output-dtype", "int8", "--compare-with", str(plain))
+    assert migrate([*flags, *compared], environ(ranged)) == 0
+    assert "mean overlap" in capsys.readouterr().out
+
+
+def test_float_files_need_no_receipt(ranged: Path, source: Path, tmp_path: Path) -> None:
+    for name in ("npy", "jsonl"):
+        run(ranged, source, tmp_path / f"out.{name}", "--journal", str(tmp_path / name))
+        with closing(open_stored(str(tmp_path / f"out.{name}"))) as stored:
+            assert stored.output().kind.name == "float"
 
 
 def test_a_job_goes_on_only_in_its_own_type_and_scale(ranged: Path, source: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.inference.engine import Vectors
 from server.model.output_types import OUTPUT_NAMES, TYPES, OutputName, convert
-from server.model.stored_codes import closeness, decode
+from server.model.stored_codes import closeness, decode, least_closeness
 
 CODED: tuple[OutputName, ...] = ("int8", "uint8", "binary", "ubinary")
 
@@ -43,6 +43,23 @@ def test_codes_of_other_vectors_are_far(name: OutputName) -> None:
     vectors, kind = units(1, dimension=256), TYPES[name]
     for other in (units(2, dimension=256), vectors * 0):
         assert (closeness(convert(other, kind, 0.5), vectors, kind, 0.5) < 0.9).all()
+
+
+@pytest.mark.parametrize("name", ["binary", "ubinary"])
+def test_bits_have_a_limit_that_tells_another_vector_from_rounding(name: OutputName) -> None:
+    vectors, other, kind = units(1, 200, 384), units(2, 200, 384), TYPES[name]
+    limit = least_closeness(kind, 0.98)
+    assert limit == pytest.approx(0.9975, abs=1e-4)
+    for cosine, found in ((0.9, True), (0.99, False)):
+        across = other - (other * vectors).sum(axis=1, keepdims=True) * vectors
+        across /= np.linalg.norm(across, axis=1, keepdims=True)
+        moved = np.float32(cosine) * vectors + np.float32(np.sqrt(1 - cosine**2)) * across
+        near = closeness(convert(moved, kind), vectors, kind, 1.0)
+        assert ((near < limit) == found).all()
+
+
+def test_codes_of_a_byte_a_component_keep_the_limit_of_their_vectors() -> None:
+    assert least_closeness(TYPES["int8"], 0.98) == least_closeness(TYPES["float"], 0.98) == 0.98
 
 
 @pytest.mark.parametrize(

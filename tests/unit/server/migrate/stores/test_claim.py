@@ -79,6 +79,12 @@ def test_everything_else_is_refused(existing: ExistingCollection | None, asked: 
         decide(existing, asked, "store#docs")
 
 
+def test_a_scale_is_of_a_range_that_unit_vectors_can_have() -> None:
+    assert output_of({"embedding_dtype": "int8", "embedding_scale": repr(1 / 127)}).limit == pytest.approx(1)
+    with pytest.raises(MigrateError, match=r"scale '0\.5', which are unknown"):
+        output_of({"embedding_dtype": "int8", "embedding_scale": "0.5"})
+
+
 def test_a_mark_of_an_unknown_type_or_without_its_scale_is_refused() -> None:
     assert output_of(mark(typed("int8"))) == typed("int8").output
     for changed in ({"embedding_dtype": "int4"}, {"embedding_scale": "nan"}, {"embedding_scale": ""}):
