@@ -1,5 +1,6 @@
 """`python -m bench run --scaling`: what each number of streams gives on this machine, and which a server takes."""
 
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ from bench.progress import step
 from bench.subject import BenchSubject
 from bench.table import Table, number
 from server.batching.stream_plan import StreamTrial
-from server.service.startup import load, memory_limit, stream_search
+from server.service.startup import load, stream_search
 from server.settings import resolve
 
 
@@ -46,20 +47,20 @@ class Scaling:
 
 
 def measure(subject: BenchSubject, precision: str) -> Scaling:
-    """Search as a server does at start, then measure the other powers of two up to the number of threads.
+    """Search as a server does at start, then measure the other powers of two up to the threads, if the memory allows.
 
     Raises:
         StartError: the model cannot be loaded.
     """
     described = host.describe()
     given = {"MODEL": subject.manifest.name, "MODELS_DIR": str(subject.models_dir), "QUANTIZATION": precision}
-    settings = resolve({**given, "DEVICE": "cpu", "THREADS": str(subject.threads)})
+    settings = resolve({**os.environ, **given, "DEVICE": "cpu", "THREADS": str(subject.threads), "STREAMS": "auto"})
     loaded = load(settings)
     search = stream_search(loaded)
     with step("scaling: the search of a server's start"):
-        chosen = search.run(memory_limit(settings)).streams
+        chosen = search.run().streams
     for streams in curve(subject.threads):
-        if streams not in {trial.streams for trial in search.trials}:
+        if streams <= search.most and streams not in {trial.streams for trial in search.trials}:
             with step(f"scaling: {streams} streams"):
                 search.open(streams)
     trials = {trial.streams: trial for trial in search.trials}

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 KEYS = {"schema", "name", "tokenizer", "variants", "fidelity_texts"}
-# A server keeps the number of streams that it found best beside a graph.
-STREAMS, STREAMS_KEYS = ".streams", {"key", "streams", "trials"}
 _SEAL = "<!-- A build wrote this page, and replaces it while it is unchanged. SHA-256 of the lines above: {} -->\n"
 
 
@@ -51,10 +49,8 @@ def _listed(manifest: Path) -> list[Path]:
             return []
         names = [file["file"] for file in _files(content)]
         card = manifest.with_suffix(".md")
-        kept = [manifest.with_name(f"{name}{STREAMS}") for name in names if Path(name).name == name]
         return [
             *(manifest.with_name(name) for name in names if Path(name).name == name),
-            *(path for path in kept if _is_streams(path)),
             *([card] if is_card(card) else []),
         ]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -66,14 +62,6 @@ def _files(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for variant in content["variants"].values():
         yield variant
         yield from [variant["weights"]] if "weights" in variant else []
-
-
-def _is_streams(path: Path) -> bool:
-    try:
-        content = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.keys() == STREAMS_KEYS
 
 
 if __name__ == "__main__":

@@ -167,9 +167,9 @@ SETTINGS: tuple[Setting, ...] = (
         "STREAMS",
         "auto",
         values.whole_or_auto(1),
-        "Batches computed side by side, each with its share of the inference threads; more of them answer more texts "
-        "a second, and each text later. auto: as many as answer the most texts a second, measured at start, while the "
-        "longest text takes at most LONGEST_TEXT_S. On a GPU: one.",
+        "Batches computed side by side, at most THREADS, which share the inference threads; more of them answer more "
+        "texts a second, and each text later. auto: as many as answer the most texts a second, measured at start, "
+        "while the longest text takes at most LONGEST_TEXT_S. On a GPU: one.",
     ),
     Setting(
         "LONGEST_TEXT_S",

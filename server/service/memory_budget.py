@@ -20,6 +20,8 @@ MOST_BYTES = 1024 * MEGABYTE
 PARSED_FACTOR = 10
 # Allowance for heap fragmentation, thread stacks and the like.
 SLACK_BYTES = 16 * MEGABYTE
+# Maximum share of the memory for the warm server, where more streams would take more.
+ENGINE_SHARE = 0.7
 # Maximum share of the budget for the connections themselves, without their requests.
 CONNECTIONS_SHARE = 1 / 8
 
@@ -71,12 +73,23 @@ def plan(settings: Settings, shape: ModelShape, warm: machine.HeldMemory, connec
     left = granted - warm.resident - peak
     if (address_space := machine.address_space_limit()) is not None:
         left = min(left, address_space - warm.virtual - peak)
-    least = int(largest_bytes(settings) / (1 - CONNECTIONS_SHARE))
+    least = _least_bytes(settings)
     if left < least:
         raise StartError(_too_little(granted, source, granted + least - left))
     left = min(left, MOST_BYTES)
     fitting = fit_connections(connections, left)
     return MemoryBudget(left - fitting * CONNECTION_BYTES, fitting, granted, source, warm.resident, peak)
+
+
+def engine_bytes(settings: Settings, shape: ModelShape) -> int:
+    """Return what the warm server may hold so that `plan` has room for requests: at most ENGINE_SHARE of the memory."""
+    granted, _ = _granted(settings)
+    needed = peak_bytes(settings, shape) + cache_bytes(settings, shape) + _least_bytes(settings)
+    return min(int(ENGINE_SHARE * granted), granted - needed)
+
+
+def _least_bytes(settings: Settings) -> int:
+    return int(largest_bytes(settings) / (1 - CONNECTIONS_SHARE))
 
 
 def largest_bytes(settings: Settings) -> int:

@@ -1,7 +1,5 @@
 """Startup: resolves the settings, then opens, verifies, warms and measures the engine."""
 
-import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,17 +21,12 @@ from server.inference.engine import Engine, Ids, OnnxEngine, Resources
 from server.inference.session import MEMORY_SHARE
 from server.model.artifact import find_artifact, find_verdict, verifying
 from server.model.tokenization import Tokenizer
+from server.service import memory_budget
 from server.service.loaded_model import LoadedModel
-from server.service.stream_cache import StreamCache
-from server.service.stream_search import MeasuredEngine, StreamSearch
+from server.service.stream_search import StreamSearch
 from server.settings import Settings
 from server.system import machine
 from server.telemetry import traces
-
-logger = logging.getLogger(__name__)
-
-# A search for the best number of streams that took longer is not repeated at the next start.
-KEEP_S = 2.0
 
 
 def load(settings: Settings) -> LoadedModel:
@@ -122,27 +115,8 @@ def _start_on_cpu(loaded: LoadedModel, prepare: Callable[[], None] | None) -> tu
     """Open the graph with STREAMS streams, or with as many as are best."""
     settings, text = loaded.settings, _short_text(loaded)
     search = stream_search(loaded, prepare)
-    measured = search.open(settings.streams) if settings.streams else _best_streams(loaded, search)
+    measured = search.open(settings.streams) if settings.streams else search.run()
     return measured.engine, warm(measured.engine, text, settings, measured.cost, measured.streams)
-
-
-def _best_streams(loaded: LoadedModel, search: StreamSearch[OnnxEngine]) -> MeasuredEngine[OnnxEngine]:
-    """Search for the best number of streams, unless an earlier start kept it; keep it if the search was long."""
-    limit = memory_limit(loaded.settings)
-    cache = StreamCache(loaded, limit)
-    if streams := cache.read():
-        logger.info("streams: %d, as an earlier start found and kept in %s", streams, cache.path)
-        return search.open(streams)
-    started = time.monotonic()
-    measured = search.run(limit)
-    if time.monotonic() - started > KEEP_S and cache.write(measured.streams, search.trials):
-        logger.info("streams: %d, the best of those measured, kept in %s", measured.streams, cache.path)
-    return measured
-
-
-def memory_limit(settings: Settings) -> int | None:
-    """Resolve MEMORY_MB to bytes; None if the machine's memory is unknown."""
-    return settings.memory_mb * 2**20 if settings.memory_mb else machine.memory_limit()
 
 
 def stream_search(loaded: LoadedModel, prepare: Callable[[], None] | None = None) -> StreamSearch[OnnxEngine]:
@@ -152,6 +126,7 @@ def stream_search(loaded: LoadedModel, prepare: Callable[[], None] | None = None
         _short_text(loaded),
         loaded.settings,
         loaded.threads.count,
+        memory_budget.engine_bytes(loaded.settings, loaded.artifact.manifest),
         packed=loaded.artifact.variant.packed,
     )
 

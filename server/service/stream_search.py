@@ -10,14 +10,12 @@ from server.batching.cost_model import CostModel, Load
 from server.batching.stream_plan import StreamTrial, best_trial, next_streams
 from server.inference.engine import Engine, Ids
 from server.settings import Settings
-from server.system.machine import held_memory
+from server.system.machine import held_memory, trim_heap
 
 E = TypeVar("E", bound=Engine)
 
-# No further number of streams is measured after this long.
+# Another number of streams is measured only if that is expected to end this long after the first measurement.
 SEARCH_S = 5.0
-# Share of the memory limit that the process may hold while all streams compute their largest batches.
-MEMORY_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +31,54 @@ class StreamSearch(Generic[E]):
     """Measures numbers of streams until the best is known; `trials` has what was measured, in order."""
 
     def __init__(
-        self, open_engine: Callable[[int], E], text: Ids, settings: Settings, threads: int, *, packed: bool
+        self,
+        open_engine: Callable[[int], E],
+        text: Ids,
+        settings: Settings,
+        threads: int,
+        memory: int,
+        *,
+        packed: bool,
     ) -> None:
-        """Prepare a search for `threads` inference threads; `open_engine` opens the graph for a number of streams."""
-        self.trials: list[StreamTrial] = []
-        self._open, self._text, self._settings, self._packed = open_engine, text, settings, packed
-        self._most = threads
+        """Prepare a search for `threads` threads; `open_engine` opens the graph for a number of streams.
 
-    def run(self, memory_limit: int | None) -> MeasuredEngine[E]:
-        """Return the engine with the best number of streams within LONGEST_TEXT_S and `memory_limit`, in bytes."""
-        bound, started = self._settings.longest_text_s, time.monotonic()
-        measured: MeasuredEngine[E] | None = None
-        while (streams := next_streams(self.trials, self._most, bound)) is not None:
-            if self.trials and time.monotonic() - started > SEARCH_S:
-                break
-            measured = None  # so that only one engine is in memory
-            measured = self.open(streams, memory_limit)
-        best = best_trial([trial for trial in self.trials if trial.streams <= self._most], bound).streams
-        if measured is None or measured.streams != best:
-            measured = None
-            measured = self.open(best, memory_limit)
+        The process may hold `memory` bytes while all streams compute their largest batches.
+        """
+        self.trials: list[StreamTrial] = []
+        self.most = threads
+        self._open, self._text, self._settings, self._packed = open_engine, text, settings, packed
+        self._memory = memory
+
+    def run(self) -> MeasuredEngine[E]:
+        """Return the engine with the best number of streams within LONGEST_TEXT_S and the memory."""
+        bound = self._settings.longest_text_s
+        measured, ended = self.open(1), time.monotonic()
+        end, took = ended + SEARCH_S, 0.0
+        while (streams := next_streams(self.trials, self.most, bound)) is not None and ended + took <= end:
+            del measured  # so that only one engine is in memory
+            trim_heap()
+            measured = self.open(streams)
+            took, ended = time.monotonic() - ended, time.monotonic()
+        best = best_trial([trial for trial in self.trials if trial.streams <= self.most], bound).streams
+        if measured.streams != best:
+            del measured
+            trim_heap()
+            measured = self.open(best)
         return measured
 
-    def open(self, streams: int, memory_limit: int | None = None) -> MeasuredEngine[E]:
-        """Open the graph for `streams` streams and time it while all of them are busy."""
+    def open(self, streams: int) -> MeasuredEngine[E]:
+        """Open the graph for `streams` streams and time it while all of them are busy.
+
+        Lowers `most` to the number of streams whose largest batches fit into the memory.
+        """
         engine = self._open(streams)
         opened = held_memory().resident
         cost = measure(engine, self._text, packed=self._packed, streams=streams)
         pace = plan_pace(cost, self._settings, engine.max_tokens, streams)
         self.trials.append(StreamTrial(streams, cost.seconds(Load().plus(engine.max_tokens)), pace.tokens_per_s))
-        if memory_limit is not None:
-            longest = (held_memory().resident - opened) / streams
-            largest = longest * pace.batch_tokens / engine.max_tokens
-            self._most = min(self._most, streams_that_fit(MEMORY_SHARE * memory_limit - opened, largest))
+        longest = (held_memory().resident - opened) / streams
+        largest = longest * pace.batch_tokens / engine.max_tokens
+        self.most = min(self.most, streams_that_fit(self._memory - opened, largest))
         return MeasuredEngine(engine, cost, streams)
 
 

@@ -47,13 +47,6 @@ def test_a_card_with_a_reader_s_words_in_it_stays(models: Path) -> None:
     assert [path.name for path in models.iterdir()] == ["m.md"]
 
 
-def test_the_number_of_streams_that_a_server_kept_goes_with_its_graph(models: Path) -> None:
-    (models / "m.onnx.streams").write_text('{"key":{},"streams":4,"trials":[]}')
-    (models / "m.tokenizer.json.streams").write_text("mine")
-    assert "m.onnx.streams" in clean(models)
-    assert [path.name for path in models.iterdir()] == ["m.tokenizer.json.streams"]
-
-
 def test_a_manifest_names_nothing_outside_its_folder(models: Path) -> None:
     (models.parent / "mine").write_text("mine")
     manifest = json.loads((models / "m.json").read_bytes())

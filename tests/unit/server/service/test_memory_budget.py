@@ -5,7 +5,7 @@ import pytest
 
 from server.errors import StartError
 from server.service import memory_budget
-from server.service.memory_budget import PARSED_FACTOR, MemoryBudget, plan
+from server.service.memory_budget import PARSED_FACTOR, MemoryBudget, engine_bytes, plan
 from server.settings import resolve
 from server.system import machine
 from server.system.machine import HeldMemory
@@ -67,3 +67,13 @@ def test_connections_share_an_eighth(monkeypatch: pytest.MonkeyPatch, caplog: py
     assert planned.limit > 6 * planned.connections * CONNECTION_BYTES
     assert f"MAX_CONNECTIONS=10000 is lowered to {planned.connections}" in caplog.text
     assert memory_budget.fit_connections(5, 1) == 1
+
+
+@pytest.mark.parametrize("limit", [600, 896, 1024, 4096, 65536])
+def test_more_streams_leave_room_for_requests(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """What the warm server may hold for more streams is never so much that the budget of requests cannot be planned."""
+    monkeypatch.setattr(machine, "memory_limit", lambda: limit * MEGABYTE)
+    settings = resolve({})
+    may_hold = engine_bytes(settings, Model())
+    assert may_hold <= 0.7 * limit * MEGABYTE
+    assert plan(settings, Model(), HeldMemory(may_hold, may_hold), 10).limit > 0

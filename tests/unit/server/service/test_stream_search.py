@@ -49,23 +49,23 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
     return seconds
 
 
-def search(opened: Opened, **given: str) -> StreamSearch[FakeEngine]:
-    return StreamSearch(opened, TEXT, resolve(given), THREADS, packed=True)
+def search(opened: Opened, memory: int = 10**12, **given: str) -> StreamSearch[FakeEngine]:
+    return StreamSearch(opened, TEXT, resolve(given), THREADS, memory, packed=True)
 
 
 def test_more_streams_are_tried_while_the_longest_text_stays_quick(timed: dict[int, float]) -> None:
     timed |= {1: 0.05, 2: 0.09, 4: 0.16, 8: 0.30, 6: 0.24, 7: 0.27}
     opened = Opened()
-    measured = search(opened).run(None)
+    measured = search(opened).run()
     assert (measured.streams, opened.streams) == (6, [1, 2, 4, 8, 6, 7, 6])
     assert not opened.together
-    assert search(Opened(), LONGEST_TEXT_S="1").run(None).streams == 8
+    assert search(Opened(), LONGEST_TEXT_S="1").run().streams == 8
 
 
 def test_a_large_model_is_opened_once(timed: dict[int, float]) -> None:
     timed |= {1: 0.4}
     opened = Opened()
-    assert (search(opened).run(None).streams, opened.streams) == (1, [1])
+    assert (search(opened).run().streams, opened.streams) == (1, [1])
 
 
 def test_memory_bounds_the_streams(timed: dict[int, float], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,9 +79,9 @@ def test_memory_bounds_the_streams(timed: dict[int, float], monkeypatch: pytest.
         return HeldMemory((400 + 100 * running) * MB, 0)
 
     monkeypatch.setattr(stream_search, "held_memory", held)
-    assert search(opened).run(1000 * MB).streams == 3
+    assert search(opened, 700 * MB).run().streams == 3
     assert max(opened.streams) <= 3
-    assert search(opened).run(10_000 * MB).streams == 8
+    assert search(opened, 7000 * MB).run().streams == 8
 
 
 def test_streams_that_fit() -> None:
@@ -93,7 +93,7 @@ def test_a_search_that_takes_long_ends(timed: dict[int, float], monkeypatch: pyt
     timed |= {1: 0.01, 2: 0.01}
     monkeypatch.setattr(stream_search, "SEARCH_S", -1.0)
     opened = Opened()
-    assert (search(opened).run(None).streams, opened.streams) == (1, [1])
+    assert (search(opened).run().streams, opened.streams) == (1, [1])
 
 
 def test_a_graph_that_cannot_be_opened_again_ends_the_start(timed: dict[int, float]) -> None:
@@ -105,4 +105,4 @@ def test_a_graph_that_cannot_be_opened_again_ends_the_start(timed: dict[int, flo
         return Opened()(streams)
 
     with pytest.raises(StartError, match="damaged"):
-        StreamSearch(fail, TEXT, resolve({}), THREADS, packed=True).run(None)
+        StreamSearch(fail, TEXT, resolve({}), THREADS, 10**12, packed=True).run()
