@@ -166,7 +166,10 @@ def _cluster() -> Iterator[Any]:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     data.DataContext.get_current().execution_options.preserve_order = True
     ours = not ray.is_initialized()
-    ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False)
+    if ours:
+        # Without an address Ray joins the cluster last started here, whose ever it is, or waits minutes for a dead one.
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        ray.init(address, include_dashboard=False, log_to_driver=False)
     try:
         yield data
     finally:
