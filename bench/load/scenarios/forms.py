@@ -104,10 +104,11 @@ async def body_size(port: int, content: bytes) -> int:
 
 
 def _round(stage: Stage, caller: Caller, service: LoadedService, measured: Mapping[str, FormMeasured]) -> None:
-    seconds, warm_s = min(_TURN_S, stage.pace.seconds), stage.pace.warm_s
+    seconds = stage.pace.seconds  # A large model computes a request for a second: less would count whole ones.
+    turns = (SHORT_QUERIES, seconds), (REPEATED, min(_TURN_S, seconds))
     for name, one in measured.items():
-        for corpus, runs in ((SHORT_QUERIES, one.computed), (REPEATED, one.cached)):
-            load = LoadScenario(corpus, seconds, warm_s, texts=TEXTS, clients=CLIENTS, dialect=FORMS[name])
+        for (corpus, turn_s), runs in zip(turns, (one.computed, one.cached), strict=True):
+            load = LoadScenario(corpus, turn_s, stage.pace.warm_s, texts=TEXTS, clients=CLIENTS, dialect=FORMS[name])
             runs.append(caller.run(service, load))
 
 
