@@ -110,13 +110,12 @@ def schemes(dimension: int, int8_range: Callable[[int], float | None]) -> list[O
     def typed(name: OutputName, dimensions: int = dimension) -> OutputScheme:
         kind, limit = TYPES[name], int8_range(dimensions) or 1.0
         title = name if dimensions == dimension else f"{name}, {dimensions} dimensions"
-        size = kind.width(dimensions) * np.dtype(kind.dtype).itemsize
 
         def encode(rows: Rows) -> Rows:
             kept = convert(cut(rows, dimensions, normalize=True), kind, limit)
             return decode(kept, kind)
 
-        return OutputScheme(title, size, encode)
+        return OutputScheme(title, kind.bytes_of(dimensions), encode)
 
     half = dimension // 16 * 8
     return [

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.text_table import aligned
+
 ABSENT = "–"
 
 
@@ -16,10 +18,7 @@ class Table:
 
     def text(self) -> str:
         """Format with aligned columns: names left, figures right."""
-        lines = [self.header, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
-        laid = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
-        return "\n".join([self.title, *(f"  {line}" for line in laid)])
+        return "\n".join([self.title, *(f"  {line}" for line in aligned([self.header, *self.rows]))])
 
     def markdown(self) -> str:
         """Format as a markdown table under a bold title."""
@@ -36,8 +35,3 @@ def number(value: float | None, digits: int = 0) -> str:
 def mega(size: int | None) -> str:
     """Format bytes in megabytes, or a dash for None."""
     return number(size / 1e6 if size is not None else None)
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    name, *figures = cells
-    return [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))]

@@ -40,15 +40,15 @@ def next_streams(trials: Sequence[StreamTrial], threads: int, longest_s: float) 
     """
     if not trials:
         return 1
-    allowed = [trial for trial in trials if trial.longest_s <= longest_s]
-    low = max((trial.streams for trial in allowed), default=0)
-    above = [trial.streams for trial in trials if trial.streams > low]
-    if not low or low >= threads or _falling(allowed, low):
+    speeds = {trial.streams: trial.tokens_per_s for trial in trials if trial.longest_s <= longest_s}
+    low = max(speeds, default=0)
+    if not low or low >= threads or speeds[low] < FALLING * max(speeds.values()):
         return None
-    if not above:
+    high = min((trial.streams for trial in trials if trial.streams > low), default=None)
+    if high is None:
         return min(2 * low, threads)
-    middle = (low + min(above)) // 2
-    return middle if middle > low and min(above) > FINE * low else None
+    middle = (low + high) // 2
+    return middle if middle > low and high > FINE * low else None
 
 
 def best_trial(trials: Sequence[StreamTrial], longest_s: float) -> StreamTrial:
@@ -56,9 +56,3 @@ def best_trial(trials: Sequence[StreamTrial], longest_s: float) -> StreamTrial:
     allowed = [trial for trial in trials if trial.longest_s <= longest_s] or trials[:1]
     most = max(trial.tokens_per_s for trial in allowed)
     return max((trial for trial in allowed if trial.tokens_per_s >= CLOSE * most), key=lambda trial: trial.streams)
-
-
-def _falling(trials: Sequence[StreamTrial], streams: int) -> bool:
-    """Return whether the trial with `streams` is already slower than one with fewer."""
-    most = max(trial.tokens_per_s for trial in trials)
-    return any(trial.streams == streams and trial.tokens_per_s < FALLING * most for trial in trials)

@@ -82,10 +82,10 @@ def budget(text: str) -> float:
     Raises:
         ArgumentTypeError: it is none, or not between 0 and 100 %.
     """
-    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?) ?%", text.strip(), re.ASCII)
-    if not found:
+    percentage = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?) ?%", text.strip(), re.ASCII)
+    if not percentage:
         raise argparse.ArgumentTypeError(f"{text!r} is no percentage; write one such as 0.5%")
-    share = float(found[1]) / 100
+    share = float(percentage[1]) / 100
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
     return share

@@ -8,7 +8,7 @@ import numpy as np
 from server.choose import quality
 from server.choose.errors import ChooseError
 from server.choose.interval import losses, unseen
-from server.choose.quality import FAR, NEAR, Found, Numbers, Places, Relevance
+from server.choose.quality import FAR, NEAR, Nearest, Numbers, Places, Relevance
 from server.choose.schemes import REFERENCE, VectorScheme, is_reference
 from server.choose.verdict import MeasuredScheme
 from server.inference.engine import Vectors
@@ -45,8 +45,7 @@ def evaluate(
         raise ChooseError(
             "fp32 finds no relevant text among the first ten of any query: do ids and texts belong together?"
         )
-    found = [_search(scheme, vectors[scheme.precision]) for scheme in asked]
-    scores = [_scores(places, exact, relevance) for places in found]
+    scores = [_scores(_search(scheme, vectors[scheme.precision]), exact, relevance) for scheme in asked]
     by_measure = {
         measure: losses(np.stack([one[measure] for one in scores]), own, planned, STEPS[measure])
         for measure, own in best.items()
@@ -66,12 +65,12 @@ def _search(scheme: VectorScheme, vectors: Split) -> Places:
     return quality.search(scheme.encode(vectors.queries), scheme.encode(vectors.texts)).places
 
 
-def _scores(found: Places, exact: Found, relevance: Relevance) -> dict[str, Numbers]:
+def _scores(places: Places, exact: Nearest, relevance: Relevance) -> dict[str, Numbers]:
     scores = {
-        AGREEMENT: quality.agreement(found, exact),
-        KEPT_NEAR: quality.overlaps(found[:, :NEAR], exact.places[:, :NEAR]),
-        KEPT_FAR: quality.overlaps(found[:, :FAR], exact.places[:, :FAR]),
+        AGREEMENT: quality.agreement(places, exact),
+        KEPT_NEAR: quality.overlaps(places[:, :NEAR], exact.places[:, :NEAR]),
+        KEPT_FAR: quality.overlaps(places[:, :FAR], exact.places[:, :FAR]),
     }
     if relevance:
-        scores |= {NDCG: quality.ndcg(found, relevance), RECALL: quality.recall(found, relevance)}
+        scores |= {NDCG: quality.ndcg(places, relevance), RECALL: quality.recall(places, relevance)}
     return scores

@@ -36,9 +36,9 @@ def read(path: Path) -> Judgements:
 
 
 def _read_line(judged: Judgements, number: int, line: str, where: str) -> None:
-    columns = [part.strip() for part in line.split("\t")] if line.count("\t") >= 2 else line.split()
     if not line.strip():
         return
+    columns = [part.strip() for part in line.split("\t")] if line.count("\t") >= 2 else line.split()
     grade = _number(columns[-1])
     if number == 1 and len(columns) in (3, 4) and grade is None:
         return
@@ -51,7 +51,6 @@ def _read_line(judged: Judgements, number: int, line: str, where: str) -> None:
 
 def _number(text: str) -> float | None:
     try:
-        grade = float(text)
+        return float(text)
     except ValueError:
         return None
-    return grade

@@ -67,10 +67,10 @@ class _Drawn:
     @property
     def distinct(self) -> dict[bytes, str]:
         """The texts by key, each once: the first."""
-        found: dict[bytes, str] = {}
+        texts: dict[bytes, str] = {}
         for one in self.records:
-            found.setdefault(one.key, one.text)
-        return found
+            texts.setdefault(one.key, one.text)
+        return texts
 
     def leave_out(self, keys: Collection[bytes], kept: Collection[str] = ()) -> int:
         """Remove the records that have one of the keys, except those whose ids are `kept`; return their number."""
@@ -162,13 +162,13 @@ def _relevance(
     places = {key: place for place, key in enumerate(drawn.distinct)}
     wanted = {text for own in grades.values() for text in own}
     by_id = {one.id: places[one.key] for one in drawn.records if one.id in wanted}
-    found: dict[bytes, dict[int, float]] = {}
+    relevance: dict[bytes, dict[int, float]] = {}
     for query in queries.records:
         for text, grade in grades[query.id].items():
             if text in by_id:
-                own, place = found.setdefault(query.key, {}), by_id[text]
+                own, place = relevance.setdefault(query.key, {}), by_id[text]
                 own[place] = max(grade, own.get(place, 0.0))
-    return found
+    return relevance
 
 
 def _draw_judged(
@@ -242,11 +242,11 @@ def _usable(records: list[Record], preparer: Preparer) -> _Drawn:
 
 def _keys(texts: list[str], preparer: Preparer) -> set[bytes]:
     """Return the keys that the texts have under a preparer."""
-    found: set[bytes] = set()
+    keys: set[bytes] = set()
     for start in range(0, len(texts), AT_ONCE):
         encoded = preparer.encode(texts[start : start + AT_ONCE])
-        found |= {_key(np.array(one.ids, np.int64)) for one in encoded if not isinstance(one, str)}
-    return found
+        keys |= {_key(np.array(one.ids, np.int64)) for one in encoded if not isinstance(one, str)}
+    return keys
 
 
 def _key(ids: Ids) -> bytes:

@@ -23,36 +23,36 @@ Relevance = Sequence[Mapping[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Nearest:
     """The nearest texts of each query, the nearest first, [queries, NEEDED], and their cosines."""
 
     places: Places
     cosines: Vectors
 
 
-def search(queries: Vectors, corpus: Vectors) -> Found:
+def search(queries: Vectors, corpus: Vectors) -> Nearest:
     """Find the NEEDED nearest of `corpus`, [texts, dimensions], for each of `queries`; of equals, the earlier one."""
     parts = [
         _search(queries[start : start + QUERIES_AT_ONCE], corpus) for start in range(0, len(queries), QUERIES_AT_ONCE)
     ]
-    return Found(np.concatenate([part.places for part in parts]), np.concatenate([part.cosines for part in parts]))
+    return Nearest(np.concatenate([part.places for part in parts]), np.concatenate([part.cosines for part in parts]))
 
 
-def _search(queries: Vectors, corpus: Vectors) -> Found:
+def _search(queries: Vectors, corpus: Vectors) -> Nearest:
     cosines = queries @ corpus.T
     near = np.sort(np.argpartition(-cosines, NEEDED - 1, axis=1)[:, :NEEDED], axis=1)
-    found = np.take_along_axis(cosines, near, 1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return Found(np.take_along_axis(near, order, 1), np.take_along_axis(found, order, 1))
+    cosines = np.take_along_axis(cosines, near, 1)
+    order = np.argsort(-cosines, axis=1, kind="stable")
+    return Nearest(np.take_along_axis(near, order, 1), np.take_along_axis(cosines, order, 1))
 
 
-def overlaps(found: Places, wanted: Places) -> Numbers:
-    """Return the share of each row's `wanted` places that are `found`, both [rows, places], without repetitions."""
-    shares: Numbers = (found[:, :, None] == wanted[:, None, :]).any(1).mean(1)
+def overlaps(places: Places, wanted: Places) -> Numbers:
+    """Return the share of each row's `wanted` that are among `places`, both [rows, places], without repetitions."""
+    shares: Numbers = (places[:, :, None] == wanted[:, None, :]).any(1).mean(1)
     return shares
 
 
-def agreement(found: Places, reference: Found) -> Numbers:
+def agreement(places: Places, reference: Nearest) -> Numbers:
     """Return nDCG at NEAR of each query, graded by the reference's own cosines.
 
     The grade of a text is how far its cosine exceeds that of the first text beyond FAR. So two texts that the reference
@@ -61,25 +61,25 @@ def agreement(found: Places, reference: Found) -> Numbers:
     floor = reference.cosines[:, -1:]
     grades = np.maximum(reference.cosines - floor, 0).astype(np.float64)
     ideal = _gain(grades[:, :NEAR])
-    known = found[:, :NEAR, None] == reference.places[:, None, :]
+    known = places[:, :NEAR, None] == reference.places[:, None, :]
     gains = (known * grades[:, None, :]).sum(2)
     return _ratio(_gain(gains), ideal)
 
 
-def ndcg(found: Places, relevance: Relevance) -> Numbers:
+def ndcg(places: Places, relevance: Relevance) -> Numbers:
     """Return nDCG at NEAR of each query by the grades of its relevant texts."""
-    gains = np.zeros((len(found), NEAR))
-    ideal = np.zeros((len(found), NEAR))
-    for row, (own, grades) in enumerate(zip(found[:, :NEAR], relevance, strict=True)):
+    gains = np.zeros((len(places), NEAR))
+    ideal = np.zeros((len(places), NEAR))
+    for row, (own, grades) in enumerate(zip(places[:, :NEAR], relevance, strict=True)):
         gains[row] = [grades.get(place, 0.0) for place in own.tolist()]
         best = sorted(grades.values(), reverse=True)[:NEAR]
         ideal[row, : len(best)] = best
     return _ratio(_gain(gains), _gain(ideal))
 
 
-def recall(found: Places, relevance: Relevance) -> Numbers:
+def recall(places: Places, relevance: Relevance) -> Numbers:
     """Return the share of each query's relevant texts among the FAR nearest."""
-    pairs = zip(found[:, :FAR].tolist(), relevance, strict=True)
+    pairs = zip(places[:, :FAR].tolist(), relevance, strict=True)
     return np.array([len(grades.keys() & set(own)) / len(grades) for own, grades in pairs])
 
 

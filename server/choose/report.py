@@ -8,6 +8,7 @@ from server.choose.evaluation import AGREEMENT
 from server.choose.interval import Loss
 from server.choose.verdict import Cost, MeasuredScheme, is_faster, quickest, within
 from server.model.manifest import Precision
+from server.text_table import aligned
 
 SHOWN = 24
 
@@ -74,15 +75,13 @@ class ChoiceReport:
         yield f"{self.model}: {self.queries:,} {kind}, {self.texts:,} texts searched"
         yield from (f"note: {note}" for note in self.notes)
         yield ""
-        yield from _table(
-            ["precision", "texts/s", "least-greatest", "memory MB", "file MB"],
-            [[name, *_cost(cost)] for name, cost in self.costs.items()],
-        )
+        costs = [[name, *_cost(cost)] for name, cost in self.costs.items()]
+        yield from aligned([["precision", "texts/s", "least-greatest", "memory MB", "file MB"], *costs])
         yield ""
         others = [name for name in self.best if name != self.measure]
         header = ["scheme", "bytes", f"lost of {self.measure}", f"{self.confidence:g} % interval", *others]
         shown = self.shown
-        yield from _table(header, [self._row(one, others) for one in shown])
+        yield from aligned([header, *(self._row(one, others) for one in shown)])
         if more := sum(not one.reference for one in self.measured) - len(shown):
             yield f"{more} more in report.json"
         yield ""
@@ -139,10 +138,3 @@ def _losses(one: MeasuredScheme) -> dict[str, dict[str, float]]:
 def _cost(cost: Cost) -> list[str]:
     reach = f"{min(cost.texts_per_s):,.0f}-{max(cost.texts_per_s):,.0f}"
     return [f"{cost.speed:,.0f}", reach, f"{cost.resident / 1e6:,.0f}", f"{cost.file_bytes / 1e6:,.0f}"]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
-    for name, *figures in (header, *rows):
-        cells = [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))]
-        yield "  ".join(cells).rstrip()

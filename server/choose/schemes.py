@@ -33,8 +33,7 @@ class VectorScheme:
     @property
     def bytes(self) -> int:
         """The bytes of one vector."""
-        kind = TYPES[self.output]
-        return kind.width(self.dimensions) * np.dtype(kind.dtype).itemsize
+        return TYPES[self.output].bytes_of(self.dimensions)
 
     def encode(self, vectors: Vectors) -> Vectors:
         """Return unit vectors, [texts, dimension], as a store of this scheme compares them."""

@@ -11,7 +11,7 @@ from server.inference import device
 from server.inference.device import Choice
 from server.migrate.pipeline.prepare import Preparer
 from server.model import space
-from server.model.artifact import find_artifact, read_manifest
+from server.model.artifact import find_artifact
 from server.model.manifest import PRECISIONS, Manifest, Precision, Variant
 from server.model.tokenization import Tokenizer
 from server.service.embed_request import Asker
@@ -83,7 +83,7 @@ def open_subject(settings: Settings) -> ChoiceSubject:
             notes.append(f"{precision} is not compared: {error}")
     if first.manifest.int8_range(1) is None:
         notes.append("int8 output is not compared: the model was built without its ranges; build it again")
-    manifest = read_manifest(settings.models_dir, settings.model)
+    manifest = first.manifest
     tokenizer = Tokenizer(first.tokenizer_path, manifest.max_tokens, manifest.unpooled_by_prompt)
     return ChoiceSubject(manifest, served, notes, tokenizer, settings)
 

@@ -105,13 +105,13 @@ class WorkFolder:
     def _load(self, identity: str) -> bool:
         try:
             owned_files.check(self.folder / STATE)
-            found = msgspec.json.decode((self.folder / STATE).read_bytes(), type=State)
+            kept = msgspec.json.decode((self.folder / STATE).read_bytes(), type=State)
         except (FileNotFoundError, ValueError):
-            found = State()
-        if found.identity == identity:
-            self.state = found
+            kept = State()
+        if kept.identity == identity:
+            self.state = kept
             self._forget_damaged()
-            return any(found.rows.values())
+            return any(kept.rows.values())
         for precision in PRECISIONS:
             owned_files.remove(self.folder / f"{precision}.f32")
         self.state = State(identity)

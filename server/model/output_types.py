@@ -38,6 +38,10 @@ class OutputType:
         """Return the values of a vector of `dimensions` components."""
         return dimensions // COMPONENTS_PER_BYTE if self.packed else dimensions
 
+    def bytes_of(self, dimensions: int) -> int:
+        """Return the bytes of a vector of `dimensions` components."""
+        return self.width(dimensions) * np.dtype(self.dtype).itemsize
+
 
 FLOAT = OutputType("float", "<f4", json_bytes=24)
 TYPES: dict[OutputName, OutputType] = {

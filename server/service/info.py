@@ -8,7 +8,7 @@ from msgspec import Meta
 from server import __version__
 from server.batching.cost_model import Pace
 from server.inference.device import PROVIDERS
-from server.model.manifest import Fidelity
+from server.model.manifest import Fidelity, QualityVerdict
 from server.model.tokenization import WORKERS
 from server.service.loaded_model import LoadedModel
 from server.system import machine
@@ -73,20 +73,6 @@ class TeiInfo(TypedDict):
     docker_label: str | None
 
 
-class Chosen(TypedDict):
-    """The cheapest within a budget of quality; `output_dtype` and `dimensions` are what to ask for."""
-
-    precision: str
-    output_dtype: str
-    dimensions: int
-    budget: float
-    measure: str
-    loss: float
-    loss_at_most: float
-    texts: int
-    queries: int
-
-
 class Decided(TeiInfo):
     """What was decided at start."""
 
@@ -104,7 +90,8 @@ class Decided(TeiInfo):
     precision: str
     precision_reason: str
     chosen: Annotated[
-        Chosen | None, Meta(description="What `make choose` found on the user's own texts. Null: nothing was chosen.")
+        QualityVerdict | None,
+        Meta(description="What `make choose` found on the user's own texts. Null: nothing was chosen."),
     ]
     notes: list[str]
     fidelity: Fidelity

@@ -1,7 +1,8 @@
 """How the vectors of one answer are encoded: their types, and numbers or base64."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from server.errors import InvalidError
 from server.model.output_types import (
@@ -49,14 +50,25 @@ class Output:
             raise ValueError(f"says vectors of type {name[:20]!a} and scale {scale[:40]!a}, which are unknown")
         return cls(kind, limit=factor * LARGEST_CODE)
 
+    @classmethod
+    def of_marks(cls, marks: Mapping[str, Any], dtype: str, scale: str) -> "Output":
+        """Return the form that `marks` say under these keys; float32 if they say none.
+
+        Raises:
+            ValueError: as `stored`.
+        """
+        return cls.stored(str(marks.get(dtype, FLOAT.name)), str(marks.get(scale, "")))
+
     @property
     def said(self) -> tuple[str, str]:
         """The type's name and its scale, as text; without a scale, an empty text."""
         return self.kind.name, "" if self.scale is None else repr(self.scale)
 
-    def bytes_of(self, dimensions: int) -> int:
-        """Return the bytes of a vector of `dimensions` components."""
-        return self.kind.width(dimensions) * int(self.kind.dtype[-1])
+    def marks(self, dtype: str, scale: str) -> dict[str, str]:
+        """Return type and scale under these keys, as stores and files keep them; none for float32."""
+        if self.kind is FLOAT:
+            return {}
+        return {key: text for key, text in zip((dtype, scale), self.said, strict=True) if text}
 
     @property
     def scale(self) -> float | None:

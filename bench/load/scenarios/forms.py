@@ -28,26 +28,22 @@ _BEFORE = '{"texts":["'
 _TURN_S = 4.0
 
 
-def _json(options: str = "") -> Dialect:
-    return Dialect("/embed", _BEFORE, f'"]{options}}}')
-
-
-def _bytes(media: str, options: str = "") -> Dialect:
-    return Dialect("/embed", _BEFORE, f'"]{options}}}', accept=f"application/{media}")
+def _form(options: str = "", accept: str = "") -> Dialect:
+    return Dialect("/embed", _BEFORE, f'"]{options}}}', accept=accept)
 
 
 PLAIN = "JSON, float"
 FORMS: Mapping[str, Dialect] = {
-    PLAIN: _json(),
-    "JSON, int8": _json(',"output_dtype":"int8"'),
-    "JSON, binary": _json(',"output_dtype":"binary"'),
-    "base64, float": _json(',"encoding_format":"base64"'),
-    "base64, float16": _json(',"encoding_format":"base64","output_dtype":"float16"'),
-    "base64, int8": _json(',"encoding_format":"base64","output_dtype":"int8"'),
-    "bytes, float": _bytes("octet-stream"),
-    "bytes, float16": _bytes("octet-stream", ',"output_dtype":"float16"'),
-    "bytes, binary": _bytes("octet-stream", ',"output_dtype":"binary"'),
-    "npy, float": _bytes("x-npy"),
+    PLAIN: _form(),
+    "JSON, int8": _form(',"output_dtype":"int8"'),
+    "JSON, binary": _form(',"output_dtype":"binary"'),
+    "base64, float": _form(',"encoding_format":"base64"'),
+    "base64, float16": _form(',"encoding_format":"base64","output_dtype":"float16"'),
+    "base64, int8": _form(',"encoding_format":"base64","output_dtype":"int8"'),
+    "bytes, float": _form(accept="application/octet-stream"),
+    "bytes, float16": _form(',"output_dtype":"float16"', "application/octet-stream"),
+    "bytes, binary": _form(',"output_dtype":"binary"', "application/octet-stream"),
+    "npy, float": _form(accept="application/x-npy"),
 }
 
 

@@ -49,7 +49,7 @@ def estimate(options: Options, settings: Settings) -> Estimate:
         "tokens_per_s": round(rate),
         "seconds": round(seconds, 1),
         "cost": None if options.price_per_hour is None else round(options.price_per_hour * seconds / 3600, 4),
-        "vector_bytes": tally.rows * model.output.bytes_of(model.dimension),
+        "vector_bytes": tally.rows * model.output.kind.bytes_of(model.dimension),
         "memory_bytes": resident_bytes(),
     }
 

@@ -96,7 +96,6 @@ class JobModel:
         """What determines the vectors, as the journal records it."""
         manifest = self.manifest
         graph, *weights = (file.sha256 for file in self._loaded.artifact.variant.files)
-        dtype, scale = self.output.said
         return {
             "model": ", ".join([f"{manifest.name}, graph SHA-256 {graph}", *(f"weights {one}" for one in weights)]),
             "tokenizer": f"SHA-256 {manifest.tokenizer.sha256}",
@@ -104,8 +103,8 @@ class JobModel:
             SPACE: self.space,
             "device": self._loaded.choice.device,
             "prompt": repr(self.prompt),
-            DTYPE: dtype,
-            **({SCALE: scale} if scale else {}),
+            DTYPE: self.output.kind.name,
+            **self.output.marks(DTYPE, SCALE),
         }
 
     def start(self) -> tuple[ParallelEngine, int]:

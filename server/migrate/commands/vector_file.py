@@ -153,13 +153,15 @@ class VectorFile:
         said = receipt.output_of(self._receipt)
         if said:
             return said
-        if not self._faiss and self._vectors.dtype.kind != "f":
+        if self._faiss:
+            name = faiss.type_of(self._vectors)
+        elif self._vectors.dtype.kind == "f":
+            name = "float16" if self._vectors.dtype == np.float16 else "float"
+        else:
             raise _no_receipt(self._path)
-        halves = not self._faiss and self._vectors.dtype == np.float16
-        kind = TYPES[faiss.type_of(self._vectors) if self._faiss else "float16" if halves else "float"]
-        if kind.scaled:
+        if TYPES[name].scaled:
             raise _no_receipt(self._path)
-        return Output(kind)
+        return Output(TYPES[name])
 
     def close(self) -> None:
         """Do nothing: the file is closed when this object is garbage-collected."""

@@ -173,7 +173,7 @@ def output_of(job: Mapping[str, str]) -> Output:
         MigrateError: it is none of this version's.
     """
     try:
-        return Output.stored(job.get(DTYPE, FLOAT.name), job.get(SCALE, ""))
+        return Output.of_marks(job, DTYPE, SCALE)
     except ValueError as error:
         raise MigrateError(f"the journal or receipt {error}") from None
 

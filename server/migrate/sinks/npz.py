@@ -22,7 +22,6 @@ from server.migrate.sinks.file import pick_rows
 from server.migrate.sinks.partial_folder import IDS, VECTORS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.migrate.sinks.vector_rows import VectorRows
-from server.model.output_types import FLOAT
 from server.service.output import Output
 
 # NumPy pads every id to the longest.
@@ -48,7 +47,7 @@ def read(final: Path) -> Iterator[Row]:
 
 def space(final: Path) -> str:
     """Return the id of the vectors' space; empty in files of earlier versions."""
-    return _text(final, SPACE)
+    return _told(final).get(SPACE, "")
 
 
 def output(final: Path) -> Output:
@@ -57,7 +56,7 @@ def output(final: Path) -> Output:
     Raises:
         ValueError: it is none of this version's.
     """
-    return Output.stored(_text(final, DTYPE) or FLOAT.name, _text(final, SCALE))
+    return Output.of_marks(_told(final), DTYPE, SCALE)
 
 
 class NpzSink:
@@ -83,9 +82,7 @@ class NpzSink:
         Raises:
             MigrateError: the name is taken, or recorded rows are missing.
         """
-        self._told = {SPACE: target.space}
-        if target.output.kind is not FLOAT:
-            self._told |= {name: text for name, text in zip((DTYPE, SCALE), target.output.said, strict=True) if text}
+        self._told = {SPACE: target.space, **target.output.marks(DTYPE, SCALE)}
         if self._partial.is_done(target, VECTORS, self._final):
             return  # killed after the folder was removed: nothing is left to write
         self._partial.claim(target, self.files())
@@ -133,13 +130,15 @@ class NpzSink:
         self._partial.close()
 
 
-def _text(final: Path, name: str) -> str:
-    """Return the text in the array `name`; empty if there is no such array."""
+def _told(final: Path) -> dict[str, str]:
+    """Return the texts that the file holds beside vectors and ids, by name."""
+    told: dict[str, str] = {}
     with zipfile.ZipFile(final) as archive:
-        if f"{name}.npy" not in archive.namelist():
-            return ""
-        with archive.open(f"{name}.npy") as member:
-            return str(npy_format.read_array(member, allow_pickle=False))
+        for name in (SPACE, DTYPE, SCALE):
+            if f"{name}.npy" in archive.namelist():
+                with archive.open(f"{name}.npy") as member:
+                    told[name] = str(npy_format.read_array(member, allow_pickle=False))
+    return told
 
 
 @contextmanager

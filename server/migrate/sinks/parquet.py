@@ -21,7 +21,6 @@ from server.migrate.sinks.file import pick_rows
 from server.migrate.sinks.partial_folder import PARTS, WHOLE, PartialFolder
 from server.migrate.sinks.sink import Sink, Target
 from server.model import staging
-from server.model.output_types import FLOAT
 from server.service.output import FLOAT32, Output
 
 ROWS = 1024
@@ -145,8 +144,7 @@ def output(final: Path) -> Output:
     Raises:
         ValueError: it is none of this version's.
     """
-    told = _told(final)
-    return Output.stored(told.get(DTYPE, FLOAT.name), told.get(SCALE, ""))
+    return Output.of_marks(_told(final), DTYPE, SCALE)
 
 
 def schema(column: VectorColumn) -> Any:  # noqa: ANN401 - Arrow's type
@@ -172,9 +170,8 @@ def table(rows: Sequence[Row], column: VectorColumn) -> Any:  # noqa: ANN401 - A
 
 
 def _keys(column: VectorColumn) -> dict[str, str] | None:
-    typed = column.output.said if column.output.kind is not FLOAT else ("", "")
-    told = dict(zip((SPACE, DTYPE, SCALE), (column.space, *typed), strict=True))
-    return {name: text for name, text in told.items() if text} or None
+    space = {SPACE: column.space} if column.space else {}
+    return {**space, **column.output.marks(DTYPE, SCALE)} or None
 
 
 def _told(final: Path) -> dict[str, str]:

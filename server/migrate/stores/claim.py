@@ -43,9 +43,7 @@ class ClaimStep(Enum):
 
 def mark(target: Target, state: str = GROWING) -> dict[str, str]:
     """Return the mark of a target, which identifies it to later runs and tells users what its vectors are."""
-    dtype, scale = target.output.said
-    typed = {} if target.output.kind is FLOAT else {DTYPE: dtype, SCALE: scale}
-    known = {SPACE: target.space, **typed, JOB: target.made.job}
+    known = {SPACE: target.space, **target.output.marks(DTYPE, SCALE), JOB: target.made.job}
     fields = {MODEL: target.model, PRECISION: target.precision, DIMENSION: str(target.dimension), STATE: state}
     return {**fields, **{name: value for name, value in known.items() if value}}
 
@@ -61,9 +59,8 @@ def output_of(held: Mapping[str, Any] | None) -> Output:
     Raises:
         MigrateError: it is none of this version's.
     """
-    said = held or {}
     try:
-        return Output.stored(str(said.get(DTYPE, FLOAT.name)), str(said.get(SCALE, "")))
+        return Output.of_marks(held or {}, DTYPE, SCALE)
     except ValueError as error:
         raise MigrateError(f"the collection {error}; a later version may have written it") from None
 

@@ -247,9 +247,9 @@ def vector_columns(columns: Mapping[str, str], bits: int, *, marked: bool) -> li
     `bits` is the length of a column `embedding` of bits, `marked` whether the table's mark says that it holds vectors.
     Without the mark it may be a flag: it counts only if it is a byte or more, and nothing else is a vector.
     """
-    found = [name for name, kind in columns.items() if kind in VECTORS]
-    flags = columns.get(EMBEDDING) == BITS and (marked or (not found and bits >= COMPONENTS_PER_BYTE))
-    return [*found, EMBEDDING] if flags else found
+    names = [name for name, kind in columns.items() if kind in VECTORS]
+    counts = columns.get(EMBEDDING) == BITS and (marked or (not names and bits >= COMPONENTS_PER_BYTE))
+    return [*names, EMBEDDING] if counts else names
 
 
 def _numbers(vector: Any) -> NDArray[Any]:  # noqa: ANN401 - the client's own

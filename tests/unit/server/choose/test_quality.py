@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from server.choose import quality
-from server.choose.quality import FAR, NEAR, NEEDED, Found, Numbers
+from server.choose.quality import FAR, NEAR, NEEDED, Nearest, Numbers
 
 FIRST = np.arange(NEEDED)[None, :]
 
 
-def found(*swaps: tuple[int, int]) -> Found:
+def found(*swaps: tuple[int, int]) -> Nearest:
     """The places 0, 1, 2 …, with falling cosines, after `swaps`."""
     places = FIRST.copy()
     for one, other in swaps:
         places[0, [one, other]] = places[0, [other, one]]
-    return Found(places, np.linspace(1, 0, NEEDED, dtype=np.float32)[None, :])
+    return Nearest(places, np.linspace(1, 0, NEEDED, dtype=np.float32)[None, :])
 
 
 def test_a_search_finds_the_nearest_and_of_equals_the_earlier() -> None:
@@ -50,7 +50,7 @@ def test_recall_is_the_share_among_the_first_hundred() -> None:
     assert quality.recall(FIRST, [{3: 1.0, FAR - 1: 1.0, FAR: 1.0, 5000: 1.0}])[0] == 0.5
 
 
-def agreement(own: Found, reference: Found) -> float:
+def agreement(own: Nearest, reference: Nearest) -> float:
     values: Numbers = quality.agreement(own.places, reference)
     return float(values[0])
 
@@ -67,5 +67,5 @@ def test_agreement_is_graded_by_the_reference_s_cosines() -> None:
 
 
 def test_texts_that_are_all_equally_near_agree_in_any_order() -> None:
-    equal = Found(FIRST, np.ones((1, NEEDED), np.float32))
+    equal = Nearest(FIRST, np.ones((1, NEEDED), np.float32))
     assert agreement(found((0, 90)), equal) == 1
